@@ -1,0 +1,40 @@
+"""kmzportal: an account portal that people get back into by themselves."""
+
+import logging
+from typing import Any
+
+from flask import Flask
+
+from kmzportal import configuration
+from kmzportal.cli import COMMANDS
+from kmzportal.db import db, migrate
+from kmzportal.domain import passwords
+from kmzportal.mail.delivery import mail_server
+from kmzportal.web import account, account_link, errors, front_door, login, pages, recovery, security
+from kmzportal.web.visitor import login_manager
+
+EXTENSIONS = (db, migrate, login_manager, mail_server, pages.csrf)
+BLUEPRINTS = (login.bp, recovery.bp, account_link.bp, account.bp)
+HOUSE = (security, pages, errors, front_door)
+
+log = logging.getLogger(__name__)
+
+
+def create_app(settings: dict[str, Any] | None = None) -> Flask:
+    """Return the portal. `settings` override file and environment; raises SettingsError."""
+    instance = configuration.instance_path()
+    app = Flask(__name__, instance_path=str(instance), static_folder=None)
+    loaded, warnings = configuration.load(instance)
+    app.config.from_mapping(loaded | (settings or {}))
+    for warning in warnings:
+        log.warning(warning)
+    passwords.bound(app.config["HASHING_THREADS"])
+    for extension in EXTENSIONS:
+        extension.init_app(app)
+    for blueprint in BLUEPRINTS:
+        app.register_blueprint(blueprint)
+    for part in HOUSE:
+        part.init_app(app)
+    for command in COMMANDS:
+        app.cli.add_command(command)
+    return app

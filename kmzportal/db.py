@@ -1,0 +1,50 @@
+"""The database: SQLite by default, PostgreSQL when outgrown; the same code for both."""
+
+import sqlite3
+from typing import Any
+
+from flask_migrate import Migrate
+from flask_sqlalchemy import SQLAlchemy
+from sqlalchemy import Connection, Engine, event
+
+from kmzportal.domain import (  # noqa: F401  every table must be known to the metadata
+    account_link,
+    audit_event,
+    clerk,
+    customer,
+    heartbeat,
+    login_session,
+    outgoing_mail,
+    recovery_request,
+    throttle,
+    used_puzzle,
+)
+from kmzportal.domain.base import Base
+
+#: Objects stay readable after their transaction has ended, so a page is drawn without holding a connection.
+db = SQLAlchemy(metadata=Base.metadata, session_options={"expire_on_commit": False, "autoflush": True})
+migrate = Migrate(db=db, directory="migrations", render_as_batch=True, compare_type=True)
+
+BUSY_TIMEOUT = 10_000  # milliseconds
+WRITES = "kmz_writes"
+
+
+@event.listens_for(Engine, "connect")
+def _prepare_sqlite(connection: Any, _record: Any) -> None:
+    if isinstance(connection, sqlite3.Connection):
+        connection.isolation_level = None  # we say BEGIN ourselves, see below
+        for pragma in (
+            "journal_mode=WAL",
+            "foreign_keys=ON",
+            f"busy_timeout={BUSY_TIMEOUT}",
+            "synchronous=NORMAL",
+        ):
+            connection.execute(f"PRAGMA {pragma}")
+
+
+@event.listens_for(Engine, "begin")
+def _begin_sqlite(connection: Connection) -> None:
+    """Take the write lock at the start: a read that is upgraded later fails at once when another wrote."""
+    if connection.dialect.name == "sqlite":
+        writes = connection.get_execution_options().get(WRITES)
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")

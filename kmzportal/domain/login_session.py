@@ -1,0 +1,46 @@
+"""Someone is logged in somewhere. The cookie holds only the token, the row only the token's hash."""
+
+import secrets
+from datetime import datetime
+
+from sqlalchemy import ForeignKey
+from sqlalchemy.orm import Mapped, mapped_column, relationship
+
+from kmzportal.domain.account_link import token_hash
+from kmzportal.domain.base import Base, Id
+from kmzportal.domain.clerk import Clerk
+from kmzportal.domain.customer import Customer
+
+
+class LoginSession(Base):
+    __tablename__ = "login_session"
+
+    id: Mapped[Id]
+    token_hash: Mapped[str] = mapped_column(unique=True)
+    customer_id: Mapped[int | None] = mapped_column(ForeignKey("customer.id"), index=True)
+    clerk_id: Mapped[int | None] = mapped_column(ForeignKey("clerk.id"), index=True)
+    started_at: Mapped[datetime]
+    last_seen: Mapped[datetime]
+    idle_after: Mapped[int]  #: seconds without a request
+    expires_at: Mapped[datetime]
+    ended_at: Mapped[datetime | None]
+    password_proved_at: Mapped[datetime | None]  #: for Konto anpassen
+    device: Mapped[str]  #: coarse, such as "Firefox unter Windows"
+
+    customer: Mapped[Customer | None] = relationship(lazy="joined")
+    clerk: Mapped[Clerk | None] = relationship(lazy="joined")
+
+    def alive(self, now: datetime) -> bool:
+        rested = (now - self.last_seen).total_seconds()
+        return self.ended_at is None and now < self.expires_at and rested < self.idle_after
+
+    def proved_within(self, seconds: int, now: datetime) -> bool:
+        """Whether the current password was typed in this session so recently."""
+        proved = self.password_proved_at
+        return proved is not None and (now - proved).total_seconds() < seconds
+
+    def draw_token(self) -> str:
+        """Give the session a new token and return it; the one before opens nothing any more."""
+        token = secrets.token_urlsafe(32)
+        self.token_hash = token_hash(token)
+        return token

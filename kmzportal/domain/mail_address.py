@@ -1,0 +1,44 @@
+"""A mail address as people type it, as it is kept, and as it is compared."""
+
+import re
+import unicodedata
+
+from email_validator import EmailNotValidError, validate_email
+
+INVISIBLE = re.compile(r"[\u200b-\u200f\u2028-\u202e\u2060-\u2064\ufeff\u00ad]")
+NAMED = re.compile(r"^[^<>]*<([^<>]+)>$")
+LONGEST = 254  # RFC 5321, 4.5.3.1.3
+
+
+class NotAnAddress(ValueError):
+    """The text cannot be a mail address."""
+
+
+def understand(text: str) -> str:
+    """Return the address in what was pasted: blanks, `mailto:` and `Name <mail>` are taken off.
+
+    Keeps the local part as it was typed. Raises NotAnAddress.
+    """
+    text = INVISIBLE.sub("", unicodedata.normalize("NFKC", text)).strip().removeprefix("mailto:")
+    named = NAMED.match(text)
+    try:
+        valid = validate_email(
+            (named[1] if named else text).strip().rstrip("."),
+            allow_smtputf8=False,
+            check_deliverability=False,
+            test_environment=True,  # the school without a registered domain exists, and so do examples
+        )
+    except EmailNotValidError:
+        raise NotAnAddress(text) from None
+    return valid.normalized
+
+
+def canonical(address: str) -> str:
+    """Return the form in which addresses are compared: A-label domain, all case-folded; never mailed to.
+
+    RFC 5321, 2.4 leaves the case of the local part to its host; nobody's host tells two people apart by it.
+    Raises NotAnAddress.
+    """
+    local, _, domain = understand(address).rpartition("@")
+    ascii_domain = validate_email(f"a@{domain}", check_deliverability=False, test_environment=True).ascii_domain
+    return f"{local.casefold()}@{ascii_domain.lower()}"

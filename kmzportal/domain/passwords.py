@@ -1,0 +1,104 @@
+"""How a password is hashed, proved, and judged.
+
+Argon2id with the second profile of RFC 9106, 4 (64 MiB, t=3, p=4, the default of argon2-cffi). Hashing takes
+about 0.2 s, so it is done outside transactions and by few threads at a time: memory stays bounded and pages
+stay quick while logins storm (standards R035). A password is normalised (NFKC, NIST SP 800-63B-4, 3.1.1.2) and
+never trimmed or cut.
+"""
+
+import unicodedata
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import cache
+
+from argon2 import PasswordHasher
+from argon2.exceptions import InvalidHashError, VerificationError
+
+from kmzportal.domain.common_passwords import is_common
+from kmzportal.domain.refusals import WeakPassword
+
+LONGEST = 256
+SHORTEST_CONTEXT_WORD = 4
+
+_hasher = PasswordHasher()
+_threads = ThreadPoolExecutor(1, "argon2")
+
+
+def bound(threads: int) -> None:
+    """Let this many threads of this process hash at the same time."""
+    global _threads
+    _threads = ThreadPoolExecutor(threads, "argon2")
+
+
+@dataclass(frozen=True)
+class Proof:
+    """Whether a password matched the hash that was read; it counts only while that hash still stands."""
+
+    against: str | None
+    holds: bool
+    rehashed: str | None = None
+
+
+def hash_password(password: str) -> str:
+    """Return the PHC string of a new password."""
+    return _threads.submit(_hasher.hash, _normalised(password)).result()
+
+
+def prove(password: str, against: str | None) -> Proof:
+    """Compare a password with a stored hash, with equal work when there is none."""
+    return _threads.submit(_prove, _normalised(password), against).result()
+
+
+def _prove(password: str, against: str | None) -> Proof:
+    try:
+        _hasher.verify(against or _decoy(), password)
+    except (VerificationError, InvalidHashError):
+        return Proof(against, holds=False)
+    outdated = against is not None and _hasher.check_needs_rehash(against)
+    return Proof(against, against is not None, _hasher.hash(password) if outdated else None)
+
+
+@cache
+def _decoy() -> str:
+    return _hasher.hash("nobody has this password")
+
+
+def _normalised(password: str) -> str:
+    return unicodedata.normalize("NFKC", password)
+
+
+def refuse_weak(password: str, minimum: int, known: list[str]) -> None:
+    """Raise WeakPassword when `password` is too short, too long, common, or made of what is `known`.
+
+    `known` holds what others know of the person and the office: name, mail address, number, place.
+    """
+    if len(password) < minimum:
+        raise WeakPassword(
+            f"Das Passwort ist zu kurz. Nehmen Sie mindestens {minimum} Zeichen, zum Beispiel vier Wörter."
+        )
+    if len(password) > LONGEST:
+        raise WeakPassword(f"Das Passwort ist zu lang. Möglich sind bis zu {LONGEST} Zeichen.")
+    if is_common(password):
+        raise WeakPassword(
+            "Dieses Passwort ist weit verbreitet und leicht zu erraten. Nehmen Sie vier Wörter, die nicht "
+            "zusammengehören."
+        )
+    if word := _context_word(password, known):
+        raise WeakPassword(
+            f"Das Passwort besteht fast nur aus „{word}“. Das können andere erraten. Nehmen Sie andere Wörter."
+        )
+
+
+def _context_word(password: str, known: list[str]) -> str | None:
+    """Return the known word that, taken out, leaves too little to guess."""
+    plain = _unleet(password)
+    for text in known:
+        for word in {text, *text.replace("@", " ").replace(".", " ").replace("-", " ").split()}:
+            rest = plain.replace(_unleet(word), "") if len(word) >= SHORTEST_CONTEXT_WORD else plain
+            if rest != plain and len(rest) < SHORTEST_CONTEXT_WORD * 2:
+                return word
+    return None
+
+
+def _unleet(text: str) -> str:
+    return _normalised(text).casefold().translate(str.maketrans("013457@$", "oleastas"))

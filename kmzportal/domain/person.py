@@ -1,0 +1,37 @@
+"""What customers and clerks have in common: a mail address, a password, a name to be greeted by."""
+
+from datetime import datetime
+
+from sqlalchemy.orm import Mapped, mapped_column
+
+from kmzportal.domain import mail_address
+from kmzportal.domain.base import Id
+from kmzportal.domain.passwords import Proof
+
+
+class Person:
+    """Columns and habits of everybody who can log in. Two tables: a customer can never become staff."""
+
+    id: Mapped[Id]
+    email: Mapped[str]
+    email_canonical: Mapped[str] = mapped_column(unique=True)
+    password_hash: Mapped[str | None]
+    password_set_at: Mapped[datetime | None]
+    locked_at: Mapped[datetime | None]  #: by the office, or by an objection; not the throttle
+    created_at: Mapped[datetime]
+    version: Mapped[int]
+
+    __mapper_args__ = {"version_id_col": None}
+
+    def accepts(self, proof: Proof) -> bool:
+        """Whether the proof holds and was made against the hash that still stands."""
+        return proof.holds and proof.against == self.password_hash
+
+    def take_password(self, password_hash: str, now: datetime) -> None:
+        self.password_hash = password_hash
+        self.password_set_at = now
+
+    def move_to(self, email: str) -> None:
+        """Let the person be known by this mail address from now on."""
+        self.email = mail_address.understand(email)
+        self.email_canonical = mail_address.canonical(email)

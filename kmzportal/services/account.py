@@ -1,0 +1,84 @@
+"""Konto anpassen: what customers do with their own account."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+
+from sqlalchemy import or_, select
+from sqlalchemy.orm import Session
+
+from kmzportal.domain.account_link import AccountLink
+from kmzportal.domain.audit_event import AuditEvent
+from kmzportal.domain.customer import Customer
+from kmzportal.domain.login_session import LoginSession
+from kmzportal.domain.passwords import Proof
+from kmzportal.domain.refusals import WrongPassword
+from kmzportal.services import address, login, password
+from kmzportal.services.work import UnitOfWork
+
+
+def prove(work: UnitOfWork, customer: Customer, here: LoginSession, proof: Proof) -> str:
+    """Note that the current password was typed, and return the session's new token; raises WrongPassword."""
+    if not customer.accepts(proof):
+        raise WrongPassword("password.refused", customer)
+    here.password_proved_at = work.now
+    work.record("password.proved", customer)
+    return here.draw_token()
+
+
+def change_data(work: UnitOfWork, customer: Customer, data: Mapping[str, str]) -> bool:
+    """Take over what differs and return whether anything did; history keeps the names of the fields."""
+    changed = [field for field in Customer.DATA if field in data and data[field] != getattr(customer, field)]
+    for field in changed:
+        setattr(customer, field, data[field])
+    if changed:
+        work.record("data.changed", customer, fields=changed)
+    return bool(changed)
+
+
+def change_password(work: UnitOfWork, customer: Customer, here: LoginSession, password_hash: str) -> None:
+    """Set a new password, end all other sessions and tell the owner."""
+    password.take(work, customer, password_hash, here)
+    work.record("password.changed", customer)
+    work.notify("password_changed", customer)
+
+
+def register(
+    work: UnitOfWork, link: AccountLink, arrived: datetime, data: Mapping[str, str], password_hash: str
+) -> None:
+    """The desk link's last step: data, password and, where the desk corrected it, the new address."""
+    password.set_by_link(work, link, arrived, password_hash)
+    change_data(work, link.owner, data)
+    if link.owner.pending_email == link.email:
+        address.take_pending(work, link.owner)
+
+
+def end_session(work: UnitOfWork, customer: Customer, session_id: int) -> bool:
+    """End one of the customer's own sessions and return whether it was theirs and alive."""
+    session = work.session.get(LoginSession, session_id)
+    if session is None or session.customer_id != customer.id or session.ended_at:
+        return False
+    session.ended_at = work.now
+    work.record("session.ended", customer)
+    return True
+
+
+def end_other_sessions(work: UnitOfWork, customer: Customer, here: LoginSession) -> int:
+    """End all sessions but this one and return how many there were."""
+    ended = login.end_sessions(work, customer, but=here)
+    work.record("sessions.ended", customer, number=ended)
+    work.notify("sessions_ended", customer)
+    return ended
+
+
+def sessions(session: Session, customer: Customer, now: datetime) -> list[LoginSession]:
+    """Return where the customer is logged in, latest first."""
+    started = select(LoginSession).where(LoginSession.customer_id == customer.id, LoginSession.ended_at.is_(None))
+    found = session.scalars(started.order_by(LoginSession.last_seen.desc()))
+    return [one for one in found if one.alive(now)]
+
+
+def history(session: Session, customer: Customer, limit: int = 100) -> Sequence[AuditEvent]:
+    """Return what happened to the account, the desk's acts included, latest first."""
+    by_or_about = or_(AuditEvent.customer_id == customer.id, AuditEvent.actor == f"customer:{customer.id}")
+    events = select(AuditEvent).where(by_or_about).order_by(AuditEvent.at.desc(), AuditEvent.id.desc())
+    return session.scalars(events.limit(limit)).all()

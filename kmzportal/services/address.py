@@ -1,0 +1,81 @@
+"""A new mail address: asked for, confirmed by its holder, objected to from the old one."""
+
+from datetime import datetime
+
+from sqlalchemy import select
+from sqlalchemy.exc import IntegrityError
+
+from kmzportal.domain import mail_address
+from kmzportal.domain.account_link import AccountLink, LinkKind, LinkState
+from kmzportal.domain.customer import Customer
+from kmzportal.domain.refusals import AddressTaken, LinkUnusable
+from kmzportal.services import account_link, login
+from kmzportal.services.work import UnitOfWork
+
+
+def ask_to_change(work: UnitOfWork, customer: Customer, email: str) -> None:
+    """Keep the new address pending and mail it a link; the old one is told and can object.
+
+    To a taken address nothing is sent but a notice to its owner: who asks learns nothing (standards R064).
+    """
+    canonical = mail_address.canonical(email)
+    if canonical == customer.email_canonical:
+        return
+    end_pending(work, customer)
+    customer.await_confirmation_of(email)
+    work.record("address.change_asked", customer)
+    owner = work.session.scalar(select(Customer).where(Customer.email_canonical == canonical))
+    if owner:
+        work.notify("address_taken", owner)
+    else:
+        link = account_link.issue(work, LinkKind.ADDRESS, customer, customer.pending_email)
+        account_link.send(work, link)
+    tell_old(work, customer, customer.email, "address_change_asked")
+
+
+def tell_old(work: UnitOfWork, customer: Customer, old: str, template: str) -> None:
+    """Mail the old address a notice with "Das war ich nicht"; never names the new one."""
+    objection = account_link.issue(work, LinkKind.OBJECTION, customer, old)
+    work.send(template, customer, to=old, link=objection)
+
+
+def end_pending(work: UnitOfWork, customer: Customer) -> None:
+    """Forget an address that waits for confirmation, and its links."""
+    customer.await_confirmation_of(None)
+    account_link.end(work, customer, LinkState.WITHDRAWN, {LinkKind.ADDRESS})
+
+
+def confirm(work: UnitOfWork, link: AccountLink, arrived: datetime) -> None:
+    """Let the pending address count from now on; raises LinkUnusable, or AddressTaken by a race."""
+    if link.owner.pending_email != link.email:
+        raise LinkUnusable("link.refused", link.owner, kind=link.kind)
+    account_link.redeem(work, link, arrived)
+    take_pending(work, link.owner)
+
+
+def take_pending(work: UnitOfWork, customer: Customer) -> None:
+    """Move the customer to the pending address; links to the old one die, both addresses are told."""
+    old, new = customer.email, customer.pending_email
+    if new is None:
+        return
+    customer.await_confirmation_of(None)
+    try:
+        with work.session.begin_nested():
+            customer.move_to(new)
+    except IntegrityError:
+        raise AddressTaken("address.refused", customer) from None
+    account_link.end(work, customer, LinkState.WITHDRAWN, {LinkKind.RECOVERY, LinkKind.DESK, LinkKind.ADDRESS})
+    work.record("address.changed", customer)
+    tell_old(work, customer, old, "address_changed_old")
+    work.notify("address_changed_new", customer)
+
+
+def object_to(work: UnitOfWork, link: AccountLink, arrived: datetime) -> None:
+    """Das war ich nicht: lock the account, end its sessions and links, forget a pending address."""
+    account_link.redeem(work, link, arrived)
+    customer = link.owner
+    end_pending(work, customer)
+    account_link.end(work, customer, LinkState.WITHDRAWN, {LinkKind.RECOVERY, LinkKind.DESK})
+    login.end_sessions(work, customer)
+    customer.locked_at = customer.locked_at or work.now
+    work.record("address.objected", customer)
