@@ -2,6 +2,7 @@
 
 import re
 import unicodedata
+from functools import lru_cache
 
 from email_validator import EmailNotValidError, validate_email
 
@@ -40,5 +41,11 @@ def canonical(address: str) -> str:
     Raises NotAnAddress.
     """
     local, _, domain = understand(address).rpartition("@")
-    ascii_domain = validate_email(f"a@{domain}", check_deliverability=False, test_environment=True).ascii_domain
-    return f"{local.casefold()}@{ascii_domain.lower()}"
+    return f"{local.casefold()}@{_ascii(domain)}"
+
+
+@lru_cache(maxsize=4096)
+def _ascii(domain: str) -> str:
+    """Return the A-label form; an import meets the same few hundred domains again and again."""
+    valid = validate_email(f"a@{domain}", check_deliverability=False, test_environment=True)
+    return valid.ascii_domain.lower()

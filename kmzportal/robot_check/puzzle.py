@@ -1,0 +1,109 @@
+"""Puzzles that need no storage: a signed token names one, and a secret key says what is in it.
+
+The token holds an id, an expiry and what it is bound to, never the answer: question, pictures and places
+follow from the id by HMAC. A puzzle must count once, right or wrong, or a guesser could try every answer on it;
+so the caller keeps `identity(token)` in a unique row before it asks `solved_by`.
+"""
+
+import hmac
+import secrets
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from hashlib import sha256
+from itertools import chain, combinations
+from typing import NamedTuple, TypeVar
+
+from itsdangerous import BadData, URLSafeSerializer
+
+from kmzportal.domain.refusals import Refusal
+from kmzportal.robot_check.pictures import CATALOGUE
+
+T = TypeVar("T")
+
+TILES = range(9)
+# Every choice of three or four tiles, all equally likely: a blind guess is right once in 210.
+ANSWERS = [*chain(combinations(TILES, 3), combinations(TILES, 4))]
+
+
+class PuzzleUnusable(Refusal):
+    """The puzzle is not ours, was made for something else, or its time is over."""
+
+
+@dataclass(frozen=True)
+class Puzzle:
+    """What the visitor may know; the picture comes apart from it."""
+
+    token: str
+    question: str
+
+
+class _Ticket(NamedTuple):
+    """What a token says."""
+
+    id: str
+    expiry: int
+    bound_to: str
+
+
+class Puzzles:
+    """Makes puzzles and judges answers, by one secret key. Times are aware."""
+
+    def __init__(self, key: bytes, lifetime: int = 900):
+        self._key = hmac.digest(key, b"robot check", "sha256")
+        self._signer = URLSafeSerializer(key, salt="robot check", signer_kwargs={"digest_method": sha256})
+        self._lifetime = lifetime
+
+    def new(self, bound_to: str, now: datetime) -> Puzzle:
+        """Make a puzzle that counts for one thing only, for example "link:17"."""
+        ticket = _Ticket(secrets.token_urlsafe(12), int(now.timestamp()) + self._lifetime, bound_to)
+        return self.open(str(self._signer.dumps(ticket)), bound_to, now)
+
+    def open(self, token: str, bound_to: str, now: datetime) -> Puzzle:
+        """Read a puzzle that came back."""
+        return Puzzle(token, f"Wählen Sie alle Bilder mit {self._phrase(self._own(token, bound_to, now).id)}.")
+
+    def pictures(self, token: str, now: datetime) -> list[str]:
+        """Name the nine pictures in their places, for `drawing.draw`; a visitor never sees the names."""
+        puzzle = self._current(token, now).id
+        phrase, answer = self._phrase(puzzle), self._answer(puzzle)
+        right = iter(self._shuffled(puzzle, CATALOGUE[phrase]))
+        wrong = iter(self._shuffled(puzzle, set(chain(*CATALOGUE.values())) - set(CATALOGUE[phrase])))
+        return [next(right if tile in answer else wrong) for tile in TILES]
+
+    def solved_by(self, token: str, chosen: set[int], bound_to: str, now: datetime) -> bool:
+        """Tell whether exactly the right tiles, counted from 0, were chosen."""
+        return chosen == set(self._answer(self._own(token, bound_to, now).id))
+
+    def identity(self, token: str) -> tuple[str, datetime]:
+        """Return what to remember of a used puzzle: its id, and until when."""
+        ticket = self._ticket(token)
+        return ticket.id, datetime.fromtimestamp(ticket.expiry, UTC)
+
+    def _ticket(self, token: str) -> _Ticket:
+        try:
+            return _Ticket(*self._signer.loads(token))
+        except BadData as error:
+            raise PuzzleUnusable from error
+
+    def _current(self, token: str, now: datetime) -> _Ticket:
+        ticket = self._ticket(token)
+        if now.timestamp() >= ticket.expiry:
+            raise PuzzleUnusable
+        return ticket
+
+    def _own(self, token: str, bound_to: str, now: datetime) -> _Ticket:
+        ticket = self._current(token, now)
+        if ticket.bound_to != bound_to:
+            raise PuzzleUnusable
+        return ticket
+
+    def _phrase(self, puzzle: str) -> str:
+        return self._shuffled(puzzle, CATALOGUE)[0]
+
+    def _answer(self, puzzle: str) -> tuple[int, ...]:
+        return self._shuffled(puzzle, ANSWERS)[0]
+
+    def _shuffled(self, puzzle: str, things: Iterable[T]) -> list[T]:
+        """Put things in an order that only the key can tell, the same for the same puzzle."""
+        return sorted(things, key=lambda thing: hmac.digest(self._key, f"{puzzle} {thing}".encode(), "sha256"))

@@ -1,0 +1,60 @@
+// Comfort on top of pages that all work without it. No eval, no inline code: the CSP allows neither.
+// Sending a form: <body hx-disable:inherited="findAll [type=submit]"> in base.html makes htmx disable the submit
+// buttons inside whatever sends, until the answer is there; templates mark nothing. A button that sends by itself
+// (hx-post on the button) says hx-disable="this". (In htmx 4 it is hx-ignore that switches htmx off.)
+"use strict";
+const region = () => document.getElementById("meldung"); // there from the start, or it would not be read out
+const lost = () => document.activeElement === null || document.activeElement === document.body;
+
+function show(button, visible) {
+  document.getElementById(button.dataset.show).type = visible ? "text" : "password";
+  button.setAttribute("aria-pressed", visible);
+}
+function count(clock) { // the button works without this, the server counts as well; here one sees how long
+  const button = document.getElementById(clock.getAttribute("aria-controls"));
+  const end = Date.now() + clock.dataset.countdown * 1000;
+  clock.removeAttribute("data-countdown"); // started once, however many swaps follow
+  (function tick() {
+    const left = Math.ceil((end - Date.now()) / 1000); // by the clock: a sleeping tab skips ticks
+    clock.hidden = left <= 0;
+    button.disabled = left > 0;
+    clock.querySelector("span").textContent = left;
+    if (left > 0 && clock.isConnected) setTimeout(tick, 1000);
+  })();
+}
+function wake() { // what makes no sense without JavaScript stands hidden in the page
+  document.querySelectorAll("[data-show]").forEach((button) => { button.hidden = false; });
+  document.querySelectorAll("[data-countdown]").forEach(count);
+}
+
+function settle({ target, detail: { ctx } }) {
+  if (ctx.swap === "none") return; // 204 and 5xx leave the page alone
+  wake();
+  const root = ctx.target?.isConnected ? ctx.target : document.getElementById(ctx.target?.id) ?? target;
+  document.title = document.title.replace(/^(Fehler: )?/, document.querySelector("[data-refused]") ? "Fehler: " : "");
+  // Errors and notices first; htmx has seen to [autofocus] and to a field that is still there; never leave <body>.
+  const goal = root.querySelector("[data-outcome]") ?? (lost() ? root.querySelector("h1, h2, h3") ?? root : null);
+  goal?.setAttribute("tabindex", "-1");
+  goal?.focus();
+}
+
+function fail(kind, ctx) { // nothing was swapped: the form stands as it was, the button gets the focus back
+  region().textContent = region().dataset[kind];
+  setTimeout(() => { if (lost()) ctx.request.submitter?.focus(); });
+}
+
+wake();
+document.querySelector("[data-refused]")?.focus();
+document.addEventListener("click", ({ target }) => {
+  const button = target.closest("[data-show]");
+  if (button) show(button, button.getAttribute("aria-pressed") === "false");
+});
+document.addEventListener("submit", ({ target }) => { // browsers offer to store passwords, not readable text
+  target.querySelectorAll("[data-show]").forEach((button) => show(button, false));
+}, true);
+document.addEventListener("htmx:before:request", () => { region().textContent = ""; });
+document.addEventListener("htmx:after:swap", settle);
+document.addEventListener("htmx:error", ({ detail: { ctx } }) => { if (ctx) fail(ctx.response ? "broken" : "offline", ctx); });
+document.addEventListener("htmx:response:error", ({ detail: { ctx } }) => { if (ctx.response.status >= 500) fail("broken", ctx); });
+// Back after logging out: Firefox and Safari show the kept page, private data and all. Ask the server instead.
+addEventListener("pageshow", (event) => { if (event.persisted) location.reload(); });
