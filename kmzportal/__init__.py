@@ -10,11 +10,22 @@ from kmzportal.cli import COMMANDS
 from kmzportal.db import db, migrate
 from kmzportal.domain import passwords
 from kmzportal.mail.delivery import mail_server
-from kmzportal.web import account, account_link, errors, front_door, login, pages, recovery, security
+from kmzportal.web import (
+    account,
+    account_link,
+    devices,
+    errors,
+    front_door,
+    login,
+    pages,
+    recovery,
+    robot_check,
+    security,
+)
 from kmzportal.web.visitor import login_manager
 
 EXTENSIONS = (db, migrate, login_manager, mail_server, pages.csrf)
-BLUEPRINTS = (login.bp, recovery.bp, account_link.bp, account.bp)
+BLUEPRINTS = (login.bp, recovery.bp, account_link.bp, robot_check.bp, account.bp, devices.bp)
 HOUSE = (security, pages, errors, front_door)
 
 log = logging.getLogger(__name__)

@@ -1,5 +1,6 @@
 """Reads the settings from the instance folder and the environment, and says what is wrong with them."""
 
+import contextlib
 import difflib
 import os
 import secrets
@@ -92,10 +93,12 @@ def _completed(values: dict[str, Any], instance: Path) -> dict[str, Any]:
 
 
 def _key_file(path: Path) -> str:
-    """Return the key in the file; the first process to come makes it, readable by its owner alone."""
-    try:
-        with open(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "w") as file:
-            file.write(secrets.token_urlsafe(48))
-    except FileExistsError:
-        pass
+    """Return the key in the file; the first process to come makes it, whole and readable by its owner alone."""
+    if not path.exists():
+        draft = path.with_name(f".{path.name}.{os.getpid()}")
+        draft.touch(mode=0o600)
+        draft.write_text(secrets.token_urlsafe(48), "utf-8")
+        with contextlib.suppress(FileExistsError):
+            path.hardlink_to(draft)
+        draft.unlink()
     return path.read_text("utf-8").strip()

@@ -1,9 +1,9 @@
 """Opens and commits one transaction on someone's behalf, for views, console and worker alike."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypeVar
 
 from flask import current_app
 from sqlalchemy.orm.exc import StaleDataError
@@ -12,6 +12,8 @@ from kmzportal.db import WRITES, db
 from kmzportal.domain.account_link import LinkKeys
 from kmzportal.domain.refusals import ChangedMeanwhile, Refusal
 from kmzportal.services.work import UnitOfWork
+
+T = TypeVar("T")
 
 
 @contextmanager
@@ -45,6 +47,12 @@ def _transaction(actor: str, source: str | None) -> Iterator[UnitOfWork]:
     except BaseException:
         session.rollback()
         raise
+
+
+def outside_transaction(hashing: Callable[..., T], *args: Any) -> T:
+    """End the read that is open and run what takes long, so that no connection waits for it."""
+    db.session.commit()
+    return hashing(*args)
 
 
 def link_keys() -> LinkKeys:

@@ -13,14 +13,6 @@ class Refusal(Exception):
         self.details = details
 
 
-class WrongCredentials(Refusal):
-    """Address and password do not open an account; which of the reasons it was stays inside."""
-
-
-class WrongPassword(Refusal):
-    """The current password was asked for, and this is not it."""
-
-
 class WeakPassword(Refusal):
     """The new password is too short, too long, common, or contains what anybody knows; `reason` is German."""
 
@@ -31,10 +23,6 @@ class WeakPassword(Refusal):
 
 class LinkUnusable(Refusal):
     """The link is unknown, over, or another was quicker."""
-
-
-class WrongCode(Refusal):
-    """The code is not the one that stands in the mail."""
 
 
 class AddressTaken(Refusal):

@@ -11,15 +11,19 @@ from kmzportal.domain.audit_event import AuditEvent
 from kmzportal.domain.customer import Customer
 from kmzportal.domain.login_session import LoginSession
 from kmzportal.domain.passwords import Proof
-from kmzportal.domain.refusals import WrongPassword
 from kmzportal.services import address, login, password
 from kmzportal.services.work import UnitOfWork
 
 
-def prove(work: UnitOfWork, customer: Customer, here: LoginSession, proof: Proof) -> str:
-    """Note that the current password was typed, and return the session's new token; raises WrongPassword."""
-    if not customer.accepts(proof):
-        raise WrongPassword("password.refused", customer)
+def prove(work: UnitOfWork, customer: Customer, here: LoginSession, proof: Proof) -> str | None:
+    """Note that the current password was typed, and return the session's new token; None if it was wrong.
+
+    Wrong ones count like those at login: who finds an open session must not guess on.
+    """
+    account = work.keys.fingerprint(customer.email_canonical)
+    if login.throttled(work, account) or not customer.accepts(proof):
+        login.count_failure(work, account, customer)
+        return work.record("password.refused", customer)
     here.password_proved_at = work.now
     work.record("password.proved", customer)
     return here.draw_token()
@@ -33,6 +37,23 @@ def change_data(work: UnitOfWork, customer: Customer, data: Mapping[str, str]) -
     if changed:
         work.record("data.changed", customer, fields=changed)
     return bool(changed)
+
+
+def save(
+    work: UnitOfWork,
+    customer: Customer,
+    here: LoginSession,
+    data: Mapping[str, str],
+    email: str | None,
+    password_hash: str | None,
+) -> str | None:
+    """Save what the form of Konto anpassen holds; return the session's new token when the password changed."""
+    change_data(work, customer, data)
+    if password_hash:
+        change_password(work, customer, here, password_hash)
+    if email:  # after the password, which ends links to addresses
+        address.ask_to_change(work, customer, email)
+    return here.draw_token() if password_hash else None
 
 
 def change_password(work: UnitOfWork, customer: Customer, here: LoginSession, password_hash: str) -> None:
@@ -82,3 +103,18 @@ def history(session: Session, customer: Customer, limit: int = 100) -> Sequence[
     by_or_about = or_(AuditEvent.customer_id == customer.id, AuditEvent.actor == f"customer:{customer.id}")
     events = select(AuditEvent).where(by_or_about).order_by(AuditEvent.at.desc(), AuditEvent.id.desc())
     return session.scalars(events.limit(limit)).all()
+
+
+def all_data(session: Session, customer: Customer) -> dict[str, object]:
+    """Return all that is kept about the customer, with German names; no secret, nobody else's data."""
+    events = history(session, customer, limit=1000)
+    return {
+        "Kundennummer": customer.number,
+        "E-Mail-Adresse": customer.email,
+        "Neue E-Mail-Adresse, noch nicht bestätigt": customer.pending_email,
+        **{label: getattr(customer, name) for name, (label, _) in Customer.DATA.items()},
+        "Konto angelegt": customer.created_at,
+        "Passwort gesetzt": customer.password_set_at,
+        "Konto gesperrt": customer.locked_at,
+        "Verlauf": [{"Zeit": event.at, "Vorgang": event.in_german, "Von": event.actor_in_german} for event in events],
+    }

@@ -118,7 +118,8 @@ def renew(work: UnitOfWork, link: AccountLink) -> None:
     )
     if taken.rowcount != 1:
         raise LinkUnusable("link.refused", link.holder, kind=link.kind)
-    fresh = issue(work, LinkKind(link.kind), link.holder, link.email, link.initials, link.renewals + 1)
+    work.session.refresh(link)
+    fresh = issue(work, LinkKind(link.kind), link.holder, link.email, link.initials, link.renewals)
     send(work, fresh)
 
 

@@ -45,6 +45,12 @@ def end_pending(work: UnitOfWork, customer: Customer) -> None:
     account_link.end(work, customer, LinkState.WITHDRAWN, {LinkKind.ADDRESS})
 
 
+def withdraw(work: UnitOfWork, customer: Customer) -> None:
+    """The customer keeps the present address after all."""
+    end_pending(work, customer)
+    work.record("address.change_withdrawn", customer)
+
+
 def confirm(work: UnitOfWork, link: AccountLink, arrived: datetime) -> None:
     """Let the pending address count from now on; raises LinkUnusable, or AddressTaken by a race."""
     if link.owner.pending_email != link.email:

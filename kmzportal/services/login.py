@@ -34,10 +34,10 @@ def log_in(work: UnitOfWork, address: str, proof: Proof, device: str) -> str | N
     canonical = mail_address.canonical(address)
     account = work.keys.fingerprint(canonical)
     customer = work.session.scalar(select(Customer).where(Customer.email_canonical == canonical))
-    if _throttled(work, account):
+    if throttled(work, account):
         return work.record("login.throttled", customer)
     if customer is None or customer.locked_at or not customer.accepts(proof):
-        _count_failure(work, account, customer)
+        count_failure(work, account, customer)
         return work.record("login.refused", customer)
     forgive(work, customer)
     customer.password_hash = proof.rehashed or customer.password_hash
@@ -99,7 +99,8 @@ def forgive(work: UnitOfWork, person: Customer | Clerk) -> None:
     work.session.execute(delete(Throttle).where(Throttle.account == account))
 
 
-def _throttled(work: UnitOfWork, account: str) -> bool:
+def throttled(work: UnitOfWork, account: str) -> bool:
+    """Whether no password is looked at for this account, or from this source, yet."""
     numbers = work.settings
     throttle = work.session.get(Throttle, account, with_for_update=True)
     if throttle and throttle.failures >= numbers["THROTTLE_DISABLED_AT"]:
@@ -124,7 +125,8 @@ def _accounts_failed_at(work: UnitOfWork, account: str) -> int:
     return work.session.scalar(failures) or 0
 
 
-def _count_failure(work: UnitOfWork, account: str, customer: Customer | None) -> None:
+def count_failure(work: UnitOfWork, account: str, customer: Customer | None) -> None:
+    """Count a wrong password for the account, known or not, and for the source."""
     upsert(
         work.session,
         Throttle,

@@ -1,0 +1,1 @@
+"""How the portal is reached: one module an errand, its forms above its views."""

@@ -1,0 +1,172 @@
+"""Einstellungen and Konto anpassen."""
+
+from datetime import UTC, datetime
+
+from flask import Blueprint, current_app, flash, jsonify, request
+from flask.typing import ResponseReturnValue
+
+from kmzportal.db import db
+from kmzportal.domain import passwords
+from kmzportal.domain.customer import Customer
+from kmzportal.domain.refusals import TooManyMails
+from kmzportal.services import account as deeds
+from kmzportal.services import address as address_deeds
+from kmzportal.services import password as password_deeds
+from kmzportal.unit_of_work import outside_transaction, unit_of_work
+from kmzportal.web import kept_form
+from kmzportal.web.fields import (
+    STALE,
+    Button,
+    CustomerData,
+    NewPassword,
+    PortalForm,
+    mail_address_field,
+    password_field,
+    repeat_field,
+)
+from kmzportal.web.pages import go, page, stay
+from kmzportal.web.visitor import carry, customer_only, source, visitor
+
+bp = Blueprint("account", __name__, url_prefix="/einstellungen")
+
+
+class ProofForm(PortalForm):
+    current = password_field("Aktuelles Passwort", "Geben Sie Ihr aktuelles Passwort ein.")
+
+
+class AccountForm(CustomerData, NewPassword, PortalForm):
+    """Everything a customer may change; password and address only when filled in."""
+
+    email = mail_address_field("Neue E-Mail-Adresse", required=False)
+    current = password_field("Aktuelles Passwort", None)
+    new = password_field("Passwort", None)
+    repeat = repeat_field(required=False)
+
+
+AFTER_PROOF = {"konto": ".edit", "daten": ".data"}
+
+
+@bp.get("")
+@customer_only
+def overview() -> ResponseReturnValue:
+    return page("account/overview.html", "account/_overview.html", customer=visitor.customer)
+
+
+@bp.route("/konto", methods=["GET", "POST"])
+@customer_only
+def edit() -> ResponseReturnValue:
+    """The personal data; the proof may have run out since they were opened, then the same form asks for it."""
+    customer: Customer = visitor.customer
+    kept = kept_form.take_back(customer.id)
+    if request.method == "GET" and not kept and not _proved():
+        return _ask_for_proof("konto")
+    form = AccountForm(formdata=kept or request.form or None, data=customer.data())
+    form.offer_salutations(customer)
+    if form.validate_on_submit() and _allowed(form) and _new_password_suits(form):
+        return _save(form)
+    if kept:
+        flash("Ihre Eingaben stehen noch im Formular. Prüfen Sie sie und klicken Sie auf „Speichern“.", "form")
+    return page(
+        "account/edit.html", "account/_edit_form.html", form, customer=customer, proved=_proved(), minimum=_minimum()
+    )
+
+
+@bp.post("/bestaetigen/<any(konto, daten):purpose>")
+@customer_only
+def prove(purpose: str) -> ResponseReturnValue:
+    form = ProofForm()
+    if form.validate_on_submit() and _take_proof(form):
+        return stay(AFTER_PROOF[purpose])
+    return _ask_for_proof(purpose, form)
+
+
+@bp.get("/daten")
+@customer_only
+def data() -> ResponseReturnValue:
+    if not _proved():
+        return _ask_for_proof("daten")
+    return page("account/data.html", "account/_data.html", data=deeds.all_data(db.session(), visitor.customer))
+
+
+@bp.get("/daten.json")
+@customer_only
+def data_json() -> ResponseReturnValue:
+    if not _proved():
+        return go(".data")
+    answer = jsonify(deeds.all_data(db.session(), visitor.customer))
+    answer.headers["Content-Disposition"] = "attachment; filename=meine-daten.json"
+    return answer
+
+
+@bp.post("/adresse-zuruecknehmen")
+@customer_only
+def withdraw_address() -> ResponseReturnValue:
+    if Button().validate_on_submit():
+        with unit_of_work(visitor.name, source()) as work:
+            address_deeds.withdraw(work, visitor.customer)
+        return go(".overview", "Ihre bisherige E-Mail-Adresse bleibt.")
+    return go(".overview", STALE)
+
+
+def _proved() -> bool:
+    return bool(visitor.here.proved_within(current_app.config["PROOF_LIFETIME"], datetime.now(UTC)))
+
+
+def _minimum() -> int:
+    return password_deeds.minimum(visitor.customer, current_app.config)
+
+
+def _ask_for_proof(purpose: str, form: ProofForm | None = None) -> ResponseReturnValue:
+    form = form or ProofForm(formdata=None)
+    return page("account/prove.html", "account/_prove_form.html", form, purpose=purpose)
+
+
+def _take_proof(form: ProofForm | AccountForm) -> bool:
+    """Whether the current password is right; then the session gets a new token."""
+    proof = outside_transaction(passwords.prove, form.current.data, visitor.customer.password_hash)
+    with unit_of_work(visitor.name, source()) as work:
+        token = deeds.prove(work, visitor.customer, visitor.here, proof)
+    if token is None:
+        form.current.errors = ["Das aktuelle Passwort stimmt nicht. Versuchen Sie es noch einmal."]
+        return False
+    carry(token)
+    return True
+
+
+def _allowed(form: AccountForm) -> bool:
+    if _proved() or (form.current.data and _take_proof(form)):
+        return True
+    if not form.current.errors:
+        form.current.errors = ["Bitte geben Sie zur Sicherheit noch einmal Ihr aktuelles Passwort ein."]
+    return False
+
+
+def _new_password_suits(form: AccountForm) -> bool:
+    return not form.new.data or form.suits(visitor.customer)
+
+
+def _save(form: AccountForm) -> ResponseReturnValue:
+    """Save all of the form in one transaction, or nothing of it."""
+    password_hash = outside_transaction(passwords.hash_password, form.new.data) if form.new.data else None
+    try:
+        with unit_of_work(visitor.name, source()) as work:
+            token = deeds.save(
+                work, visitor.customer, visitor.here, form.customer_data(), form.email.data, password_hash
+            )
+    except TooManyMails:
+        form.email.errors = ["Heute können wir an diese Adresse keine E-Mail mehr senden. Versuchen Sie es morgen."]
+        return page(
+            "account/edit.html",
+            "account/_edit_form.html",
+            form,
+            customer=visitor.customer,
+            proved=_proved(),
+            minimum=_minimum(),
+        )
+    if token:
+        carry(token)
+    if form.email.data:
+        flash(
+            "Wir haben Ihnen einen Link an die neue E-Mail-Adresse gesendet. Bis Sie ihn öffnen, gilt die alte.", "form"
+        )
+    return stay(".edit", "Ihre Änderungen sind gespeichert.")

@@ -1,0 +1,162 @@
+"""Der Link zum Konto: from the mail to Fertig. Only a POST changes anything, only the last one redeems."""
+
+import re
+
+from flask import Blueprint, current_app, flash, session
+from flask.typing import ResponseReturnValue
+
+from kmzportal.db import db
+from kmzportal.domain import passwords
+from kmzportal.domain.account_link import AccountLink, LinkKind, LinkState
+from kmzportal.domain.refusals import AddressTaken, LinkUnusable, TooManyMails
+from kmzportal.services import account as account_deeds
+from kmzportal.services import account_link as deeds
+from kmzportal.services import address as address_deeds
+from kmzportal.services import password as password_deeds
+from kmzportal.unit_of_work import outside_transaction, unit_of_work
+from kmzportal.web import link_visit
+from kmzportal.web.fields import Button, CustomerData, NewPassword, PortalForm
+from kmzportal.web.link_visit import Visit, link_holder
+from kmzportal.web.pages import go, page, stay
+from kmzportal.web.visitor import anyone, source
+
+bp = Blueprint("account_link", __name__)
+
+TOKEN = re.compile(r"[A-Za-z0-9_-]{43}")
+PASSWORD_KINDS = (LinkKind.RECOVERY, LinkKind.CLERK_FIRST)
+LANDINGS = {
+    LinkKind.RECOVERY: ".password",
+    LinkKind.CLERK_FIRST: ".password",
+    LinkKind.ADDRESS: ".confirm_address",
+    LinkKind.OBJECTION: ".object_to_change",
+    LinkKind.DESK: "robot_check.tick",
+}
+
+
+class NewPasswordForm(NewPassword, PortalForm):
+    pass
+
+
+class RegisterForm(CustomerData, NewPassword, PortalForm):
+    pass
+
+
+@bp.get("/link/<path:text>")
+@anyone
+def arrive(text: str) -> ResponseReturnValue:
+    """Take the token out of the address bar; what mail programs hang on to it is cut off."""
+    token = TOKEN.match(text)
+    link = deeds.find(db.session(), token[0]) if token else None
+    if link is None:
+        answer = link_visit.lost()
+    else:
+        link_visit.begin(link)
+        answer = go(".show", link_id=link.id)
+    answer.headers["Referrer-Policy"] = "no-referrer"  # type: ignore[union-attr]
+    return answer
+
+
+@bp.get("/konto-link/<int:link_id>")
+@link_holder(*LinkKind)
+def show(link: AccountLink, visit: Visit) -> ResponseReturnValue:
+    """Lead to the page on which this kind of link begins, or goes on after the robot check."""
+    if visit.checked:
+        return page("account_link/checked.html", "account_link/_checked.html", link=link)
+    return stay(LANDINGS[LinkKind(link.kind)], link_id=link.id)
+
+
+@bp.route("/konto-link/<int:link_id>/passwort", methods=["GET", "POST"])
+@link_holder(*PASSWORD_KINDS)
+def password(link: AccountLink, visit: Visit) -> ResponseReturnValue:
+    form = NewPasswordForm()
+    if form.validate_on_submit() and form.suits(link.holder):
+        password_hash = outside_transaction(passwords.hash_password, form.new.data)
+        with unit_of_work("visitor", source()) as work:
+            deeds.open_link(work, link)
+            password_deeds.set_by_link(work, link, visit.arrived, password_hash)
+        return _done(link)
+    minimum = password_deeds.minimum(link.holder, current_app.config)
+    return page("account_link/password.html", "account_link/_password_form.html", form, link=link, minimum=minimum)
+
+
+@bp.route("/konto-link/<int:link_id>/konto", methods=["GET", "POST"])
+@link_holder(LinkKind.DESK, checked=True)
+def register(link: AccountLink, visit: Visit) -> ResponseReturnValue:
+    """Step five and six of the hand-out: the data and a new password, then Registrieren."""
+    form = RegisterForm(obj=link.owner)
+    form.offer_salutations(link.owner)
+    if form.validate_on_submit() and form.suits(link.owner):
+        password_hash = outside_transaction(passwords.hash_password, form.new.data)
+        with unit_of_work("visitor", source()) as work:
+            account_deeds.register(work, link, visit.arrived, form.customer_data(), password_hash)
+        return _done(link)
+    minimum = password_deeds.minimum(link.owner, current_app.config)
+    return page("account_link/register.html", "account_link/_register_form.html", form, link=link, minimum=minimum)
+
+
+@bp.route("/konto-link/<int:link_id>/adresse", methods=["GET", "POST"])
+@link_holder(LinkKind.ADDRESS)
+def confirm_address(link: AccountLink, visit: Visit) -> ResponseReturnValue:
+    form = Button()
+    if form.validate_on_submit():
+        try:
+            with unit_of_work(f"customer:{link.owner.id}", source()) as work:
+                deeds.open_link(work, link)
+                address_deeds.confirm(work, link, visit.arrived)
+        except AddressTaken:
+            form.form_errors.append("Diese Adresse gehört inzwischen zu einem anderen Konto. Bitte rufen Sie uns an.")
+        else:
+            return _done(link)
+    return page("account_link/confirm_address.html", "account_link/_confirm_address_form.html", form, link=link)
+
+
+@bp.route("/konto-link/<int:link_id>/widerspruch", methods=["GET", "POST"])
+@link_holder(LinkKind.OBJECTION)
+def object_to_change(link: AccountLink, visit: Visit) -> ResponseReturnValue:
+    form = Button()
+    if form.validate_on_submit():
+        with unit_of_work(f"customer:{link.owner.id}", source()) as work:
+            deeds.open_link(work, link)
+            address_deeds.object_to(work, link, visit.arrived)
+        return _done(link)
+    return page("account_link/object_to_change.html", "account_link/_object_to_change_form.html", form, link=link)
+
+
+@bp.get("/konto-link/<int:link_id>/fertig")
+@anyone
+def done(link_id: int) -> ResponseReturnValue:
+    link = db.session.get(AccountLink, link_id) if link_visit.find(link_id) else None
+    if link is None or link.ended_as != LinkState.REDEEMED:
+        return link_visit.lost()
+    return page("account_link/done.html", "account_link/_done.html", link=link)
+
+
+@bp.post("/konto-link/<int:link_id>/erneuern")
+@anyone
+def renew(link_id: int) -> ResponseReturnValue:
+    """Mail a fresh link to the address of the dead one; the page that offered it says so."""
+    link = db.session.get(AccountLink, link_id) if link_visit.find(link_id) else None
+    if link is None or not Button().validate_on_submit():
+        return link_visit.lost() if link is None else link_visit.dead(link)
+    try:
+        with unit_of_work(f"customer:{link.owner.id}", source()) as work:
+            deeds.renew(work, link)
+    except (LinkUnusable, TooManyMails):
+        flash("Heute können wir keinen weiteren Link senden. Bitte rufen Sie uns an.", "form")
+    else:
+        flash("Ein neuer Link ist unterwegs an dieselbe Adresse.", "form")
+    return stay(".show", link_id=link_id)
+
+
+@bp.post("/konto-link/<int:link_id>/abbrechen")
+@anyone
+def cancel(link_id: int) -> ResponseReturnValue:
+    """Forget the opened link in this browser; the link itself stays as it is."""
+    if Button().validate_on_submit():
+        link_visit.leave(link_id)
+    return go("login.login", "Sie haben abgebrochen. Nichts wurde geändert. Ihr Link gilt weiter.")
+
+
+def _done(link: AccountLink) -> ResponseReturnValue:
+    session["address"] = link.holder.email
+    return go(".done", link_id=link.id)

@@ -1,0 +1,52 @@
+"""Each error as a page, or as a sentence for htmx: what happened, and what to do next."""
+
+import logging
+import secrets
+
+from flask import Flask, Response, request, url_for
+from werkzeug.exceptions import HTTPException
+
+from kmzportal.db import db
+from kmzportal.domain.refusals import ChangedMeanwhile
+from kmzportal.web.pages import sorry
+
+log = logging.getLogger(__name__)
+
+WORDS = {
+    400: ("Das haben wir nicht verstanden", "Gehen Sie bitte zurück und versuchen Sie es noch einmal."),
+    403: ("Das geht von hier aus nicht", "Rufen Sie die Seite bitte direkt auf und versuchen Sie es noch einmal."),
+    404: ("Diese Seite gibt es nicht", "Prüfen Sie bitte die Adresse. Oder beginnen Sie auf der Seite Anmelden."),
+    405: ("Das geht auf diesem Weg nicht", "Gehen Sie bitte zurück und benutzen Sie die Knöpfe auf der Seite."),
+    413: ("Das ist zu viel auf einmal", "Kürzen Sie bitte Ihre Eingaben und senden Sie das Formular noch einmal ab."),
+    429: ("Das waren zu viele Versuche", "Warten Sie bitte einige Minuten und versuchen Sie es dann noch einmal."),
+}
+
+
+def init_app(app: Flask) -> None:
+    app.register_error_handler(HTTPException, say_why)
+    app.register_error_handler(ChangedMeanwhile, say_changed)
+    app.register_error_handler(Exception, say_sorry)
+
+
+def say_why(error: HTTPException) -> Response:
+    status = error.code or 500
+    title, text = WORDS.get(status, WORDS[400])
+    answer = sorry(title, text, status, next_step={"label": "Zur Anmeldung", "url": url_for("login.login")})
+    if allowed := getattr(error, "valid_methods", None):
+        answer.headers["Allow"] = ", ".join(sorted(allowed))
+    return answer
+
+
+def say_changed(_: ChangedMeanwhile) -> Response:
+    """Two saved the same record; the second is told and nothing is overwritten."""
+    text = "Jemand anderes hat diese Daten gerade gespeichert. Laden Sie die Seite neu und prüfen Sie Ihre Änderung."
+    return sorry("Die Daten haben sich geändert", text, 409)
+
+
+def say_sorry(error: Exception) -> Response:
+    """A bug: undo, log it under a number, and show the same number. The path may hold a token, so it is not logged."""
+    db.session.rollback()
+    number = secrets.token_hex(4).upper()
+    log.error("Fehler %s in %s", number, request.endpoint, exc_info=error)
+    text = "Der Fehler liegt bei uns. Bitte versuchen Sie es in einigen Minuten noch einmal."
+    return sorry("Das hat nicht geklappt", text, 500, error_number=number)

@@ -1,0 +1,124 @@
+"""Forms and fields that more than one page uses. They check shape; services decide truth."""
+
+import unicodedata
+from typing import Any
+
+from flask import current_app
+from flask_wtf import FlaskForm
+from flask_wtf.csrf import CSRFError, _FlaskFormCSRF
+from wtforms import EmailField, Field, Form, PasswordField, SelectField, StringField, ValidationError
+from wtforms.validators import EqualTo, InputRequired, Length
+
+from kmzportal.domain import mail_address, passwords
+from kmzportal.domain.clerk import Clerk
+from kmzportal.domain.customer import Customer
+from kmzportal.domain.refusals import WeakPassword
+from kmzportal.services import password
+
+STALE = (
+    "Diese Seite war lange offen, oder Sie haben sich inzwischen an- oder abgemeldet. "
+    "Senden Sie das Formular bitte noch einmal ab."
+)
+
+
+class FormCSRF(_FlaskFormCSRF):  # type: ignore[misc]
+    def validate_csrf_token(self, form: Form, field: Field) -> None:
+        try:
+            super().validate_csrf_token(form, field)
+        except (ValidationError, CSRFError):
+            raise ValidationError(STALE) from None
+
+
+class PortalForm(FlaskForm):  # type: ignore[misc]
+    """A form with German words, whose stale token is an error like any other: everything typed stays."""
+
+    class Meta(FlaskForm.Meta):  # type: ignore[misc]
+        csrf_class = FormCSRF
+        locales = ("de_DE", "de")
+
+
+class Button(PortalForm):
+    """A form without fields: one deed, one click."""
+
+
+def one_line(_form: Form, field: Field) -> None:
+    if any(unicodedata.category(sign) in ("Cc", "Zl", "Zp") for sign in field.data or ""):
+        raise ValidationError("Dieses Feld darf keine Zeilenumbrüche oder Steuerzeichen enthalten.")
+
+
+def understandable(_form: Form, field: Field) -> None:
+    """Keep the address as it is understood; an empty optional field is fine."""
+    try:
+        field.data = mail_address.understand(field.data) if field.data else field.data
+    except mail_address.NotAnAddress:
+        raise ValidationError(
+            "Das ist keine vollständige E-Mail-Adresse. Geben Sie sie so ein: name@schule.de"
+        ) from None
+
+
+def mail_address_field(label: str = "E-Mail-Adresse", required: bool = True) -> EmailField:
+    needed = [InputRequired("Geben Sie Ihre E-Mail-Adresse ein.")] if required else []
+    longest = Length(max=mail_address.LONGEST, message=f"Möglich sind bis zu {mail_address.LONGEST} Zeichen.")
+    return EmailField(label, [*needed, longest, understandable])
+
+
+def password_field(label: str, missing: str | None) -> PasswordField:
+    """A password is never trimmed, never shown again."""
+    longest = f"Ein Passwort hat höchstens {passwords.LONGEST} Zeichen."
+    needed = [InputRequired(missing)] if missing else []
+    return PasswordField(label, [*needed, Length(max=passwords.LONGEST, message=longest)])
+
+
+def repeat_field(required: bool = True) -> PasswordField:
+    needed = [InputRequired("Geben Sie das neue Passwort noch einmal ein.")] if required else []
+    same = EqualTo("new", "Die beiden Passwörter sind nicht gleich. Geben Sie beide noch einmal ein.")
+    return PasswordField("Wdh. Passwort", [*needed, same])
+
+
+def trimmed(text: Any) -> Any:
+    return " ".join(text.split(" ")).strip() if isinstance(text, str) else text
+
+
+def data_field(name: str, required: bool = False) -> StringField:
+    label, longest = Customer.DATA[name]
+    needed = [InputRequired(f"Geben Sie Ihren {label}n ein.")] if required else []
+    too_long = Length(max=longest, message=f"{label}: möglich sind bis zu {longest} Zeichen.")
+    return StringField(label, [*needed, too_long, one_line], filters=[trimmed])
+
+
+class NewPassword:
+    """A new password twice; `judged` asks the service what it thinks of it."""
+
+    new = password_field("Passwort", "Geben Sie ein neues Passwort ein.")
+    repeat = repeat_field()
+
+    def suits(self, person: Customer | Clerk) -> bool:
+        """Whether the service takes the new password; if not, the reason stands at the field."""
+        try:
+            password.judge(self.new.data or "", person, current_app.config)
+        except WeakPassword as refusal:
+            self.new.errors = [refusal.reason]
+            return False
+        return True
+
+
+class CustomerData:
+    """The customer's own data, named like the columns of the import."""
+
+    salutation = SelectField(Customer.DATA["salutation"][0], validate_choice=False)
+    first_name = data_field("first_name")
+    last_name = data_field("last_name", required=True)
+    school = data_field("school")
+    street = data_field("street")
+    postcode = data_field("postcode")
+    town = data_field("town")
+    phone = data_field("phone")
+
+    def offer_salutations(self, customer: Customer) -> None:
+        """An imported form of address that is not in the list stays possible."""
+        usual = ["", "Frau", "Herr"]
+        own = [customer.salutation] if customer.salutation not in usual else []
+        self.salutation.choices = [(word, word or "keine Angabe") for word in usual + own]
+
+    def customer_data(self) -> dict[str, str]:
+        return {name: self[name].data or "" for name in Customer.DATA}  # type: ignore[index]

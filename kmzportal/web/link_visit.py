@@ -1,0 +1,124 @@
+"""A visit to an opened link: which link, since when, and whether the robot check is behind it.
+
+The token is taken out of the address bar at once. The signed cookie holds the ids of opened links, each with
+its times; the clean URL carries the id, so two tabs never mix.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import wraps
+from typing import Any
+
+from flask import current_app, session
+from flask.typing import ResponseReturnValue
+
+from kmzportal.db import db
+from kmzportal.domain.account_link import AccountLink, LinkKind
+from kmzportal.domain.refusals import AccountLocked, LinkUnusable
+from kmzportal.services import account_link as deeds
+from kmzportal.web.fields import Button
+from kmzportal.web.pages import go, page, sorry
+from kmzportal.web.visitor import visitor
+
+MOST = 5  # links a cookie remembers
+
+
+@dataclass
+class Visit:
+    arrived: datetime
+    checked: bool
+
+
+def begin(link: AccountLink) -> None:
+    """Remember that the link was opened in this browser."""
+    now = int(datetime.now(UTC).timestamp())
+    others = {key: entry for key, entry in session.get("links", {}).items() if key != str(link.id)}
+    session["links"] = {**dict(list(others.items())[1 - MOST :]), str(link.id): [now, now, False]}
+
+
+def find(link_id: int) -> Visit | None:
+    """Return the visit if it did not rest too long, and note that it goes on."""
+    entry = session.get("links", {}).get(str(link_id))
+    if entry is None:
+        return None
+    now = int(datetime.now(UTC).timestamp())
+    arrived, seen, checked = entry
+    config = current_app.config
+    if now - seen >= config["LINK_SESSION_IDLE"] or now - arrived >= config["LINK_SESSION_LIFETIME"]:
+        return None
+    _note(link_id, [arrived, now, checked])
+    return Visit(datetime.fromtimestamp(arrived, UTC), checked)
+
+
+def mark_checked(link_id: int) -> None:
+    """The robot check is passed; the link is open for this browser only."""
+    arrived, seen, _ = session["links"][str(link_id)]
+    _note(link_id, [arrived, seen, True])
+
+
+def leave(link_id: int) -> None:
+    session["links"] = {key: entry for key, entry in session.get("links", {}).items() if key != str(link_id)}
+
+
+def _note(link_id: int, entry: list[Any]) -> None:
+    session["links"] = {**session["links"], str(link_id): entry}
+
+
+View = Callable[..., ResponseReturnValue]
+
+
+def link_holder(*kinds: LinkKind, checked: bool = False) -> Callable[[View], View]:
+    """Let in who opened a link of these kinds here, and tell everybody else what to do instead."""
+
+    def decorate(view: View) -> View:
+        @wraps(view)
+        def guarded(link_id: int, **values: Any) -> ResponseReturnValue:
+            visit = find(link_id)
+            link = db.session.get(AccountLink, link_id) if visit else None
+            if visit is None or link is None or link.kind not in kinds:
+                return lost()
+            if checked and link.needs_robot_check and not visit.checked:
+                return go("account_link.show", link_id=link_id)
+            try:
+                return obstacle(link, visit) or view(link, visit, **values)
+            except (LinkUnusable, AccountLocked):  # in the last moment, by another tab or by the office
+                return obstacle(link, visit) or dead(link)
+
+        guarded.access = "link_holder"  # type: ignore[attr-defined]
+        return guarded
+
+    return decorate
+
+
+def lost() -> ResponseReturnValue:
+    """The one neutral page for unknown tokens, foreign ids and visits that rested too long."""
+    return sorry(
+        "Diesen Link können wir nicht öffnen",
+        "Öffnen Sie bitte den Link in der E-Mail noch einmal. Er muss vollständig sein, und Ihr Browser muss Cookies "
+        "erlauben. Hilft das nicht, fordern Sie einen neuen Link an.",
+        404,
+        next_step={"label": "Passwort vergessen?", "url": "/passwort-vergessen"},
+    )
+
+
+def obstacle(link: AccountLink, visit: Visit) -> ResponseReturnValue | None:
+    """What stands between the holder of a link and the account, as a page; None if nothing does."""
+    if visitor.is_authenticated and visitor.person is not link.holder:
+        return page("account_link/somebody_else.html", "account_link/_somebody_else.html", Button(), link=link)
+    if link.holder.locked_at and link.kind != LinkKind.OBJECTION:
+        return sorry("Ihr Konto ist gesperrt", "Nur wir können es wieder öffnen. Bitte melden Sie sich bei uns.", 403)
+    if not link.usable(visit.arrived):
+        return dead(link)
+    return None
+
+
+def dead(link: AccountLink) -> ResponseReturnValue:
+    """Tell the holder of a dead link which way it died, and offer a fresh one where that is right."""
+    now = datetime.now(UTC)
+    renewable = link.renewable(now) and deeds.still_theirs(link)
+    state = link.state(now)
+    context = {"link": link, "state": state, "renewable": renewable}
+    answer = page("account_link/dead.html", "account_link/_dead.html", Button(), **context)
+    answer.status_code = 410
+    return answer

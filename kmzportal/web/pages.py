@@ -1,0 +1,82 @@
+"""Answers as whole pages or as fragments. The only module that knows htmx exists."""
+
+from typing import Any
+from urllib.parse import urlsplit
+
+from flask import Flask, Response, current_app, flash, make_response, redirect, render_template, request, url_for
+from flask_wtf import CSRFProtect
+from markupsafe import escape
+from werkzeug.wrappers import Response as AnyResponse
+
+from kmzportal import german
+from kmzportal.web.visitor import visitor
+
+csrf = CSRFProtect()  # gives templates csrf_token(); each form checks its own, so a stale one is a field error
+
+
+def init_app(app: Flask) -> None:
+    app.jinja_env.filters["moment"] = german.moment
+    app.context_processor(_everywhere)
+
+
+def _everywhere() -> dict[str, Any]:
+    """What every template may name."""
+    office = {
+        name.removeprefix("OFFICE_").lower(): value
+        for name, value in current_app.config.items()
+        if name.startswith("OFFICE_")
+    }
+    return {"office": office, "visitor": visitor, "demo": current_app.config.get("DEMO", False)}
+
+
+def page(whole: str, fragment: str, form: Any = None, **context: Any) -> Response:
+    """Answer htmx with the fragment and everybody else with the page it is part of; 422 when the form refuses."""
+    refused = bool(form is not None and form.errors)
+    template = fragment if wants_fragment() else whole
+    response = make_response(render_template(template, form=form, refused=refused, **context), 422 if refused else 200)
+    response.vary.add("HX-Request")
+    return response
+
+
+def stay(endpoint: str, notice: str | None = None, **values: Any) -> AnyResponse:
+    """Done, and seen in the same place: htmx follows and gets the fragment with its notice."""
+    if notice:
+        flash(notice, "form")
+    return redirect(url_for(endpoint, **values), 303)
+
+
+def go(endpoint: str, notice: str | None = None, **values: Any) -> AnyResponse:
+    """Done, and seen elsewhere: a whole new page, for htmx too."""
+    return go_to(url_for(endpoint, **values), notice)
+
+
+def go_to(path: str, notice: str | None = None) -> AnyResponse:
+    if notice:
+        flash(notice, "page")
+    if wants_fragment():
+        return Response(status=204, headers={"HX-Redirect": path, "Vary": "HX-Request"})
+    return redirect(path, 303)
+
+
+def sorry(title: str, text: str, status: int, **context: Any) -> Response:
+    """An error: a page, or for htmx a sentence in the live region, so that the form stays as it is."""
+    if wants_fragment():
+        return Response(
+            f"{escape(title)}. {escape(text)}", status, {"HX-Retarget": "#meldung", "HX-Reswap": "innerHTML"}
+        )
+    return make_response(render_template("error.html", title=title, text=text, **context), status)
+
+
+def wants_fragment() -> bool:
+    """Whether htmx swaps the answer into a page; boosted and restored ones are whole pages."""
+    headers = request.headers
+    whole = "HX-Boosted" in headers or "HX-History-Restore-Request" in headers
+    return headers.get("HX-Request") == "true" and not whole
+
+
+def local_path(text: str | None) -> str | None:
+    """Return a path on this site, or None for whatever might lead elsewhere (standards R034)."""
+    if not text or not text.startswith("/") or text.startswith("//") or "\\" in text or not text.isprintable():
+        return None
+    parts = urlsplit(text)
+    return text if not parts.scheme and not parts.netloc and " " not in text else None

@@ -1,0 +1,127 @@
+"""Ich bin kein Roboter: the tick, the picture puzzle, and the code from the mail as its equal."""
+
+import threading
+from datetime import UTC, datetime
+from functools import cache
+
+from flask import Blueprint, Response, current_app
+from flask.typing import ResponseReturnValue
+from wtforms import BooleanField, HiddenField, SelectMultipleField, StringField
+from wtforms.validators import InputRequired, Length
+
+from kmzportal.db import db
+from kmzportal.domain.account_link import AccountLink, LinkKind
+from kmzportal.robot_check import drawing
+from kmzportal.robot_check.puzzle import Puzzles, PuzzleUnusable
+from kmzportal.services import account_link as deeds
+from kmzportal.unit_of_work import unit_of_work
+from kmzportal.web import link_visit
+from kmzportal.web.fields import PortalForm
+from kmzportal.web.link_visit import Visit, link_holder
+from kmzportal.web.pages import page, stay
+from kmzportal.web.visitor import source
+
+bp = Blueprint("robot_check", __name__, url_prefix="/konto-link/<int:link_id>")
+
+#: Drawing takes a processor for some hundredths of a second; two at a time leave room for pages.
+_drawing = threading.BoundedSemaphore(2)
+
+
+class TickForm(PortalForm):
+    human = BooleanField("Ich bin kein Roboter", [InputRequired("Setzen Sie bitte den Haken.")])
+
+
+class PuzzleForm(PortalForm):
+    puzzle = HiddenField()
+    tiles = SelectMultipleField(
+        "Bilder", coerce=int, choices=[(place, f"Bild {place + 1} von 9") for place in range(9)], validate_choice=False
+    )
+
+
+class CodeForm(PortalForm):
+    code = StringField(
+        "Code aus der E-Mail",
+        [InputRequired("Geben Sie den Code aus der E-Mail ein."), Length(max=40, message="Der Code hat 8 Zeichen.")],
+    )
+
+
+@bp.route("/roboter", methods=["GET", "POST"])
+@link_holder(LinkKind.DESK)
+def tick(link: AccountLink, visit: Visit) -> ResponseReturnValue:
+    form = TickForm()
+    if form.validate_on_submit():
+        with unit_of_work("visitor", source()) as work:
+            deeds.open_link(work, link)
+        return stay(".puzzle", link_id=link.id)
+    return page("robot_check/tick.html", "robot_check/_tick_form.html", form, link=link)
+
+
+@bp.route("/raetsel", methods=["GET", "POST"])
+@link_holder(LinkKind.DESK)
+def puzzle(link: AccountLink, visit: Visit) -> ResponseReturnValue:
+    """A wrong answer brings a new puzzle and never burns the link."""
+    form = PuzzleForm()
+    if form.validate_on_submit():
+        if _solved(link, form):
+            return _passed(link)
+        form.form_errors.append("Das stimmt leider nicht. Hier ist ein neues Rätsel. Oder nehmen Sie den Code.")
+    new = puzzles().new(_bound_to(link), datetime.now(UTC))
+    form.puzzle.data, form.tiles.data = new.token, []
+    return page("robot_check/puzzle.html", "robot_check/_puzzle_form.html", form, link=link, question=new.question)
+
+
+@bp.get("/bild/<token>")
+@link_holder(LinkKind.DESK)
+def picture(link: AccountLink, visit: Visit, token: str) -> ResponseReturnValue:
+    try:
+        names = puzzles().pictures(token, datetime.now(UTC))
+    except PuzzleUnusable:
+        return link_visit.lost()
+    db.session.commit()
+    with _drawing:
+        return Response(drawing.draw(names), mimetype=drawing.MEDIA_TYPE)
+
+
+@bp.route("/code", methods=["GET", "POST"])
+@link_holder(LinkKind.DESK)
+def code(link: AccountLink, visit: Visit) -> ResponseReturnValue:
+    form = CodeForm()
+    if form.validate_on_submit():
+        with unit_of_work("visitor", source()) as work:
+            deeds.open_link(work, link)
+            right = deeds.check_code(work, link, form.code.data)
+        if right:
+            return _passed(link)
+        form.code.errors = ["Dieser Code stimmt nicht. Er steht in der E-Mail unter dem Link und hat 8 Zeichen."]
+    return page("robot_check/code.html", "robot_check/_code_form.html", form, link=link)
+
+
+def _passed(link: AccountLink) -> ResponseReturnValue:
+    link_visit.mark_checked(link.id)
+    return stay("account_link.show", link_id=link.id)
+
+
+def _solved(link: AccountLink, form: PuzzleForm) -> bool:
+    """Whether the answer is right and the first one to this puzzle; right or wrong, it counts once."""
+    now = datetime.now(UTC)
+    try:
+        solved = puzzles().solved_by(form.puzzle.data, set(form.tiles.data), _bound_to(link), now)
+    except PuzzleUnusable:
+        return False
+    with unit_of_work("visitor", source()) as work:
+        first = deeds.use_puzzle(work, *puzzles().identity(form.puzzle.data))
+        work.record("puzzle.solved" if first and solved else "puzzle.failed", link.holder)
+    return first and solved
+
+
+@cache
+def _puzzles(key: str) -> Puzzles:
+    return Puzzles(key.encode())
+
+
+def puzzles() -> Puzzles:
+    return _puzzles(current_app.config["SECRET_KEY"])
+
+
+def _bound_to(link: AccountLink) -> str:
+    return f"link:{link.id}"

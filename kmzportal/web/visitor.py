@@ -1,0 +1,143 @@
+"""Whoever is at the other end: nobody known, a customer, or a clerk."""
+
+import ipaddress
+from collections.abc import Callable
+from datetime import UTC, datetime
+from functools import wraps
+from typing import Any, cast
+
+from flask import abort, g, request, session
+from flask_login import LoginManager, current_user, login_user
+
+from kmzportal.db import db
+from kmzportal.domain.clerk import Clerk
+from kmzportal.domain.customer import Customer
+from kmzportal.domain.login_session import LoginSession
+from kmzportal.services import login
+from kmzportal.unit_of_work import unit_of_work
+
+login_manager = LoginManager()
+login_manager.session_protection = None  # sessions live in the database; phones change their address
+
+View = Callable[..., Any]
+
+
+class Visitor:
+    """A person in a living session, as Flask-Login sees it; its id is the session's token."""
+
+    is_authenticated = True
+    is_active = True
+    is_anonymous = False
+
+    def __init__(self, token: str, here: LoginSession):
+        self.token = token
+        self.here = here
+
+    def get_id(self) -> str:  # the name is Flask-Login's
+        return self.token
+
+    @property
+    def person(self) -> Customer | Clerk:
+        return cast("Customer | Clerk", self.here.customer or self.here.clerk)
+
+    @property
+    def customer(self) -> Customer:
+        """The customer; only behind customer_only."""
+        return cast(Customer, self.here.customer)
+
+    @property
+    def name(self) -> str:
+        """The actor in history and audit."""
+        return f"{'clerk' if self.here.clerk_id else 'customer'}:{self.person.id}"
+
+
+class Stranger:
+    is_authenticated = False
+    is_active = False
+    is_anonymous = True
+    name = "visitor"
+
+    def get_id(self) -> None:
+        return None
+
+
+login_manager.anonymous_user = Stranger
+visitor: Any = current_user
+
+
+@login_manager.user_loader
+def recognise(token: str) -> Visitor | None:
+    """Return the visitor of a living session; the page is then drawn without holding a connection."""
+    now = datetime.now(UTC)
+    here = login.find_session(db.session(), token)
+    db.session.commit()
+    if here is None or not here.alive(now) or (here.customer or cast(Clerk, here.clerk)).locked_at:
+        return None
+    found = Visitor(token, here)
+    if now - here.last_seen > login.SEEN_AT_MOST_EVERY:
+        with unit_of_work(found.name) as work:
+            login.touch(work, here.id)
+    return found
+
+
+def welcome(token: str) -> None:
+    """Let the browser carry the token; all it carried before is dropped but the links it opened."""
+    links = session.get("links")
+    kept = session.get("kept_form")
+    forget()
+    session.update({key: value for key, value in (("links", links), ("kept_form", kept)) if value})
+    carry(token)
+
+
+def carry(token: str) -> None:
+    """Put the session's token into the cookie; Flask-Login keeps it as the user's id."""
+    here = login.find_session(db.session(), token)
+    if here:
+        login_user(Visitor(token, here))
+    db.session.commit()
+
+
+def forget() -> None:
+    """Empty the cookie, with the secret that forms are bound to."""
+    session.clear()
+    g.pop("csrf_token", None)
+
+
+def anyone(view: View) -> View:
+    """Declare that the view is for everybody."""
+    view.access = "anyone"  # type: ignore[attr-defined]
+    return view
+
+
+def customer_only(view: View) -> View:
+    """Let customers in, send strangers to log in first, and clerks away."""
+
+    @wraps(view)
+    def guarded(*args: Any, **kwargs: Any) -> Any:
+        if not visitor.is_authenticated:
+            return login_manager.unauthorized()
+        if visitor.here.customer_id is None:
+            abort(403)
+        return view(*args, **kwargs)
+
+    guarded.access = "customer"  # type: ignore[attr-defined]
+    return guarded
+
+
+def source() -> str | None:
+    """Return the address block a request comes from: an IPv4 address, or the /64 of an IPv6 one."""
+    try:
+        address = ipaddress.ip_address(request.remote_addr or "")
+    except ValueError:
+        return None
+    return str(address) if address.version == 4 else str(ipaddress.ip_network((address, 64), strict=False))
+
+
+def device() -> str:
+    """Return a coarse name of the browser, such as "Firefox unter Windows"."""
+    agent = request.user_agent.string
+    browsers = {"Edg": "Edge", "OPR": "Opera", "Firefox": "Firefox", "Chrome": "Chrome", "Safari": "Safari"}
+    systems = {"Android": "Android", "iPhone": "iOS", "iPad": "iOS", "Windows": "Windows", "Mac OS": "macOS"}
+    browser = next((name for sign, name in browsers.items() if sign in agent), "Browser")
+    system = next((name for sign, name in {**systems, "Linux": "Linux"}.items() if sign in agent), None)
+    return f"{browser} unter {system}" if system else browser
