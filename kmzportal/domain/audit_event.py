@@ -52,7 +52,8 @@ DEEDS = {
 ACTORS = {
     "customer": "Sie selbst",
     "clerk": "Kundenservice",
-    "visitor": "Jemand, der nicht angemeldet war",
+    "link": "Über den Link",
+    "visitor": "Nicht angemeldet",
     "worker": "Das Portal",
     "console": "Verwaltung",
 }
@@ -64,7 +65,7 @@ class AuditEvent(Base):
     id: Mapped[Id]
     at: Mapped[datetime] = mapped_column(index=True)
     deed: Mapped[str]  #: past tense, such as `password.changed`
-    actor: Mapped[str]  #: `customer:12`, `clerk:3`, `visitor`, `worker`, `console`
+    actor: Mapped[str]  #: `customer:12`, `clerk:3`, `link:5`, `visitor`, `worker`, `console`
     customer_id: Mapped[int | None] = mapped_column(ForeignKey("customer.id"), index=True)
     clerk_id: Mapped[int | None] = mapped_column(ForeignKey("clerk.id"), index=True)
     details: Mapped[dict[str, Any]]  #: names of fields and kinds; no secret

@@ -44,6 +44,12 @@ def canonical(address: str) -> str:
     return f"{local.casefold()}@{_ascii(domain)}"
 
 
+def mailable(address: str) -> str:
+    """Return the form a mail server takes: the local part as it stands, the domain as A-label; raises NotAnAddress."""
+    local, _, domain = understand(address).rpartition("@")
+    return f"{local}@{_ascii(domain)}"
+
+
 @lru_cache(maxsize=4096)
 def _ascii(domain: str) -> str:
     """Return the A-label form; an import meets the same few hundred domains again and again."""

@@ -37,7 +37,6 @@ def take(work: UnitOfWork, person: Customer | Clerk, password_hash: str, here: L
 def set_by_link(work: UnitOfWork, link: AccountLink, arrived: datetime, password_hash: str) -> None:
     """Give the holder of a link a password, once; raises LinkUnusable or AccountLocked."""
     account_link.redeem(work, link, arrived)
-    work.actor = f"{'clerk' if link.clerk else 'customer'}:{link.holder.id}"
     take(work, link.holder, password_hash)
     work.record("password.set", link.holder, by=link.kind)
     work.notify("password_set", link.holder)

@@ -71,7 +71,7 @@ def password(link: AccountLink, visit: Visit) -> ResponseReturnValue:
     form = NewPasswordForm()
     if form.validate_on_submit() and form.suits(link.holder):
         password_hash = outside_transaction(passwords.hash_password, form.new.data)
-        with unit_of_work("visitor", source()) as work:
+        with unit_of_work(f"link:{link.id}", source()) as work:
             deeds.open_link(work, link)
             password_deeds.set_by_link(work, link, visit.arrived, password_hash)
         return _done(link)
@@ -87,7 +87,7 @@ def register(link: AccountLink, visit: Visit) -> ResponseReturnValue:
     form.offer_salutations(link.owner)
     if form.validate_on_submit() and form.suits(link.owner):
         password_hash = outside_transaction(passwords.hash_password, form.new.data)
-        with unit_of_work("visitor", source()) as work:
+        with unit_of_work(f"link:{link.id}", source()) as work:
             account_deeds.register(work, link, visit.arrived, form.customer_data(), password_hash)
         return _done(link)
     minimum = password_deeds.minimum(link.owner, current_app.config)
@@ -100,7 +100,7 @@ def confirm_address(link: AccountLink, visit: Visit) -> ResponseReturnValue:
     form = Button()
     if form.validate_on_submit():
         try:
-            with unit_of_work(f"customer:{link.owner.id}", source()) as work:
+            with unit_of_work(f"link:{link.id}", source()) as work:
                 deeds.open_link(work, link)
                 address_deeds.confirm(work, link, visit.arrived)
         except AddressTaken:
@@ -115,7 +115,7 @@ def confirm_address(link: AccountLink, visit: Visit) -> ResponseReturnValue:
 def object_to_change(link: AccountLink, visit: Visit) -> ResponseReturnValue:
     form = Button()
     if form.validate_on_submit():
-        with unit_of_work(f"customer:{link.owner.id}", source()) as work:
+        with unit_of_work(f"link:{link.id}", source()) as work:
             deeds.open_link(work, link)
             address_deeds.object_to(work, link, visit.arrived)
         return _done(link)
@@ -139,7 +139,7 @@ def renew(link_id: int) -> ResponseReturnValue:
     if link is None or not Button().validate_on_submit():
         return link_visit.lost() if link is None else link_visit.dead(link)
     try:
-        with unit_of_work(f"customer:{link.owner.id}", source()) as work:
+        with unit_of_work(f"link:{link.id}", source()) as work:
             deeds.renew(work, link)
     except (LinkUnusable, TooManyMails):
         flash("Heute können wir keinen weiteren Link senden. Bitte rufen Sie uns an.", "form")

@@ -28,7 +28,7 @@ def ask() -> ResponseReturnValue:
     form = AskForm(email=session.get("address"))
     if form.validate_on_submit():
         _ask_for(form.email.data)
-        return stay(".asked")
+        return go(".asked")
     return page("recovery/ask.html", "recovery/_ask_form.html", form)
 
 

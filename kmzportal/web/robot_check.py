@@ -50,7 +50,7 @@ class CodeForm(PortalForm):
 def tick(link: AccountLink, visit: Visit) -> ResponseReturnValue:
     form = TickForm()
     if form.validate_on_submit():
-        with unit_of_work("visitor", source()) as work:
+        with unit_of_work(f"link:{link.id}", source()) as work:
             deeds.open_link(work, link)
         return stay(".puzzle", link_id=link.id)
     return page("robot_check/tick.html", "robot_check/_tick_form.html", form, link=link)
@@ -87,7 +87,7 @@ def picture(link: AccountLink, visit: Visit, token: str) -> ResponseReturnValue:
 def code(link: AccountLink, visit: Visit) -> ResponseReturnValue:
     form = CodeForm()
     if form.validate_on_submit():
-        with unit_of_work("visitor", source()) as work:
+        with unit_of_work(f"link:{link.id}", source()) as work:
             deeds.open_link(work, link)
             right = deeds.check_code(work, link, form.code.data)
         if right:
@@ -108,7 +108,7 @@ def _solved(link: AccountLink, form: PuzzleForm) -> bool:
         solved = puzzles().solved_by(form.puzzle.data, set(form.tiles.data), _bound_to(link), now)
     except PuzzleUnusable:
         return False
-    with unit_of_work("visitor", source()) as work:
+    with unit_of_work(f"link:{link.id}", source()) as work:
         first = deeds.use_puzzle(work, *puzzles().identity(form.puzzle.data))
         work.record("puzzle.solved" if first and solved else "puzzle.failed", link.holder)
     return first and solved
