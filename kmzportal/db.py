@@ -1,6 +1,7 @@
 """The database: SQLite by default, PostgreSQL when outgrown; the same code for both."""
 
 import sqlite3
+from pathlib import Path
 from typing import Any
 
 from flask_migrate import Migrate
@@ -22,8 +23,14 @@ from kmzportal.domain import (  # noqa: F401  every table must be known to the m
 from kmzportal.domain.base import Base
 
 #: Objects stay readable after their transaction has ended, so a page is drawn without holding a connection.
-db = SQLAlchemy(metadata=Base.metadata, session_options={"expire_on_commit": False, "autoflush": True})
-migrate = Migrate(db=db, directory="migrations", render_as_batch=True, compare_type=True)
+#: Errors are logged, and the values of a statement are addresses and hashes.
+db = SQLAlchemy(
+    metadata=Base.metadata,
+    session_options={"expire_on_commit": False},
+    engine_options={"hide_parameters": True},
+)
+MIGRATIONS = Path(__file__).parent / "migrations"
+migrate = Migrate(db=db, directory=str(MIGRATIONS), render_as_batch=True, compare_type=True)
 
 BUSY_TIMEOUT = 10_000  # milliseconds
 WRITES = "kmz_writes"

@@ -68,7 +68,7 @@ class AccountLink(Base):
     ended_at: Mapped[datetime | None]
     ended_as: Mapped[str | None]
     code_tries: Mapped[int] = mapped_column(default=0)
-    renewals: Mapped[int] = mapped_column(default=0)  #: how often its holder fetched a fresh one
+    renewals: Mapped[int] = mapped_column(default=0)  #: how often its holder fetched a fresh one in its place
 
     customer: Mapped[Customer | None] = relationship()
     clerk: Mapped[Clerk | None] = relationship()
@@ -99,8 +99,11 @@ class AccountLink(Base):
 
     def renewable(self, now: datetime) -> bool:
         """Whether its holder may have a fresh one mailed to the same address."""
-        dead_by_itself = self.state(now) in (LinkState.EXPIRED, LinkState.REPLACED)
-        return (dead_by_itself or self.code_used_up) and self.renewals < RENEWALS and self.customer is not None
+        state = self.state(now)
+        stuck = state is LinkState.OPEN and self.code_used_up
+        helps = stuck or state in (LinkState.EXPIRED, LinkState.REPLACED)
+        mailed_anew = self.kind in (LinkKind.RECOVERY, LinkKind.DESK, LinkKind.ADDRESS)
+        return helps and mailed_anew and self.renewals < RENEWALS
 
     @property
     def code_used_up(self) -> bool:

@@ -1,8 +1,6 @@
 """A clerk: helps customers from the desk, known by initials."""
 
-from typing import Any
-
-from sqlalchemy.orm import Mapped, declared_attr, mapped_column
+from sqlalchemy.orm import Mapped, mapped_column
 
 from kmzportal.domain.base import Base
 from kmzportal.domain.person import Person
@@ -14,10 +12,6 @@ class Clerk(Person, Base):
     name: Mapped[str]
     initials: Mapped[str] = mapped_column(unique=True)
     admin: Mapped[bool] = mapped_column(default=False)
-
-    @declared_attr.directive
-    def __mapper_args__(cls) -> dict[str, Any]:
-        return {"version_id_col": cls.__table__.c.version}
 
     @property
     def greeting(self) -> str:

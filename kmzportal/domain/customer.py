@@ -2,7 +2,7 @@
 
 from typing import Any, ClassVar
 
-from sqlalchemy.orm import Mapped, declared_attr, mapped_column
+from sqlalchemy.orm import Mapped, mapped_column
 
 from kmzportal.domain import mail_address
 from kmzportal.domain.base import Base
@@ -37,10 +37,6 @@ class Customer(Person, Base):
     pending_email_canonical: Mapped[str | None] = mapped_column(index=True)
     #: The values of the last import; where a field differs from them, it was changed here.
     imported: Mapped[dict[str, Any]] = mapped_column(default=dict)
-
-    @declared_attr.directive
-    def __mapper_args__(cls) -> dict[str, Any]:
-        return {"version_id_col": cls.__table__.c.version}
 
     @property
     def name(self) -> str:

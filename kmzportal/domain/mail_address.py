@@ -6,8 +6,9 @@ from functools import lru_cache
 
 from email_validator import EmailNotValidError, validate_email
 
-INVISIBLE = re.compile(r"[\u200b-\u200f\u2028-\u202e\u2060-\u2064\ufeff\u00ad]")
+INVISIBLE = re.compile(r"[\u00ad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]")
 NAMED = re.compile(r"^[^<>]*<([^<>]+)>$")
+SCHEME = re.compile(r"^\s*mailto:", re.IGNORECASE)
 LONGEST = 254  # RFC 5321, 4.5.3.1.3
 
 
@@ -20,11 +21,11 @@ def understand(text: str) -> str:
 
     Keeps the local part as it was typed. Raises NotAnAddress.
     """
-    text = INVISIBLE.sub("", unicodedata.normalize("NFKC", text)).strip().removeprefix("mailto:")
+    text = INVISIBLE.sub("", unicodedata.normalize("NFKC", text)).strip()
     named = NAMED.match(text)
     try:
         valid = validate_email(
-            (named[1] if named else text).strip().rstrip("."),
+            SCHEME.sub("", named[1] if named else text).strip().rstrip("."),
             allow_smtputf8=False,
             check_deliverability=False,
             test_environment=True,  # the school without a registered domain exists, and so do examples

@@ -6,10 +6,11 @@ stay quick while logins storm (standards R035). A password is normalised (NFKC, 
 never trimmed or cut.
 """
 
+import re
 import unicodedata
+from base64 import b64encode
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import cache
 
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
@@ -58,9 +59,11 @@ def _prove(password: str, against: str | None) -> Proof:
     return Proof(against, against is not None, _hasher.hash(password) if outdated else None)
 
 
-@cache
 def _decoy() -> str:
-    return _hasher.hash("nobody has this password")
+    """Return what costs as much to verify as a real hash, and matches no password."""
+    salt, digest = (b64encode(bytes(size)).decode().rstrip("=") for size in (_hasher.salt_len, _hasher.hash_len))
+    costs = f"m={_hasher.memory_cost},t={_hasher.time_cost},p={_hasher.parallelism}"
+    return f"$argon2id$v=19${costs}${salt}${digest}"
 
 
 def _normalised(password: str) -> str:
@@ -90,14 +93,16 @@ def refuse_weak(password: str, minimum: int, known: list[str]) -> None:
 
 
 def _context_word(password: str, known: list[str]) -> str | None:
-    """Return the known word that, taken out, leaves too little to guess."""
-    plain = _unleet(password)
-    for text in known:
-        for word in {text, *text.replace("@", " ").replace(".", " ").replace("-", " ").split()}:
-            rest = plain.replace(_unleet(word), "") if len(word) >= SHORTEST_CONTEXT_WORD else plain
-            if rest != plain and len(rest) < SHORTEST_CONTEXT_WORD * 2:
-                return word
-    return None
+    """Return the longest known word in it if, with all of them taken out, too little is left to guess."""
+    words = {
+        word for text in known for word in (text, *re.split(r"[\s@.-]+", text)) if len(word) >= SHORTEST_CONTEXT_WORD
+    }
+    rest, found = _unleet(password), []
+    for word in sorted(words, key=lambda word: (-len(word), word)):
+        if _unleet(word) in rest:
+            rest = rest.replace(_unleet(word), "")
+            found.append(word)
+    return found[0] if found and len(rest) < SHORTEST_CONTEXT_WORD * 2 else None
 
 
 def _unleet(text: str) -> str:

@@ -1,8 +1,9 @@
 """What customers and clerks have in common: a mail address, a password, a name to be greeted by."""
 
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy.orm import Mapped, mapped_column
+from sqlalchemy.orm import Mapped, declared_attr, mapped_column
 
 from kmzportal.domain import mail_address
 from kmzportal.domain.base import Id
@@ -19,9 +20,11 @@ class Person:
     password_set_at: Mapped[datetime | None]
     locked_at: Mapped[datetime | None]  #: by the office, or by an objection; not the throttle
     created_at: Mapped[datetime]
-    version: Mapped[int]
+    version: Mapped[int]  #: counted up at each save, so that two who save at once are told
 
-    __mapper_args__ = {"version_id_col": None}
+    @declared_attr.directive
+    def __mapper_args__(cls) -> dict[str, Any]:
+        return {"version_id_col": cls.version}
 
     def accepts(self, proof: Proof) -> bool:
         """Whether the proof holds and was made against the hash that still stands."""

@@ -24,6 +24,6 @@ class RecoveryRequest(Base):
 
 
 def draw_reference() -> str:
-    """Return a Vorgangsnummer such as `V-7KQM-3P`: short enough for the phone, no look-alikes."""
+    """Return a Vorgangsnummer such as `V-7KQM-3PAX`: short enough for the phone, no look-alikes."""
     signs = "".join(secrets.choice(CODE_ALPHABET) for _ in range(8))
     return f"V-{signs[:4]}-{signs[4:]}"

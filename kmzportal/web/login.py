@@ -59,11 +59,11 @@ def logout() -> ResponseReturnValue:
     if visitor.is_authenticated:
         with unit_of_work(visitor.name) as work:
             deeds.log_out(work, visitor.here)
-    links = session.get("links")
+    links, wanted = session.get("links"), local_path(request.args.get("weiter"))
     forget()
-    if links:
+    if links and wanted:  # someone else's link is to be opened next; otherwise nothing stays on a shared computer
         session["links"] = links
-    answer = go_to(local_path(request.args.get("weiter")) or url_for(".login"), "Sie sind abgemeldet.")
+    answer = go_to(wanted or url_for(".login"), "Sie sind abgemeldet.")
     answer.headers["Clear-Site-Data"] = '"cache", "storage"'  # not "cookies": it would hit all of the domain
     return answer
 

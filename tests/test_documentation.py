@@ -1,0 +1,24 @@
+"""What the papers say is what the code does."""
+
+import re
+import runpy
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+
+
+def test_every_setting_stands_in_the_papers_as_it_is():
+    tool = runpy.run_path(str(ROOT / "tools" / "settings.py"))
+    assert (ROOT / "docs" / "settings.md").read_text("utf-8") == tool["page"]()
+
+
+def test_every_dependency_says_what_it_saves():
+    named = re.findall(r'^  "([a-z0-9-]+)[\[>]', (ROOT / "pyproject.toml").read_text("utf-8"), re.MULTILINE)
+    reasons = (ROOT / "docs" / "decisions" / "0001-dependencies.md").read_text("utf-8")
+    assert named and [name for name in named if name not in reasons and name not in ("hatchling",)] == []
+
+
+def test_every_path_in_the_tree_of_the_readme_exists():
+    tree = (ROOT / "README.md").read_text("utf-8").split("## The tree")[1].split("```")[1]
+    inside = re.findall(r"^  ([a-z_]+(?:/|\.py))", tree, re.MULTILINE)
+    assert inside and [name for name in inside if not (ROOT / "kmzportal" / name).exists()] == []

@@ -1,0 +1,27 @@
+"""Write docs/settings.md from kmzportal/settings.py: python tools/settings.py"""
+
+from pathlib import Path
+
+from kmzportal.settings import SETTINGS
+
+PAGE = Path(__file__).parent.parent / "docs" / "settings.md"
+HEAD = """# Settings
+
+Written by `python tools/settings.py` from `kmzportal/settings.py`. Each may stand in `instance/config.toml` (`NAME = value`) or in
+the environment as `KMZPORTAL_NAME`; `KMZPORTAL_NAME_FILE` names a file that holds the value.
+
+| name | default | unit | why |
+|---|---|---|---|
+"""
+
+
+def page() -> str:
+    rows = [
+        f"| `{one.name}` | {f'`{one.default}`' if one.default or one.default == 0 else '–'} | {one.unit} | {one.why} |"
+        for one in SETTINGS
+    ]
+    return HEAD + "\n".join(rows) + "\n"
+
+
+if __name__ == "__main__":
+    PAGE.write_text(page(), "utf-8")
