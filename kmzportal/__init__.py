@@ -1,6 +1,7 @@
 """kmzportal: an account portal that people get back into by themselves."""
 
 import logging
+from pathlib import Path
 from typing import Any
 
 from flask import Flask
@@ -13,6 +14,7 @@ from kmzportal.mail.delivery import mail_server
 from kmzportal.web import (
     account,
     account_link,
+    demo,
     devices,
     errors,
     front_door,
@@ -31,9 +33,9 @@ HOUSE = (security, pages, errors, front_door)
 log = logging.getLogger(__name__)
 
 
-def create_app(settings: dict[str, Any] | None = None) -> Flask:
+def create_app(settings: dict[str, Any] | None = None, instance: Path | None = None) -> Flask:
     """Return the portal. `settings` override file and environment; raises SettingsError."""
-    instance = configuration.instance_path()
+    instance = instance or configuration.instance_path()
     app = Flask(__name__, instance_path=str(instance), static_folder=None)
     loaded, warnings = configuration.load(instance)
     app.config.from_mapping(loaded | (settings or {}))
@@ -42,7 +44,7 @@ def create_app(settings: dict[str, Any] | None = None) -> Flask:
     passwords.bound(app.config["HASHING_THREADS"])
     for extension in EXTENSIONS:
         extension.init_app(app)
-    for blueprint in BLUEPRINTS:
+    for blueprint in (*BLUEPRINTS, demo.bp) if app.config.get("DEMO") else BLUEPRINTS:
         app.register_blueprint(blueprint)
     for part in HOUSE:
         part.init_app(app)

@@ -20,10 +20,15 @@ def prove(work: UnitOfWork, customer: Customer, here: LoginSession, proof: Proof
 
     Wrong ones count like those at login: who finds an open session must not guess on.
     """
+    work.lock(customer)
     account = work.keys.fingerprint(customer.email_canonical)
-    if login.throttled(work, account) or not customer.accepts(proof):
-        login.count_failure(work, account, customer)
-        return work.record("password.refused", customer)
+    throttled = login.throttled(work, account)
+    if throttled or not customer.accepts(proof):
+        if not throttled:
+            login.count_failure(work, account, customer)
+        work.record("password.refused", customer)
+        return None
+    login.forgive(work, customer)
     here.password_proved_at = work.now
     work.record("password.proved", customer)
     return here.draw_token()

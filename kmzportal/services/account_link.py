@@ -17,7 +17,7 @@ from kmzportal.domain.clerk import Clerk
 from kmzportal.domain.customer import Customer
 from kmzportal.domain.refusals import AccountLocked, LinkUnusable
 from kmzportal.domain.used_puzzle import UsedPuzzle
-from kmzportal.services.upsert import insert_once
+from kmzportal.services.upsert import changed, insert_once
 from kmzportal.services.work import UnitOfWork
 
 #: Kinds of which a newer one ends the older ones; of recovery links several may be open.
@@ -33,6 +33,7 @@ def issue(
     renewals: int = 0,
 ) -> AccountLink:
     """Write a link for this person, to be mailed to `email` or the person's own address; raises AccountLocked."""
+    work.lock(person)
     if person.locked_at and kind is not LinkKind.OBJECTION:
         raise AccountLocked("link.refused", person, kind=kind)
     if kind in ONE_AT_A_TIME:
@@ -80,46 +81,42 @@ def use_puzzle(work: UnitOfWork, puzzle: str, expires_at: datetime) -> bool:
 
 def check_code(work: UnitOfWork, link: AccountLink, typed: str) -> bool:
     """Whether the code is the link's. The try is counted before it is compared, and never a sixth is."""
-    counted = work.session.execute(
-        update(AccountLink)
-        .where(AccountLink.id == link.id, AccountLink.code_tries < CODE_TRIES)
-        .values(code_tries=AccountLink.code_tries + 1)
-    )
-    right = counted.rowcount == 1 and work.keys.opens(link, typed)
+    work.lock(link.holder)
+    open_tries = update(AccountLink).where(AccountLink.id == link.id, AccountLink.code_tries < CODE_TRIES)
+    counted = changed(work.session, open_tries.values(code_tries=AccountLink.code_tries + 1))
+    right = counted == 1 and work.keys.opens(link, typed)
     work.record("link.code_right" if right else "link.code_wrong", link.holder)
     return right
 
 
-def redeem(work: UnitOfWork, link: AccountLink, arrived: datetime) -> None:
-    """End the link as used; of several at once one wins, for the others it raises LinkUnusable."""
+def redeem(work: UnitOfWork, link: AccountLink, arrived: datetime, kinds: set[LinkKind]) -> None:
+    """End a link of these kinds as used; of several at once one wins, for the others it raises LinkUnusable."""
+    work.lock(link.holder)
+    work.session.refresh(link)
     if link.holder.locked_at and link.kind != LinkKind.OBJECTION:
         raise AccountLocked("link.refused", link.holder, kind=link.kind)
-    if not link.usable(arrived):
+    if link.kind not in kinds or not link.usable(arrived):
         raise LinkUnusable("link.refused", link.holder, kind=link.kind)
-    won = work.session.execute(
-        update(AccountLink)
-        .where(AccountLink.id == link.id, AccountLink.ended_at.is_(None))
-        .values(ended_at=work.now, ended_as=LinkState.REDEEMED)
-    )
-    if won.rowcount != 1:
+    still_open = update(AccountLink).where(AccountLink.id == link.id, AccountLink.ended_at.is_(None))
+    if not changed(work.session, still_open.values(ended_at=work.now, ended_as=LinkState.REDEEMED)):
         raise LinkUnusable("link.refused", link.holder, kind=link.kind)
     work.session.refresh(link)
     work.record("link.redeemed", link.holder, kind=link.kind)
 
 
 def renew(work: UnitOfWork, link: AccountLink) -> None:
-    """Mail a fresh link of the same kind to the same address, three times at most; raises LinkUnusable."""
+    """Mail a fresh link of the same kind to the same address, three times at most; raises LinkUnusable.
+
+    The count is kept on all links it may be asked from: pressing the oldest again gives no further ones.
+    """
+    work.lock(link.holder)
+    work.session.refresh(link)
     if not link.renewable(work.now) or not still_theirs(link):
         raise LinkUnusable("link.refused", link.holder, kind=link.kind)
-    taken = work.session.execute(
-        update(AccountLink)
-        .where(AccountLink.id == link.id, AccountLink.renewals == link.renewals)
-        .values(renewals=link.renewals + 1)
-    )
-    if taken.rowcount != 1:
-        raise LinkUnusable("link.refused", link.holder, kind=link.kind)
-    work.session.refresh(link)
-    fresh = issue(work, LinkKind(link.kind), link.holder, link.email, link.initials, link.renewals)
+    renewals = link.renewals + 1
+    family = AccountLink.customer_id == link.customer_id, AccountLink.kind == link.kind, AccountLink.email == link.email
+    work.session.execute(update(AccountLink).where(*family, AccountLink.renewals < renewals).values(renewals=renewals))
+    fresh = issue(work, LinkKind(link.kind), link.holder, link.email, link.initials, renewals)
     send(work, fresh)
 
 
@@ -129,11 +126,8 @@ def still_theirs(link: AccountLink) -> bool:
     return link.email in (holder.email, getattr(holder, "pending_email", None))
 
 
-def end(work: UnitOfWork, person: Customer | Clerk, as_: LinkState, kinds: set[LinkKind]) -> None:
-    """End the open links of these kinds."""
+def end(work: UnitOfWork, person: Customer | Clerk, as_: LinkState, kinds: set[LinkKind]) -> int:
+    """End the open links of these kinds and return how many there were."""
     owner = AccountLink.clerk_id if isinstance(person, Clerk) else AccountLink.customer_id
-    work.session.execute(
-        update(AccountLink)
-        .where(owner == person.id, AccountLink.ended_at.is_(None), AccountLink.kind.in_(kinds))
-        .values(ended_at=work.now, ended_as=as_)
-    )
+    still_open = update(AccountLink).where(owner == person.id, AccountLink.ended_at.is_(None))
+    return changed(work.session, still_open.where(AccountLink.kind.in_(kinds)).values(ended_at=work.now, ended_as=as_))

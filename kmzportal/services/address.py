@@ -7,6 +7,7 @@ from sqlalchemy.exc import IntegrityError
 
 from kmzportal.domain import mail_address
 from kmzportal.domain.account_link import AccountLink, LinkKind, LinkState
+from kmzportal.domain.clerk import Clerk
 from kmzportal.domain.customer import Customer
 from kmzportal.domain.refusals import AddressTaken, LinkUnusable
 from kmzportal.services import account_link, login
@@ -18,6 +19,7 @@ def ask_to_change(work: UnitOfWork, customer: Customer, email: str) -> None:
 
     To a taken address nothing is sent but a notice to its owner: who asks learns nothing (standards R064).
     """
+    work.lock(customer)
     canonical = mail_address.canonical(email)
     if canonical == customer.email_canonical:
         return
@@ -45,6 +47,15 @@ def end_pending(work: UnitOfWork, customer: Customer) -> None:
     account_link.end(work, customer, LinkState.WITHDRAWN, {LinkKind.ADDRESS})
 
 
+def end_unconfirmed(work: UnitOfWork, person: Customer | Clerk) -> None:
+    """A new password ends the customer's own change of address: who asked for it may be whom it shuts out.
+
+    An address that the desk corrected stays pending; its link sets the password and then lets it count.
+    """
+    if account_link.end(work, person, LinkState.WITHDRAWN, {LinkKind.ADDRESS}) and isinstance(person, Customer):
+        person.await_confirmation_of(None)
+
+
 def withdraw(work: UnitOfWork, customer: Customer) -> None:
     """The customer keeps the present address after all."""
     end_pending(work, customer)
@@ -53,9 +64,9 @@ def withdraw(work: UnitOfWork, customer: Customer) -> None:
 
 def confirm(work: UnitOfWork, link: AccountLink, arrived: datetime) -> None:
     """Let the pending address count from now on; raises LinkUnusable, or AddressTaken by a race."""
+    account_link.redeem(work, link, arrived, {LinkKind.ADDRESS})
     if link.owner.pending_email != link.email:
         raise LinkUnusable("link.refused", link.owner, kind=link.kind)
-    account_link.redeem(work, link, arrived)
     take_pending(work, link.owner)
 
 
@@ -71,6 +82,7 @@ def take_pending(work: UnitOfWork, customer: Customer) -> None:
     except IntegrityError:
         raise AddressTaken("address.refused", customer) from None
     account_link.end(work, customer, LinkState.WITHDRAWN, {LinkKind.RECOVERY, LinkKind.DESK, LinkKind.ADDRESS})
+    login.forgive(work, customer)  # failed tries with an address that was not known yet
     work.record("address.changed", customer)
     tell_old(work, customer, old, "address_changed_old")
     work.notify("address_changed_new", customer)
@@ -78,7 +90,7 @@ def take_pending(work: UnitOfWork, customer: Customer) -> None:
 
 def object_to(work: UnitOfWork, link: AccountLink, arrived: datetime) -> None:
     """Das war ich nicht: lock the account, end its sessions and links, forget a pending address."""
-    account_link.redeem(work, link, arrived)
+    account_link.redeem(work, link, arrived, {LinkKind.OBJECTION})
     customer = link.owner
     end_pending(work, customer)
     account_link.end(work, customer, LinkState.WITHDRAWN, {LinkKind.RECOVERY, LinkKind.DESK})

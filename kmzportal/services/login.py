@@ -12,7 +12,7 @@ from kmzportal.domain.customer import Customer
 from kmzportal.domain.login_session import LoginSession
 from kmzportal.domain.passwords import Proof
 from kmzportal.domain.throttle import SourceFailure, Throttle
-from kmzportal.services.upsert import upsert
+from kmzportal.services.upsert import changed, upsert
 from kmzportal.services.work import UnitOfWork
 
 SOURCE_WINDOW = timedelta(minutes=15)
@@ -33,12 +33,17 @@ def log_in(work: UnitOfWork, address: str, proof: Proof, device: str) -> str | N
     """
     canonical = mail_address.canonical(address)
     account = work.keys.fingerprint(canonical)
-    customer = work.session.scalar(select(Customer).where(Customer.email_canonical == canonical))
+    known = select(Customer).where(Customer.email_canonical == canonical)
+    # locked as work.lock() does: a password that changes now would not end the session we are about to start
+    locked = known.with_for_update(key_share=True).execution_options(populate_existing=True)
+    customer = work.session.scalar(locked)
     if throttled(work, account):
-        return work.record("login.throttled", customer)
+        work.record("login.throttled", customer)
+        return None
     if customer is None or customer.locked_at or not customer.accepts(proof):
         count_failure(work, account, customer)
-        return work.record("login.refused", customer)
+        work.record("login.refused", customer)
+        return None
     forgive(work, customer)
     customer.password_hash = proof.rehashed or customer.password_hash
     work.actor = f"customer:{customer.id}"
@@ -85,12 +90,9 @@ def log_out(work: UnitOfWork, session: LoginSession) -> None:
 def end_sessions(work: UnitOfWork, person: Customer | Clerk, but: LoginSession | None = None) -> int:
     """End all sessions of a person, `but` one, and return how many there were."""
     owner = LoginSession.clerk_id if isinstance(person, Clerk) else LoginSession.customer_id
-    ended = work.session.execute(
-        update(LoginSession)
-        .where(owner == person.id, LoginSession.ended_at.is_(None), LoginSession.id != (but.id if but else 0))
-        .values(ended_at=work.now)
-    )
-    return ended.rowcount
+    alive = LoginSession.ended_at.is_(None), LoginSession.expires_at > work.now
+    others = update(LoginSession).where(owner == person.id, *alive, LoginSession.id != (but.id if but else 0))
+    return changed(work.session, others.values(ended_at=work.now))
 
 
 def forgive(work: UnitOfWork, person: Customer | Clerk) -> None:
@@ -112,7 +114,7 @@ def throttled(work: UnitOfWork, account: str) -> bool:
     )
     if throttle and throttle.waiting(work.now, *waits):
         return True
-    return _accounts_failed_at(work, account) >= numbers["THROTTLE_SOURCE_ACCOUNTS"]
+    return _accounts_failed_at(work, account) >= int(numbers["THROTTLE_SOURCE_ACCOUNTS"])
 
 
 def _accounts_failed_at(work: UnitOfWork, account: str) -> int:

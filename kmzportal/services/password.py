@@ -9,10 +9,11 @@ from kmzportal.domain.clerk import Clerk
 from kmzportal.domain.customer import Customer
 from kmzportal.domain.login_session import LoginSession
 from kmzportal.domain.passwords import refuse_weak
-from kmzportal.services import account_link, login
+from kmzportal.services import account_link, address, login
 from kmzportal.services.work import UnitOfWork
 
-ENDED_BY_A_PASSWORD = {LinkKind.RECOVERY, LinkKind.ADDRESS, LinkKind.CLERK_FIRST}
+SETS_A_PASSWORD = {LinkKind.RECOVERY, LinkKind.DESK, LinkKind.CLERK_FIRST}
+REPLACED_BY_A_PASSWORD = {LinkKind.RECOVERY, LinkKind.CLERK_FIRST}
 
 
 def judge(password: str, person: Customer | Clerk, settings: Mapping[str, Any]) -> None:
@@ -31,12 +32,13 @@ def take(work: UnitOfWork, person: Customer | Clerk, password_hash: str, here: L
     person.take_password(password_hash, work.now)
     login.forgive(work, person)
     login.end_sessions(work, person, but=here)
-    account_link.end(work, person, LinkState.REPLACED, ENDED_BY_A_PASSWORD)
+    account_link.end(work, person, LinkState.REPLACED, REPLACED_BY_A_PASSWORD)
+    address.end_unconfirmed(work, person)
 
 
 def set_by_link(work: UnitOfWork, link: AccountLink, arrived: datetime, password_hash: str) -> None:
     """Give the holder of a link a password, once; raises LinkUnusable or AccountLocked."""
-    account_link.redeem(work, link, arrived)
+    account_link.redeem(work, link, arrived, SETS_A_PASSWORD)
     take(work, link.holder, password_hash)
     work.record("password.set", link.holder, by=link.kind)
     work.notify("password_set", link.holder)

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
-from sqlalchemy import func, select
+from sqlalchemy import Select, func, select
 from sqlalchemy.orm import Session
 
 from kmzportal.domain import mail_address
@@ -39,7 +39,9 @@ def answer(work: UnitOfWork, request_id: int) -> None:
     request = work.session.scalar(waiting.with_for_update(skip_locked=True))
     if request is None:
         return
-    customer = _customer_of(work.session, request.email_canonical)
+    customer = _customer_of(work, request.email_canonical)
+    if customer:
+        work.lock(customer)
     request.answered_at = work.now
     request.customer_id = customer.id if customer else None
     request.outcome = _answer(work, request, customer)
@@ -64,10 +66,14 @@ def _answer(work: UnitOfWork, request: RecoveryRequest, customer: Customer | Non
     return "sent"
 
 
-def _customer_of(session: Session, canonical: str) -> Customer | None:
-    """The customer of this address, or the one who is to get it: the stored address goes first."""
-    stored = session.scalar(select(Customer).where(Customer.email_canonical == canonical))
-    return stored or session.scalar(select(Customer).where(Customer.pending_email_canonical == canonical))
+def _customer_of(work: UnitOfWork, canonical: str) -> Customer | None:
+    """The customer of this address, or the one to whom the desk sent a link there: the stored one goes first.
+
+    Anybody may have entered the address as a new one; without an open link from the desk it is nobody's.
+    """
+    stored = work.session.scalar(select(Customer).where(Customer.email_canonical == canonical))
+    link = None if stored else work.session.scalar(_open_desk_links(work, canonical))
+    return link.owner if link else stored
 
 
 def _recovery_link(work: UnitOfWork, customer: Customer, requested_at: datetime) -> AccountLink:
@@ -86,26 +92,33 @@ def _recovery_link(work: UnitOfWork, customer: Customer, requested_at: datetime)
 
 
 def _send_pending_again(work: UnitOfWork, customer: Customer) -> None:
-    """Mail the open desk link to the pending address once more; without one there is nothing to send."""
-    waiting = select(AccountLink).where(
-        AccountLink.customer_id == customer.id,
-        AccountLink.kind == LinkKind.DESK,
-        AccountLink.email == customer.pending_email,
-        AccountLink.ended_at.is_(None),
-        AccountLink.expires_at > work.now,
-    )
-    if link := work.session.scalar(waiting):
+    """Mail the open desk link to the pending address once more."""
+    if customer.locked_at:
+        raise AccountLocked
+    waiting = _open_desk_links(work, customer.pending_email_canonical)
+    if link := work.session.scalar(waiting.where(AccountLink.customer_id == customer.id)):
         account_link.send(work, link)
 
 
+def _open_desk_links(work: UnitOfWork, canonical: str | None) -> Select[AccountLink]:
+    waiting = select(AccountLink).join(AccountLink.customer).order_by(AccountLink.issued_at.desc()).limit(1)
+    return waiting.where(
+        Customer.pending_email_canonical == canonical,
+        AccountLink.email == Customer.pending_email,
+        AccountLink.kind == LinkKind.DESK,
+        AccountLink.ended_at.is_(None),
+        AccountLink.expires_at > work.now,
+    )
+
+
 def _asked_too_often(work: UnitOfWork, request: RecoveryRequest) -> bool:
-    """Whether this address was answered often enough, or its source asked for too many addresses."""
+    """Whether this address was mailed often enough, or its source asked for too many addresses."""
 
     def answered(hours: int) -> int:
         since = work.now - timedelta(hours=hours)
         mails = select(func.count()).where(
             RecoveryRequest.email_canonical == request.email_canonical,
-            RecoveryRequest.outcome == "sent",
+            RecoveryRequest.outcome.in_(("sent", "locked")),
             RecoveryRequest.requested_at > since,
         )
         return work.session.scalar(mails) or 0
@@ -115,7 +128,7 @@ def _asked_too_often(work: UnitOfWork, request: RecoveryRequest) -> bool:
         RecoveryRequest.email_canonical != request.email_canonical,
         RecoveryRequest.requested_at.between(request.requested_at - timedelta(hours=1), request.requested_at),
     )
-    return (
+    return bool(
         answered(hours=1) >= work.settings["RECOVERY_PER_HOUR"]
         or answered(hours=24) >= work.settings["RECOVERY_PER_DAY"]
         or (work.session.scalar(asked_for) or 0) >= work.settings["RECOVERY_PER_SOURCE"]

@@ -1,13 +1,14 @@
-"""Insert or update in one statement, so that two who come first do not collide; alike on both databases."""
+"""Writes that decide by themselves who was first; alike on both databases."""
 
 from typing import Any
 
+from sqlalchemy import Update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from kmzportal.domain.base import Base
 
-INSERT = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
+INSERT: dict[str, Any] = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
 
 
 def upsert(session: Session, table: type[Base], values: dict[str, Any], change: dict[str, Any]) -> None:
@@ -20,5 +21,11 @@ def upsert(session: Session, table: type[Base], values: dict[str, Any], change: 
 def insert_once(session: Session, table: type[Base], values: dict[str, Any]) -> bool:
     """Insert `values` and return True, or False when the primary key existed already."""
     insert = INSERT[session.get_bind().dialect.name](table).values(values).on_conflict_do_nothing()
-    keys = table.__table__.primary_key.columns
+    keys = list(table.__table__.primary_key)
     return session.execute(insert.returning(*keys)).first() is not None
+
+
+def changed(session: Session, statement: Update) -> int:
+    """Execute the statement and return how many rows met its condition."""
+    result: Any = session.execute(statement)
+    return int(result.rowcount)

@@ -4,6 +4,7 @@ import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from email.utils import parseaddr
 from typing import Any
 
 from sqlalchemy import func, select
@@ -28,6 +29,16 @@ class UnitOfWork:
     keys: LinkKeys
     settings: Mapping[str, Any] = field(repr=False)
     source: str | None = None  #: address block of the request, for throttle and audit
+
+    def lock(self, person: Customer | Clerk) -> None:
+        """Let deeds on one person happen one after another, each seeing what the one before has done.
+
+        Every deed locks the person first and the person's links and sessions later, so none wait in a circle.
+        SQLite lets only one deed at a time begin anyway.
+        """
+        table = type(person)
+        locked = select(table).where(table.id == person.id).with_for_update(key_share=True)
+        self.session.scalar(locked.execution_options(populate_existing=True))
 
     def record(self, deed: str, person: Customer | Clerk | None = None, **details: Any) -> None:
         """Write the deed into history and audit, in this transaction."""
@@ -55,7 +66,7 @@ class UnitOfWork:
         recipient = to or person.email
         canonical = mail_address.canonical(recipient)
         if self._mails_today(canonical) >= self.settings["MAILS_PER_DAY"]:
-            raise TooManyMails("mail.capped", template=template)
+            raise TooManyMails("mail.capped", person, template=template)
         mail = OutgoingMail(
             template=template,
             recipient=recipient,
@@ -64,7 +75,7 @@ class UnitOfWork:
             clerk_id=person.id if isinstance(person, Clerk) else None,
             link=link,
             facts=facts,
-            message_id=f"<{secrets.token_hex(16)}@{self.settings['MAIL_DEFAULT_SENDER'].rpartition('@')[2]}>",
+            message_id=f"<{secrets.token_hex(16)}@{self._mail_domain()}>",
             queued_at=self.now,
             next_try_at=self.now,
         )
@@ -84,3 +95,7 @@ class UnitOfWork:
             OutgoingMail.queued_at > self.now - timedelta(days=1),
         )
         return self.session.scalar(mails) or 0
+
+    def _mail_domain(self) -> str:
+        """The office's domain, also when the sender is given as `Name <mail>`."""
+        return parseaddr(self.settings["MAIL_DEFAULT_SENDER"])[1].rpartition("@")[2]

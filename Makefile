@@ -1,0 +1,46 @@
+# Needs Debian (or similar) with Python 3.11 or newer and make; fetches everything else into .venv.
+PYTHON ?= python3
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+
+.PHONY: help run test check css lock migration
+.DEFAULT_GOAL := help
+
+help: ## zeigt diese Liste
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 20
+
+run: .venv/ready ## richtet alles ein und startet die Vorführung unter http://127.0.0.1:5000 (PORT=… ändert das)
+	@PORT="$(or $(PORT),5000)" exec $(BIN)/kmzportal demo
+
+test: .venv/ready .venv/chromium ## richtet alles ein und prüft alles, auch im echten Browser
+	KMZPORTAL_TEST_CHROMIUM="$$(cat .venv/chromium)" $(BIN)/pytest -n 2
+
+check: .venv/ready ## prüft Stil, Typen, Vorlagen und Schichten, danach wie `make test`
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/djlint kmzportal/templates --check --lint --quiet
+	$(BIN)/lint-imports
+	$(MAKE) test
+
+css: ## baut kmzportal/static neu (braucht npm)
+	cd tools/look && npm ci --ignore-scripts --no-fund --no-audit && npm run build
+
+lock: .venv/ready ## schreibt requirements*.txt neu, mit Prüfsummen
+	$(PIP) install --quiet uv
+	$(BIN)/uv pip compile pyproject.toml --upgrade --universal --generate-hashes --no-header -o requirements.txt
+	$(BIN)/uv pip compile pyproject.toml --upgrade --universal --generate-hashes --no-header --all-extras -o requirements-dev.txt
+
+migration: .venv/ready ## schreibt eine Version der Datenbank aus den Modellen (NAME="was sich ändert")
+	tools/new_migration "$(NAME)"
+
+# One stamp says that .venv holds exactly what requirements-dev.txt and pyproject.toml ask for.
+.venv/ready: requirements-dev.txt pyproject.toml
+	tools/venv "$(PYTHON)"
+	$(PIP) install --quiet --require-hashes -r requirements-dev.txt
+	$(PIP) install --quiet --no-deps --no-build-isolation -e .
+	@touch $@
+
+# Holds the path of a Chromium that starts.
+.venv/chromium: .venv/ready
+	tools/chromium

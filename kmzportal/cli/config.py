@@ -1,0 +1,39 @@
+"""kmzportal config: every setting, its value, and what is wrong with it."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+from flask import current_app
+from flask.cli import with_appcontext
+from sqlalchemy import make_url
+
+from kmzportal.configuration import faults, load
+from kmzportal.settings import SETTINGS
+
+SECRET_ENDINGS = ("_KEY", "_KEY_FALLBACKS", "_PASSWORD")
+
+
+@click.command()
+@with_appcontext
+def config() -> None:
+    """Zeigt alle Einstellungen und ihre Fehler.
+
+    Schlüssel und Passwörter bleiben verdeckt.
+    """
+    for setting in SETTINGS:
+        value = _shown(setting.name, current_app.config[setting.name])
+        click.echo(f"{setting.name} = {value}")
+        click.echo(f"    Vorgabe {_shown(setting.name, setting.default)} ({setting.unit}); {setting.why}")
+    _, warnings = load(Path(current_app.instance_path))
+    for sentence in (*warnings, *faults(current_app.config)):
+        click.echo(f"Achtung: {sentence}", err=True)
+
+
+def _shown(name: str, value: Any) -> str:
+    if name.endswith(SECRET_ENDINGS):
+        return "(verdeckt)" if value else "(leer)"
+    if name.endswith("_URI") and value:
+        return make_url(value).render_as_string(hide_password=True)
+    words = {True: "ja", False: "nein"} if isinstance(value, bool) else {}
+    return words.get(value) or str(value if value not in ("", []) else "(leer)")

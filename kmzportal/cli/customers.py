@@ -1,0 +1,88 @@
+"""kmzportal customers: the office's list in, all customers out."""
+
+import errno
+import sys
+from pathlib import Path
+from typing import Any, NoReturn
+
+import click
+from flask.cli import AppGroup
+
+from kmzportal.db import db
+from kmzportal.domain.refusals import ChangedMeanwhile
+from kmzportal.services import customers_export, customers_import
+from kmzportal.services.customers_check import CONTROL, Checked, Finding, check
+from kmzportal.services.customers_file import FileRefused, read
+from kmzportal.services.customers_import import RowsRefused
+from kmzportal.services.customers_plan import Plan, compare
+from kmzportal.unit_of_work import unit_of_work
+
+SHOWN = 50  # rows of each kind
+
+customers = AppGroup("customers", help="Kundinnen und Kunden importieren und exportieren.")
+
+
+@customers.command("import", help="Eine CSV-Datei importieren: alle Zeilen oder keine.")
+@click.argument("file", metavar="DATEI", type=Path)
+@click.option("--dry-run", is_flag=True, help="Nur prüfen und berichten, nichts ändern.")
+def import_(file: Path, dry_run: bool) -> None:
+    try:
+        table = read(file)
+    except FileRefused as refusal:
+        _fail(refusal.reason)
+    with _progress("Prüfen", len(table.lines)) as bar:
+        checked = check(table, bar.update)
+    plan = compare(db.session(), checked) if dry_run else _import(checked)
+    for kind, findings in plan.report().items():
+        _show(kind, findings)
+    if plan.refused:
+        _fail("Nichts wurde importiert. Berichtigen Sie die abgelehnten Zeilen und importieren Sie noch einmal.")
+    done = "Nur geprüft, nichts wurde geändert." if dry_run else "Der Import ist fertig."
+    click.echo(done)
+
+
+@customers.command("export", help="Alle als CSV schreiben, in eine Datei oder (-) auf die Standardausgabe.")
+@click.argument("file", metavar="[DATEI|-]", default="-")
+def export(file: str) -> None:
+    with unit_of_work("console") as work:
+        number = customers_export.announce(work)
+    try:
+        with click.open_file(file, "wb", atomic=file != "-") as out, _progress("Schreiben", number) as bar:
+            for line in customers_export.lines(db.session()):
+                out.write(line.encode())
+                bar.update(1)
+    except OSError as error:
+        if error.errno == errno.EPIPE:
+            raise
+        _fail(f"{file} kann nicht geschrieben werden: {error.strerror}.")
+
+
+def _import(checked: Checked) -> Plan:
+    try:
+        with unit_of_work("console") as work:
+            plan = compare(work.session, checked)
+            with _progress("Schreiben", len(plan.touched) + len(plan.new)) as bar:
+                customers_import.carry_out(work, plan, bar.update)
+    except RowsRefused:
+        return plan
+    except ChangedMeanwhile:
+        _fail("Jemand hat in diesem Augenblick Daten geändert. Nichts wurde importiert, bitte noch einmal.")
+    return plan
+
+
+def _progress(label: str, length: int) -> Any:
+    hidden = not sys.stderr.isatty()
+    return click.progressbar(length=length, label=label, file=sys.stderr, hidden=hidden, update_min_steps=500)
+
+
+def _show(kind: str, findings: list[Finding]) -> None:
+    click.echo(f"{kind}: {len(findings)}")
+    for line, number, text in findings[:SHOWN]:
+        click.echo(CONTROL.sub("�", f"  Zeile {line}: Kundennummer {number or 'fehlt'}{text and f' – {text}'}"))
+    if len(findings) > SHOWN:
+        click.echo(f"  … und {len(findings) - SHOWN} weitere")
+
+
+def _fail(reason: str) -> NoReturn:
+    click.echo(CONTROL.sub("�", reason), err=True)
+    raise SystemExit(1)

@@ -1,0 +1,59 @@
+"""kmzportal mail: try the mail server, post what waits."""
+
+from datetime import UTC, datetime
+from email.utils import make_msgid
+
+import click
+from flask import current_app
+from flask.cli import AppGroup
+
+from kmzportal.cli.fault import Fault
+from kmzportal.domain import mail_address
+from kmzportal.domain.mail_address import NotAnAddress
+from kmzportal.domain.outgoing_mail import MailState, OutgoingMail
+from kmzportal.mail.compose import Letter, compose
+from kmzportal.mail.delivery import deliver_due, post
+from kmzportal.unit_of_work import link_keys
+
+mail = AppGroup("mail", help="E-Mails und der Mailserver.")
+
+
+@mail.command()
+@click.argument("address")
+def test(address: str) -> None:
+    """Schickt sofort eine Probe an ADDRESS und sagt, was der Mailserver geantwortet hat."""
+    server = _server()
+    answer = post(_letter(address))
+    code = f" ({answer.code})" if answer.code else ""
+    if answer.state is not MailState.SENT:
+        raise Fault(f"{server} hat die Probe nicht angenommen{code}: {answer.reason}.")
+    click.echo(f"{server} hat die Probe an {address} angenommen{code}. Sehen Sie nach, ob sie ankommt.")
+
+
+@mail.command()
+def deliver() -> None:
+    """Verschickt einmal, was wartet; das tut sonst der Arbeitsprozess."""
+    _server()
+    click.echo(f"Verschickte E-Mails: {deliver_due()}.")
+
+
+def _server() -> str:
+    config = current_app.config
+    if not config["MAIL_SERVER"]:
+        raise Fault("MAIL_SERVER ist leer. Tragen Sie den Mailserver in instance/config.toml ein.")
+    return f"{config['MAIL_SERVER']}:{config['MAIL_PORT']}"
+
+
+def _letter(address: str) -> Letter:
+    """Compose the probe; it stands in no database."""
+    config, now = current_app.config, datetime.now(UTC)
+    try:
+        recipient = mail_address.understand(address)
+    except NotAnAddress:
+        raise Fault(f"„{address}“ ist keine E-Mail-Adresse.") from None
+    message_id = make_msgid(domain=config["MAIL_DEFAULT_SENDER"].rpartition("@")[2])
+    probe = OutgoingMail(template="test", recipient=recipient, facts={}, message_id=message_id, queued_at=now)
+    try:
+        return compose(probe, link_keys(), config, now)
+    except LookupError:
+        raise Fault("PUBLIC_URL fehlt. Ohne sie entsteht keine E-Mail.") from None

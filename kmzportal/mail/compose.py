@@ -1,0 +1,118 @@
+"""From a row of the outbox to a mail, at the moment it is posted: only then do link and code exist in clear.
+
+Each mail has one source, `templates/mail/<template>.txt`: its first line is the subject, the rest the text. The
+HTML part is built from the same paragraphs; a line that is one of our own URLs becomes a link named by the line above.
+"""
+
+import re
+from collections.abc import Mapping
+from datetime import datetime
+from email.headerregistry import Address
+from email.message import EmailMessage
+from email.policy import SMTP
+from email.utils import parseaddr
+from pathlib import Path
+from typing import Any
+
+from flask_mail import Message
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
+
+from kmzportal.domain import mail_address
+from kmzportal.domain.account_link import AccountLink, LinkKeys
+from kmzportal.domain.outgoing_mail import OutgoingMail
+from kmzportal.german import moment
+
+TEMPLATES = Environment(
+    loader=FileSystemLoader(Path(__file__).parent.parent / "templates"),
+    autoescape=select_autoescape(["html"], default=False),
+    undefined=StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+)
+POLICY = SMTP.clone(max_line_length=76)  # RFC 2045, 6.7; the library's 78 is for lines that are not encoded
+WITHOUT_A_NAME = "Guten Tag"
+HEADERS = {
+    "Auto-Submitted": "auto-generated",
+    "X-Auto-Response-Suppress": "All",
+    "Content-Language": "de",
+}
+
+
+class Letter(Message):
+    """Flask-Mail's message, written by the modern email package: folds, encodes, and refuses CR and LF in headers."""
+
+    def __init__(self, message_id: str, written_at: datetime, **parts: Any):
+        super().__init__(**parts)
+        self.msgId = message_id
+        self.written_at = written_at
+
+    def _message(self) -> EmailMessage:  # type: ignore[override]
+        letter = EmailMessage(policy=POLICY)
+        letter["From"] = self.sender
+        letter["To"] = self.recipients[0]
+        letter["Reply-To"] = self.reply_to
+        letter["Subject"] = self.subject
+        letter["Date"] = self.written_at
+        letter["Message-ID"] = self.msgId
+        letter.set_content(self.body, cte="quoted-printable")
+        letter.add_alternative(self.html, subtype="html", cte="quoted-printable")
+        for name, value in HEADERS.items():  # last, for set_content drops a Content-Language
+            letter[name] = value
+        return letter
+
+
+def compose(mail: OutgoingMail, keys: LinkKeys, settings: Mapping[str, Any], now: datetime) -> Letter:
+    """Return the mail as it leaves; raises NotAnAddress, or LookupError when its key or PUBLIC_URL is missing."""
+    if not settings["PUBLIC_URL"]:
+        raise LookupError("PUBLIC_URL is empty")
+    context = _context(mail, keys, settings)
+    subject, text = _text(mail.template, context)
+    sender_name = parseaddr(settings["MAIL_DEFAULT_SENDER"])[0] or settings["OFFICE_NAME"]
+    return Letter(
+        mail.message_id,
+        now,
+        subject=subject,
+        recipients=[mail_address.mailable(mail.recipient)],
+        body=text,
+        html=_html(subject, text, settings["PUBLIC_URL"]),
+        sender=str(Address(sender_name, addr_spec=mail_address.mailable(settings["MAIL_DEFAULT_SENDER"]))),
+        reply_to=mail_address.mailable(settings["OFFICE_SUPPORT_EMAIL"]),
+    )
+
+
+def _context(mail: OutgoingMail, keys: LinkKeys, settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Words only, no rows: a template can show nothing that was not meant for it."""
+    person = mail.customer or mail.clerk
+    office = {name.removeprefix("OFFICE_").lower(): settings[name] for name in settings if name.startswith("OFFICE_")}
+    context = {
+        "greeting": " ".join(person.greeting.split()) if person else WITHOUT_A_NAME,
+        "asked_at": moment(mail.queued_at),
+        "facts": mail.facts,
+        "office": office,
+        "public_url": settings["PUBLIC_URL"],
+    }
+    return context | (_link_context(mail.link, keys, settings["PUBLIC_URL"]) if mail.link else {})
+
+
+def _link_context(link: AccountLink, keys: LinkKeys, public_url: str) -> dict[str, Any]:
+    return {
+        "url": f"{public_url}/link/{keys.token(link)}",
+        "code": keys.code(link) if link.needs_robot_check else None,
+        "issued_at": moment(link.issued_at),
+        "valid_until": moment(link.expires_at),
+        "renewed": link.renewals > 0,
+        "initials": link.initials,
+    }
+
+
+def _text(template: str, context: dict[str, Any]) -> tuple[str, str]:
+    """Return subject and text; between paragraphs stands one empty line, whatever blocks left empty."""
+    rendered = TEMPLATES.get_template(f"mail/{template}.txt").render(context)
+    subject, _, text = rendered.partition("\n")
+    return subject, re.sub(r"\n{3,}", "\n\n", text).strip() + "\n"
+
+
+def _html(subject: str, text: str, public_url: str) -> str:
+    paragraphs = [paragraph.splitlines() for paragraph in text.strip().split("\n\n")]
+    page = TEMPLATES.get_template("mail/_page.html")
+    return page.render(subject=subject, paragraphs=paragraphs, public_url=public_url)

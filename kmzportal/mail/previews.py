@@ -1,0 +1,72 @@
+"""Every mail the portal can write, with people who do not exist; for eyes and for tests."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from kmzportal.domain.account_link import LIFETIMES, AccountLink, LinkKeys, LinkKind
+from kmzportal.domain.clerk import Clerk
+from kmzportal.domain.customer import Customer
+from kmzportal.domain.outgoing_mail import OutgoingMail
+from kmzportal.mail.compose import Letter, compose
+from kmzportal.settings import BY_NAME
+
+ASKED = datetime(2026, 11, 22, 13, 5, tzinfo=UTC)
+KEYS = LinkKeys(["nothing is opened by the key of a preview"])
+
+#: Each template with the kind of link it carries, if any.
+MAILS = {
+    "recovery_link": LinkKind.RECOVERY,
+    "desk_link": LinkKind.DESK,
+    "address_link": LinkKind.ADDRESS,
+    "clerk_first_link": LinkKind.CLERK_FIRST,
+    "address_change_asked": LinkKind.OBJECTION,
+    "address_changed_old": LinkKind.OBJECTION,
+    "address_changed_new": None,
+    "address_taken": None,
+    "password_set": None,
+    "password_changed": None,
+    "password_disabled": None,
+    "account_locked": None,
+    "sessions_ended": None,
+    "test": None,
+}
+
+
+def previews(settings: Mapping[str, Any]) -> dict[str, Letter]:
+    """Return one letter for each template, by its name."""
+    return {template: compose(sample(template), KEYS, settings, ASKED) for template in MAILS}
+
+
+def sample(template: str, **different: Any) -> OutgoingMail:
+    """Return a mail to Erika Mustermann that is in no database."""
+    erika = Customer(salutation="Frau", first_name="Erika", last_name="Mustermann", email="erika@schule.example")
+    clerk = Clerk(name="Robin Ostermann", initials="ro", email="ro@kmz.example")
+    kind = MAILS[template]
+    for_clerk = kind is LinkKind.CLERK_FIRST
+    return OutgoingMail(
+        **{
+            "template": template,
+            "recipient": clerk.email if for_clerk else erika.email,
+            "customer": None if for_clerk else erika,
+            "clerk": clerk if for_clerk else None,
+            "link": _link(kind) if kind else None,
+            "facts": {},
+            "message_id": f"<{template}@preview.example>",
+            "queued_at": ASKED,
+            **different,
+        }
+    )
+
+
+def _link(kind: LinkKind) -> AccountLink:
+    nonce, hashed = KEYS.nonce_and_hash()
+    return AccountLink(
+        kind=kind,
+        nonce=nonce,
+        token_hash=hashed,
+        initials="ro" if kind is LinkKind.DESK else None,
+        issued_at=ASKED,
+        expires_at=ASKED + timedelta(seconds=BY_NAME[LIFETIMES[kind]].default),
+        renewals=0,
+    )

@@ -1,0 +1,1 @@
+"""The processes: a web server, a worker, and a parent that watches over both."""

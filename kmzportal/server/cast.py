@@ -1,0 +1,95 @@
+"""The people of the demo and the tests: always the same, and none of them real."""
+
+from datetime import timedelta
+from typing import Any
+
+from kmzportal.domain.account_link import LinkKind
+from kmzportal.domain.clerk import Clerk
+from kmzportal.domain.customer import Customer
+from kmzportal.domain.passwords import hash_password
+from kmzportal.services import account_link
+from kmzportal.services.work import UnitOfWork
+
+GMS = {"school": "GMS Musterstadt", "street": "Schulweg 1", "postcode": "75365", "town": "Musterstadt"}
+KITA = {"school": "Kita Regenbogen", "street": "Am Bach 4", "postcode": "75378", "town": "Beispielhausen"}
+
+ERIKA: dict[str, Any] = {
+    "number": "K-1001",
+    "salutation": "Frau",
+    "first_name": "Erika",
+    "last_name": "Mustermann",
+    "email": "erika.mustermann@gms-musterstadt.example",
+    "phone": "07051 123456",
+    **GMS,
+}
+MAX: dict[str, Any] = {
+    "number": "K-1002",
+    "salutation": "Herr",
+    "first_name": "Max",
+    "last_name": "Mustermann",
+    "email": "max.mustermann@gms-musterstadt.example",
+    **GMS,
+}
+ANNELIESE: dict[str, Any] = {
+    "number": "K-1003",
+    "salutation": "Frau",
+    "first_name": "Anneliese",
+    "last_name": "Müller-Lüdenscheidt",
+    "email": "a.mueller-luedenscheidt@kita-regenbogen.example",
+    **KITA,
+}
+JUERGEN: dict[str, Any] = {
+    "number": "K-1004",
+    "salutation": "Herr",
+    "first_name": "Jürgen",
+    "last_name": "Groß",
+    "email": "juergen.gross@alte-schule.example",
+    "pending_email": "juergen.gross@gms-musterstadt.example",
+    **GMS,
+}
+LIESELOTTE: dict[str, Any] = {
+    "number": "K-1005",
+    "salutation": "Frau",
+    "first_name": "Lieselotte",
+    "last_name": "Schäfer",
+    "email": "l.schaefer@kita-regenbogen.example",
+    **KITA,
+}
+CUSTOMERS = (ERIKA, MAX, ANNELIESE, JUERGEN, LIESELOTTE)
+ROSA = {"name": "Rosa Otto", "initials": "ro", "email": "rosa.otto@kmz.example"}
+
+#: Passwords by Kundennummer or initials; Anneliese has none yet.
+PASSWORDS = {
+    "K-1001": "kirschbaum im april",
+    "K-1002": "sieben blaue fahrräder",
+    "K-1004": "tafelkreide unterm dach",
+    "K-1005": "regen am nachmittag",
+    "ro": "leihschein liegt obenauf",
+}
+
+
+def enter(work: UnitOfWork) -> None:
+    """Let everybody in, with a password set a month ago, a link under way and a locked account."""
+    people = {person["number"]: _customer(work, dict(person)) for person in CUSTOMERS}
+    rosa = Clerk(name=ROSA["name"], initials=ROSA["initials"], admin=True, created_at=work.now)
+    rosa.move_to(ROSA["email"])
+    _give_password(work, rosa, PASSWORDS["ro"])
+    people[LIESELOTTE["number"]].locked_at = work.now - timedelta(days=2)
+    work.session.add_all([*people.values(), rosa])
+    work.session.flush()
+    juergen = people[JUERGEN["number"]]
+    account_link.send(work, account_link.issue(work, LinkKind.DESK, juergen, juergen.pending_email, rosa.initials))
+
+
+def _customer(work: UnitOfWork, data: dict[str, Any]) -> Customer:
+    email, pending = data.pop("email"), data.pop("pending_email", None)
+    customer = Customer(**data, created_at=work.now)
+    customer.move_to(email)
+    customer.await_confirmation_of(pending)
+    if password := PASSWORDS.get(customer.number):
+        _give_password(work, customer, password)
+    return customer
+
+
+def _give_password(work: UnitOfWork, person: Customer | Clerk, password: str) -> None:
+    person.take_password(hash_password(password), work.now - timedelta(days=30))

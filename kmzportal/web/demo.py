@@ -1,0 +1,47 @@
+"""The demo's mailbox: every mail that would have left, to be read in the browser. Registered in the demo only."""
+
+from flask import Blueprint, Response, current_app, render_template
+from flask.typing import ResponseReturnValue
+from sqlalchemy import select
+
+from kmzportal.db import db
+from kmzportal.domain.outgoing_mail import OutgoingMail
+from kmzportal.german import MAIL_STATES
+from kmzportal.mail.compose import Letter, compose
+from kmzportal.mail.previews import previews as all_previews
+from kmzportal.unit_of_work import link_keys
+from kmzportal.web.visitor import anyone
+
+bp = Blueprint("demo", __name__, url_prefix="/demo")
+AS_MANY = 200
+
+
+@bp.get("/postfach")
+@anyone
+def mailbox() -> ResponseReturnValue:
+    newest = select(OutgoingMail).order_by(OutgoingMail.queued_at.desc(), OutgoingMail.id.desc()).limit(AS_MANY)
+    mails = [(mail, _compose(mail)) for mail in db.session.scalars(newest)]
+    return render_template("demo/mailbox.html", mails=mails, states=MAIL_STATES)
+
+
+@bp.get("/postfach/<int:id>")
+@anyone
+def mail(id: int) -> ResponseReturnValue:
+    found = db.get_or_404(OutgoingMail, id)
+    return render_template("demo/mail.html", mail=found, letter=_compose(found), states=MAIL_STATES)
+
+
+@bp.get("/postfach/<int:id>/html")
+@anyone
+def mail_html(id: int) -> ResponseReturnValue:
+    return Response(_compose(db.get_or_404(OutgoingMail, id)).html, mimetype="text/html")
+
+
+@bp.get("/mails")
+@anyone
+def previews() -> ResponseReturnValue:
+    return render_template("demo/previews.html", letters=all_previews(current_app.config))
+
+
+def _compose(mail: OutgoingMail) -> Letter:
+    return compose(mail, link_keys(), current_app.config, mail.queued_at)
