@@ -3,11 +3,12 @@
 import errno
 import sys
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import IO, Any
 
 import click
 from flask.cli import AppGroup
 
+from kmzportal.cli.fault import Fault
 from kmzportal.db import db
 from kmzportal.domain.refusals import ChangedMeanwhile
 from kmzportal.services import customers_export, customers_import
@@ -19,42 +20,48 @@ from kmzportal.unit_of_work import unit_of_work
 
 SHOWN = 50  # rows of each kind
 
-customers = AppGroup("customers", help="Kundinnen und Kunden importieren und exportieren.")
+customers = AppGroup("customers", help="Kundinnen und Kunden als CSV-Datei.")
 
 
-@customers.command("import", help="Eine CSV-Datei importieren: alle Zeilen oder keine.")
+@customers.command("import")
 @click.argument("file", metavar="DATEI", type=Path)
-@click.option("--dry-run", is_flag=True, help="Nur prüfen und berichten, nichts ändern.")
+@click.option("--dry-run", is_flag=True, help="Prüft und berichtet nur, ändert nichts.")
 def import_(file: Path, dry_run: bool) -> None:
+    """Übernimmt eine CSV-Datei: alle Zeilen oder keine. Was hier geändert wurde, bleibt."""
     try:
         table = read(file)
     except FileRefused as refusal:
-        _fail(refusal.reason)
+        raise Fault(CONTROL.sub("�", refusal.reason)) from None
     with _progress("Prüfen", len(table.lines)) as bar:
         checked = check(table, bar.update)
     plan = compare(db.session(), checked) if dry_run else _import(checked)
     for kind, findings in plan.report().items():
         _show(kind, findings)
     if plan.refused:
-        _fail("Nichts wurde importiert. Berichtigen Sie die abgelehnten Zeilen und importieren Sie noch einmal.")
-    done = "Nur geprüft, nichts wurde geändert." if dry_run else "Der Import ist fertig."
-    click.echo(done)
+        raise Fault("Nichts wurde importiert. Berichtigen Sie die abgelehnten Zeilen und importieren Sie noch einmal.")
+    click.echo("Nur geprüft, nichts wurde geändert." if dry_run else "Der Import ist fertig.")
 
 
-@customers.command("export", help="Alle als CSV schreiben, in eine Datei oder (-) auf die Standardausgabe.")
+@customers.command()
 @click.argument("file", metavar="[DATEI|-]", default="-")
 def export(file: str) -> None:
-    with unit_of_work("console") as work:
-        number = customers_export.announce(work)
+    """Schreibt alle als CSV, in eine Datei oder auf die Standardausgabe."""
     try:
-        with click.open_file(file, "wb", atomic=file != "-") as out, _progress("Schreiben", number) as bar:
-            for line in customers_export.lines(db.session()):
-                out.write(line.encode())
-                bar.update(1)
+        with click.open_file(file, "wb") as out:
+            _export(out)
     except OSError as error:
         if error.errno == errno.EPIPE:
             raise
-        _fail(f"{file} kann nicht geschrieben werden: {error.strerror}.")
+        raise Fault(f"{file} kann nicht geschrieben werden ({error.strerror}).") from None
+
+
+def _export(out: IO[bytes]) -> None:
+    with unit_of_work("console") as work:
+        number = customers_export.announce(work)
+    with _progress("Schreiben", number) as bar:
+        for line in customers_export.lines(db.session()):
+            out.write(line.encode())
+            bar.update(1)
 
 
 def _import(checked: Checked) -> Plan:
@@ -66,12 +73,14 @@ def _import(checked: Checked) -> Plan:
     except RowsRefused:
         return plan
     except ChangedMeanwhile:
-        _fail("Jemand hat in diesem Augenblick Daten geändert. Nichts wurde importiert, bitte noch einmal.")
+        raise Fault(
+            "Jemand hat gerade Daten geändert. Nichts wurde importiert. Versuchen Sie es noch einmal."
+        ) from None
     return plan
 
 
 def _progress(label: str, length: int) -> Any:
-    hidden = not sys.stderr.isatty()
+    hidden = not sys.stderr.isatty() or length == 0
     return click.progressbar(length=length, label=label, file=sys.stderr, hidden=hidden, update_min_steps=500)
 
 
@@ -81,8 +90,3 @@ def _show(kind: str, findings: list[Finding]) -> None:
         click.echo(CONTROL.sub("�", f"  Zeile {line}: Kundennummer {number or 'fehlt'}{text and f' – {text}'}"))
     if len(findings) > SHOWN:
         click.echo(f"  … und {len(findings) - SHOWN} weitere")
-
-
-def _fail(reason: str) -> NoReturn:
-    click.echo(CONTROL.sub("�", reason), err=True)
-    raise SystemExit(1)

@@ -9,7 +9,6 @@ from collections.abc import Mapping
 from datetime import datetime
 from email.headerregistry import Address
 from email.message import EmailMessage
-from email.policy import SMTP
 from email.utils import parseaddr
 from pathlib import Path
 from typing import Any
@@ -21,6 +20,7 @@ from kmzportal.domain import mail_address
 from kmzportal.domain.account_link import AccountLink, LinkKeys
 from kmzportal.domain.outgoing_mail import OutgoingMail
 from kmzportal.german import moment
+from kmzportal.mail.headers import POLICY
 
 TEMPLATES = Environment(
     loader=FileSystemLoader(Path(__file__).parent.parent / "templates"),
@@ -29,7 +29,6 @@ TEMPLATES = Environment(
     trim_blocks=True,
     lstrip_blocks=True,
 )
-POLICY = SMTP.clone(max_line_length=76)  # RFC 2045, 6.7; the library's 78 is for lines that are not encoded
 WITHOUT_A_NAME = "Guten Tag"
 HEADERS = {
     "Auto-Submitted": "auto-generated",

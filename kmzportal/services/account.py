@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from typing import TypeVar
 
 from sqlalchemy import or_, select
 from sqlalchemy.orm import Session
@@ -10,9 +11,13 @@ from kmzportal.domain.account_link import AccountLink
 from kmzportal.domain.audit_event import AuditEvent
 from kmzportal.domain.customer import Customer
 from kmzportal.domain.login_session import LoginSession
+from kmzportal.domain.outgoing_mail import OutgoingMail
 from kmzportal.domain.passwords import Proof
+from kmzportal.german import MAIL_STATES
 from kmzportal.services import address, login, password
 from kmzportal.services.work import UnitOfWork
+
+T = TypeVar("T", LoginSession, OutgoingMail)
 
 
 def prove(work: UnitOfWork, customer: Customer, here: LoginSession, proof: Proof) -> str | None:
@@ -121,5 +126,18 @@ def all_data(session: Session, customer: Customer) -> dict[str, object]:
         "Konto angelegt": customer.created_at,
         "Passwort gesetzt": customer.password_set_at,
         "Konto gesperrt": customer.locked_at,
+        "Angemeldete Geräte": [
+            {"Seit": one.started_at, "Zuletzt": one.last_seen, "Gerät": one.device}
+            for one in _of(session, customer, LoginSession)
+        ],
+        "E-Mails": [
+            {"Zeit": one.queued_at, "An": one.recipient, "Zustand": MAIL_STATES[one.state]}
+            for one in _of(session, customer, OutgoingMail)
+        ],
         "Verlauf": [{"Zeit": event.at, "Vorgang": event.in_german, "Von": event.actor_in_german} for event in events],
     }
+
+
+def _of(session: Session, customer: Customer, table: type[T]) -> Sequence[T]:
+    """Return the customer's rows of a table, latest first."""
+    return session.scalars(select(table).where(table.customer_id == customer.id).order_by(table.id.desc())).all()

@@ -1,15 +1,16 @@
 """A new mail address: asked for, confirmed by its holder, objected to from the old one."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.exc import IntegrityError
 
 from kmzportal.domain import mail_address
 from kmzportal.domain.account_link import AccountLink, LinkKind, LinkState
+from kmzportal.domain.audit_event import AuditEvent
 from kmzportal.domain.clerk import Clerk
 from kmzportal.domain.customer import Customer
-from kmzportal.domain.refusals import AddressTaken, LinkUnusable
+from kmzportal.domain.refusals import AddressTaken, LinkUnusable, TooManyMails
 from kmzportal.services import account_link, login
 from kmzportal.services.work import UnitOfWork
 
@@ -17,12 +18,15 @@ from kmzportal.services.work import UnitOfWork
 def ask_to_change(work: UnitOfWork, customer: Customer, email: str) -> None:
     """Keep the new address pending and mail it a link; the old one is told and can object.
 
-    To a taken address nothing is sent but a notice to its owner: who asks learns nothing (standards R064).
+    To a taken address nothing is sent but a notice to its owner, to one that had its mails for today nothing: who
+    asks learns neither (standards R064). Who asks too often gets TooManyMails: the portal is no relay (T05).
     """
     work.lock(customer)
     canonical = mail_address.canonical(email)
     if canonical == customer.email_canonical:
         return
+    if _asked_today(work, customer) >= work.settings["MAILS_PER_DAY"]:
+        raise TooManyMails("mail.capped", customer, template="address_link")
     end_pending(work, customer)
     customer.await_confirmation_of(email)
     work.record("address.change_asked", customer)
@@ -31,14 +35,23 @@ def ask_to_change(work: UnitOfWork, customer: Customer, email: str) -> None:
         work.notify("address_taken", owner)
     else:
         link = account_link.issue(work, LinkKind.ADDRESS, customer, customer.pending_email)
-        account_link.send(work, link)
+        work.notify("address_link", customer, to=link.email, link=link)
     tell_old(work, customer, customer.email, "address_change_asked")
+
+
+def _asked_today(work: UnitOfWork, customer: Customer) -> int:
+    asked = select(func.count()).where(
+        AuditEvent.customer_id == customer.id,
+        AuditEvent.deed == "address.change_asked",
+        AuditEvent.at > work.now - timedelta(days=1),
+    )
+    return work.session.scalar(asked) or 0
 
 
 def tell_old(work: UnitOfWork, customer: Customer, old: str, template: str) -> None:
     """Mail the old address a notice with "Das war ich nicht"; never names the new one."""
     objection = account_link.issue(work, LinkKind.OBJECTION, customer, old)
-    work.send(template, customer, to=old, link=objection)
+    work.send(template, customer, to=old, link=objection, always=True)
 
 
 def end_pending(work: UnitOfWork, customer: Customer) -> None:

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from sqlalchemy import bindparam, insert, update
+from sqlalchemy import bindparam, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from kmzportal.domain.account_link import AccountLink, LinkKind, LinkState
@@ -86,19 +86,21 @@ def _changed_row(merge: Merge) -> dict[str, Any]:
 
 
 def _insert(work: UnitOfWork, rows: Sequence[Row]) -> None:
-    new = [
-        row.values
-        | {
-            "number": row.number,
-            "email_canonical": row.canonical,
-            "imported": row.values,
-            "created_at": work.now,
-            "version": 1,
-        }
-        for row in rows
-    ]
-    ids = work.session.scalars(insert(CUSTOMERS).returning(CUSTOMERS.c.id), new)
-    work.session.execute(insert(EVENTS), [_event(work, "customer.imported", id_) for id_ in ids])
+    """Let new customers in, without a password: only a link gives them one (standards R014)."""
+    work.session.execute(insert(CUSTOMERS), [_new_row(work, row) for row in rows])
+    ids = select(CUSTOMERS.c.id).where(CUSTOMERS.c.number.in_([row.number for row in rows]))
+    events = [_event(work, "customer.imported", id_) for id_ in work.session.scalars(ids)]
+    work.session.execute(insert(EVENTS), events)
+
+
+def _new_row(work: UnitOfWork, row: Row) -> dict[str, Any]:
+    return row.values | {
+        "number": row.number,
+        "email_canonical": row.canonical,
+        "imported": row.values,
+        "created_at": work.now,
+        "version": 1,
+    }
 
 
 def _event(work: UnitOfWork, deed: str, customer_id: int, **details: Any) -> dict[str, Any]:

@@ -1,0 +1,42 @@
+"""The canary: no token, no code and no password may stand anywhere in the database, in a log or on a page."""
+
+from collections.abc import Iterable
+
+from flask import Flask
+from sqlalchemy import select
+
+from kmzportal.db import db
+from kmzportal.domain.account_link import AccountLink
+from kmzportal.unit_of_work import link_keys
+from tests import cast
+
+SECRETS = (*cast.PASSWORDS.values(), cast.NEW_PASSWORD, cast.OTHER_PASSWORD)
+
+
+def check(app: Flask, *secrets: str) -> None:
+    """Fail if a dump of all tables holds one of `secrets`, a password of the cast, or a link's token or code."""
+    with app.app_context():
+        text = dump()
+        found = [secret for secret in (*SECRETS, *secrets, *tokens_and_codes()) if sings(secret, text)]
+    assert not found, f"stands in the database: {found}"
+
+
+def dump() -> str:
+    """Return every value of every table, a line a row."""
+    with db.engine.connect() as connection:
+        tables = db.metadata.sorted_tables
+        return "\n".join(f"{table.name} {tuple(row)}" for table in tables for row in connection.execute(select(table)))
+
+
+def tokens_and_codes() -> Iterable[str]:
+    """Return what was mailed for every link there is, as only the key can tell."""
+    keys = link_keys()
+    for link in db.session.scalars(select(AccountLink)):
+        yield keys.token(link)
+        yield keys.code(link)
+
+
+def sings(secret: str, text: str) -> bool:
+    """Whether the secret can be read in the text, grouped or not, in capitals or not."""
+    folded = text.casefold()
+    return any(form.casefold() in folded for form in (secret, secret.replace("-", "")))

@@ -1,0 +1,99 @@
+"""People paste addresses with all that hangs on to them; two spellings of one address are one, no others are."""
+
+import pytest
+
+from kmzportal.domain.mail_address import NotAnAddress, canonical, understand
+
+ERIKA = "erika.mustermann@schule.example"
+
+
+@pytest.mark.parametrize(
+    "typed",
+    [
+        f"  {ERIKA}\t\n",
+        f"\u00a0{ERIKA}\u2003",
+        f"\u200b{ERIKA}\ufeff",
+        "erika.\u00admustermann@\u200dschule.example",
+        f"\u2066{ERIKA}\u2069",
+        f"\u202e{ERIKA}",
+        f"mailto:{ERIKA}",
+        f"MailTo: {ERIKA}",
+        f"Erika Mustermann <{ERIKA}>",
+        f'"Mustermann, Erika" < {ERIKA} >',
+        f"Erika <mailto:{ERIKA}>",
+        f"{ERIKA}.",
+        "ｅｒｉｋａ．ｍｕｓｔｅｒｍａｎｎ＠ｓｃｈｕｌｅ．ｅｘａｍｐｌｅ",
+    ],
+)
+def test_what_people_paste_is_understood(typed):
+    assert understand(typed) == ERIKA
+
+
+def test_the_local_part_is_kept_as_it_was_typed():
+    assert understand("Erika.Mustermann@SCHULE.example") == "Erika.Mustermann@schule.example"
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("Erika.Mustermann@SCHULE.example", ERIKA),
+        ("Mueller@SCHULE.de", "mueller@schule.de"),
+        ("a@straße.example", "a@xn--strae-oqa.example"),
+        ("A@MÜNSTER.example", "a@münster.example"),
+        ("a@mu\u0308nster.example", "a@xn--mnster-3ya.example"),
+        ("a@schule。example", "a@schule.example"),
+        ("\u212aatja@schule.example", "katja@schule.example"),
+    ],
+)
+def test_spellings_of_one_address_are_compared_as_equal(one, other):
+    assert canonical(one) == canonical(other)
+
+
+def test_comparing_twice_changes_nothing():
+    assert canonical(canonical("A@MÜNSTER.example")) == canonical("A@MÜNSTER.example")
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("a@straße.example", "a@strasse.example"),
+        ("i@schule.example", "l@schule.example"),
+        ("erika+kmz@schule.example", "erika@schule.example"),
+        ("er.ika@schule.example", "erika@schule.example"),
+        ("i@schıle.example", "i@schile.example"),
+        ("i@schİle.example", "i@schile.example"),
+        ("a@schule.example", "a@schulе.example"),  # the last e is Cyrillic
+    ],
+)
+def test_different_addresses_stay_different(one, other):
+    assert canonical(one) != canonical(other)
+
+
+@pytest.mark.parametrize(
+    "typed",
+    [
+        "",
+        "   ",
+        "erika",
+        "erika@",
+        "@schule.example",
+        "erika@schule",
+        "erika@localhost",
+        "erika mustermann@schule.example",
+        "erika@schule.example, max@schule.example",
+        "erika@schule.example\r\nBcc: alle@schule.example",
+        "er\x00ika@schule.example",
+        "max.mİller@schule.example",
+        "max.mıller@schule.example",
+        "müller@schule.example",
+        "erikа@schule.example",  # the а is Cyrillic
+        "erika@[127.0.0.1]",
+        "Erika <erika@schule.example> <max@schule.example>",
+        f"e@{'s' * 250}.example",
+    ],
+)
+def test_what_cannot_be_an_address_is_refused(typed):
+    with pytest.raises(NotAnAddress):
+        understand(typed)
+    with pytest.raises(NotAnAddress):
+        canonical(typed)

@@ -1,0 +1,101 @@
+"""demo, in real processes on this machine."""
+
+import sqlite3
+
+import pytest
+
+from kmzportal.domain import passwords
+from kmzportal.server import cast
+from tests.server.conftest import until
+
+READY = "kmzportal läuft unter"
+
+
+@pytest.fixture
+def demo(start):
+    portal = start("demo")
+    until(lambda: portal.answers() and READY in portal.output)
+    return portal
+
+
+def rows(portal, select):
+    connection = sqlite3.connect(portal.folder / "demo" / "demo.db")
+    try:
+        return connection.execute(select).fetchall()
+    finally:
+        connection.close()
+
+
+def test_it_says_who_can_log_in_and_where_mail_is_read(demo):
+    url = f"http://127.0.0.1:{demo.port}"
+    assert cast.ERIKA["email"] in demo.output
+    assert cast.PASSWORDS["K-1001"] in demo.output
+    assert f"{url}/demo/postfach" in demo.output
+    assert f"{url}/anmelden" in demo.output
+    assert demo.answers("/anmelden") == 200
+    assert demo.answers("/demo/postfach") == 200
+
+
+def test_its_people_are_there(demo):
+    assert len(rows(demo, "SELECT * FROM customer")) == 5
+    assert rows(demo, "SELECT initials FROM clerk") == [("ro",)]
+    assert rows(demo, "SELECT first_name FROM customer WHERE password_hash IS NULL") == [("Anneliese",)]
+    assert rows(demo, "SELECT first_name FROM customer WHERE locked_at IS NOT NULL") == [("Lieselotte",)]
+    assert rows(demo, "SELECT kind, email FROM account_link") == [("desk", cast.JUERGEN["pending_email"])]
+
+
+def test_it_answers_this_machine_only(demo):
+    with pytest.raises(AssertionError, match="not within"):
+        until(lambda: demo.answers(host="127.0.0.2"), within=0.3)
+
+
+def test_it_ends_with_all_its_processes(demo):
+    assert demo.end() == 0
+    assert not demo.members()
+
+
+def test_it_begins_anew_at_each_start(start, demo):
+    connection = sqlite3.connect(demo.folder / "demo" / "demo.db")
+    connection.execute("UPDATE customer SET town = 'Anderswo'")
+    connection.commit()
+    connection.close()
+    demo.end()
+    again = start("demo")
+    until(lambda: READY in again.output)
+    assert not rows(again, "SELECT * FROM customer WHERE town = 'Anderswo'")
+
+
+def test_a_second_one_in_the_same_folder_is_refused(start, demo):
+    second = start("demo")
+    assert second.process.wait(20) == 1
+    assert "läuft schon eine Vorführung" in second.output
+    assert demo.answers() == 200
+
+
+def test_it_touches_no_portal_in_earnest(start, tmp_path):
+    database = tmp_path / "kmzportal.db"
+    database.write_bytes(b"in earnest")
+    portal = start(
+        "demo",
+        SQLALCHEMY_DATABASE_URI=f"sqlite:///{database}",
+        MAIL_SERVER="mail.kmz.example",
+        PUBLIC_URL="https://konto.kmz.example",
+    )
+    until(lambda: READY in portal.output)
+    assert database.read_bytes() == b"in earnest"
+    assert {path.name for path in tmp_path.iterdir()} == {"demo", "kmzportal.db", f"output-{portal.port}"}
+
+
+@pytest.mark.parametrize("name", ["kmzportal.db", "config.toml"])
+def test_a_folder_that_is_not_its_own_is_refused(start, tmp_path, name):
+    (tmp_path / "demo").mkdir()
+    (tmp_path / "demo" / name).write_text("")
+    portal = start("demo")
+    assert portal.process.wait(20) == 1
+    assert "gehört nicht der Vorführung" in portal.output
+    assert [path.name for path in (tmp_path / "demo").iterdir()] == [name]
+
+
+def test_passwords_of_the_cast_are_good_enough():
+    for key, password in cast.PASSWORDS.items():
+        passwords.refuse_weak(password, 15 if key == "ro" else 12, [cast.ERIKA["email"], "Erika", "Rosa Otto", "Calw"])

@@ -1,0 +1,33 @@
+"""Moments are told as people here read them."""
+
+from datetime import UTC, datetime
+
+import pytest
+
+from kmzportal.german import moment
+
+
+def test_a_moment_is_told_in_the_time_of_berlin():
+    assert moment(datetime(2026, 11, 22, 13, 5, tzinfo=UTC)) == "22.11.2026, 14:05 Uhr"
+
+
+def test_in_summer_clocks_are_two_hours_ahead():
+    assert moment(datetime(2026, 7, 1, 22, 30, tzinfo=UTC)) == "02.07.2026, 00:30 Uhr"
+
+
+@pytest.mark.parametrize(
+    ("utc", "berlin"),
+    [
+        (datetime(2026, 3, 29, 0, 59, tzinfo=UTC), "29.03.2026, 01:59 Uhr"),
+        (datetime(2026, 3, 29, 1, 0, tzinfo=UTC), "29.03.2026, 03:00 Uhr"),
+        (datetime(2026, 10, 25, 0, 30, tzinfo=UTC), "25.10.2026, 02:30 Uhr"),
+        (datetime(2026, 10, 25, 1, 30, tzinfo=UTC), "25.10.2026, 02:30 Uhr"),
+    ],
+)
+def test_in_the_nights_when_clocks_change_the_hour_is_right(utc, berlin):
+    assert moment(utc) == berlin
+
+
+def test_a_moment_without_a_zone_is_refused():
+    with pytest.raises(ValueError, match="zone"):
+        moment(datetime(2026, 11, 22, 13, 5))
