@@ -18,6 +18,7 @@ from kmzportal.web import (
     devices,
     errors,
     front_door,
+    health,
     login,
     pages,
     recovery,
@@ -27,7 +28,7 @@ from kmzportal.web import (
 from kmzportal.web.visitor import login_manager
 
 EXTENSIONS = (db, migrate, login_manager, mail_server, pages.csrf)
-BLUEPRINTS = (login.bp, recovery.bp, account_link.bp, robot_check.bp, account.bp, devices.bp)
+BLUEPRINTS = (login.bp, recovery.bp, account_link.bp, robot_check.bp, account.bp, devices.bp, health.bp)
 HOUSE = (security, pages, errors, front_door)
 
 log = logging.getLogger(__name__)

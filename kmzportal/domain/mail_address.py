@@ -16,6 +16,7 @@ class NotAnAddress(ValueError):
     """The text cannot be a mail address."""
 
 
+@lru_cache(maxsize=32)  # whoever asks for an address mostly asks for its canonical form too
 def understand(text: str) -> str:
     """Return the address in what was pasted: blanks, `mailto:` and `Name <mail>` are taken off.
 

@@ -73,10 +73,8 @@ def deliver_due() -> int:
     """Post the mails that are due and return how many were taken; stop when the mail server is disturbed."""
     if not current_app.config["MAIL_SERVER"]:
         return 0
-    due = outbox.due(db.session(), datetime.now(UTC))
-    db.session.commit()
     taken = 0
-    for mail_id in due:
+    for mail_id in outbox.due(db.session(), datetime.now(UTC)):
         answer = _deliver(mail_id)
         taken += answer is SENT
         if answer and answer.disturbed:

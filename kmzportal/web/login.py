@@ -71,8 +71,8 @@ def logout() -> ResponseReturnValue:
 @login_manager.unauthorized_handler
 def ask_to_log_in() -> Response:
     """Lead to the login page, as a whole page for htmx too; what was typed comes back afterwards."""
-    wanted = request.path
-    if request.method == "POST" and (person_id := _person_of_dead_session()):
+    wanted = request.path if request.url_rule and "GET" in (request.url_rule.methods or ()) else None
+    if wanted and request.method == "POST" and (person_id := _person_of_dead_session()):
         kept_form.keep(person_id)
     if session.pop("_user_id", None):
         return go("login.login", "Ihre Sitzung ist beendet. Melden Sie sich bitte noch einmal an.", weiter=wanted)

@@ -1,28 +1,19 @@
 """Real Chromiums in front of a real portal: its own processes, its own folder, a real mail server behind it.
 
-The people are those of all tests. Every computer has its own browser profile and is watched (see watch.py).
+The people are those of all tests. Every computer is a browser profile of its own, and is watched (see watch.py).
 """
 
 import os
 import shutil
-import signal
-import subprocess
-from contextlib import suppress
 
 import pytest
 from aiosmtpd.controller import Controller
 from playwright.sync_api import expect, sync_playwright
-from sqlalchemy import func, select
 
-from kmzportal import create_app
-from kmzportal.db import db
-from kmzportal.domain.heartbeat import Heartbeat
-from kmzportal.domain.outgoing_mail import MailState, OutgoingMail
-from kmzportal.domain.recovery_request import RecoveryRequest
-from tests import canary
 from tests.e2e.mailbox import Mailbox
+from tests.e2e.portals import Serving
 from tests.e2e.watch import Watch
-from tests.server.conftest import COMMAND, ROOT, Portal, free_port, until
+from tests.server.conftest import free_port
 
 CHROMIUM = os.environ.get("KMZPORTAL_TEST_CHROMIUM") or "chromium"
 OPTIONS = """--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking
@@ -32,7 +23,7 @@ OPTIONS = """--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-
 @pytest.fixture(scope="session")
 def chromium():
     path = shutil.which(CHROMIUM)
-    assert path, f"Kein Browser unter {CHROMIUM}: `make test` holt einen, oder KMZPORTAL_TEST_CHROMIUM nennt seinen Pfad."
+    assert path, f"no browser {CHROMIUM}: run `make test`, or name one's path in KMZPORTAL_TEST_CHROMIUM"
     expect.set_options(timeout=10_000)
     with sync_playwright() as playwright:
         chromium = playwright.chromium.launch(executable_path=path, args=OPTIONS)
@@ -55,28 +46,42 @@ def mailbox(mail_server):
 
 
 @pytest.fixture(scope="session")
-def start(tmp_path_factory, mail_server):
-    """Start a portal in earnest; whatever is left of it at the end is ended by id."""
-    portals = []
-
-    def start(public_url="http://127.0.0.1:{port}", **settings):
-        portal = Portal(tmp_path_factory.mktemp("instance"), "serve")
-        portal.url = public_url.format(port=portal.port)
-        settings |= {"PUBLIC_URL": portal.url, "MAIL_SERVER": mail_server.hostname, "MAIL_PORT": mail_server.port}
-        lines = (f"{name} = {value!r}\n" for name, value in settings.items())
-        (portal.folder / "config.toml").write_text("".join(lines))
-        portals.append(portal.start())
-        until(portal.answers)
-        return portal
-
-    yield start
-    ended = [portal.end() for portal in portals]
-    for pid in {pid for portal in portals for pid in portal.members()}:
-        with suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGKILL)
-    assert not any(ended), ended
+def relay(mail_server):
+    return {"MAIL_SERVER": mail_server.hostname, "MAIL_PORT": mail_server.port}
 
 
 @pytest.fixture(scope="session")
-def portal(start):
-    return start()
+def portal(tmp_path_factory, relay):
+    with Serving(tmp_path_factory.mktemp("instance"), **relay) as portal:
+        yield portal
+
+
+@pytest.fixture
+def app(portal, mailbox):
+    """The portal's own database from outside; all fixtures that enter people use it."""
+    with portal.database() as app:
+        yield app
+
+
+@pytest.fixture
+def computer(chromium, portal, app):
+    """Somebody sits down at a computer of their own and gets a page; `page.watch` has seen all that it did."""
+    watches = []
+
+    def sit_down(elsewhere="-", **options):
+        context = chromium.new_context(base_url=portal.url, locale="de-DE", reduced_motion="reduce", **options)
+        context.set_default_timeout(10_000)
+        watches.append(Watch(context, portal.url, elsewhere))
+        page = context.new_page()
+        page.watch = watches[-1]
+        return page
+
+    yield sit_down
+    for watch in watches:
+        watch.check()
+        watch.context.close()
+
+
+@pytest.fixture
+def page(computer):
+    return computer()

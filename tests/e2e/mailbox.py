@@ -15,7 +15,7 @@ class Letter:
         self.to = envelope.rcpt_tos
         self.mail: EmailMessage = message_from_bytes(envelope.content, policy=policy.default)
         self.subject = str(self.mail["Subject"])
-        self.text = self.mail.get_body(("plain",)).get_content()
+        self.text = self.mail.get_body(("plain",)).get_content().replace("\r\n", "\n")
 
     @property
     def link(self) -> str:

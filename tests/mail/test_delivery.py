@@ -208,7 +208,7 @@ def test_nothing_goes_to_a_server_that_cannot_prove_who_it_is(deliver, office, r
 
 
 def test_when_encryption_is_not_offered_nothing_is_sent_in_clear(deliver, open_office, relay, app, link, mails):
-    relay(MAIL_PORT=app.config["MAIL_PORT"], MAIL_USE_TLS=True, MAIL_USERNAME="portal", MAIL_PASSWORD=PASSWORD)
+    relay(MAIL_PORT=app.config["MAIL_PORT"], MAIL_USE_TLS=True)
     assert deliver() == 0
     assert open_office.in_clear == []
     assert states(mails) == [(MailState.DEFERRED, None)]

@@ -171,6 +171,18 @@ def test_a_link_that_ran_out_in_the_outbox_is_never_mailed(box, clock):
     assert "abgelaufen" in box.mail(mail_id).reason
 
 
+@pytest.mark.parametrize(("kind", "hours"), [(LinkKind.DESK, 24), (None, 120)])
+def test_what_waited_too_long_for_a_mail_server_is_not_mailed_any_more(box, clock, kind, hours):
+    early = box.queue(kind)
+    wait(clock, seconds=1)
+    in_time = box.queue(None)
+    wait(clock, hours=hours, seconds=-1)
+    assert box.claim(early) is None
+    assert box.mail(early).state == MailState.EXPIRED
+    assert "zu lange gewartet" in box.mail(early).reason
+    assert box.claim(in_time).id == in_time
+
+
 def test_a_link_that_dies_between_two_tries_is_not_mailed_the_second_time(box, clock):
     mail_id = box.queue(LinkKind.DESK)
     box.try_(mail_id, GREYLISTED)

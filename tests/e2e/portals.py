@@ -1,0 +1,71 @@
+"""Portals in earnest: `kmzportal serve` in processes and a folder of its own, seen through the database as well."""
+
+import os
+import signal
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from flask import Flask
+from sqlalchemy import func, select
+
+from kmzportal import create_app
+from kmzportal.db import db
+from kmzportal.domain.heartbeat import Heartbeat
+from kmzportal.domain.outgoing_mail import MailState, OutgoingMail
+from kmzportal.domain.recovery_request import RecoveryRequest
+from tests import canary
+from tests.server.conftest import COMMAND, ROOT, Portal, until
+
+
+class Serving(Portal):
+    """A portal that runs until the end of the `with`; its settings stand in its folder."""
+
+    def __init__(self, folder: Path, public_url: str = "http://127.0.0.1:{port}", **settings: Any):
+        super().__init__(folder, "serve")
+        self.url = public_url.format(port=self.port)
+        lines = [f"{name} = {value!r}\n" for name, value in {"PUBLIC_URL": self.url, **settings}.items()]
+        (folder / "config.toml").write_text("".join(lines))
+
+    def __enter__(self) -> "Serving":
+        self.start()
+        until(self.answers)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        status = self.end()
+        for pid in self.members():
+            with suppress(ProcessLookupError):  # on its way already
+                os.kill(pid, signal.SIGKILL)
+        assert status == 0, self.output
+
+    def console(self, *words: str) -> str:
+        """Type a command beside the running portal and return what it prints."""
+        command = [*COMMAND, *words]
+        done = subprocess.run(command, cwd=ROOT, env=self.environment, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    @contextmanager
+    def database(self) -> Iterator[Flask]:
+        """Its database from outside, with empty tables. At the end all work is done and no secret stands in it."""
+        app = create_app(instance=self.folder)
+        yield app
+        with app.app_context():
+            until(lambda: not _waiting())
+            canary.check(app)
+            with db.engine.begin() as connection:
+                for table in reversed(db.metadata.sorted_tables):
+                    if table.name != Heartbeat.__tablename__:
+                        connection.execute(table.delete())
+            db.engine.dispose()
+
+
+def _waiting() -> int:
+    """How much the worker still has to do."""
+    db.session.rollback()
+    mails = select(func.count()).where(OutgoingMail.state.in_((MailState.QUEUED, MailState.DEFERRED)))
+    requests = select(func.count()).where(RecoveryRequest.answered_at.is_(None))
+    return (db.session.scalar(mails) or 0) + (db.session.scalar(requests) or 0)
