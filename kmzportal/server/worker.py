@@ -35,24 +35,22 @@ log = logging.getLogger(__name__)
 def work(app: Flask) -> int:
     """Run all loops until a signal comes, and finish what was begun."""
     signal.pthread_sigmask(signal.SIG_BLOCK, END)
-    stop = threading.Event()
-    loops = (
-        Loop(app, heartbeat.REQUESTS, Requests().answer),
-        Loop(app, heartbeat.MAILS, deliver_due),
-        Loop(app, heartbeat.PURGE, purge_if_due, ASK_WHETHER_TO_PURGE_EVERY),
-    )
-    threads = [threading.Thread(target=loop.run, args=(stop,), name=loop.name, daemon=True) for loop in loops]
+    mails = Loop(app, heartbeat.MAILS, deliver_due)
+    requests = Loop(app, heartbeat.REQUESTS, Requests(then=mails.wake.set).answer)
+    loops = (mails, requests, Loop(app, heartbeat.PURGE, purge_if_due, ASK_WHETHER_TO_PURGE_EVERY))
+    threads = [threading.Thread(target=loop.run, name=loop.name, daemon=True) for loop in loops]
     for thread in threads:
         thread.start()
     signal.sigwait(END)
-    stop.set()
+    for loop in loops:
+        loop.end()
     for thread in threads:
         thread.join(STOP_WITHIN)
     return os.EX_OK
 
 
 class Loop:
-    """Does its work again and again, and says every few seconds that it did."""
+    """Does its work again and again, at once when woken, and says every few seconds that it did."""
 
     def __init__(self, app: Flask, name: str, do: Callable[[], object], every: float = POLL_EVERY):
         self.app = app
@@ -60,10 +58,18 @@ class Loop:
         self.do = do
         self.every = every
         self.beat_at = 0.0
+        self.wake = threading.Event()
+        self.ending = False
 
-    def run(self, stop: threading.Event) -> None:
-        while not stop.wait(self.every):
+    def run(self) -> None:
+        while not self.ending:
             self.turn()
+            self.wake.wait(self.every)
+            self.wake.clear()
+
+    def end(self) -> None:
+        self.ending = True
+        self.wake.set()
 
     def turn(self) -> None:
         try:
@@ -83,9 +89,10 @@ class Loop:
 
 
 class Requests:
-    """Answers those who forgot their password."""
+    """Answers those who forgot their password; `then` is called when a mail may be waiting."""
 
-    def __init__(self) -> None:
+    def __init__(self, then: Callable[[], object] = lambda: None) -> None:
+        self.then = then
         self.resting: dict[int, float] = {}
 
     def answer(self) -> None:
@@ -99,6 +106,7 @@ class Requests:
         try:
             with unit_of_work("worker") as work:
                 recovery.answer(work, request)
+            self.then()
         except OperationalError:
             raise
         except Exception as error:

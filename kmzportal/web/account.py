@@ -15,7 +15,6 @@ from kmzportal.services import password as password_deeds
 from kmzportal.unit_of_work import outside_transaction, unit_of_work
 from kmzportal.web import kept_form
 from kmzportal.web.fields import (
-    STALE,
     Button,
     CustomerData,
     NewPassword,
@@ -49,7 +48,7 @@ AFTER_PROOF = {"konto": ".edit", "daten": ".data"}
 @bp.get("")
 @customer_only
 def overview() -> ResponseReturnValue:
-    return page("account/overview.html", "account/_overview.html", customer=visitor.customer)
+    return _overview(Button(formdata=None))
 
 
 @bp.route("/konto", methods=["GET", "POST"])
@@ -101,11 +100,16 @@ def data_json() -> ResponseReturnValue:
 @bp.post("/adresse-zuruecknehmen")
 @customer_only
 def withdraw_address() -> ResponseReturnValue:
-    if Button().validate_on_submit():
-        with unit_of_work(visitor.name, source()) as work:
-            address_deeds.withdraw(work, visitor.customer)
-        return go(".overview", "Ihre bisherige E-Mail-Adresse bleibt.")
-    return go(".overview", STALE)
+    form = Button()
+    if not form.validate_on_submit():
+        return _overview(form)
+    with unit_of_work(visitor.name, source()) as work:
+        address_deeds.withdraw(work, visitor.customer)
+    return go(".overview", "Ihre bisherige E-Mail-Adresse bleibt.")
+
+
+def _overview(form: Button) -> ResponseReturnValue:
+    return page("account/overview.html", "account/_overview.html", form, customer=visitor.customer)
 
 
 def _proved() -> bool:

@@ -23,6 +23,7 @@ from kmzportal.web.visitor import anyone, source
 bp = Blueprint("account_link", __name__)
 
 TOKEN = re.compile(r"[A-Za-z0-9_-]{43}")
+TAKEN = "Diese Adresse gehört inzwischen zu einem anderen Konto. Bitte rufen Sie uns an."
 PASSWORD_KINDS = (LinkKind.RECOVERY, LinkKind.CLERK_FIRST)
 LANDINGS = {
     LinkKind.RECOVERY: ".password",
@@ -87,9 +88,13 @@ def register(link: AccountLink, visit: Visit) -> ResponseReturnValue:
     form.offer_salutations(link.owner)
     if form.validate_on_submit() and form.suits(link.owner):
         password_hash = outside_transaction(passwords.hash_password, form.new.data)
-        with unit_of_work(f"link:{link.id}", source()) as work:
-            account_deeds.register(work, link, visit.arrived, form.customer_data(), password_hash)
-        return _done(link)
+        try:
+            with unit_of_work(f"link:{link.id}", source()) as work:
+                account_deeds.register(work, link, visit.arrived, form.customer_data(), password_hash)
+        except AddressTaken:
+            form.form_errors.append(TAKEN)
+        else:
+            return _done(link)
     minimum = password_deeds.minimum(link.owner, current_app.config)
     return page("account_link/register.html", "account_link/_register_form.html", form, link=link, minimum=minimum)
 
@@ -104,7 +109,7 @@ def confirm_address(link: AccountLink, visit: Visit) -> ResponseReturnValue:
                 deeds.open_link(work, link)
                 address_deeds.confirm(work, link, visit.arrived)
         except AddressTaken:
-            form.form_errors.append("Diese Adresse gehört inzwischen zu einem anderen Konto. Bitte rufen Sie uns an.")
+            form.form_errors.append(TAKEN)
         else:
             return _done(link)
     return page("account_link/confirm_address.html", "account_link/_confirm_address_form.html", form, link=link)
@@ -136,8 +141,9 @@ def done(link_id: int) -> ResponseReturnValue:
 def renew(link_id: int) -> ResponseReturnValue:
     """Mail a fresh link to the address of the dead one; the page that offered it says so."""
     link = db.session.get(AccountLink, link_id) if link_visit.find(link_id) else None
-    if link is None or not Button().validate_on_submit():
-        return link_visit.lost() if link is None else link_visit.dead(link)
+    form = Button()
+    if link is None or not form.validate_on_submit():
+        return link_visit.dead(link, form) if link else link_visit.lost()
     try:
         with unit_of_work(f"link:{link.id}", source()) as work:
             deeds.renew(work, link)
@@ -152,8 +158,10 @@ def renew(link_id: int) -> ResponseReturnValue:
 @anyone
 def cancel(link_id: int) -> ResponseReturnValue:
     """Forget the opened link in this browser; the link itself stays as it is."""
-    if Button().validate_on_submit():
-        link_visit.leave(link_id)
+    form = Button()
+    if not form.validate_on_submit():
+        return page("account_link/cancel.html", "account_link/_cancel.html", form, link={"id": link_id})
+    link_visit.leave(link_id)
     return go("login.login", "Sie haben abgebrochen. Nichts wurde geändert. Ihr Link gilt weiter.")
 
 

@@ -21,7 +21,7 @@ def devices() -> ResponseReturnValue:
     return _page(Button(formdata=None))
 
 
-@bp.post("/geraete/<int:session_id>/beenden")
+@bp.post("/geraete/<int(max=2147483647):session_id>/beenden")
 @customer_only
 def end(session_id: int) -> ResponseReturnValue:
     form = Button()

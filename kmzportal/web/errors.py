@@ -4,11 +4,13 @@ import logging
 import secrets
 
 from flask import Flask, Response, request, url_for
+from sqlalchemy.exc import SQLAlchemyError
 from werkzeug.exceptions import HTTPException
 
 from kmzportal.db import db
-from kmzportal.domain.refusals import ChangedMeanwhile
+from kmzportal.domain.refusals import AccountLocked, ChangedMeanwhile
 from kmzportal.web.pages import sorry
+from kmzportal.web.visitor import nobody
 
 log = logging.getLogger(__name__)
 
@@ -25,6 +27,7 @@ WORDS = {
 def init_app(app: Flask) -> None:
     app.register_error_handler(HTTPException, say_why)
     app.register_error_handler(ChangedMeanwhile, say_changed)
+    app.register_error_handler(AccountLocked, say_locked)
     app.register_error_handler(Exception, say_sorry)
 
 
@@ -43,9 +46,16 @@ def say_changed(_: ChangedMeanwhile) -> Response:
     return sorry("Die Daten haben sich geändert", text, 409)
 
 
+def say_locked(_: AccountLocked | None = None) -> Response:
+    """Also in the last moment: the office locked the account while its holder was at work."""
+    return sorry("Ihr Konto ist gesperrt", "Nur wir können es wieder öffnen. Bitte melden Sie sich bei uns.", 403)
+
+
 def say_sorry(error: Exception) -> Response:
     """A bug: undo, log it under a number, and show the same number. The path may hold a token, so it is not logged."""
     db.session.rollback()
+    if isinstance(error, SQLAlchemyError):
+        nobody()
     number = secrets.token_hex(4).upper()
     log.error("Fehler %s in %s", number, request.endpoint, exc_info=error)
     text = "Der Fehler liegt bei uns. Bitte versuchen Sie es in einigen Minuten noch einmal."

@@ -105,7 +105,7 @@ class NewPassword:
 class CustomerData:
     """The customer's own data, named like the columns of the import."""
 
-    salutation = SelectField(Customer.DATA["salutation"][0], validate_choice=False)
+    salutation = SelectField(Customer.DATA["salutation"][0])
     first_name = data_field("first_name")
     last_name = data_field("last_name", required=True)
     school = data_field("school")

@@ -56,9 +56,9 @@ class FrontDoor:
     def __call__(self, environ: dict[str, Any], start: StartResponse) -> Iterable[bytes]:
         path = environ.get("PATH_INFO", "")
         if path == "/healthz":
-            return _plain(start, "200 OK", b"ok\n", "text/plain")
+            return _plain(environ, start, "200 OK", "ok\n", "text/plain")
         if not self._is_ours(environ.get("HTTP_HOST", "")):
-            return _plain(start, "400 Bad Request", FOREIGN.format(escape(self.public_url)).encode(), "text/html")
+            return _plain(environ, start, "400 Bad Request", FOREIGN.format(escape(self.public_url)), "text/html")
         if path in self.files.answers and environ["REQUEST_METHOD"] in ("GET", "HEAD"):
             return self._static(path, environ, start)
         answer: Iterable[bytes] = self.app(environ, start)
@@ -72,15 +72,20 @@ class FrontDoor:
         headers, body, zipped = self.files.answers[path]
         if zipped and "gzip" in environ.get("HTTP_ACCEPT_ENCODING", ""):
             headers, body = [*headers, ("Content-Encoding", "gzip")], zipped
-        start("200 OK", [*headers, ("Content-Length", str(len(body)))])
-        return [b"" if environ["REQUEST_METHOD"] == "HEAD" else body]
+        return _answer(environ, start, "200 OK", headers, body)
 
 
-def _plain(start: StartResponse, status: str, body: bytes, kind: str) -> Iterable[bytes]:
-    headers = [("Content-Type", f"{kind}; charset=utf-8"), ("Content-Length", str(len(body)))]
+def _plain(environ: dict[str, Any], start: StartResponse, status: str, text: str, kind: str) -> Iterable[bytes]:
     alone = [("Cache-Control", "no-store"), ("Content-Security-Policy", "default-src 'none'"), *HEADERS]
-    start(status, [*headers, *alone])
-    return [body]
+    headers = [("Content-Type", f"{kind}; charset=utf-8"), *alone]
+    return _answer(environ, start, status, headers, text.encode())
+
+
+def _answer(
+    environ: dict[str, Any], start: StartResponse, status: str, headers: list[tuple[str, str]], body: bytes
+) -> Iterable[bytes]:
+    start(status, [*headers, ("Content-Length", str(len(body)))])
+    return [b"" if environ["REQUEST_METHOD"] == "HEAD" else body]
 
 
 def init_app(app: Flask) -> None:
@@ -92,4 +97,4 @@ def init_app(app: Flask) -> None:
         if endpoint == "static":
             values.setdefault("fingerprint", files.fingerprint)
 
-    app.wsgi_app = FrontDoor(app.wsgi_app, files, app.config["PUBLIC_URL"])  # type: ignore[method-assign]
+    app.wsgi_app = FrontDoor(app.wsgi_app, files, app.config["PUBLIC_URL"])  # type: ignore[method-assign,assignment]

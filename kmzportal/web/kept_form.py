@@ -3,17 +3,19 @@
 Never passwords; shown again only to the same person, and not sent by itself.
 """
 
+import json
+
 from flask import request, session
 from werkzeug.datastructures import MultiDict
 
-LONGEST = 2000  # characters; browsers drop cookies over 4 KiB
+LONGEST = 2000  # bytes; browsers drop cookies over 4 KiB
 NEVER_KEPT = {"csrf_token", "current", "new", "repeat", "password"}
 
 
 def keep(person_id: int) -> None:
     """Keep the fields of this request for that customer, if they are not too many."""
     fields = {name: text for name, text in request.form.items() if name not in NEVER_KEPT}
-    if sum(map(len, fields.values())) <= LONGEST:
+    if len(json.dumps(fields)) <= LONGEST:
         session["kept_form"] = {"person": person_id, "path": request.path, "fields": fields}
 
 
@@ -23,4 +25,5 @@ def take_back(person_id: int) -> MultiDict[str, str] | None:
     if not kept or kept["path"] != request.path:
         return None
     session.pop("kept_form")
-    return MultiDict(kept["fields"]) if kept["person"] == person_id else None
+    wanted = request.method == "GET" and kept["person"] == person_id  # what is sent now is newer
+    return MultiDict(kept["fields"]) if wanted else None

@@ -17,6 +17,7 @@ from kmzportal.db import db
 from kmzportal.domain.account_link import AccountLink, LinkKind
 from kmzportal.domain.refusals import AccountLocked, LinkUnusable
 from kmzportal.services import account_link as deeds
+from kmzportal.web.errors import say_locked
 from kmzportal.web.fields import Button
 from kmzportal.web.pages import go, page, sorry
 from kmzportal.web.visitor import visitor
@@ -107,18 +108,20 @@ def obstacle(link: AccountLink, visit: Visit) -> ResponseReturnValue | None:
     if visitor.is_authenticated and visitor.person is not link.holder:
         return page("account_link/somebody_else.html", "account_link/_somebody_else.html", Button(), link=link)
     if link.holder.locked_at and link.kind != LinkKind.OBJECTION:
-        return sorry("Ihr Konto ist gesperrt", "Nur wir können es wieder öffnen. Bitte melden Sie sich bei uns.", 403)
+        return say_locked()
     if not link.usable(visit.arrived):
         return dead(link)
     return None
 
 
-def dead(link: AccountLink) -> ResponseReturnValue:
+def dead(link: AccountLink, form: Button | None = None) -> ResponseReturnValue:
     """Tell the holder of a dead link which way it died, and offer a fresh one where that is right."""
     now = datetime.now(UTC)
     renewable = link.renewable(now) and deeds.still_theirs(link)
     state = link.state(now)
     context = {"link": link, "state": state, "renewable": renewable}
-    answer = page("account_link/dead.html", "account_link/_dead.html", Button(), **context)
-    answer.status_code = 410
+    form = form or Button(formdata=None)
+    answer = page("account_link/dead.html", "account_link/_dead.html", form, **context)
+    if not form.errors:
+        answer.status_code = 410
     return answer

@@ -35,7 +35,7 @@ def login() -> ResponseReturnValue:
     form = LoginForm(email=session.get("address"))
     if form.validate_on_submit():
         session["address"] = form.email.data  # carried along to Passwort vergessen
-        if token := _enter(form.email.data, form.password.data):
+        if token := _enter(form.email.data or "", form.password.data or ""):
             wanted = local_path(request.args.get("weiter"))
             welcome(token)
             return go_to(wanted or url_for("account.overview"))
@@ -53,13 +53,13 @@ def _enter(address: str, password: str) -> str | None:
 @bp.post("/abmelden")
 @anyone
 def logout() -> ResponseReturnValue:
-    form = Button()
+    form, wanted = Button(), local_path(request.args.get("weiter"))
     if not form.validate_on_submit() and visitor.is_authenticated:
-        return page("login/logout.html", "login/_logout_form.html", form)
+        return page("login/logout.html", "login/_logout_form.html", form, wanted=wanted)
     if visitor.is_authenticated:
         with unit_of_work(visitor.name) as work:
             deeds.log_out(work, visitor.here)
-    links, wanted = session.get("links"), local_path(request.args.get("weiter"))
+    links = session.get("links")
     forget()
     if links and wanted:  # someone else's link is to be opened next; otherwise nothing stays on a shared computer
         session["links"] = links
@@ -68,7 +68,6 @@ def logout() -> ResponseReturnValue:
     return answer
 
 
-@login_manager.unauthorized_handler
 def ask_to_log_in() -> Response:
     """Lead to the login page, as a whole page for htmx too; what was typed comes back afterwards."""
     wanted = request.path if request.url_rule and "GET" in (request.url_rule.methods or ()) else None
@@ -77,6 +76,9 @@ def ask_to_log_in() -> Response:
     if session.pop("_user_id", None):
         return go("login.login", "Ihre Sitzung ist beendet. Melden Sie sich bitte noch einmal an.", weiter=wanted)
     return go("login.login", weiter=wanted)
+
+
+login_manager.unauthorized_handler(ask_to_log_in)
 
 
 def _person_of_dead_session() -> int | None:

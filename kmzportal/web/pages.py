@@ -6,6 +6,7 @@ from urllib.parse import urlsplit
 from flask import Flask, Response, current_app, flash, make_response, redirect, render_template, request, url_for
 from flask_wtf import CSRFProtect
 from markupsafe import escape
+from werkzeug.urls import iri_to_uri
 from werkzeug.wrappers import Response as AnyResponse
 
 from kmzportal import german
@@ -17,6 +18,13 @@ csrf = CSRFProtect()  # gives templates csrf_token(); each form checks its own, 
 def init_app(app: Flask) -> None:
     app.jinja_env.filters["moment"] = german.moment
     app.context_processor(_everywhere)
+    app.after_request(_vary)
+
+
+def _vary(response: Response) -> Response:
+    """No cache may hand a fragment to whom the page is meant for."""
+    response.vary.add("HX-Request")
+    return response
 
 
 def _everywhere() -> dict[str, Any]:
@@ -33,9 +41,7 @@ def page(whole: str, fragment: str, form: Any = None, **context: Any) -> Respons
     """Answer htmx with the fragment and everybody else with the page it is part of; 422 when the form refuses."""
     refused = bool(form is not None and form.errors)
     template = fragment if wants_fragment() else whole
-    response = make_response(render_template(template, form=form, refused=refused, **context), 422 if refused else 200)
-    response.vary.add("HX-Request")
-    return response
+    return make_response(render_template(template, form=form, refused=refused, **context), 422 if refused else 200)
 
 
 def stay(endpoint: str, notice: str | None = None, **values: Any) -> AnyResponse:
@@ -54,7 +60,7 @@ def go_to(path: str, notice: str | None = None) -> AnyResponse:
     if notice:
         flash(notice, "page")
     if wants_fragment():
-        return Response(status=204, headers={"HX-Redirect": path, "Vary": "HX-Request"})
+        return Response(status=204, headers={"HX-Redirect": iri_to_uri(path)})
     return redirect(path, 303)
 
 

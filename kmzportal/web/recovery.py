@@ -27,7 +27,7 @@ class AskForm(PortalForm):
 def ask() -> ResponseReturnValue:
     form = AskForm(email=session.get("address"))
     if form.validate_on_submit():
-        _ask_for(form.email.data)
+        _ask_for(form.email.data or "")
         return go(".asked")
     return page("recovery/ask.html", "recovery/_ask_form.html", form)
 
@@ -35,15 +35,31 @@ def ask() -> ResponseReturnValue:
 @bp.get("/gesendet")
 @anyone
 def asked() -> ResponseReturnValue:
-    request = session.get("recovery")
+    return _asked(Button(formdata=None)) if "recovery" in session else go(".ask")
+
+
+@bp.post("/noch-einmal")
+@anyone
+def ask_again() -> ResponseReturnValue:
+    form, request = Button(), session.get("recovery")
     if not request:
         return go(".ask")
+    if not form.validate_on_submit():
+        return _asked(form)
+    if datetime.now(UTC).timestamp() - request["at"] >= AGAIN_AFTER:
+        _ask_for(request["address"])
+        return stay(".asked", "Wir haben Ihre Anfrage noch einmal aufgenommen.")
+    return stay(".asked", "Ihre Anfrage ist schon unterwegs. Warten Sie bitte eine Minute.")
+
+
+def _asked(form: Button) -> ResponseReturnValue:
+    request = session["recovery"]
     asked_at = datetime.fromtimestamp(request["at"], UTC)
     silent = heartbeat.silent(db.session(), datetime.now(UTC))
     return page(
         "recovery/asked.html",
         "recovery/_asked.html",
-        Button(),
+        form,
         address=request["address"],
         reference=request["reference"],
         valid_until=asked_at + timedelta(seconds=current_app.config["RECOVERY_LINK_LIFETIME"]),
@@ -51,18 +67,6 @@ def asked() -> ResponseReturnValue:
         wait_seconds=max(0, AGAIN_AFTER - int((datetime.now(UTC) - asked_at).total_seconds())),
         disturbed=silent or not (current_app.config["MAIL_SERVER"] or current_app.config.get("DEMO")),
     )
-
-
-@bp.post("/noch-einmal")
-@anyone
-def ask_again() -> ResponseReturnValue:
-    request = session.get("recovery")
-    if not request or not Button().validate_on_submit():
-        return go(".ask")
-    if datetime.now(UTC).timestamp() - request["at"] >= AGAIN_AFTER:
-        _ask_for(request["address"])
-        return stay(".asked", "Wir haben Ihre Anfrage noch einmal aufgenommen.")
-    return stay(".asked", "Ihre Anfrage ist schon unterwegs. Warten Sie bitte eine Minute.")
 
 
 def _ask_for(address: str) -> None:

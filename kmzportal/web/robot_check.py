@@ -89,7 +89,7 @@ def code(link: AccountLink, visit: Visit) -> ResponseReturnValue:
     if form.validate_on_submit():
         with unit_of_work(f"link:{link.id}", source()) as work:
             deeds.open_link(work, link)
-            right = deeds.check_code(work, link, form.code.data)
+            right = deeds.check_code(work, link, form.code.data or "")
         if right:
             return _passed(link)
         form.code.errors = ["Dieser Code stimmt nicht. Er steht in der E-Mail unter dem Link und hat 8 Zeichen."]
@@ -103,13 +103,14 @@ def _passed(link: AccountLink) -> ResponseReturnValue:
 
 def _solved(link: AccountLink, form: PuzzleForm) -> bool:
     """Whether the answer is right and the first one to this puzzle; right or wrong, it counts once."""
-    now = datetime.now(UTC)
+    token, chosen = form.puzzle.data or "", set(form.tiles.data or [])
     try:
-        solved = puzzles().solved_by(form.puzzle.data, set(form.tiles.data), _bound_to(link), now)
+        solved = puzzles().solved_by(token, chosen, _bound_to(link), datetime.now(UTC))
     except PuzzleUnusable:
         return False
     with unit_of_work(f"link:{link.id}", source()) as work:
-        first = deeds.use_puzzle(work, *puzzles().identity(form.puzzle.data))
+        deeds.open_link(work, link)
+        first = deeds.use_puzzle(work, *puzzles().identity(token))
         work.record("puzzle.solved" if first and solved else "puzzle.failed", link.holder)
     return first and solved
 

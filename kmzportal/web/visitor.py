@@ -65,7 +65,6 @@ login_manager.anonymous_user = Stranger
 visitor: Any = current_user
 
 
-@login_manager.user_loader
 def recognise(token: str) -> Visitor | None:
     """Return the visitor of a living session; the page is then drawn without holding a connection."""
     now = datetime.now(UTC)
@@ -78,6 +77,14 @@ def recognise(token: str) -> Visitor | None:
         with unit_of_work(found.name) as work:
             login.touch(work, here.id)
     return found
+
+
+login_manager.user_loader(recognise)
+
+
+def nobody() -> None:
+    """Draw this answer as for a stranger: the database cannot be asked who it is."""
+    g._login_user = Stranger()  # where Flask-Login keeps it
 
 
 def welcome(token: str) -> None:

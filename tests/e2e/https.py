@@ -23,7 +23,7 @@ class _Proxy(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     portal: int  #: its port
 
-    def do_GET(self) -> None:  # noqa: N802  the name is http.server's
+    def do_GET(self) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
         seen = [*self.headers.get_all("X-Forwarded-For", []), VISITOR]
         told = {"X-Forwarded-For": ", ".join(seen), "X-Forwarded-Proto": "https", "Connection": "close"}

@@ -133,25 +133,23 @@ def test_a_reload_in_the_middle_gives_a_whole_page(page, erika, sent):
 
 
 def test_two_links_in_two_tabs_never_mix(page, erika, max_, sent, deeds):
-    letters = {erika: sent(erika), max_: sent(max_)}
-    tabs = {erika: page, max_: page.context.new_page()}
-    for person, tab in tabs.items():
-        tab.goto(letters[person].link)
-    for person, tab in tabs.items():
-        by_code(Mouse(tab), None, letters[person])
+    letters = sent(erika), sent(max_)
+    people = [(erika, page, letters[0]), (max_, page.context.new_page(), letters[1])]
+    for _, tab, letter in people:
+        tab.goto(letter.link)
+        by_code(Mouse(tab), None, letter)
+    for _, tab, _ in people:
         button(tab, "Bestätigen").click()
-    for tab in tabs.values():
         link(tab, "Konto bearbeiten").click()
-    for person, tab in tabs.items():
+    for person, tab, _ in people:
         expect(field(tab, "Vorname")).to_have_value(person.first_name)
         field(tab, "Telefon").fill(person.number)
         field(tab, "Passwort").fill(cast.NEW_PASSWORD)
         field(tab, "Wdh. Passwort").fill(cast.NEW_PASSWORD)
-    for tab in tabs.values():
+    for _, tab, _ in people:
         button(tab, "Registrieren").click()
         whole(tab, "Fertig")
-    for person in tabs:
-        assert deeds.read(person).phone == person.number
+    assert [deeds.read(person).phone for person, _, _ in people] == [erika.number, max_.number]
 
 
 def test_the_code_of_one_link_does_not_open_another(page, erika, max_, sent):

@@ -11,14 +11,15 @@ pytestmark = pytest.mark.browser
 
 #: 1280 x 1024 pixels at 400 %.
 ZOOMED = {"viewport": {"width": 320, "height": 256}, "device_scale_factor": 4}
-WIDER = """() => [...document.querySelectorAll("body *")].filter((it) => it.getBoundingClientRect().right > innerWidth + 1
-  && !it.closest(".kern-sr-only, .kmz-skip")).map((it) => it.outerHTML.slice(0, 120))"""
+WIDER = """() => [...document.querySelectorAll("body *:not(.kern-sr-only, .kern-sr-only *, .kmz-skip)")]
+  .filter((it) => it.getBoundingClientRect().right > innerWidth + 1).map((it) => it.outerHTML.slice(0, 120))"""
 SMALL = """(least) => [...document.querySelectorAll("button, input:not([type=hidden]), select, a.kern-btn")]
   .filter((it) => it.checkVisibility()).map((it) => (it.type === "checkbox" && it.closest(".kmz-tile")) || it)
   .filter((it) => it.getBoundingClientRect().width < least || it.getBoundingClientRect().height < least)
   .map((it) => it.outerHTML)"""
 #: A style sheet made by script passes the CSP.
-STYLED = "(css) => { const sheet = new CSSStyleSheet(); sheet.replaceSync(css); document.adoptedStyleSheets = [sheet]; }"
+STYLED = """(css) => { const sheet = new CSSStyleSheet(); sheet.replaceSync(css);
+  document.adoptedStyleSheets = [sheet]; }"""
 TWICE_AS_LARGE = "html { font-size: 200% }"
 WIDELY_SET = """* { line-height: 1.5 !important; letter-spacing: .12em !important; word-spacing: .16em !important }
   p { margin-bottom: 2em !important }"""  # WCAG 1.4.12

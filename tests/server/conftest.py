@@ -18,7 +18,7 @@ COMMAND = (sys.executable, "-c", "from kmzportal.cli.main import main; main()")
 ROOT = Path(__file__).parents[2]
 
 
-def until(found: Callable[[], Any], within: float = 20) -> Any:
+def until(found: Callable[[], Any], within: float = 60) -> Any:
     """Return what is found as soon as it is true; fail after so many seconds."""
     deadline = time.monotonic() + within
     while not (it := found()):
@@ -54,7 +54,7 @@ class Portal:
 
     def end(self, signum: int = signal.SIGTERM) -> int:
         self.process.send_signal(signum)
-        return self.process.wait(40)
+        return self.process.wait(60)
 
     @property
     def output(self) -> str:

@@ -67,7 +67,7 @@ def test_it_begins_anew_at_each_start(start, demo):
 
 def test_a_second_one_in_the_same_folder_is_refused(start, demo):
     second = start("demo")
-    assert second.process.wait(20) == 1
+    assert second.process.wait(60) == 1
     assert "läuft schon eine Vorführung" in second.output
     assert demo.answers() == 200
 
@@ -91,7 +91,7 @@ def test_a_folder_that_is_not_its_own_is_refused(start, tmp_path, name):
     (tmp_path / "demo").mkdir()
     (tmp_path / "demo" / name).write_text("")
     portal = start("demo")
-    assert portal.process.wait(20) == 1
+    assert portal.process.wait(60) == 1
     assert "gehört nicht der Vorführung" in portal.output
     assert [path.name for path in (tmp_path / "demo").iterdir()] == [name]
 

@@ -79,7 +79,7 @@ def test_it_ends_with_its_web_server(serving):
     parent = serving.process.pid
     (master,) = (pid for pid in serving.members("kmz-web") if parent_of(pid) == parent)
     os.kill(master, signal.SIGKILL)
-    assert serving.process.wait(40) == 128 + signal.SIGKILL
+    assert serving.process.wait(60) == 128 + signal.SIGKILL
     until(lambda: not serving.members())
 
 
@@ -100,7 +100,7 @@ def test_killing_it_while_it_starts_leaves_no_process_behind(start, signum):
     portal = start("serve", PUBLIC_URL=PUBLIC_URL)
     until(lambda: portal.members("kmz-"))
     portal.end(signum)
-    until(lambda: not portal.members(), within=40)
+    until(lambda: not portal.members())
 
 
 def test_two_that_start_at_once_migrate_one_after_the_other(start):
@@ -122,7 +122,7 @@ def test_without_a_worker_there_is_none(start):
 ])  # fmt: skip
 def test_it_refuses_what_cannot_be_right_in_german(start, settings, sentence):
     portal = start("serve", **settings)
-    assert portal.process.wait(20) == 2
+    assert portal.process.wait(60) == 2
     assert sentence in portal.output
     assert "Traceback" not in portal.output
 
@@ -131,7 +131,7 @@ def test_a_port_that_is_taken_is_said_at_once(start, serving, monkeypatch):
     monkeypatch.setattr("tests.server.conftest.free_port", lambda: serving.port)
     (serving.folder / f"output-{serving.port}").rename(serving.folder / "first")
     second = start("serve", PUBLIC_URL=PUBLIC_URL)
-    assert second.process.wait(20) == 69
+    assert second.process.wait(60) == 69
     assert f"Port {serving.port}, ist nicht frei" in second.output
 
 

@@ -75,11 +75,14 @@ def test_whoever_saves_what_another_has_saved_meanwhile_is_told(deeds, erika):
     assert deeds.read(erika).phone == erika.phone
 
 
-def test_work_sees_what_another_committed_a_moment_ago(deeds, app, erika):
+@pytest.mark.parametrize("the_read_is_over", [True, False])
+def test_work_sees_what_another_committed_a_moment_ago(deeds, app, erika, the_read_is_over):
     """A page reads, somebody else writes, then the page's deed begins: it must not act on what was read."""
     with app.app_context():
         read_before = db.session.get(Customer, erika.id)
         assert read_before.phone == erika.phone
+        if the_read_is_over:
+            db.session.commit()
         deeds.do(account.change_data, erika, {"phone": "4711"})
         with unit_of_work("visitor"):
             assert read_before.phone == "4711"
