@@ -28,7 +28,7 @@ css: ## baut kmzportal/static neu (braucht npm)
 
 lock: .venv/ready ## schreibt requirements*.txt neu, mit Prüfsummen
 	$(PIP) install --quiet uv
-	$(BIN)/uv pip compile pyproject.toml --upgrade --universal --generate-hashes --no-header -o requirements.txt
+	$(BIN)/uv pip compile pyproject.toml --upgrade --universal --generate-hashes --no-header --extra postgres -o requirements.txt
 	$(BIN)/uv pip compile pyproject.toml --upgrade --universal --generate-hashes --no-header --all-extras -o requirements-dev.txt
 
 migration: .venv/ready ## schreibt eine Version der Datenbank aus den Modellen (NAME="was sich ändert")

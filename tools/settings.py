@@ -16,11 +16,12 @@ the environment as `KMZPORTAL_NAME`; `KMZPORTAL_NAME_FILE` names a file that hol
 
 
 def page() -> str:
-    rows = [
-        f"| `{one.name}` | {f'`{one.default}`' if one.default or one.default == 0 else '–'} | {one.unit} | {one.why} |"
-        for one in SETTINGS
-    ]
+    rows = [f"| `{one.name}` | {shown(one.default)} | {one.unit} | {one.why} |" for one in SETTINGS]
     return HEAD + "\n".join(rows) + "\n"
+
+
+def shown(default: object) -> str:
+    return "–" if default in ("", []) else f"`{default}`"
 
 
 if __name__ == "__main__":
