@@ -7,6 +7,7 @@ from flask import current_app
 from flask_wtf import FlaskForm
 from flask_wtf.csrf import CSRFError, _FlaskFormCSRF
 from wtforms import EmailField, Field, Form, PasswordField, SelectField, StringField, ValidationError
+from wtforms.fields.choices import SelectChoice  # type: ignore[attr-defined]  # newer than its types
 from wtforms.validators import EqualTo, InputRequired, Length
 
 from kmzportal.domain import mail_address, passwords
@@ -118,7 +119,7 @@ class CustomerData:
         """An imported form of address that is not in the list stays possible."""
         usual = ["", "Frau", "Herr"]
         own = [customer.salutation] if customer.salutation not in usual else []
-        self.salutation.choices = [(word, word or "keine Angabe") for word in usual + own]
+        self.salutation.choices = [SelectChoice(word, word or "keine Angabe") for word in usual + own]
 
     def customer_data(self) -> dict[str, str]:
         return {name: self[name].data or "" for name in Customer.DATA}  # type: ignore[index]

@@ -33,9 +33,7 @@ class TickForm(PortalForm):
 
 class PuzzleForm(PortalForm):
     puzzle = HiddenField()
-    tiles = SelectMultipleField(
-        "Bilder", coerce=int, choices=[(place, f"Bild {place + 1} von 9") for place in range(9)], validate_choice=False
-    )
+    tiles = SelectMultipleField("Bilder", coerce=int, validate_choice=False)
 
 
 class CodeForm(PortalForm):

@@ -14,10 +14,11 @@ TABS_AT_MOST = 60
 #: What is wrong with the focus, in words: it must look different from the same element, or its label, without it.
 FOCUS = """() => { const it = document.activeElement, label = it.closest("label") ?? it;
   if (it === document.body) return ""; // between the end of the page and its beginning
-  const look = () => [it, label].map((one) => getComputedStyle(one)).map((css) => css.outline + css.boxShadow + css.border);
-  const focused = look().join(), box = label.getBoundingClientRect();
-  it.blur(); const blurred = look().join(); it.focus();
-  if (focused === blurred || focused !== look().join()) return "cannot be seen: " + it.outerHTML;
+  const styles = [it, label].map((one) => getComputedStyle(one));
+  const look = () => styles.map((css) => css.outline + css.boxShadow + css.border).join();
+  const focused = look(), box = label.getBoundingClientRect();
+  it.blur(); const blurred = look(); it.focus();
+  if (focused === blurred || focused !== look()) return "cannot be seen: " + it.outerHTML;
   const inside = box.width > 0 && box.bottom > 0 && box.top < innerHeight && box.right > 0 && box.left < innerWidth;
   return inside ? "" : "is out of sight: " + it.outerHTML; }"""
 
