@@ -5,7 +5,6 @@ import re
 from pathlib import Path
 
 import pytest
-from flask import render_template, request
 from jinja2 import StrictUndefined, nodes
 from sqlalchemy import select
 

@@ -136,17 +136,21 @@ def test_two_links_in_two_tabs_never_mix(page, erika, max_, sent, deeds):
     letters = sent(erika), sent(max_)
     people = [(erika, page, letters[0]), (max_, page.context.new_page(), letters[1])]
     for _, tab, letter in people:
+        tab.bring_to_front()
         tab.goto(letter.link)
         by_code(Mouse(tab), None, letter)
     for _, tab, _ in people:
+        tab.bring_to_front()
         button(tab, "Bestätigen").click()
         link(tab, "Konto bearbeiten").click()
     for person, tab, _ in people:
+        tab.bring_to_front()
         expect(field(tab, "Vorname")).to_have_value(person.first_name)
         field(tab, "Telefon").fill(person.number)
         field(tab, "Passwort").fill(cast.NEW_PASSWORD)
         field(tab, "Wdh. Passwort").fill(cast.NEW_PASSWORD)
     for _, tab, _ in people:
+        tab.bring_to_front()
         button(tab, "Registrieren").click()
         whole(tab, "Fertig")
     assert [deeds.read(person).phone for person, _, _ in people] == [erika.number, max_.number]

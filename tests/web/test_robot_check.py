@@ -1,0 +1,283 @@
+"""Ich bin kein Roboter: a tick, nine pictures, or the code from the mail; none of them burns the link."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from jinja2 import StrictUndefined
+from sqlalchemy import select
+
+from kmzportal.domain.account_link import AccountLink, LinkKind
+from kmzportal.robot_check.pictures import CATALOGUE
+from kmzportal.robot_check.puzzle import ANSWERS
+from kmzportal.services import account_link
+from kmzportal.web.robot_check import puzzles
+from tests import cast
+from tests.browser import Browser
+
+pytestmark = [
+    pytest.mark.usefixtures("clock", "strict"),
+    pytest.mark.parametrize("portal", ["sqlite"], indirect=True),
+]
+CODE = "Code aus der E-Mail"
+AGAIN = "Das stimmt leider nicht. Hier ist ein neues Rätsel. Oder nehmen Sie den Code."
+
+
+@pytest.fixture
+def strict(portal, monkeypatch):
+    monkeypatch.setattr(portal.jinja_env, "undefined", StrictUndefined)
+
+
+@pytest.fixture
+def link(deeds, erika):
+    link = deeds.do(account_link.issue, LinkKind.DESK, erika, None, "ro", actor="clerk:1")
+    deeds.do(account_link.send, link)
+    return link
+
+
+@pytest.fixture
+def landed(browser, deeds, link):
+    """The browser on the page where the link begins."""
+    return browser.open(f"/link/{deeds.keys.token(link)}")
+
+
+def tick(browser):
+    browser.check("Ich bin kein Roboter")
+    return browser if browser.htmx else browser.press("Weiter")
+
+
+def puzzle_in(browser):
+    return next(one.get("value") for one in browser.page.iter("input") if one.get("name") == "puzzle")
+
+
+def answer_to(app, puzzle, link):
+    """Return the right tiles, as only the key can tell."""
+    with app.app_context():
+        tries = (set(tiles) for tiles in ANSWERS)
+        return next(one for one in tries if puzzles().solved_by(puzzle, one, f"link:{link.id}", datetime.now(UTC)))
+
+
+def choose(browser, tiles):
+    for tile in tiles:
+        browser.check(f"Bild {tile + 1} von 9")
+    return browser.press("Bestätigen")
+
+
+def post(browser, path, **fields):
+    """Send what no form on the page would send."""
+    token = next(one.get("value") for one in browser.page.iter("input") if one.get("name") == "csrf_token")
+    return browser.client.post(path, data={"csrf_token": token, **fields}, base_url=browser.site)
+
+
+def newest(deeds):
+    return deeds.read(select(AccountLink).order_by(AccountLink.id))[-1]
+
+
+def test_ticking_brings_up_the_puzzle_in_place(landed, deeds, link):
+    tick(landed)
+    assert landed.heading == "Bilderrätsel"
+    assert landed.path == f"/konto-link/{link.id}/{'roboter' if landed.htmx else 'raetsel'}"
+    assert deeds.read(link).opened_at == cast.NOW
+
+
+def test_looking_at_the_link_is_not_opening_it(landed, deeds, link):
+    assert deeds.read(link).opened_at is None
+
+
+def test_whoever_forgets_the_tick_is_told(landed):
+    landed.press("Weiter")
+    assert landed.status == 422
+    assert "Setzen Sie bitte den Haken." in landed.text
+
+
+def test_the_right_pictures_lead_to_konto_bearbeiten(landed, app, link):
+    tick(landed)
+    choose(landed, answer_to(app, puzzle_in(landed), link))
+    landed.follow("Konto bearbeiten")
+    assert landed.heading == "Konto bearbeiten"
+
+
+def test_a_puzzle_opened_by_its_address_opens_the_link_too(landed, app, deeds, link):
+    landed.open(f"/konto-link/{link.id}/raetsel")
+    choose(landed, answer_to(app, puzzle_in(landed), link))
+    assert deeds.read(link).opened_at == cast.NOW
+
+
+def test_the_wrong_pictures_bring_a_new_puzzle_and_burn_nothing(landed, app, deeds, link):
+    tick(landed)
+    for _ in range(7):
+        before = puzzle_in(landed)
+        choose(landed, set(range(9)) - answer_to(app, before, link))
+        assert landed.status == 422
+        assert AGAIN in landed.text
+        assert puzzle_in(landed) != before
+    choose(landed, answer_to(app, puzzle_in(landed), link))
+    assert landed.heading == "Bestätigt"
+    assert deeds.read(link).ended_at is None
+
+
+def test_choosing_nothing_is_wrong_like_any_other_choice(landed):
+    tick(landed).press("Bestätigen")
+    assert landed.status == 422
+    assert AGAIN in landed.text
+
+
+def test_a_solved_puzzle_opens_no_second_browser(landed, app, deeds, link):
+    tick(landed)
+    puzzle = puzzle_in(landed)
+    tiles = answer_to(app, puzzle, link)
+    choose(landed, tiles)
+    other = Browser(app).open(f"/link/{deeds.keys.token(link)}")
+    answer = post(other, f"/konto-link/{link.id}/raetsel", puzzle=puzzle, tiles=[str(tile) for tile in tiles])
+    assert answer.status_code == 422
+    assert other.open(f"/konto-link/{link.id}/konto").heading == "Link zum Konto"
+
+
+def test_a_puzzle_answered_wrongly_cannot_be_answered_again(landed, app, link):
+    tick(landed)
+    puzzle = puzzle_in(landed)
+    tiles = answer_to(app, puzzle, link)
+    choose(landed, set(range(9)) - tiles)
+    answer = post(landed, f"/konto-link/{link.id}/raetsel", puzzle=puzzle, tiles=[str(tile) for tile in tiles])
+    assert answer.status_code == 422
+
+
+def test_the_puzzle_of_another_link_counts_for_nothing(landed, app, deeds, max_, link):
+    his = deeds.do(account_link.issue, LinkKind.DESK, max_)
+    max_at_home = tick(Browser(app).open(f"/link/{deeds.keys.token(his)}"))
+    puzzle = puzzle_in(max_at_home)
+    tiles = [str(tile) for tile in answer_to(app, puzzle, his)]
+    assert post(landed, f"/konto-link/{link.id}/raetsel", puzzle=puzzle, tiles=tiles).status_code == 422
+    assert landed.open(f"/konto-link/{link.id}/konto").heading == "Link zum Konto"
+
+
+def test_a_puzzle_is_good_for_a_quarter_of_an_hour(landed, app, link, clock):
+    tick(landed)
+    tiles = answer_to(app, puzzle_in(landed), link)
+    clock.shift(timedelta(minutes=15))
+    choose(landed, tiles)
+    assert landed.status == 422
+    assert AGAIN in landed.text
+
+
+@pytest.mark.parametrize("puzzle", [None, "", "x", "a.b", "\0", "ü", "x" * 10_000])
+@pytest.mark.parametrize("tiles", ["0", "x", "-1", "99999999999999999999", ""])
+def test_what_is_no_puzzle_is_a_wrong_answer(app, deeds, link, puzzle, tiles):
+    landed = Browser(app).open(f"/link/{deeds.keys.token(link)}")
+    fields = {} if puzzle is None else {"puzzle": puzzle}
+    assert post(landed, f"/konto-link/{link.id}/raetsel", tiles=tiles, **fields).status_code == 422
+
+
+def test_nobody_without_the_link_sees_the_picture(landed, app):
+    tick(landed)
+    (source,) = [one.get("src") for one in landed.page.iter("img")]
+    assert landed.open(source).answer.mimetype.startswith("image/")
+    assert landed.answer.headers["Cache-Control"] == "no-store"
+    assert Browser(app).open(source).status == 404
+
+
+@pytest.mark.parametrize("token", ["x", "..%2f..%2fetc%2fpasswd", "%00", "x" * 3000])
+def test_what_is_no_puzzle_has_no_picture(landed, link, token):
+    assert landed.open(f"/konto-link/{link.id}/bild/{token}").status == 404
+
+
+def test_the_page_names_none_of_the_pictures(landed):
+    tick(landed)
+    for pictures in CATALOGUE.values():
+        for name in pictures:
+            assert name not in landed.answer.text
+
+
+def test_the_code_stands_beside_the_puzzle_and_needs_none(landed, deeds, link):
+    tick(landed).follow("Code aus der E-Mail eingeben")
+    landed.submit("Bestätigen", {CODE: deeds.keys.code(link)})
+    assert landed.heading == "Bestätigt"
+
+
+@pytest.mark.parametrize("how", [str.lower, lambda code: code.replace("-", ""), " {} ".format, " ".join])
+def test_the_code_is_understood_as_people_type_it(landed, deeds, link, how):
+    landed.follow("Code aus der E-Mail eingeben").submit("Bestätigen", {CODE: how(deeds.keys.code(link))})
+    assert landed.heading == "Bestätigt"
+
+
+@pytest.mark.parametrize("typed", ["", "AAAA-AAAA", "\0", "ü" * 8, "x" * 10_000, "<b>x</b>"])
+def test_a_wrong_code_is_told_and_burns_no_link(landed, deeds, link, typed):
+    landed.follow("Code aus der E-Mail eingeben").submit("Bestätigen", {CODE: typed})
+    assert landed.status == 422
+    assert deeds.read(link).ended_at is None
+    landed.submit("Bestätigen", {CODE: deeds.keys.code(link)})
+    assert landed.heading == "Bestätigt"
+
+
+def test_after_five_wrong_codes_one_click_mails_a_fresh_link_and_code(landed, deeds, link):
+    landed.follow("Code aus der E-Mail eingeben")
+    for _ in range(5):
+        landed.submit("Bestätigen", {CODE: "AAAA-AAAA"})
+    assert "Der Code wurde fünfmal falsch eingegeben." in landed.text
+    landed.press("Neuen Link an dieselbe Adresse senden")
+    assert "Ein neuer Link ist unterwegs an dieselbe Adresse." in landed.text
+    fresh = newest(deeds)
+    landed.open(f"/link/{deeds.keys.token(fresh)}").follow("Code aus der E-Mail eingeben")
+    landed.submit("Bestätigen", {CODE: deeds.keys.code(fresh)})
+    assert landed.heading == "Bestätigt"
+
+
+def test_that_click_from_an_old_page_takes_a_second_one(landed, deeds, link):
+    landed.follow("Code aus der E-Mail eingeben")
+    for _ in range(5):
+        landed.submit("Bestätigen", {CODE: "AAAA-AAAA"})
+    for field in landed.page.iter("input"):
+        if field.get("name") == "csrf_token":
+            field.set("value", "veraltet")
+    landed.press("Neuen Link an dieselbe Adresse senden")
+    assert (landed.status, landed.heading) == (422, "Dieser Code gilt nicht mehr")
+    landed.press("Neuen Link an dieselbe Adresse senden")
+    assert newest(deeds).id != link.id
+
+
+def test_the_sixth_code_comes_too_late_even_if_it_is_right(landed, deeds, link):
+    for _ in range(5):
+        post(landed, f"/konto-link/{link.id}/code", code="AAAA-AAAA")
+    assert post(landed, f"/konto-link/{link.id}/code", code=deeds.keys.code(link)).status_code == 422
+    assert landed.open(f"/konto-link/{link.id}/konto").heading == "Link zum Konto"
+
+
+def test_after_five_wrong_codes_the_pictures_still_open_the_link(landed, app, deeds, link):
+    landed.follow("Code aus der E-Mail eingeben")
+    for _ in range(5):
+        landed.submit("Bestätigen", {CODE: "AAAA-AAAA"})
+    landed.follow("Lieber das Bilderrätsel lösen")
+    choose(landed, answer_to(app, puzzle_in(landed), link))
+    assert landed.heading == "Bestätigt"
+
+
+@pytest.mark.parametrize(("page", "button"), [("roboter", "Weiter"), ("raetsel", "Bestätigen"), ("code", "Bestätigen")])
+def test_each_step_from_an_old_page_works_at_the_second_click(landed, app, deeds, link, page, button):
+    def fill_in():
+        if page == "raetsel":
+            for tile in answer_to(app, puzzle_in(landed), link):
+                landed.check(f"Bild {tile + 1} von 9")
+        elif page == "code":
+            landed.fill_in(CODE, deeds.keys.code(link))
+
+    landed.open(f"/konto-link/{link.id}/{page}")
+    if page == "roboter":
+        next(one for one in landed.page.iter("input") if one.get("type") == "checkbox").set("checked", "")
+    fill_in()
+    for field in landed.page.iter("input"):
+        if field.get("name") == "csrf_token":
+            field.set("value", "veraltet")
+    landed.press(button)
+    assert landed.status == 422
+    assert "Senden Sie das Formular bitte noch einmal ab." in landed.text
+    assert deeds.read(link).code_tries == 0
+    if page == "raetsel":
+        fill_in()
+    landed.press(button)
+    assert landed.heading in ("Bilderrätsel", "Bestätigt")
+    assert landed.status == 200
+
+
+def test_the_check_is_passed_for_this_browser_only(landed, app, deeds, link):
+    landed.follow("Code aus der E-Mail eingeben").submit("Bestätigen", {CODE: deeds.keys.code(link)})
+    other = Browser(app).open(f"/link/{deeds.keys.token(link)}")
+    assert other.open(f"/konto-link/{link.id}/konto").heading == "Link zum Konto"
