@@ -19,7 +19,7 @@ check: .venv/ready ## prüft Stil, Typen, Vorlagen und Schichten, danach wie `ma
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
-	$(BIN)/djlint kmzportal/templates --check --lint --quiet
+	$(BIN)/djlint kmzportal/templates --lint --quiet
 	$(BIN)/lint-imports
 	$(MAKE) test
 

@@ -22,6 +22,8 @@ def understand(text: str) -> str:
 
     Keeps the local part as it was typed. Raises NotAnAddress.
     """
+    if len(text) > LONGEST * 4 or "=?" in text:  # an encoded word (RFC 2047) would change what the header says
+        raise NotAnAddress(text[:LONGEST])
     text = INVISIBLE.sub("", unicodedata.normalize("NFKC", text)).strip()
     named = NAMED.match(text)
     try:

@@ -9,20 +9,26 @@ never trimmed or cut.
 import re
 import unicodedata
 from base64 import b64encode
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from threading import BoundedSemaphore
+from typing import TypeVar
 
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 
 from kmzportal.domain.common_passwords import is_common
-from kmzportal.domain.refusals import WeakPassword
+from kmzportal.domain.refusals import TooBusy, WeakPassword
 
 LONGEST = 256
 SHORTEST_CONTEXT_WORD = 4
+MOST_WAITING = 16  # in a process; it serves pages with the threads that are left
 
 _hasher = PasswordHasher()
 _threads = ThreadPoolExecutor(1, "argon2")
+_places = BoundedSemaphore(MOST_WAITING)
+T = TypeVar("T")
 
 
 def bound(threads: int) -> None:
@@ -42,12 +48,22 @@ class Proof:
 
 def hash_password(password: str) -> str:
     """Return the PHC string of a new password."""
-    return _threads.submit(_hasher.hash, _normalised(password)).result()
+    return _in_turn(_hasher.hash, _normalised(password))
 
 
 def prove(password: str, against: str | None) -> Proof:
     """Compare a password with a stored hash, with equal work when there is none."""
-    return _threads.submit(_prove, _normalised(password), against).result()
+    return _in_turn(_prove, _normalised(password), against)
+
+
+def _in_turn(work: Callable[..., T], *what: str | None) -> T:
+    """Let the hashing threads do the work; raises TooBusy at once when so many wait already that pages would too."""
+    if not _places.acquire(blocking=False):
+        raise TooBusy
+    try:
+        return _threads.submit(work, *what).result()
+    finally:
+        _places.release()
 
 
 def _prove(password: str, against: str | None) -> Proof:

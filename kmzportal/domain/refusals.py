@@ -13,12 +13,20 @@ class Refusal(Exception):
         self.details = details
 
 
+class TooBusy(Refusal):
+    """More people log in at this moment than can be served."""
+
+
 class WeakPassword(Refusal):
     """The new password is too short, too long, common, or contains what anybody knows; `reason` is German."""
 
     def __init__(self, reason: str):
         super().__init__()
         self.reason = reason
+
+
+class SessionOver(Refusal):
+    """The session ended while the request was under way."""
 
 
 class LinkUnusable(Refusal):

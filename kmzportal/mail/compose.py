@@ -17,7 +17,7 @@ from flask_mail import Message
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 
 from kmzportal.domain import mail_address
-from kmzportal.domain.account_link import AccountLink, LinkKeys
+from kmzportal.domain.account_link import AccountLink, LinkKeys, LinkKind
 from kmzportal.domain.outgoing_mail import OutgoingMail
 from kmzportal.german import moment
 from kmzportal.mail.headers import POLICY
@@ -82,9 +82,12 @@ def compose(mail: OutgoingMail, keys: LinkKeys, settings: Mapping[str, Any], now
 def _context(mail: OutgoingMail, keys: LinkKeys, settings: Mapping[str, Any]) -> dict[str, Any]:
     """Words only, no rows: a template can show nothing that was not meant for it."""
     person = mail.customer or mail.clerk
+    to_a_stranger = (
+        mail.link is not None and mail.link.kind == LinkKind.ADDRESS
+    )  # whoever asked may call themselves anything
     office = {name.removeprefix("OFFICE_").lower(): settings[name] for name in settings if name.startswith("OFFICE_")}
     context = {
-        "greeting": " ".join(person.greeting.split()) if person else WITHOUT_A_NAME,
+        "greeting": " ".join(person.greeting.split()) if person and not to_a_stranger else WITHOUT_A_NAME,
         "asked_at": moment(mail.queued_at),
         "facts": mail.facts,
         "office": office,

@@ -13,7 +13,7 @@ from kmzportal.server.process import WATCHED, die_with
 
 OPTIONS = {
     "workers": 2,
-    "threads": 8,
+    "threads": 24,  # more than may wait for a hash, so that pages go on
     "worker_class": "gthread",
     "graceful_timeout": 20,  # seconds to finish what was begun
     "control_socket_disable": True,

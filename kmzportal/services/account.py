@@ -17,23 +17,33 @@ from kmzportal.german import MAIL_STATES
 from kmzportal.services import address, login, password
 from kmzportal.services.work import UnitOfWork
 
+#: What anybody can cause from outside; it must not push the rest out of view.
+BY_STRANGERS = (
+    "login.refused",
+    "login.throttled",
+    "recovery.sent",
+    "recovery.capped",
+    "recovery.locked",
+    "mail.capped",
+)
 T = TypeVar("T", LoginSession, OutgoingMail)
 
 
 def prove(work: UnitOfWork, customer: Customer, here: LoginSession, proof: Proof) -> str | None:
     """Note that the current password was typed, and return the session's new token; None if it was wrong.
 
-    Wrong ones count like those at login: who finds an open session must not guess on.
+    Wrong ones are counted for the session, as those at login are for the account: who finds it open must not guess
+    on, and strangers who knock at the account do not disturb its owner here.
     """
     work.lock(customer)
-    account = work.keys.fingerprint(customer.email_canonical)
-    throttled = login.throttled(work, account)
+    this_session = work.keys.fingerprint(f"session:{here.id}")
+    throttled = login.throttled(work, this_session, whatever_the_source=True)
     if throttled or not customer.accepts(proof):
         if not throttled:
-            login.count_failure(work, account, customer)
+            login.count_failure(work, this_session, None)
         work.record("password.refused", customer)
         return None
-    login.forgive(work, customer)
+    login.forget_failures(work, this_session)
     here.password_proved_at = work.now
     work.record("password.proved", customer)
     return here.draw_token()
@@ -70,7 +80,7 @@ def change_password(work: UnitOfWork, customer: Customer, here: LoginSession, pa
     """Set a new password, end all other sessions and tell the owner."""
     password.take(work, customer, password_hash, here)
     work.record("password.changed", customer)
-    work.notify("password_changed", customer)
+    work.warn("password_changed", customer)
 
 
 def register(
@@ -96,8 +106,9 @@ def end_session(work: UnitOfWork, customer: Customer, session_id: int) -> bool:
 def end_other_sessions(work: UnitOfWork, customer: Customer, here: LoginSession) -> int:
     """End all sessions but this one and return how many there were."""
     ended = login.end_sessions(work, customer, but=here)
-    work.record("sessions.ended", customer, number=ended)
-    work.notify("sessions_ended", customer)
+    if ended:
+        work.record("sessions.ended", customer, number=ended)
+        work.notify("sessions_ended", customer)
     return ended
 
 
@@ -112,7 +123,10 @@ def history(session: Session, customer: Customer, limit: int = 100) -> Sequence[
     """Return what happened to the account, the desk's acts included, latest first."""
     by_or_about = or_(AuditEvent.customer_id == customer.id, AuditEvent.actor == f"customer:{customer.id}")
     events = select(AuditEvent).where(by_or_about).order_by(AuditEvent.at.desc(), AuditEvent.id.desc())
-    return session.scalars(events.limit(limit)).all()
+    knocking = AuditEvent.deed.in_(BY_STRANGERS)
+    own = session.scalars(events.where(~knocking).limit(limit)).all()
+    foreign = session.scalars(events.where(knocking).limit(limit // 5)).all()
+    return sorted([*own, *foreign], key=lambda event: (event.at, event.id), reverse=True)
 
 
 def all_data(session: Session, customer: Customer) -> dict[str, object]:

@@ -95,7 +95,7 @@ def redeem(work: UnitOfWork, link: AccountLink, arrived: datetime, kinds: set[Li
     work.session.refresh(link)
     if link.holder.locked_at and link.kind != LinkKind.OBJECTION:
         raise AccountLocked("link.refused", link.holder, kind=link.kind)
-    if link.kind not in kinds or not link.usable(arrived):
+    if link.kind not in kinds or not link.usable(arrived) or not still_theirs(link):
         raise LinkUnusable("link.refused", link.holder, kind=link.kind)
     still_open = update(AccountLink).where(AccountLink.id == link.id, AccountLink.ended_at.is_(None))
     if not changed(work.session, still_open.values(ended_at=work.now, ended_as=LinkState.REDEEMED)):
@@ -121,13 +121,19 @@ def renew(work: UnitOfWork, link: AccountLink) -> None:
 
 
 def still_theirs(link: AccountLink) -> bool:
-    """Whether the address the link went to is still one of its holder's."""
+    """Whether the address the link went to is still one of its holder's; an objection comes from one that is not."""
     holder = link.holder
-    return link.email in (holder.email, getattr(holder, "pending_email", None))
+    theirs = (holder.email, getattr(holder, "pending_email", None))
+    return link.kind == LinkKind.OBJECTION or link.email in theirs
 
 
-def end(work: UnitOfWork, person: Customer | Clerk, as_: LinkState, kinds: set[LinkKind]) -> int:
-    """End the open links of these kinds and return how many there were."""
+def end(
+    work: UnitOfWork, person: Customer | Clerk, as_: LinkState, kinds: set[LinkKind], email: str | None = None
+) -> int:
+    """End the open links of these kinds, or only those that went to `email`, and return how many there were."""
     owner = AccountLink.clerk_id if isinstance(person, Clerk) else AccountLink.customer_id
     still_open = update(AccountLink).where(owner == person.id, AccountLink.ended_at.is_(None))
-    return changed(work.session, still_open.where(AccountLink.kind.in_(kinds)).values(ended_at=work.now, ended_as=as_))
+    still_open = still_open.where(AccountLink.kind.in_(kinds))
+    if email:
+        still_open = still_open.where(AccountLink.email == email)
+    return changed(work.session, still_open.values(ended_at=work.now, ended_as=as_))

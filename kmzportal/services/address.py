@@ -10,6 +10,7 @@ from kmzportal.domain.account_link import AccountLink, LinkKind, LinkState
 from kmzportal.domain.audit_event import AuditEvent
 from kmzportal.domain.clerk import Clerk
 from kmzportal.domain.customer import Customer
+from kmzportal.domain.outgoing_mail import OutgoingMail
 from kmzportal.domain.refusals import AddressTaken, LinkUnusable, TooManyMails
 from kmzportal.services import account_link, login
 from kmzportal.services.work import UnitOfWork
@@ -31,8 +32,10 @@ def ask_to_change(work: UnitOfWork, customer: Customer, email: str) -> None:
     customer.await_confirmation_of(email)
     work.record("address.change_asked", customer)
     owner = work.session.scalar(select(Customer).where(Customer.email_canonical == canonical))
-    if owner:
+    if owner and not _told_today(work, owner):
         work.notify("address_taken", owner)
+    elif owner:
+        work.record("mail.capped", owner, template="address_taken")
     else:
         link = account_link.issue(work, LinkKind.ADDRESS, customer, customer.pending_email)
         work.notify("address_link", customer, to=link.email, link=link)
@@ -48,6 +51,16 @@ def _asked_today(work: UnitOfWork, customer: Customer) -> int:
     return work.session.scalar(asked) or 0
 
 
+def _told_today(work: UnitOfWork, owner: Customer) -> bool:
+    """Whether the owner of a wanted address knows already: others must not fill a mailbox by wanting it."""
+    told = select(OutgoingMail.id).where(
+        OutgoingMail.customer_id == owner.id,
+        OutgoingMail.template == "address_taken",
+        OutgoingMail.queued_at > work.now - timedelta(days=1),
+    )
+    return work.session.scalar(told.limit(1)) is not None
+
+
 def tell_old(work: UnitOfWork, customer: Customer, old: str, template: str) -> None:
     """Mail the old address a notice with "Das war ich nicht"; never names the new one."""
     objection = account_link.issue(work, LinkKind.OBJECTION, customer, old)
@@ -55,9 +68,12 @@ def tell_old(work: UnitOfWork, customer: Customer, old: str, template: str) -> N
 
 
 def end_pending(work: UnitOfWork, customer: Customer) -> None:
-    """Forget an address that waits for confirmation, and its links."""
+    """Forget an address that waits for confirmation, and every link that went there."""
+    pending = customer.pending_email
     customer.await_confirmation_of(None)
     account_link.end(work, customer, LinkState.WITHDRAWN, {LinkKind.ADDRESS})
+    if pending:
+        account_link.end(work, customer, LinkState.WITHDRAWN, {LinkKind.DESK}, pending)
 
 
 def end_unconfirmed(work: UnitOfWork, person: Customer | Clerk) -> None:
@@ -98,7 +114,7 @@ def take_pending(work: UnitOfWork, customer: Customer) -> None:
     login.forgive(work, customer)  # failed tries with an address that was not known yet
     work.record("address.changed", customer)
     tell_old(work, customer, old, "address_changed_old")
-    work.notify("address_changed_new", customer)
+    work.warn("address_changed_new", customer)
 
 
 def object_to(work: UnitOfWork, link: AccountLink, arrived: datetime) -> None:

@@ -11,6 +11,7 @@ from kmzportal.domain.clerk import Clerk
 from kmzportal.domain.customer import Customer
 from kmzportal.domain.login_session import LoginSession
 from kmzportal.domain.passwords import Proof
+from kmzportal.domain.refusals import SessionOver
 from kmzportal.domain.throttle import SourceFailure, Throttle
 from kmzportal.services.upsert import changed, upsert
 from kmzportal.services.work import UnitOfWork
@@ -37,7 +38,7 @@ def log_in(work: UnitOfWork, address: str, proof: Proof, device: str) -> str | N
     # locked as work.lock() does: a password that changes now would not end the session we are about to start
     locked = known.with_for_update(key_share=True).execution_options(populate_existing=True)
     customer = work.session.scalar(locked)
-    if throttled(work, account):
+    if throttled(work, account, has_just_recovered(work, customer)):
         work.record("login.throttled", customer)
         return None
     if customer is None or customer.locked_at or not customer.accepts(proof):
@@ -73,6 +74,16 @@ def find_session(session: Session, token: str) -> LoginSession | None:
     return session.scalar(select(LoginSession).where(LoginSession.token_hash == token_hash(token)))
 
 
+def still_here(work: UnitOfWork, here: LoginSession) -> None:
+    """Look again, now that nobody else can change it: a slow request may outlive its session; raises SessionOver."""
+    person = here.customer or here.clerk
+    if person:
+        work.lock(person)
+    work.session.refresh(here)
+    if person is None or person.locked_at or not here.alive(work.now):
+        raise SessionOver
+
+
 def touch(work: UnitOfWork, session_id: int) -> None:
     """Note that the session is in use, at most once a minute."""
     work.session.execute(
@@ -97,11 +108,19 @@ def end_sessions(work: UnitOfWork, person: Customer | Clerk, but: LoginSession |
 
 def forgive(work: UnitOfWork, person: Customer | Clerk) -> None:
     """Forget the failures at this account; what its source did at others stays counted."""
-    account = work.keys.fingerprint(person.email_canonical)
+    forget_failures(work, work.keys.fingerprint(person.email_canonical))
+
+
+def forget_failures(work: UnitOfWork, account: str) -> None:
     work.session.execute(delete(Throttle).where(Throttle.account == account))
 
 
-def throttled(work: UnitOfWork, account: str) -> bool:
+def has_just_recovered(work: UnitOfWork, customer: Customer | None) -> bool:
+    """Whether the password was set a moment ago: the link must help at once, whatever the neighbours do."""
+    return bool(customer and customer.password_set_at and customer.password_set_at > work.now - SOURCE_WINDOW)
+
+
+def throttled(work: UnitOfWork, account: str, whatever_the_source: bool = False) -> bool:
     """Whether no password is looked at for this account, or from this source, yet."""
     numbers = work.settings
     throttle = work.session.get(Throttle, account, with_for_update=True)
@@ -114,7 +133,7 @@ def throttled(work: UnitOfWork, account: str) -> bool:
     )
     if throttle and throttle.waiting(work.now, *waits):
         return True
-    return _accounts_failed_at(work, account) >= int(numbers["THROTTLE_SOURCE_ACCOUNTS"])
+    return not whatever_the_source and _accounts_failed_at(work, account) >= int(numbers["THROTTLE_SOURCE_ACCOUNTS"])
 
 
 def _accounts_failed_at(work: UnitOfWork, account: str) -> int:
@@ -140,4 +159,4 @@ def count_failure(work: UnitOfWork, account: str, customer: Customer | None) -> 
         upsert(work.session, SourceFailure, failure, {"failed_at": work.now})
     throttle = work.session.get(Throttle, account, populate_existing=True)
     if throttle and customer and throttle.failures == work.settings["THROTTLE_DISABLED_AT"]:
-        work.notify("password_disabled", customer)
+        work.warn("password_disabled", customer)

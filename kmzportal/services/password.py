@@ -41,4 +41,4 @@ def set_by_link(work: UnitOfWork, link: AccountLink, arrived: datetime, password
     account_link.redeem(work, link, arrived, SETS_A_PASSWORD)
     take(work, link.holder, password_hash)
     work.record("password.set", link.holder, by=link.kind)
-    work.notify("password_set", link.holder)
+    work.warn("password_set", link.holder)

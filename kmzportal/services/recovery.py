@@ -128,8 +128,10 @@ def _asked_too_often(work: UnitOfWork, request: RecoveryRequest) -> bool:
         RecoveryRequest.email_canonical != request.email_canonical,
         RecoveryRequest.requested_at.between(request.requested_at - timedelta(hours=1), request.requested_at),
     )
+    crowded = request.source and (work.session.scalar(asked_for) or 0) >= work.settings["RECOVERY_PER_SOURCE"]
+    today = answered(hours=24)
     return bool(
         answered(hours=1) >= work.settings["RECOVERY_PER_HOUR"]
-        or answered(hours=24) >= work.settings["RECOVERY_PER_DAY"]
-        or (work.session.scalar(asked_for) or 0) >= work.settings["RECOVERY_PER_SOURCE"]
+        or today >= work.settings["RECOVERY_PER_DAY"]
+        or (today and crowded)  # the first of the day is mailed: a school must not be shut out by one of it
     )

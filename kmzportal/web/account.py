@@ -12,7 +12,7 @@ from kmzportal.domain.refusals import TooManyMails
 from kmzportal.services import account as deeds
 from kmzportal.services import address as address_deeds
 from kmzportal.services import password as password_deeds
-from kmzportal.unit_of_work import outside_transaction, unit_of_work
+from kmzportal.unit_of_work import outside_transaction
 from kmzportal.web import kept_form
 from kmzportal.web.fields import (
     Button,
@@ -24,7 +24,7 @@ from kmzportal.web.fields import (
     repeat_field,
 )
 from kmzportal.web.pages import go, page, stay
-from kmzportal.web.visitor import carry, customer_only, source, visitor
+from kmzportal.web.visitor import carry, customer_only, visitor, visitors_work
 
 bp = Blueprint("account", __name__, url_prefix="/einstellungen")
 
@@ -103,7 +103,7 @@ def withdraw_address() -> ResponseReturnValue:
     form = Button()
     if not form.validate_on_submit():
         return _overview(form)
-    with unit_of_work(visitor.name, source()) as work:
+    with visitors_work() as work:
         address_deeds.withdraw(work, visitor.customer)
     return go(".overview", "Ihre bisherige E-Mail-Adresse bleibt.")
 
@@ -128,10 +128,13 @@ def _ask_for_proof(purpose: str, form: ProofForm | None = None) -> ResponseRetur
 def _take_proof(form: ProofForm | AccountForm) -> bool:
     """Whether the current password is right; then the session gets a new token."""
     proof = outside_transaction(passwords.prove, form.current.data, visitor.customer.password_hash)
-    with unit_of_work(visitor.name, source()) as work:
+    with visitors_work() as work:
         token = deeds.prove(work, visitor.customer, visitor.here, proof)
     if token is None:
-        form.current.errors = ["Das aktuelle Passwort stimmt nicht. Versuchen Sie es noch einmal."]
+        form.current.errors = [
+            "Das aktuelle Passwort stimmt nicht. Versuchen Sie es noch einmal. "
+            "Nach mehreren Versuchen warten Sie bitte einige Minuten."
+        ]
         return False
     carry(token)
     return True
@@ -153,7 +156,7 @@ def _save(form: AccountForm) -> ResponseReturnValue:
     """Save all of the form in one transaction, or nothing of it."""
     password_hash = outside_transaction(passwords.hash_password, form.new.data) if form.new.data else None
     try:
-        with unit_of_work(visitor.name, source()) as work:
+        with visitors_work() as work:
             token = deeds.save(
                 work, visitor.customer, visitor.here, form.customer_data(), form.email.data, password_hash
             )

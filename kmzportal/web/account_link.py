@@ -166,5 +166,6 @@ def cancel(link_id: int) -> ResponseReturnValue:
 
 
 def _done(link: AccountLink) -> ResponseReturnValue:
-    session["address"] = link.holder.email
+    if link.kind != LinkKind.OBJECTION:  # the old mailbox must not learn the new address
+        session["address"] = link.holder.email
     return go(".done", link_id=link.id)

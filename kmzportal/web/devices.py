@@ -7,10 +7,9 @@ from flask.typing import ResponseReturnValue
 
 from kmzportal.db import db
 from kmzportal.services import account as deeds
-from kmzportal.unit_of_work import unit_of_work
 from kmzportal.web.fields import Button
 from kmzportal.web.pages import page, stay
-from kmzportal.web.visitor import customer_only, source, visitor
+from kmzportal.web.visitor import customer_only, visitor, visitors_work
 
 bp = Blueprint("devices", __name__, url_prefix="/einstellungen")
 
@@ -27,7 +26,7 @@ def end(session_id: int) -> ResponseReturnValue:
     form = Button()
     if not form.validate_on_submit():
         return _page(form)
-    with unit_of_work(visitor.name, source()) as work:
+    with visitors_work() as work:
         ended = deeds.end_session(work, visitor.customer, session_id)
     return stay(".devices", "Das Gerät ist abgemeldet.") if ended else abort(404)
 
@@ -38,7 +37,7 @@ def end_others() -> ResponseReturnValue:
     form = Button()
     if not form.validate_on_submit():
         return _page(form)
-    with unit_of_work(visitor.name, source()) as work:
+    with visitors_work() as work:
         deeds.end_other_sessions(work, visitor.customer, visitor.here)
     return stay(".devices", "Alle anderen Geräte sind abgemeldet.")
 

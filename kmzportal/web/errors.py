@@ -8,9 +8,9 @@ from sqlalchemy.exc import SQLAlchemyError
 from werkzeug.exceptions import HTTPException
 
 from kmzportal.db import db
-from kmzportal.domain.refusals import AccountLocked, ChangedMeanwhile
+from kmzportal.domain.refusals import AccountLocked, ChangedMeanwhile, SessionOver, TooBusy
 from kmzportal.web.pages import sorry
-from kmzportal.web.visitor import nobody
+from kmzportal.web.visitor import login_manager, nobody
 
 log = logging.getLogger(__name__)
 
@@ -28,6 +28,8 @@ def init_app(app: Flask) -> None:
     app.register_error_handler(HTTPException, say_why)
     app.register_error_handler(ChangedMeanwhile, say_changed)
     app.register_error_handler(AccountLocked, say_locked)
+    app.register_error_handler(TooBusy, say_busy)
+    app.register_error_handler(SessionOver, lambda _: login_manager.unauthorized())
     app.register_error_handler(Exception, say_sorry)
 
 
@@ -49,6 +51,13 @@ def say_changed(_: ChangedMeanwhile) -> Response:
 def say_locked(_: AccountLocked | None = None) -> Response:
     """Also in the last moment: the office locked the account while its holder was at work."""
     return sorry("Ihr Konto ist gesperrt", "Nur wir können es wieder öffnen. Bitte melden Sie sich bei uns.", 403)
+
+
+def say_busy(_: TooBusy) -> Response:
+    text = "Gerade melden sich sehr viele an. Warten Sie bitte einige Sekunden und versuchen Sie es noch einmal."
+    answer = sorry("Bitte einen Moment", text, 503)
+    answer.headers["Retry-After"] = "5"
+    return answer
 
 
 def say_sorry(error: Exception) -> Response:

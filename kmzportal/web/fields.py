@@ -8,7 +8,7 @@ from flask_wtf import FlaskForm
 from flask_wtf.csrf import CSRFError, _FlaskFormCSRF
 from wtforms import EmailField, Field, Form, PasswordField, SelectField, StringField, ValidationError
 from wtforms.fields.choices import SelectChoice  # type: ignore[attr-defined]  # newer than its types
-from wtforms.validators import EqualTo, InputRequired, Length
+from wtforms.validators import DataRequired, EqualTo, InputRequired, Length
 
 from kmzportal.domain import mail_address, passwords
 from kmzportal.domain.clerk import Clerk
@@ -82,7 +82,7 @@ def trimmed(text: Any) -> Any:
 
 def data_field(name: str, required: bool = False) -> StringField:
     label, longest = Customer.DATA[name]
-    needed = [InputRequired(f"Geben Sie Ihren {label}n ein.")] if required else []
+    needed = [DataRequired(f"Geben Sie Ihren {label}n ein.")] if required else []
     too_long = Length(max=longest, message=f"{label}: möglich sind bis zu {longest} Zeichen.")
     return StringField(label, [*needed, too_long, one_line], filters=[trimmed])
 

@@ -109,7 +109,7 @@ def obstacle(link: AccountLink, visit: Visit) -> ResponseReturnValue | None:
         return page("account_link/somebody_else.html", "account_link/_somebody_else.html", Button(), link=link)
     if link.holder.locked_at and link.kind != LinkKind.OBJECTION:
         return say_locked()
-    if not link.usable(visit.arrived):
+    if not link.usable(visit.arrived) or not deeds.still_theirs(link):
         return dead(link)
     return None
 

@@ -47,8 +47,10 @@ def init_app(app: Flask) -> None:
 
 
 def refuse_other_sites() -> None:
-    """No other site may send a form here; old browsers without the header are held by the form's token."""
-    if request.method in UNSAFE and request.headers.get("Sec-Fetch-Site", "same-origin") in ("cross-site", "same-site"):
+    """No other site may send a form here; browsers without Sec-Fetch-Site say Origin, or are held by the token."""
+    site, origin = request.headers.get("Sec-Fetch-Site"), request.headers.get("Origin", "null")
+    foreign = site in ("cross-site", "same-site") if site else origin not in ("null", current_app.config["PUBLIC_URL"])
+    if request.method in UNSAFE and foreign:
         abort(403)
 
 

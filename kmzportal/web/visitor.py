@@ -1,7 +1,9 @@
 """Whoever is at the other end: nobody known, a customer, or a clerk."""
 
 import ipaddress
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import wraps
 from typing import Any, cast
@@ -14,12 +16,14 @@ from kmzportal.domain.clerk import Clerk
 from kmzportal.domain.customer import Customer
 from kmzportal.domain.login_session import LoginSession
 from kmzportal.services import login
+from kmzportal.services.work import UnitOfWork
 from kmzportal.unit_of_work import unit_of_work
 
 login_manager = LoginManager()
 login_manager.session_protection = None  # sessions live in the database; phones change their address
 
 View = Callable[..., Any]
+WITH_PORT = re.compile(r"^(\[.+\]|[\d.]+):\d+$")  # some proxies hand the port on
 
 
 class Visitor:
@@ -110,6 +114,14 @@ def forget() -> None:
     g.pop("csrf_token", None)
 
 
+@contextmanager
+def visitors_work() -> Iterator[UnitOfWork]:
+    """Yield a unit of work on the visitor's behalf; raises SessionOver when their session has just ended."""
+    with unit_of_work(visitor.name, source()) as work:
+        login.still_here(work, visitor.here)
+        yield work
+
+
 def anyone(view: View) -> View:
     """Declare that the view is for everybody."""
     view.access = "anyone"  # type: ignore[attr-defined]
@@ -134,9 +146,10 @@ def customer_only(view: View) -> View:
 def source() -> str | None:
     """Return the address block a request comes from: an IPv4 address, or the /64 of an IPv6 one."""
     try:
-        address = ipaddress.ip_address(request.remote_addr or "")
+        address = ipaddress.ip_address(WITH_PORT.sub(r"\1", request.remote_addr or "").strip("[]"))
     except ValueError:
         return None
+    address = getattr(address, "ipv4_mapped", None) or address
     return str(address) if address.version == 4 else str(ipaddress.ip_network((address, 64), strict=False))
 
 

@@ -61,7 +61,7 @@ class Seen(HTMLParser):
 
 def test_every_mail_that_a_deed_sends_can_be_written():
     deeds = "\n".join(path.read_text("utf-8") for path in (PACKAGE / "services").glob("*.py"))
-    sent = set(re.findall(r'(?:send|notify|tell_old)\([^")]*"(\w+)"', deeds))
+    sent = set(re.findall(r'(?:send|notify|warn|tell_old)\([^")]*"(\w+)"', deeds))
     sent |= {f"{kind}_link" for kind in LinkKind if kind is not LinkKind.OBJECTION}
     assert len(sent) > 10
     assert sent <= set(MAILS)
@@ -122,7 +122,10 @@ def test_reading_it_asks_nobody_for_anything(template):
 @EVERY
 def test_it_greets_by_name_and_says_how_to_reach_the_office(template):
     text = parts(letter(template))[0]
-    assert text.startswith(("Guten Tag Frau Mustermann,\n", "Guten Tag Robin Ostermann,\n"))
+    if template == "address_link":  # the asker may be called anything, and the address be a stranger's
+        assert text.startswith("Guten Tag,\n")
+    else:
+        assert text.startswith(("Guten Tag Frau Mustermann,\n", "Guten Tag Robin Ostermann,\n"))
     for word in ("Kreismedienzentrum Calw", "Oberriedter Straße 10", "75365 Calw", "07051 965 220", "07051 965 230"):
         assert word in text
     assert "Bei uns fragt Sie niemand nach Ihrem Passwort" in text

@@ -128,6 +128,7 @@ def test_requests_over_the_cap_do_not_lengthen_the_wait(deeds, ask, erika, clock
 def test_a_source_may_ask_for_twenty_addresses_an_hour(deeds, ask, erika, clock):
     for number in range(20):
         ask(f"niemand{number}@schule.example")
+    assert ask(erika.email) == "sent", "a pupil must not shut the teachers of a school out"
     assert ask(erika.email) == "capped"
     assert ask(erika.email, "203.0.113.9") == "sent"
     clock.shift(timedelta(hours=1, seconds=1))
