@@ -7,8 +7,8 @@ from kmzportal.settings import SETTINGS
 PAGE = Path(__file__).parent.parent / "docs" / "settings.md"
 HEAD = """# Settings
 
-Written by `python tools/settings.py` from `kmzportal/settings.py`. Each may stand in `instance/config.toml` (`NAME = value`) or in
-the environment as `KMZPORTAL_NAME`; `KMZPORTAL_NAME_FILE` names a file that holds the value.
+Written by `python tools/settings.py` from `kmzportal/settings.py`. Each may stand in `instance/config.toml`
+(`NAME = value`) or in the environment as `KMZPORTAL_NAME`; `KMZPORTAL_NAME_FILE` names a file that holds the value.
 
 | name | default | unit | why |
 |---|---|---|---|

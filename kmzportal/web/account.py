@@ -70,9 +70,12 @@ def edit() -> ResponseReturnValue:
     )
 
 
-@bp.post("/bestaetigen/<any(konto, daten):purpose>")
+@bp.route("/bestaetigen/<any(konto, daten):purpose>", methods=["GET", "POST"])
 @customer_only
 def prove(purpose: str) -> ResponseReturnValue:
+    """A wrong password leaves this address behind; whoever enters it again is asked again."""
+    if request.method == "GET":
+        return stay(AFTER_PROOF[purpose])
     form = ProofForm()
     if form.validate_on_submit() and _take_proof(form):
         return stay(AFTER_PROOF[purpose])

@@ -57,7 +57,7 @@ def logout() -> ResponseReturnValue:
     if not form.validate_on_submit() and visitor.is_authenticated:
         return page("login/logout.html", "login/_logout_form.html", form, wanted=wanted)
     if visitor.is_authenticated:
-        with unit_of_work(visitor.name) as work:
+        with unit_of_work(visitor.name, source()) as work:
             deeds.log_out(work, visitor.here)
     links = session.get("links")
     forget()

@@ -235,7 +235,9 @@ def test_locked_meanwhile_she_is_told_instead_of_mailed(browser, deeds, erika, i
 
 
 @on_sqlite
-@pytest.mark.parametrize("text", ["x", "x" * 43, "x" * 5000, "%00", "..%2f..", "%F0%9F%98%80", "' OR 1=1 --", "{{7*7}}"])
+@pytest.mark.parametrize(
+    "text", ["x", "x" * 43, "x" * 5000, "%00", "..%2f..", "%F0%9F%98%80", "' OR 1=1 --", "{{7*7}}"]
+)
 def test_what_was_never_a_link_gets_one_neutral_page(browser, erika, issue, text):
     issue(LinkKind.RECOVERY, erika)
     browser.open(f"/link/{text}")
@@ -288,7 +290,7 @@ def test_two_tabs_with_two_links_never_mix(browser, app, deeds, erika, max_, iss
     browser.open(mailed(hers))
     other.open(mailed(his))
     browser.submit("Passwort speichern", NEW)
-    other.submit("Passwort speichern", {name: cast.OTHER_PASSWORD for name in NEW})
+    other.submit("Passwort speichern", dict.fromkeys(NEW, cast.OTHER_PASSWORD))
     assert (browser.heading, other.heading) == ("Fertig", "Fertig")
     assert deeds.log_in(erika.email, cast.NEW_PASSWORD)
     assert deeds.log_in(max_.email, cast.OTHER_PASSWORD)
@@ -301,7 +303,7 @@ def test_one_link_in_two_tabs_counts_once(browser, app, deeds, erika, issue, mai
     browser.open(path)
     other.open(path)
     browser.submit("Passwort speichern", NEW)
-    other.submit("Passwort speichern", {name: cast.OTHER_PASSWORD for name in NEW})
+    other.submit("Passwort speichern", dict.fromkeys(NEW, cast.OTHER_PASSWORD))
     assert (other.status, other.heading) == (410, DEAD)
     assert deeds.log_in(erika.email, cast.NEW_PASSWORD)
 

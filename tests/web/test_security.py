@@ -1,0 +1,202 @@
+"""What every answer carries, whose word about addresses is believed, and what is never reflected."""
+
+import pytest
+from jinja2 import StrictUndefined
+from sqlalchemy import select
+
+from kmzportal import create_app
+from kmzportal.db import db
+from kmzportal.domain.account_link import LinkKind
+from kmzportal.domain.audit_event import AuditEvent
+from kmzportal.services import account_link
+from kmzportal.web.security import HEADERS
+from kmzportal.web.visitor import anyone
+from tests import cast
+from tests.browser import Browser
+from tests.deeds import Deeds
+
+pytestmark = [
+    pytest.mark.usefixtures("clock", "strict"),
+    pytest.mark.parametrize("portal", ["sqlite"], indirect=True),
+]
+HTMX = {"HX-Request": "true"}
+SENT_BY_PROXIES = {"X-Forwarded-For": "203.0.113.1, 203.0.113.2, 203.0.113.3"}
+
+
+@pytest.fixture
+def strict(portal, monkeypatch):
+    monkeypatch.setattr(portal.jinja_env, "undefined", StrictUndefined)
+
+
+@pytest.fixture
+def house(tmp_path):
+    """Build a portal with other settings, for this test only."""
+    built = []
+
+    def house(**settings):
+        portal = create_app({"PUBLIC_URL": "https://konto.kmz.example", "TESTING": True, **settings}, tmp_path)
+        with portal.app_context():
+            db.create_all()
+        built.append(portal)
+        return portal
+
+    yield house
+    for portal in built:
+        with portal.app_context():
+            db.engine.dispose()
+
+
+def log_in(browser, person):
+    fields = {"E-Mail-Adresse": person.email, "Passwort": cast.password_of(person)}
+    return browser.open("/anmelden").submit("Anmelden", fields)
+
+
+def fail_at_login(app, address="jemand@schule.example", headers=None, **environ):
+    browser = Browser(app).open("/anmelden")
+    token = next(one.get("value") for one in browser.page.iter("input") if one.get("name") == "csrf_token")
+    data = {"csrf_token": token, "email": address, "password": "falsches passwort"}
+    return browser.client.post("/anmelden", data=data, base_url=browser.site, headers=headers, environ_base=environ)
+
+
+def sources(deeds):
+    return [event.source for event in deeds.read(select(AuditEvent).order_by(AuditEvent.id))]
+
+
+def answers(app, deeds, person, monkeypatch):
+    """Yield one answer of every sort, with its status."""
+    site, client = app.config["PUBLIC_URL"], log_in(Browser(app), person).client
+    link = deeds.do(account_link.issue, LinkKind.DESK, person)
+    dead = deeds.do(account_link.issue, LinkKind.DESK, person)
+    deeds.do(account_link.issue, LinkKind.DESK, person)
+    monkeypatch.setitem(app.view_functions, "devices.history", anyone(lambda: 1 / 0))
+    requests = [
+        ("GET", "/einstellungen", {}, {}, 200),
+        ("GET", "/einstellungen", HTMX, {}, 200),
+        ("OPTIONS", "/anmelden", {}, {}, 200),
+        ("HEAD", "/anmelden", {}, {}, 303),
+        ("GET", "/anmelden", HTMX, {}, 204),
+        ("GET", f"/link/{deeds.keys.token(dead)}", {}, {}, 303),
+        ("GET", f"/konto-link/{dead.id}", {}, {}, 410),
+        ("GET", f"/konto-link/{link.id}", HTMX, {}, 404),
+        ("GET", "//anmelden", {}, {}, 308),
+        ("POST", "/abmelden", {"Sec-Fetch-Site": "cross-site"}, {}, 403),
+        ("GET", "/gibt-es-nicht", {}, {}, 404),
+        ("GET", "/gibt-es-nicht", HTMX, {}, 404),
+        ("DELETE", "/anmelden", {}, {}, 405),
+        ("POST", "/einstellungen/konto", {}, {"phone": "x" * 100_000}, 413),
+        ("POST", "/einstellungen/konto", {}, {"phone": "1"}, 422),
+        ("POST", "/einstellungen/konto", HTMX, {"phone": "1"}, 422),
+        ("GET", "/einstellungen/verlauf", {}, {}, 500),
+        ("GET", "/einstellungen/verlauf", HTMX, {}, 500),
+        ("GET", "/readyz", {}, {}, 503),
+    ]
+    for method, path, headers, data, status in requests:
+        answer = client.open(path, method=method, base_url=site, headers=headers, data=data or None)
+        assert answer.status_code == status, (method, path, answer.status)
+        yield f"{method} {path} {status}", answer
+
+
+def test_every_sort_of_answer_carries_its_headers(app, deeds, erika, monkeypatch):
+    for what, answer in answers(app, deeds, erika, monkeypatch):
+        for name, value in HEADERS.items():
+            expected = "no-referrer" if name == "Referrer-Policy" and "/link/" in what else value
+            assert answer.headers.get(name) == expected, (what, name)
+        assert answer.headers["Strict-Transport-Security"] == "max-age=31536000; includeSubDomains", what
+        assert "HX-Request" in answer.headers["Vary"], what
+        assert not {"Access-Control-Allow-Origin", "X-XSS-Protection", "X-Powered-By"} & set(answer.headers.keys())
+
+
+def test_the_policy_allows_nothing_inline_and_nobody_elses():
+    policy = dict(part.split(" ", 1) for part in HEADERS["Content-Security-Policy"].split("; "))
+    assert set(policy.values()) == {"'self'", "'none'"}
+    assert policy["default-src"] == policy["frame-ancestors"] == policy["base-uri"] == policy["object-src"] == "'none'"
+
+
+def test_asking_from_elsewhere_opens_nothing(app):
+    headers = {"Origin": "https://evil.example", "Access-Control-Request-Method": "POST"}
+    answer = app.test_client().options("/anmelden", base_url=app.config["PUBLIC_URL"], headers=headers)
+    assert [name for name, _ in answer.headers if name.startswith("Access-Control")] == []
+
+
+def test_the_file_with_her_data_is_never_shown_as_a_page(app, erika):
+    browser = log_in(Browser(app), erika).open("/einstellungen/daten")
+    browser.submit("Weiter", {"Aktuelles Passwort": cast.password_of(erika)})
+    headers = browser.open("/einstellungen/daten.json").answer.headers
+    assert (headers["Content-Type"], headers["X-Content-Type-Options"]) == ("application/json", "nosniff")
+    assert headers["Content-Disposition"].startswith("attachment")
+    assert headers["Cache-Control"] == "no-store"
+
+
+def test_without_a_proxy_nobody_is_believed_who_they_forward_for(app, deeds):
+    fail_at_login(app, headers=SENT_BY_PROXIES, REMOTE_ADDR="192.0.2.7")
+    assert sources(deeds) == ["192.0.2.7"]
+
+
+@pytest.mark.parametrize(("hops", "source"), [(1, "203.0.113.3"), (2, "203.0.113.2")])
+def test_behind_proxies_only_what_they_added_is_believed(house, hops, source):
+    app = house(PROXY_HOPS=hops)
+    fail_at_login(app, headers=SENT_BY_PROXIES, REMOTE_ADDR="192.0.2.7")
+    assert sources(Deeds(app)) == [source]
+
+
+@pytest.mark.parametrize(
+    ("address", "source"),
+    [("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64"), ("::1", "::/64"), ("unix:", None), ("", None), ("<b>", None)],
+)
+def test_a_source_is_an_address_or_a_block_of_them(app, deeds, address, source):
+    fail_at_login(app, REMOTE_ADDR=address)
+    assert sources(deeds) == [source]
+
+
+def test_a_thousand_forged_sources_are_one(app, deeds, erika):
+    for number in range(6):
+        fail_at_login(app, erika.email, {"X-Forwarded-For": f"203.0.113.{number}"})
+    assert log_in(Browser(app), erika).status == 422
+    assert set(sources(deeds)) == {"127.0.0.1"}
+
+
+def test_over_http_on_this_machine_the_cookie_still_arrives(house):
+    app = house(PUBLIC_URL="http://127.0.0.1:5000")
+    answer = app.test_client().get("/anmelden", base_url="http://127.0.0.1:5000")
+    assert answer.headers["Set-Cookie"].startswith("kmzportal=")
+    assert "Secure" not in answer.headers["Set-Cookie"]
+    assert "Strict-Transport-Security" not in answer.headers
+
+
+def test_a_cookie_signed_with_another_key_says_nothing(app, house, deeds, erika):
+    stolen = log_in(Browser(app), erika)
+    with stolen.client.session_transaction(base_url=stolen.site) as session:
+        contents = dict(session)
+    other = house(SECRET_KEY="x" * 48)
+    forger = Browser(other)
+    with forger.client.session_transaction(base_url=forger.site) as session:
+        session.update(contents)
+    thief = Browser(app)
+    cookie = forger.client.get_cookie("__Host-kmzportal", "konto.kmz.example")
+    thief.client.set_cookie("__Host-kmzportal", cookie.value, domain="konto.kmz.example", secure=True)
+    assert thief.open("/einstellungen").heading == "Anmelden"
+
+
+def test_who_knows_the_signing_key_still_needs_a_session(app, erika):
+    forger = Browser(app)
+    with forger.client.session_transaction(base_url=forger.site) as session:
+        session.update({"_user_id": str(erika.id), "_fresh": True})
+    assert forger.open("/einstellungen").heading == "Anmelden"
+
+
+@pytest.mark.parametrize(
+    "text", ['/"><script>alert(1)</script>', "/'onmouseover='alert(1)", "/{{7*7}}", "/a?b=<i>#<b>"]
+)
+def test_what_stands_in_the_address_never_becomes_markup(browser, text):
+    browser.client.get("/anmelden", query_string={"weiter": text}, base_url=browser.site)
+    browser.open("/anmelden?" + "weiter=" + text.replace("#", "%23").replace("&", "%26"))
+    assert [one for one in browser.page.iter("script") if not one.get("src")] == []
+    assert [one for one in browser.page.iter() if "onmouseover" in one.attrib or one.tag in ("i", "b")] == []
+    assert "49" not in [form.get("action", "")[-2:] for form in browser.page.iter("form")]
+
+
+def test_links_never_follow_the_name_somebody_called_us_by(app, deeds, erika):
+    client = app.test_client()
+    headers = {"X-Forwarded-Host": "evil.example", "X-Original-Host": "evil.example", "Forwarded": "host=evil.example"}
+    answer = client.get("/passwort-vergessen", base_url=app.config["PUBLIC_URL"], headers=headers)
+    assert "evil.example" not in answer.text
