@@ -18,8 +18,8 @@ from kmzportal.unit_of_work import unit_of_work
 from kmzportal.web import link_visit
 from kmzportal.web.fields import PortalForm
 from kmzportal.web.link_visit import Visit, link_holder
+from kmzportal.web.origin import source
 from kmzportal.web.pages import page, stay
-from kmzportal.web.visitor import source
 
 bp = Blueprint("robot_check", __name__, url_prefix="/konto-link/<int:link_id>")
 

@@ -1,14 +1,12 @@
 """Whoever is at the other end: nobody known, a customer, or a clerk."""
 
-import ipaddress
-import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import wraps
 from typing import Any, cast
 
-from flask import abort, g, request, session
+from flask import abort, g, session
 from flask_login import LoginManager, current_user, login_user
 
 from kmzportal.db import db
@@ -18,12 +16,12 @@ from kmzportal.domain.login_session import LoginSession
 from kmzportal.services import login
 from kmzportal.services.work import UnitOfWork
 from kmzportal.unit_of_work import unit_of_work
+from kmzportal.web.origin import source
 
 login_manager = LoginManager()
 login_manager.session_protection = None  # sessions live in the database; phones change their address
 
 View = Callable[..., Any]
-WITH_PORT = re.compile(r"^(\[.+\]|[\d.]+):\d+$")  # some proxies hand the port on
 
 
 class Visitor:
@@ -141,23 +139,3 @@ def customer_only(view: View) -> View:
 
     guarded.access = "customer"  # type: ignore[attr-defined]
     return guarded
-
-
-def source() -> str | None:
-    """Return the address block a request comes from: an IPv4 address, or the /64 of an IPv6 one."""
-    try:
-        address = ipaddress.ip_address(WITH_PORT.sub(r"\1", request.remote_addr or "").strip("[]"))
-    except ValueError:
-        return None
-    address = getattr(address, "ipv4_mapped", None) or address
-    return str(address) if address.version == 4 else str(ipaddress.ip_network((address, 64), strict=False))
-
-
-def device() -> str:
-    """Return a coarse name of the browser, such as "Firefox unter Windows"."""
-    agent = request.user_agent.string
-    browsers = {"Edg": "Edge", "OPR": "Opera", "Firefox": "Firefox", "Chrome": "Chrome", "Safari": "Safari"}
-    systems = {"Android": "Android", "iPhone": "iOS", "iPad": "iOS", "Windows": "Windows", "Mac OS": "macOS"}
-    browser = next((name for sign, name in browsers.items() if sign in agent), "Browser")
-    system = next((name for sign, name in {**systems, "Linux": "Linux"}.items() if sign in agent), None)
-    return f"{browser} unter {system}" if system else browser

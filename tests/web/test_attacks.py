@@ -12,7 +12,7 @@ from kmzportal.domain.login_session import LoginSession
 from kmzportal.domain.passwords import hash_password
 from kmzportal.domain.refusals import SessionOver
 from kmzportal.services import account, account_link, address, login, password, recovery
-from kmzportal.web.visitor import source
+from kmzportal.web.origin import source
 from tests import cast
 from tests.browser import Browser
 
