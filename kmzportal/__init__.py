@@ -14,6 +14,7 @@ from kmzportal.mail.delivery import mail_server
 from kmzportal.web import (
     account,
     account_link,
+    address,
     demo,
     devices,
     errors,
@@ -21,6 +22,7 @@ from kmzportal.web import (
     health,
     login,
     pages,
+    proof,
     recovery,
     robot_check,
     security,
@@ -28,7 +30,17 @@ from kmzportal.web import (
 from kmzportal.web.visitor import login_manager
 
 EXTENSIONS = (db, migrate, login_manager, mail_server, pages.csrf)
-BLUEPRINTS = (login.bp, recovery.bp, account_link.bp, robot_check.bp, account.bp, devices.bp, health.bp)
+BLUEPRINTS = (
+    login.bp,
+    recovery.bp,
+    account_link.bp,
+    robot_check.bp,
+    address.bp,
+    account.bp,
+    proof.bp,
+    devices.bp,
+    health.bp,
+)
 HOUSE = (security, pages, errors, front_door)
 
 log = logging.getLogger(__name__)

@@ -1,7 +1,5 @@
 """Einstellungen and Konto anpassen."""
 
-from datetime import UTC, datetime
-
 from flask import Blueprint, current_app, flash, jsonify, request
 from flask.typing import ResponseReturnValue
 
@@ -11,6 +9,7 @@ from kmzportal.domain.customer import Customer
 from kmzportal.domain.refusals import TooManyMails
 from kmzportal.services import account as deeds
 from kmzportal.services import address as address_deeds
+from kmzportal.services import history
 from kmzportal.services import password as password_deeds
 from kmzportal.unit_of_work import outside_transaction
 from kmzportal.web import kept_form
@@ -24,13 +23,10 @@ from kmzportal.web.fields import (
     repeat_field,
 )
 from kmzportal.web.pages import go, page, stay
+from kmzportal.web.proof import ask_for_proof, proved, take_proof
 from kmzportal.web.visitor import carry, customer_only, visitor, visitors_work
 
 bp = Blueprint("account", __name__, url_prefix="/einstellungen")
-
-
-class ProofForm(PortalForm):
-    current = password_field("Aktuelles Passwort", "Geben Sie Ihr aktuelles Passwort ein.")
 
 
 class AccountForm(CustomerData, NewPassword, PortalForm):
@@ -40,9 +36,6 @@ class AccountForm(CustomerData, NewPassword, PortalForm):
     current = password_field("Aktuelles Passwort", None)
     new = password_field("Passwort", None)
     repeat = repeat_field(required=False)
-
-
-AFTER_PROOF = {"konto": ".edit", "daten": ".data"}
 
 
 @bp.get("")
@@ -57,8 +50,8 @@ def edit() -> ResponseReturnValue:
     """The personal data; the proof may have run out since they were opened, then the same form asks for it."""
     customer: Customer = visitor.customer
     kept = kept_form.take_back(customer.id)
-    if request.method == "GET" and not kept and not _proved():
-        return _ask_for_proof("konto")
+    if request.method == "GET" and not kept and not proved():
+        return ask_for_proof("konto")
     form = AccountForm(formdata=kept or request.form or None, data=customer.data())
     form.offer_salutations(customer)
     if form.validate_on_submit() and _allowed(form) and _new_password_suits(form):
@@ -66,36 +59,24 @@ def edit() -> ResponseReturnValue:
     if kept:
         flash("Ihre Eingaben stehen noch im Formular. Prüfen Sie sie und klicken Sie auf „Speichern“.", "form")
     return page(
-        "account/edit.html", "account/_edit_form.html", form, customer=customer, proved=_proved(), minimum=_minimum()
+        "account/edit.html", "account/_edit_form.html", form, customer=customer, proved=proved(), minimum=_minimum()
     )
-
-
-@bp.route("/bestaetigen/<any(konto, daten):purpose>", methods=["GET", "POST"])
-@customer_only
-def prove(purpose: str) -> ResponseReturnValue:
-    """A wrong password leaves this address behind; whoever enters it again is asked again."""
-    if request.method == "GET":
-        return stay(AFTER_PROOF[purpose])
-    form = ProofForm()
-    if form.validate_on_submit() and _take_proof(form):
-        return stay(AFTER_PROOF[purpose])
-    return _ask_for_proof(purpose, form)
 
 
 @bp.get("/daten")
 @customer_only
 def data() -> ResponseReturnValue:
-    if not _proved():
-        return _ask_for_proof("daten")
-    return page("account/data.html", "account/_data.html", data=deeds.all_data(db.session(), visitor.customer))
+    if not proved():
+        return ask_for_proof("daten")
+    return page("account/data.html", "account/_data.html", data=history.all_data(db.session(), visitor.customer))
 
 
 @bp.get("/daten.json")
 @customer_only
 def data_json() -> ResponseReturnValue:
-    if not _proved():
+    if not proved():
         return go(".data")
-    answer = jsonify(deeds.all_data(db.session(), visitor.customer))
+    answer = jsonify(history.all_data(db.session(), visitor.customer))
     answer.headers["Content-Disposition"] = "attachment; filename=meine-daten.json"
     return answer
 
@@ -115,36 +96,12 @@ def _overview(form: Button) -> ResponseReturnValue:
     return page("account/overview.html", "account/_overview.html", form, customer=visitor.customer)
 
 
-def _proved() -> bool:
-    return bool(visitor.here.proved_within(current_app.config["PROOF_LIFETIME"], datetime.now(UTC)))
-
-
 def _minimum() -> int:
     return password_deeds.minimum(visitor.customer, current_app.config)
 
 
-def _ask_for_proof(purpose: str, form: ProofForm | None = None) -> ResponseReturnValue:
-    form = form or ProofForm(formdata=None)
-    return page("account/prove.html", "account/_prove_form.html", form, purpose=purpose)
-
-
-def _take_proof(form: ProofForm | AccountForm) -> bool:
-    """Whether the current password is right; then the session gets a new token."""
-    proof = outside_transaction(passwords.prove, form.current.data, visitor.customer.password_hash)
-    with visitors_work() as work:
-        token = deeds.prove(work, visitor.customer, visitor.here, proof)
-    if token is None:
-        form.current.errors = [
-            "Das aktuelle Passwort stimmt nicht. Versuchen Sie es noch einmal. "
-            "Nach mehreren Versuchen warten Sie bitte einige Minuten."
-        ]
-        return False
-    carry(token)
-    return True
-
-
 def _allowed(form: AccountForm) -> bool:
-    if _proved() or (form.current.data and _take_proof(form)):
+    if proved() or (form.current.data and take_proof(form.current)):
         return True
     if not form.current.errors:
         form.current.errors = ["Bitte geben Sie zur Sicherheit noch einmal Ihr aktuelles Passwort ein."]
@@ -170,7 +127,7 @@ def _save(form: AccountForm) -> ResponseReturnValue:
             "account/_edit_form.html",
             form,
             customer=visitor.customer,
-            proved=_proved(),
+            proved=proved(),
             minimum=_minimum(),
         )
     if token:

@@ -2,7 +2,7 @@
 
 import re
 
-from flask import Blueprint, current_app, flash, session
+from flask import Blueprint, current_app
 from flask.typing import ResponseReturnValue
 
 from kmzportal.db import db
@@ -11,7 +11,6 @@ from kmzportal.domain.account_link import AccountLink, LinkKind, LinkState
 from kmzportal.domain.refusals import AddressTaken, LinkUnusable, TooManyMails
 from kmzportal.services import account as account_deeds
 from kmzportal.services import account_link as deeds
-from kmzportal.services import address as address_deeds
 from kmzportal.services import password as password_deeds
 from kmzportal.unit_of_work import outside_transaction, unit_of_work
 from kmzportal.web import link_visit
@@ -24,13 +23,12 @@ from kmzportal.web.visitor import anyone
 bp = Blueprint("account_link", __name__)
 
 TOKEN = re.compile(r"[A-Za-z0-9_-]{43}")
-TAKEN = "Diese Adresse gehört inzwischen zu einem anderen Konto. Bitte rufen Sie uns an."
 PASSWORD_KINDS = (LinkKind.RECOVERY, LinkKind.CLERK_FIRST)
 LANDINGS = {
     LinkKind.RECOVERY: ".password",
     LinkKind.CLERK_FIRST: ".password",
-    LinkKind.ADDRESS: ".confirm_address",
-    LinkKind.OBJECTION: ".object_to_change",
+    LinkKind.ADDRESS: "address.confirm",
+    LinkKind.OBJECTION: "address.object_to",
     LinkKind.DESK: "robot_check.tick",
 }
 
@@ -76,7 +74,7 @@ def password(link: AccountLink, visit: Visit) -> ResponseReturnValue:
         with unit_of_work(f"link:{link.id}", source()) as work:
             deeds.open_link(work, link)
             password_deeds.set_by_link(work, link, visit.arrived, password_hash)
-        return _done(link)
+        return link_visit.finish(link)
     minimum = password_deeds.minimum(link.holder, current_app.config)
     return page("account_link/password.html", "account_link/_password_form.html", form, link=link, minimum=minimum)
 
@@ -93,39 +91,11 @@ def register(link: AccountLink, visit: Visit) -> ResponseReturnValue:
             with unit_of_work(f"link:{link.id}", source()) as work:
                 account_deeds.register(work, link, visit.arrived, form.customer_data(), password_hash)
         except AddressTaken:
-            form.form_errors.append(TAKEN)
+            form.form_errors.append(link_visit.TAKEN)
         else:
-            return _done(link)
+            return link_visit.finish(link)
     minimum = password_deeds.minimum(link.owner, current_app.config)
     return page("account_link/register.html", "account_link/_register_form.html", form, link=link, minimum=minimum)
-
-
-@bp.route("/konto-link/<int:link_id>/adresse", methods=["GET", "POST"])
-@link_holder(LinkKind.ADDRESS)
-def confirm_address(link: AccountLink, visit: Visit) -> ResponseReturnValue:
-    form = Button()
-    if form.validate_on_submit():
-        try:
-            with unit_of_work(f"link:{link.id}", source()) as work:
-                deeds.open_link(work, link)
-                address_deeds.confirm(work, link, visit.arrived)
-        except AddressTaken:
-            form.form_errors.append(TAKEN)
-        else:
-            return _done(link)
-    return page("account_link/confirm_address.html", "account_link/_confirm_address_form.html", form, link=link)
-
-
-@bp.route("/konto-link/<int:link_id>/widerspruch", methods=["GET", "POST"])
-@link_holder(LinkKind.OBJECTION)
-def object_to_change(link: AccountLink, visit: Visit) -> ResponseReturnValue:
-    form = Button()
-    if form.validate_on_submit():
-        with unit_of_work(f"link:{link.id}", source()) as work:
-            deeds.open_link(work, link)
-            address_deeds.object_to(work, link, visit.arrived)
-        return _done(link)
-    return page("account_link/object_to_change.html", "account_link/_object_to_change_form.html", form, link=link)
 
 
 @bp.get("/konto-link/<int:link_id>/fertig")
@@ -149,10 +119,9 @@ def renew(link_id: int) -> ResponseReturnValue:
         with unit_of_work(f"link:{link.id}", source()) as work:
             deeds.renew(work, link)
     except (LinkUnusable, TooManyMails):
-        flash("Heute können wir keinen weiteren Link senden. Bitte rufen Sie uns an.", "form")
-    else:
-        flash("Ein neuer Link ist unterwegs an dieselbe Adresse.", "form")
-    return stay(".show", link_id=link_id)
+        form.form_errors.append("Heute können wir keinen weiteren Link senden. Bitte rufen Sie uns an.")
+        return link_visit.dead(link, form)
+    return stay(".show", "Ein neuer Link ist unterwegs an dieselbe Adresse.", link_id=link_id)
 
 
 @bp.post("/konto-link/<int:link_id>/abbrechen")
@@ -164,9 +133,3 @@ def cancel(link_id: int) -> ResponseReturnValue:
         return page("account_link/cancel.html", "account_link/_cancel.html", form, link={"id": link_id})
     link_visit.leave(link_id)
     return go("login.login", "Sie haben abgebrochen. Nichts wurde geändert. Ihr Link gilt weiter.")
-
-
-def _done(link: AccountLink) -> ResponseReturnValue:
-    if link.kind != LinkKind.OBJECTION:  # the old mailbox must not learn the new address
-        session["address"] = link.holder.email
-    return go(".done", link_id=link.id)

@@ -7,6 +7,7 @@ from flask.typing import ResponseReturnValue
 
 from kmzportal.db import db
 from kmzportal.services import account as deeds
+from kmzportal.services import history as histories
 from kmzportal.web.fields import Button
 from kmzportal.web.pages import page, stay
 from kmzportal.web.visitor import customer_only, visitor, visitors_work
@@ -45,7 +46,7 @@ def end_others() -> ResponseReturnValue:
 @bp.get("/verlauf")
 @customer_only
 def history() -> ResponseReturnValue:
-    events = deeds.history(db.session(), visitor.customer)
+    events = histories.history(db.session(), visitor.customer)
     return page("devices/history.html", "devices/_history.html", events=events)
 
 

@@ -22,6 +22,7 @@ from kmzportal.web.fields import Button
 from kmzportal.web.pages import go, page, sorry
 from kmzportal.web.visitor import visitor
 
+TAKEN = "Diese Adresse gehört inzwischen zu einem anderen Konto. Bitte rufen Sie uns an."
 MOST = 5  # links a cookie remembers
 
 
@@ -125,3 +126,10 @@ def dead(link: AccountLink, form: Button | None = None) -> ResponseReturnValue:
     if not form.errors:
         answer.status_code = 410
     return answer
+
+
+def finish(link: AccountLink) -> ResponseReturnValue:
+    """Lead to the page that says Fertig; the login page behind it knows the address already."""
+    if link.kind != LinkKind.OBJECTION:  # the old mailbox must not learn the new address
+        session["address"] = link.holder.email
+    return go("account_link.done", link_id=link.id)

@@ -75,7 +75,7 @@ def test_a_session_that_ended_before_the_password_was_asked_leads_back_there(pag
     field(page, "E-Mail-Adresse").fill(erika.email)
     field(page, "Passwort").fill(hers)
     button(page, "Anmelden").click()
-    whole(page, "Einstellungen")
+    whole(page, "Konto anpassen")
 
 
 def test_without_a_network_nothing_is_lost(form):

@@ -9,7 +9,7 @@ from sqlalchemy import select
 from kmzportal.domain.audit_event import AuditEvent
 from kmzportal.domain.passwords import hash_password, prove
 from kmzportal.domain.refusals import ChangedMeanwhile
-from kmzportal.services import account, account_link, address
+from kmzportal.services import account, account_link, address, history
 from kmzportal.services.account_link import LinkKind
 from tests import cast
 
@@ -151,7 +151,7 @@ def test_history_tells_erika_what_happened_the_desks_acts_included_and_nothing_o
     deeds.log_in(erika.email, "falsches passwort")
     deeds.do(account_link.issue, LinkKind.DESK, erika, None, "ro", actor="clerk:1")
     with deeds.work() as work:
-        told = [(event.deed, event.actor) for event in account.history(work.session, erika)]
+        told = [(event.deed, event.actor) for event in history.history(work.session, erika)]
     assert told == [("link.issued", "clerk:1"), ("login.refused", "visitor")]
 
 
@@ -159,7 +159,7 @@ def test_my_data_holds_all_of_erika_and_nothing_of_max(deeds, erika, max_):
     deeds.log_in(max_.email, cast.password_of(max_))
     deeds.do(address.ask_to_change, erika, "erika@neue-schule.example")
     with deeds.work() as work:
-        text = json.dumps(account.all_data(work.session, deeds.read(erika)), default=str, ensure_ascii=False)
+        text = json.dumps(history.all_data(work.session, deeds.read(erika)), default=str, ensure_ascii=False)
     assert all(value in text for value in (*erika.data().values(), erika.number, erika.email, "neue-schule"))
     assert "Max" not in text
     assert erika.password_hash not in text

@@ -11,7 +11,7 @@ from kmzportal.domain.account_link import LinkKind
 from kmzportal.domain.login_session import LoginSession
 from kmzportal.domain.passwords import hash_password
 from kmzportal.domain.refusals import SessionOver
-from kmzportal.services import account, account_link, address, login, password, recovery
+from kmzportal.services import account, account_link, address, history, login, password, recovery
 from kmzportal.web.origin import source
 from tests import cast
 from tests.browser import Browser
@@ -110,7 +110,7 @@ def test_knocking_does_not_push_the_rest_out_of_view(deeds, erika, clock):
         clock.shift(timedelta(hours=2))
         deeds.log_in(erika.email, "falsch")
     with deeds.work() as work:
-        seen = [event.deed for event in account.history(work.session, erika)]
+        seen = [event.deed for event in history.history(work.session, erika)]
     assert "data.changed" in seen and seen.count("login.refused") + seen.count("login.throttled") == 20
 
 
