@@ -4,6 +4,7 @@ import re
 
 from flask import Blueprint, current_app
 from flask.typing import ResponseReturnValue
+from werkzeug.routing import PathConverter
 
 from kmzportal.db import db
 from kmzportal.domain import passwords
@@ -41,7 +42,16 @@ class RegisterForm(CustomerData, NewPassword, PortalForm):
     pass
 
 
-@bp.get("/link/<path:text>")
+class Anything(PathConverter):
+    """A path with whatever a mail program hangs on to it, line breaks too."""
+
+    regex = r"[^/](?s:.)*?"
+
+
+bp.record_once(lambda state: state.app.url_map.converters.update(anything=Anything))
+
+
+@bp.get("/link/<anything:text>")
 @anyone
 def arrive(text: str) -> ResponseReturnValue:
     """Take the token out of the address bar; what mail programs hang on to it is cut off."""

@@ -119,7 +119,9 @@ def test_the_cookie_holds_no_token_of_a_link(browser, deeds, juergen, issue, mai
 
 
 @on_sqlite
-@pytest.mark.parametrize("junk", [".", ">", ")", "%3E", "%3E.", "/", "?utm_source=mail", "%20", "*", "…", "%00", "%FF"])
+@pytest.mark.parametrize(
+    "junk", [".", ">", ")", "%3E", "%3E.", "/", "?utm_source=mail", "%20", "*", "…", "%00", "%FF", "%0A", "%0D%0A"]
+)
 def test_what_mail_programs_hang_on_to_a_link_does_no_harm(browser, erika, issue, mailed, junk):
     assert browser.open(mailed(issue(LinkKind.RECOVERY, erika)) + junk).heading == "Neues Passwort"
 
