@@ -55,7 +55,7 @@ ACTORS = {
     "customer": "Sie selbst",
     "clerk": "Kundenservice",
     "link": "Über den Link",
-    "visitor": "Nicht angemeldet",
+    "visitor": "Unbekannt",
     "worker": "Das Portal",
     "console": "Verwaltung",
 }

@@ -22,6 +22,7 @@ from kmzportal.domain.common_passwords import is_common
 from kmzportal.domain.refusals import TooBusy, WeakPassword
 
 LONGEST = 256
+EXAMPLE = "lampe honig fahrplan wiese"  # stands beside every field for a new password
 SHORTEST_CONTEXT_WORD = 4
 MOST_WAITING = 16  # in a process; it serves pages with the threads that are left
 
@@ -97,6 +98,8 @@ def refuse_weak(password: str, minimum: int, known: list[str]) -> None:
         )
     if len(password) > LONGEST:
         raise WeakPassword(f"Das Passwort ist zu lang. Möglich sind bis zu {LONGEST} Zeichen.")
+    if EXAMPLE in " ".join(_normalised(password).casefold().split()):
+        raise WeakPassword("Das ist unser Beispiel. Viele kennen es. Nehmen Sie bitte vier eigene Wörter.")
     if is_common(password):
         raise WeakPassword(
             "Dieses Passwort ist weit verbreitet und leicht zu erraten. Nehmen Sie vier Wörter, die nicht "

@@ -45,8 +45,8 @@ def all_data(session: Session, customer: Customer) -> dict[str, object]:
         "Konto angelegt": customer.created_at,
         "Passwort gesetzt": customer.password_set_at,
         "Konto gesperrt": customer.locked_at,
-        "Angemeldete Geräte": [
-            {"Seit": one.started_at, "Zuletzt": one.last_seen, "Gerät": one.device}
+        "Anmeldungen": [
+            {"Angemeldet": one.started_at, "Zuletzt benutzt": one.last_seen, "Gerät": one.device}
             for one in _of(session, customer, LoginSession)
         ],
         "E-Mails": [

@@ -58,6 +58,8 @@ def edit() -> ResponseReturnValue:
         return _save(form)
     if kept:
         flash("Ihre Eingaben stehen noch im Formular. Prüfen Sie sie und klicken Sie auf „Speichern“.", "form")
+    if form.errors:
+        form.say_emptied()
     return page(
         "account/edit.html", "account/_edit_form.html", form, customer=customer, proved=proved(), minimum=_minimum()
     )

@@ -104,6 +104,8 @@ def register(link: AccountLink, visit: Visit) -> ResponseReturnValue:
             form.form_errors.append(link_visit.TAKEN)
         else:
             return link_visit.finish(link)
+    if form.errors:
+        form.say_emptied()
     minimum = password_deeds.minimum(link.owner, current_app.config)
     return page("account_link/register.html", "account_link/_register_form.html", form, link=link, minimum=minimum)
 

@@ -93,6 +93,11 @@ class NewPassword:
     new = password_field("Passwort", "Geben Sie ein neues Passwort ein.")
     repeat = repeat_field()
 
+    def say_emptied(self) -> None:
+        """Passwords are never sent back; where another field is wrong, their writer must hear it."""
+        if self.new.data and not self.new.errors and not self.repeat.errors:
+            self.new.errors = ["Aus Sicherheitsgründen ist das Passwort jetzt leer. Geben Sie es noch einmal ein."]
+
     def suits(self, person: Customer | Clerk) -> bool:
         """Whether the service takes the new password; if not, the reason stands at the field."""
         try:

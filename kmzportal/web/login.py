@@ -75,7 +75,7 @@ def ask_to_log_in() -> Response:
     if wanted and request.method == "POST" and (person_id := _person_of_dead_session()):
         kept_form.keep(person_id)
     if session.pop("_user_id", None):
-        return go("login.login", "Ihre Sitzung ist beendet. Melden Sie sich bitte noch einmal an.", weiter=wanted)
+        return go("login.login", "Sie wurden abgemeldet. Melden Sie sich bitte noch einmal an.", weiter=wanted)
     return go("login.login", weiter=wanted)
 
 

@@ -129,3 +129,12 @@ def test_a_password_made_of_what_others_know_is_refused(password):
 
 def test_a_common_password_is_refused():
     assert "weit verbreitet" in refusal("Passwort123456")
+
+
+@pytest.mark.parametrize(
+    "typed", ["lampe honig fahrplan wiese", "Lampe  Honig Fahrplan WIESE", "lampe honig fahrplan wiese 1"]
+)
+def test_the_example_beside_the_field_is_nobodys_password(typed):
+    with pytest.raises(WeakPassword) as refusal:
+        refuse_weak(typed, 12, [])
+    assert "unser Beispiel" in refusal.value.reason

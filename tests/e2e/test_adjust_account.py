@@ -47,7 +47,7 @@ def test_a_session_that_ended_loses_nothing_that_was_typed(form, computer, erika
 
     save(form)
     whole(form, "Anmelden")
-    expect(form.get_by_role("status").first).to_contain_text("Ihre Sitzung ist beendet.")
+    expect(form.get_by_role("status").first).to_contain_text("Sie wurden abgemeldet.")
     field(form, "E-Mail-Adresse").fill(erika.email)
     field(form, "Passwort").fill(hers)
     button(form, "Anmelden").click()
@@ -144,7 +144,7 @@ def test_a_new_address_counts_when_confirmed_and_the_old_one_can_object(form, co
     asked = mailbox.letter(old, "Ihre E-Mail-Adresse soll geändert werden")
     assert NEW not in asked.text
     link(form, "Einstellungen").click()
-    expect(form.get_by_text(f"Öffnen Sie den Link in der E-Mail an {NEW}.")).to_be_visible()
+    expect(form.get_by_text(f"Öffnen Sie den Link in der E-Mail an {NEW}")).to_be_visible()
 
     mine = computer()
     mine.goto(mailbox.letter(NEW, "Bitte bestätigen Sie Ihre E-Mail-Adresse").link)

@@ -496,3 +496,13 @@ def test_locked_while_she_saves_she_is_told_and_nothing_breaks(browser, deeds, e
     browser.submit("Speichern", {NEW_ADDRESS: "neu@schule.example"})
     assert browser.heading == "Anmelden"
     assert deeds.mails() == []
+
+
+def test_a_new_password_is_not_lost_in_silence_when_another_field_is_wrong(browser, erika):
+    fields = {"E-Mail-Adresse": erika.email, "Passwort": cast.password_of(erika)}
+    browser.open("/anmelden").submit("Anmelden", fields)
+    browser.open("/einstellungen/konto").submit("Weiter", {"Aktuelles Passwort": cast.password_of(erika)})
+    new = {"Passwort": cast.NEW_PASSWORD, "Wdh. Passwort": cast.NEW_PASSWORD}
+    browser.submit("Speichern", {"Nachname": "", **new})
+    assert browser.status == 422
+    assert "ist das Passwort jetzt leer" in browser.text

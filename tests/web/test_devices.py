@@ -13,7 +13,7 @@ from tests import cast
 from tests.browser import Browser
 
 pytestmark = [pytest.mark.usefixtures("clock", "strict")]
-END, END_OTHERS = "Dieses Gerät abmelden", "Alle anderen Geräte abmelden"
+END, END_OTHERS = "Gerät abmelden", "Alle anderen Geräte abmelden"
 
 
 @pytest.fixture
@@ -46,7 +46,7 @@ def test_erika_sees_where_she_is_logged_in(browser, deeds, erika):
     deeds.do(login.start_session, erika, "Safari unter iOS")
     log_in(browser, erika).open("/einstellungen/geraete")
     assert "Safari unter iOS" in browser.text
-    assert "Browser – dieses Gerät" in browser.text
+    assert "Browser – hier sind Sie gerade" in browser.text
     assert "angemeldet seit 23.11.2026, 14:05 Uhr" in browser.text
 
 

@@ -253,7 +253,7 @@ def test_a_session_at_rest_ends_after_half_an_hour(browser, erika, clock):
     assert browser.open("/einstellungen").heading == "Einstellungen"
     clock.shift(timedelta(minutes=30))
     assert browser.open("/einstellungen").heading == "Anmelden"
-    assert "Ihre Sitzung ist beendet." in browser.text
+    assert "Sie wurden abgemeldet." in browser.text
 
 
 def test_a_session_in_use_ends_after_a_working_day(browser, erika, clock):

@@ -132,7 +132,7 @@ def test_asking_changes_nothing_for_who_is_logged_in(app, browser, deeds, erika)
 
 
 def test_a_mistyped_address_is_corrected_with_one_click(browser, deeds):
-    ask(browser, "erika.musterman@gms-musterstadt.example").follow("Adresse berichtigen")
+    ask(browser, "erika.musterman@gms-musterstadt.example").follow("E-Mail-Adresse berichtigen")
     assert browser.value("E-Mail-Adresse") == "erika.musterman@gms-musterstadt.example"
     browser.submit("Link anfordern", {"E-Mail-Adresse": cast.ERIKA["email"]})
     assert [one.email_canonical for one in requests(deeds)][-1] == cast.ERIKA["email"]

@@ -44,7 +44,7 @@ function fail(kind, ctx) { // nothing was swapped: the form stands as it was, th
 }
 
 wake();
-document.querySelector("[data-refused]")?.focus();
+document.querySelector("[data-refused], [data-outcome]")?.focus();
 document.addEventListener("click", ({ target }) => {
   const button = target.closest("[data-show]");
   if (button) show(button, button.getAttribute("aria-pressed") === "false");
