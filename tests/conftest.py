@@ -3,6 +3,7 @@
 import pytest
 import time_machine
 from argon2 import PasswordHasher
+from jinja2 import StrictUndefined
 
 from kmzportal import create_app
 from kmzportal.db import db
@@ -36,6 +37,7 @@ def portal(request, tmp_path_factory):
     with pytest.MonkeyPatch.context() as environment:
         environment.setenv("KMZPORTAL_INSTANCE_PATH", str(tmp_path_factory.mktemp(request.param)))
         portal = create_app(settings)
+    portal.jinja_env.undefined = StrictUndefined  # a name that no view gives is an error
     with portal.app_context():
         db.create_all()
     yield portal
@@ -69,6 +71,11 @@ def deeds(app):
 def browser(request, app):
     """Somebody at a browser, with htmx and without."""
     return Browser(app, htmx=request.param == "htmx")
+
+
+@pytest.fixture
+def issue(deeds):
+    return deeds.issue
 
 
 def _person(data):

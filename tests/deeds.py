@@ -14,12 +14,13 @@ from sqlalchemy import Select, inspect, select
 from sqlalchemy.orm import Session
 
 from kmzportal.db import db
+from kmzportal.domain.account_link import AccountLink, LinkKind
 from kmzportal.domain.audit_event import AuditEvent
 from kmzportal.domain.base import Base
 from kmzportal.domain.login_session import LoginSession
 from kmzportal.domain.outgoing_mail import OutgoingMail
 from kmzportal.domain.passwords import prove
-from kmzportal.services import login
+from kmzportal.services import account_link, login
 from kmzportal.services.work import UnitOfWork
 from kmzportal.unit_of_work import link_keys, unit_of_work
 
@@ -42,6 +43,12 @@ class Deeds:
         """Do one deed and return what it returns; people and links among `what` are read anew."""
         with self.work(actor, source) as work:
             return deed(work, *(_anew(work.session, one) for one in what))
+
+    def issue(self, kind: LinkKind, person: Any, email: str | None = None) -> AccountLink:
+        """Write a link for somebody as a clerk does, and mail it."""
+        link: AccountLink = self.do(account_link.issue, kind, person, email, "ro", actor="clerk:1")
+        self.do(account_link.send, link)
+        return link
 
     def enter(self, thing: Base) -> Any:
         """Write somebody or something into the database as it is."""

@@ -94,11 +94,13 @@ def test_a_wrong_answer_brings_a_new_puzzle_in_place(page, erika, sent, app):
         button(page, "Bestätigen").click()
         expect(page.get_by_role("alert")).to_be_focused()
         expect(page.get_by_role("alert")).to_contain_text("Das stimmt leider nicht. Hier ist ein neues Rätsel.")
+        expect(page).to_have_title("Fehler: Bilderrätsel – Kreismedienzentrum Calw")
         assert page.locator("input[name=puzzle]").input_value() != first
         for number in right_tiles(page, app):
             field(page, f"Bild {number} von 9").check()
         button(page, "Bestätigen").click()
         expect(link(page, "Konto bearbeiten")).to_be_visible()
+        expect(page).to_have_title("Bestätigt – Kreismedienzentrum Calw")
 
 
 def test_registering_with_a_double_click_registers_once(page, erika, sent):

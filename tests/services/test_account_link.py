@@ -17,18 +17,6 @@ LIFETIMES = [(LinkKind.RECOVERY, 2), (LinkKind.DESK, 72), (LinkKind.ADDRESS, 24)
 SECOND = timedelta(seconds=1)
 
 
-@pytest.fixture
-def issue(deeds):
-    """Write a link for somebody, and mail it."""
-
-    def issued(kind, person, email=None):
-        link = deeds.do(account_link.issue, kind, person, email, "ro", actor="clerk:1")
-        deeds.do(account_link.send, link)
-        return link
-
-    return issued
-
-
 def set_password(deeds, link, arrived=cast.NOW):
     deeds.do(password.set_by_link, link, arrived, hash_password(cast.NEW_PASSWORD))
 

@@ -10,7 +10,7 @@ from kmzportal.domain.audit_event import AuditEvent
 from kmzportal.domain.outgoing_mail import MailState, OutgoingMail
 from kmzportal.services import account_link, outbox
 from kmzportal.services.outbox import Answer
-from tests import canary
+from tests import canary, cast
 
 TAKEN = Answer(MailState.SENT, 250)
 GREYLISTED = Answer(MailState.DEFERRED, 450, "Der Mailserver nimmt die E-Mail gerade nicht an")
@@ -102,7 +102,7 @@ def test_a_mail_that_was_taken_is_never_due_again(box, clock):
     assert box.due() == []
     mail = box.mail(mail_id)
     assert (mail.state, mail.reply_code, mail.leased_until) == (MailState.SENT, 250, None)
-    assert mail.settled_at is not None
+    assert mail.settled_at == cast.NOW
 
 
 def test_the_waits_grow_from_a_minute_to_an_hour(box, clock):

@@ -4,7 +4,6 @@ import json
 from datetime import timedelta
 
 import pytest
-from jinja2 import StrictUndefined
 from sqlalchemy import select
 
 from kmzportal.domain.account_link import AccountLink, LinkKind
@@ -14,7 +13,7 @@ from kmzportal.domain.login_session import LoginSession
 from tests import canary, cast
 from tests.browser import Browser
 
-pytestmark = pytest.mark.usefixtures("clock", "strict")
+pytestmark = pytest.mark.usefixtures("clock")
 on_sqlite = pytest.mark.parametrize("portal", ["sqlite"], indirect=True)
 COOKIE, HOST = "__Host-kmzportal", "konto.kmz.example"
 CURRENT, NEW_ADDRESS = "Aktuelles Passwort", "Neue E-Mail-Adresse"
@@ -40,11 +39,6 @@ HOSTILE = {
     "percent": "%00%s%n%(x)s",
 }
 FIELDS = ("Vorname", "Nachname", "Schule", "Straße", "Telefon")
-
-
-@pytest.fixture
-def strict(portal, monkeypatch):
-    monkeypatch.setattr(portal.jinja_env, "undefined", StrictUndefined)
 
 
 def log_in(browser, person, password=None):

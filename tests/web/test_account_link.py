@@ -6,7 +6,6 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 import pytest
-from jinja2 import StrictUndefined
 from sqlalchemy import select
 
 from kmzportal.domain.account_link import AccountLink, LinkKind, LinkState
@@ -15,30 +14,13 @@ from kmzportal.services import account_link
 from tests import canary, cast
 from tests.browser import Browser
 
-pytestmark = pytest.mark.usefixtures("clock", "strict")
+pytestmark = pytest.mark.usefixtures("clock")
 on_sqlite = pytest.mark.parametrize("portal", ["sqlite"], indirect=True)
 COOKIE, HOST = "__Host-kmzportal", "konto.kmz.example"
 NEW = {"Passwort": cast.NEW_PASSWORD, "Wdh. Passwort": cast.NEW_PASSWORD}
 LOST = "Diesen Link können wir nicht öffnen"
 DEAD = "Dieser Link gilt nicht mehr"
 RENEW = "Neuen Link an dieselbe Adresse senden"
-
-
-@pytest.fixture
-def strict(portal, monkeypatch):
-    monkeypatch.setattr(portal.jinja_env, "undefined", StrictUndefined)
-
-
-@pytest.fixture
-def issue(deeds):
-    """Write a link for somebody, and mail it."""
-
-    def issued(kind, person, email=None):
-        link = deeds.do(account_link.issue, kind, person, email, "ro", actor="clerk:1")
-        deeds.do(account_link.send, link)
-        return link
-
-    return issued
 
 
 @pytest.fixture

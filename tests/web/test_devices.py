@@ -3,7 +3,6 @@
 from datetime import timedelta
 
 import pytest
-from jinja2 import StrictUndefined
 from sqlalchemy import select
 
 from kmzportal.domain.audit_event import DEEDS
@@ -12,13 +11,8 @@ from kmzportal.services import login
 from tests import cast
 from tests.browser import Browser
 
-pytestmark = [pytest.mark.usefixtures("clock", "strict")]
+pytestmark = [pytest.mark.usefixtures("clock")]
 END, END_OTHERS = "Gerät abmelden", "Alle anderen Geräte abmelden"
-
-
-@pytest.fixture
-def strict(portal, monkeypatch):
-    monkeypatch.setattr(portal.jinja_env, "undefined", StrictUndefined)
 
 
 def log_in(browser, person):

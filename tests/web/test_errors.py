@@ -4,7 +4,6 @@ import logging
 import re
 
 import pytest
-from jinja2 import StrictUndefined
 from sqlalchemy import select, text
 
 from kmzportal.db import db
@@ -17,15 +16,10 @@ from tests import canary, cast
 from tests.browser import Browser
 
 pytestmark = [
-    pytest.mark.usefixtures("clock", "strict"),
+    pytest.mark.usefixtures("clock"),
     pytest.mark.parametrize("portal", ["sqlite"], indirect=True),
 ]
 HTMX = {"HX-Request": "true"}
-
-
-@pytest.fixture
-def strict(portal, monkeypatch):
-    monkeypatch.setattr(portal.jinja_env, "undefined", StrictUndefined)
 
 
 @pytest.fixture

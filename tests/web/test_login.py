@@ -5,7 +5,6 @@ from datetime import timedelta
 from urllib.parse import quote
 
 import pytest
-from jinja2 import StrictUndefined
 from sqlalchemy import delete, select
 
 from kmzportal.domain.customer import Customer
@@ -16,7 +15,7 @@ from tests import cast
 from tests.browser import Browser
 
 pytestmark = [
-    pytest.mark.usefixtures("clock", "strict"),
+    pytest.mark.usefixtures("clock"),
     pytest.mark.parametrize("portal", ["sqlite"], indirect=True),
 ]
 COOKIE, HOST = "__Host-kmzportal", "konto.kmz.example"
@@ -29,11 +28,6 @@ ELSEWHERE = (
     " //evil.example", "/ /evil.example", "/einstellungen\r\nSet-Cookie: a=b", "/\0/evil.example", "/a\\..\\evil",
     "/\u202e//evil.example", "/\u2028/evil.example", ".", "../..", "https:///evil.example", "",
 )  # fmt: skip
-
-
-@pytest.fixture
-def strict(portal, monkeypatch):
-    monkeypatch.setattr(portal.jinja_env, "undefined", StrictUndefined)
 
 
 def log_in(browser, person, password=None, path="/anmelden"):

@@ -4,7 +4,6 @@ import re
 from datetime import timedelta
 
 import pytest
-from jinja2 import StrictUndefined
 from sqlalchemy import delete, select
 
 from kmzportal.domain.account_link import AccountLink
@@ -15,15 +14,10 @@ from tests import canary, cast
 from tests.browser import Browser
 
 pytestmark = [
-    pytest.mark.usefixtures("clock", "strict"),
+    pytest.mark.usefixtures("clock"),
     pytest.mark.parametrize("portal", ["sqlite"], indirect=True),
 ]
 DISTURBED = "Der E-Mail-Versand ist gerade gestört"
-
-
-@pytest.fixture
-def strict(portal, monkeypatch):
-    monkeypatch.setattr(portal.jinja_env, "undefined", StrictUndefined)
 
 
 def ask(browser, address):

@@ -3,7 +3,6 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from jinja2 import StrictUndefined
 from sqlalchemy import select
 
 from kmzportal.domain.account_link import AccountLink, LinkKind
@@ -14,16 +13,11 @@ from tests import cast, page
 from tests.browser import Browser
 
 pytestmark = [
-    pytest.mark.usefixtures("clock", "strict"),
+    pytest.mark.usefixtures("clock"),
     pytest.mark.parametrize("portal", ["sqlite"], indirect=True),
 ]
 CODE = "Code aus der E-Mail"
 AGAIN = "Das stimmt leider nicht. Hier ist ein neues Rätsel. Oder nehmen Sie den Code."
-
-
-@pytest.fixture
-def strict(portal, monkeypatch):
-    monkeypatch.setattr(portal.jinja_env, "undefined", StrictUndefined)
 
 
 @pytest.fixture

@@ -1,7 +1,6 @@
 """What every answer carries, whose word about addresses is believed, and what is never reflected."""
 
 import pytest
-from jinja2 import StrictUndefined
 from sqlalchemy import select
 
 from kmzportal import create_app
@@ -16,16 +15,11 @@ from tests.browser import Browser
 from tests.deeds import Deeds
 
 pytestmark = [
-    pytest.mark.usefixtures("clock", "strict"),
+    pytest.mark.usefixtures("clock", "portal"),
     pytest.mark.parametrize("portal", ["sqlite"], indirect=True),
 ]
 HTMX = {"HX-Request": "true"}
 SENT_BY_PROXIES = {"X-Forwarded-For": "203.0.113.1, 203.0.113.2, 203.0.113.3"}
-
-
-@pytest.fixture
-def strict(portal, monkeypatch):
-    monkeypatch.setattr(portal.jinja_env, "undefined", StrictUndefined)
 
 
 @pytest.fixture

@@ -31,7 +31,9 @@ function settle({ target, detail: { ctx } }) {
   if (ctx.swap === "none") return; // 204 and 5xx leave the page alone
   wake();
   const root = ctx.target?.isConnected ? ctx.target : document.getElementById(ctx.target?.id) ?? target;
-  document.title = document.title.replace(/^(Fehler: )?/, document.querySelector("[data-refused]") ? "Fehler: " : "");
+  const office = document.title.slice(document.title.indexOf(" – ")); // the page's name is its heading, also in place
+  const name = document.querySelector("h1").textContent.trim();
+  document.title = (document.querySelector("[data-refused]") ? "Fehler: " : "") + name + office;
   // Errors and notices first; htmx has seen to [autofocus] and to a field that is still there; never leave <body>.
   const goal = root.querySelector("[data-outcome]") ?? (lost() ? root.querySelector("h1, h2, h3") ?? root : null);
   goal?.setAttribute("tabindex", "-1");
