@@ -79,5 +79,6 @@ class AuditEvent(Base):
 
     @property
     def actor_in_german(self) -> str:
-        """Who it was, without naming anybody."""
-        return ACTORS[self.actor.partition(":")[0]]
+        """Who it was, without naming anybody; clerks by the initials that stand in their mails."""
+        initials = self.details.get("by")
+        return ACTORS[self.actor.partition(":")[0]] + (f" ({initials})" if initials else "")

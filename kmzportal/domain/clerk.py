@@ -12,6 +12,9 @@ class Clerk(Person, Base):
     name: Mapped[str]
     initials: Mapped[str] = mapped_column(unique=True)
     admin: Mapped[bool] = mapped_column(default=False)
+    factor_nonce: Mapped[str | None]  #: the second factor's secret derives from it, as a link's token does
+    factor_step: Mapped[int] = mapped_column(default=0)  #: of the last code taken: each counts once (RFC 6238, 5.2)
+    recovery_codes_used: Mapped[list[int]] = mapped_column(default=list)  #: their places; the codes derive likewise
 
     @property
     def greeting(self) -> str:

@@ -2,9 +2,10 @@
 
 from typing import Any, ClassVar
 
+from sqlalchemy import event
 from sqlalchemy.orm import Mapped, mapped_column
 
-from kmzportal.domain import mail_address
+from kmzportal.domain import customer_search, mail_address
 from kmzportal.domain.base import Base
 from kmzportal.domain.person import Person
 
@@ -37,6 +38,7 @@ class Customer(Person, Base):
     pending_email_canonical: Mapped[str | None] = mapped_column(index=True)
     #: The values of the last import; where a field differs from them, it was changed here.
     imported: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    search: Mapped[str] = mapped_column(default="")  #: see customer_search; written with every row
 
     @property
     def name(self) -> str:
@@ -59,3 +61,13 @@ class Customer(Person, Base):
         """Keep a new address beside the old one until its holder confirms it; None forgets it."""
         self.pending_email = mail_address.understand(email) if email else None
         self.pending_email_canonical = mail_address.canonical(email) if email else None
+
+
+customer_search.index(Customer.metadata.tables["customer"], customer_search.SQLITE, "sqlite")
+customer_search.index(Customer.metadata.tables["customer"], customer_search.POSTGRESQL, "postgresql")
+
+
+@event.listens_for(Customer, "before_insert")
+@event.listens_for(Customer, "before_update")
+def _be_found(_mapper: Any, _connection: Any, customer: Customer) -> None:
+    customer.search = customer_search.text_of(customer)

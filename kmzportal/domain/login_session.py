@@ -25,6 +25,7 @@ class LoginSession(Base):
     expires_at: Mapped[datetime]
     ended_at: Mapped[datetime | None]
     password_proved_at: Mapped[datetime | None]  #: for Konto anpassen
+    awaits_code: Mapped[bool] = mapped_column(default=False)  #: the password was right, the second factor is due
     device: Mapped[str]  #: coarse, such as "Firefox unter Windows"
 
     customer: Mapped[Customer | None] = relationship(lazy="joined")

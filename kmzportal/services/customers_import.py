@@ -1,11 +1,13 @@
 """Customers from the office's list: all rows or none, and nothing overwritten that was changed here."""
 
 from collections.abc import Callable, Iterator, Sequence
+from types import SimpleNamespace
 from typing import Any
 
 from sqlalchemy import bindparam, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
+from kmzportal.domain import customer_search
 from kmzportal.domain.account_link import AccountLink, LinkKind, LinkState
 from kmzportal.domain.base import Base
 from kmzportal.domain.refusals import ChangedMeanwhile, Refusal
@@ -76,12 +78,14 @@ def _update(work: UnitOfWork, merges: Sequence[Merge]) -> None:
 def _changed_row(merge: Merge) -> dict[str, Any]:
     stored = merge.stored
     fields = {name: merge.taken.get(name, getattr(stored, name)) for name in COLUMNS}
+    words = customer_search.text_of(SimpleNamespace(**fields, pending_email=stored.pending_email))
     canonical = merge.row.canonical if merge.moves else stored.email_canonical
     return fields | {
         "_id": stored.id,
         "_version": stored.version,
         "email_canonical": canonical,
         "imported": merge.imported,
+        "search": words,
     }
 
 
@@ -94,8 +98,9 @@ def _insert(work: UnitOfWork, rows: Sequence[Row]) -> None:
 
 
 def _new_row(work: UnitOfWork, row: Row) -> dict[str, Any]:
-    return row.values | {
-        "number": row.number,
+    fields = dict.fromkeys(COLUMNS, "") | row.values | {"number": row.number}
+    return fields | {
+        "search": customer_search.text_of(SimpleNamespace(**fields, pending_email=None)),
         "email_canonical": row.canonical,
         "imported": row.values,
         "created_at": work.now,

@@ -40,5 +40,5 @@ def set_by_link(work: UnitOfWork, link: AccountLink, arrived: datetime, password
     """Give the holder of a link a password, once; raises LinkUnusable or AccountLocked."""
     account_link.redeem(work, link, arrived, SETS_A_PASSWORD)
     take(work, link.holder, password_hash)
-    work.record("password.set", link.holder, by=link.kind)
+    work.record("password.set", link.holder, kind=link.kind)
     work.warn("password_set", link.holder)

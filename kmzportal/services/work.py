@@ -29,6 +29,7 @@ class UnitOfWork:
     keys: LinkKeys
     settings: Mapping[str, Any] = field(repr=False)
     source: str | None = None  #: address block of the request, for throttle and audit
+    initials: str | None = None  #: of the clerk who acts; they stand in the customer's history
 
     def lock(self, person: Customer | Clerk) -> None:
         """Let deeds on one person happen one after another, each seeing what the one before has done.
@@ -42,6 +43,8 @@ class UnitOfWork:
 
     def record(self, deed: str, person: Customer | Clerk | None = None, **details: Any) -> None:
         """Write the deed into history and audit, in this transaction."""
+        if self.initials:
+            details.setdefault("by", self.initials)
         self.session.add(
             AuditEvent(
                 at=self.now,

@@ -13,6 +13,7 @@ from kmzportal.services import history
 from kmzportal.services import password as password_deeds
 from kmzportal.unit_of_work import outside_transaction
 from kmzportal.web import kept_form
+from kmzportal.web.access import customer_only
 from kmzportal.web.fields import (
     Button,
     CustomerData,
@@ -24,7 +25,7 @@ from kmzportal.web.fields import (
 )
 from kmzportal.web.pages import go, page, stay
 from kmzportal.web.proof import ask_for_proof, proved, take_proof
-from kmzportal.web.visitor import carry, customer_only, visitor, visitors_work
+from kmzportal.web.visitor import carry, visitor, visitors_work
 
 bp = Blueprint("account", __name__, url_prefix="/einstellungen")
 

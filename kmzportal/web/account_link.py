@@ -15,11 +15,11 @@ from kmzportal.services import account_link as deeds
 from kmzportal.services import password as password_deeds
 from kmzportal.unit_of_work import outside_transaction, unit_of_work
 from kmzportal.web import link_visit
+from kmzportal.web.access import anyone
 from kmzportal.web.fields import Button, CustomerData, NewPassword, PortalForm
 from kmzportal.web.link_visit import Visit, link_holder
 from kmzportal.web.origin import source
 from kmzportal.web.pages import go, page, stay
-from kmzportal.web.visitor import anyone
 
 bp = Blueprint("account_link", __name__)
 

@@ -10,7 +10,7 @@ from kmzportal.german import MAIL_STATES
 from kmzportal.mail.compose import Letter, compose
 from kmzportal.mail.previews import previews as all_previews
 from kmzportal.unit_of_work import link_keys
-from kmzportal.web.visitor import anyone
+from kmzportal.web.access import anyone
 
 bp = Blueprint("demo", __name__, url_prefix="/demo")
 AS_MANY = 200

@@ -8,9 +8,10 @@ from flask.typing import ResponseReturnValue
 from kmzportal.db import db
 from kmzportal.services import account as deeds
 from kmzportal.services import history as histories
+from kmzportal.web.access import customer_only
 from kmzportal.web.fields import Button
 from kmzportal.web.pages import page, stay
-from kmzportal.web.visitor import customer_only, visitor, visitors_work
+from kmzportal.web.visitor import visitor, visitors_work
 
 bp = Blueprint("devices", __name__, url_prefix="/einstellungen")
 

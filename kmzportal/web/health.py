@@ -9,7 +9,7 @@ from flask import Blueprint, Response
 from sqlalchemy.exc import DBAPIError
 
 from kmzportal.db import db, migrate
-from kmzportal.web.visitor import anyone
+from kmzportal.web.access import anyone
 
 bp = Blueprint("health", __name__)
 

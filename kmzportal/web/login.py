@@ -9,10 +9,11 @@ from kmzportal.domain import passwords
 from kmzportal.services import login as deeds
 from kmzportal.unit_of_work import outside_transaction, unit_of_work
 from kmzportal.web import kept_form
+from kmzportal.web.access import anyone
 from kmzportal.web.fields import Button, PortalForm, mail_address_field, password_field
 from kmzportal.web.origin import device, source
 from kmzportal.web.pages import go, go_to, local_path, page
-from kmzportal.web.visitor import anyone, forget, login_manager, visitor, welcome
+from kmzportal.web.visitor import forget, login_manager, visitor, welcome
 
 bp = Blueprint("login", __name__)
 

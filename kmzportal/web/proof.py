@@ -9,9 +9,10 @@ from wtforms import PasswordField
 from kmzportal.domain import passwords
 from kmzportal.services import account as deeds
 from kmzportal.unit_of_work import outside_transaction
+from kmzportal.web.access import customer_only
 from kmzportal.web.fields import PortalForm, password_field
 from kmzportal.web.pages import page, stay
-from kmzportal.web.visitor import carry, customer_only, visitor, visitors_work
+from kmzportal.web.visitor import carry, visitor, visitors_work
 
 bp = Blueprint("proof", __name__, url_prefix="/einstellungen")
 

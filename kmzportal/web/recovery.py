@@ -9,10 +9,10 @@ from kmzportal.db import db
 from kmzportal.services import heartbeat
 from kmzportal.services import recovery as deeds
 from kmzportal.unit_of_work import unit_of_work
+from kmzportal.web.access import anyone
 from kmzportal.web.fields import Button, PortalForm, mail_address_field
 from kmzportal.web.origin import source
 from kmzportal.web.pages import go, page, stay
-from kmzportal.web.visitor import anyone
 
 bp = Blueprint("recovery", __name__, url_prefix="/passwort-vergessen")
 

@@ -1,18 +1,18 @@
 """Whoever is at the other end: nobody known, a customer, or a clerk."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from functools import wraps
 from typing import Any, cast
 
-from flask import abort, g, session
+from flask import current_app, g, request, session
 from flask_login import LoginManager, current_user, login_user
 
 from kmzportal.db import db
 from kmzportal.domain.clerk import Clerk
 from kmzportal.domain.customer import Customer
 from kmzportal.domain.login_session import LoginSession
+from kmzportal.domain.person import Person
 from kmzportal.services import login
 from kmzportal.services.work import UnitOfWork
 from kmzportal.unit_of_work import unit_of_work
@@ -20,8 +20,6 @@ from kmzportal.web.origin import source
 
 login_manager = LoginManager()
 login_manager.session_protection = None  # sessions live in the database; phones change their address
-
-View = Callable[..., Any]
 
 
 class Visitor:
@@ -48,6 +46,15 @@ class Visitor:
         return cast(Customer, self.here.customer)
 
     @property
+    def clerk(self) -> Clerk:
+        """The clerk; only behind clerk_only and admin_only."""
+        return cast(Clerk, self.here.clerk)
+
+    @property
+    def initials(self) -> str | None:
+        return self.here.clerk.initials if self.here.clerk else None
+
+    @property
     def name(self) -> str:
         """The actor in history and audit."""
         return f"{'clerk' if self.here.clerk_id else 'customer'}:{self.person.id}"
@@ -72,16 +79,20 @@ def recognise(token: str) -> Visitor | None:
     now = datetime.now(UTC)
     here = login.find_session(db.session(), token)
     db.session.commit()
-    if here is None or not here.alive(now) or (here.customer or cast(Clerk, here.clerk)).locked_at:
+    if here is None or here.awaits_code or not here.alive(now) or cast(Person, here.customer or here.clerk).locked_at:
         return None
     found = Visitor(token, here)
-    if now - here.last_seen > login.SEEN_AT_MOST_EVERY:
+    if now - here.last_seen > login.SEEN_AT_MOST_EVERY and not _is_quiet():
         with unit_of_work(found.name) as work:
             login.touch(work, here.id)
     return found
 
 
 login_manager.user_loader(recognise)
+
+
+def _is_quiet() -> bool:
+    return getattr(current_app.view_functions.get(request.endpoint or ""), "quiet", False)
 
 
 def nobody() -> None:
@@ -115,27 +126,6 @@ def forget() -> None:
 @contextmanager
 def visitors_work() -> Iterator[UnitOfWork]:
     """Yield a unit of work on the visitor's behalf; raises SessionOver when their session has just ended."""
-    with unit_of_work(visitor.name, source()) as work:
+    with unit_of_work(visitor.name, source(), visitor.initials) as work:
         login.still_here(work, visitor.here)
         yield work
-
-
-def anyone(view: View) -> View:
-    """Declare that the view is for everybody."""
-    view.access = "anyone"  # type: ignore[attr-defined]
-    return view
-
-
-def customer_only(view: View) -> View:
-    """Let customers in, send strangers to log in first, and clerks away."""
-
-    @wraps(view)
-    def guarded(*args: Any, **kwargs: Any) -> Any:
-        if not visitor.is_authenticated:
-            return login_manager.unauthorized()
-        if visitor.here.customer_id is None:
-            abort(403)
-        return view(*args, **kwargs)
-
-    guarded.access = "customer"  # type: ignore[attr-defined]
-    return guarded

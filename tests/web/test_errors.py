@@ -11,7 +11,7 @@ from kmzportal.domain.account_link import LinkKind
 from kmzportal.domain.customer import Customer
 from kmzportal.services import account, account_link
 from kmzportal.unit_of_work import unit_of_work
-from kmzportal.web.visitor import anyone
+from kmzportal.web.access import anyone
 from tests import canary, cast
 from tests.browser import Browser
 

@@ -1,0 +1,64 @@
+"""The text that a customer is found by: folded, so that `mueller` and `muller` are both Müller.
+
+It stands in `customer.search` and is indexed by its trigrams, by FTS5 in SQLite and by pg_trgm in PostgreSQL. Only
+the index differs; triggers of the database keep SQLite's own up to date, whoever writes.
+"""
+
+import re
+import unicodedata
+from collections.abc import Iterable
+from typing import Any
+
+from sqlalchemy import DDL, Table, event
+
+SEARCHED = ("first_name", "last_name", "school", "street", "postcode", "town", "email", "pending_email")
+PHONE = re.compile(r"[\d\s()/+.-]+")
+SQLITE = (
+    # Written without a second copy of the text: the customer's own row is the content.
+    "CREATE VIRTUAL TABLE customer_search USING fts5(search, content='customer', content_rowid='id', "
+    "tokenize='trigram')",
+    "CREATE TRIGGER customer_search_insert AFTER INSERT ON customer BEGIN "
+    "INSERT INTO customer_search (rowid, search) VALUES (new.id, new.search); END",
+    "CREATE TRIGGER customer_search_delete AFTER DELETE ON customer BEGIN "
+    "INSERT INTO customer_search (customer_search, rowid, search) VALUES ('delete', old.id, old.search); END",
+    "CREATE TRIGGER customer_search_update AFTER UPDATE OF search ON customer WHEN old.search <> new.search BEGIN "
+    "INSERT INTO customer_search (customer_search, rowid, search) VALUES ('delete', old.id, old.search); "
+    "INSERT INTO customer_search (rowid, search) VALUES (new.id, new.search); END",
+)
+POSTGRESQL = (
+    "CREATE EXTENSION IF NOT EXISTS pg_trgm",
+    "CREATE INDEX customer_search ON customer USING gin (search gin_trgm_ops)",
+)
+
+
+def fold(text: str) -> str:
+    """Return what two spellings of a word have in common: no case, no accents, `ae` for `ä` or plain `a` alike."""
+    decomposed = unicodedata.normalize("NFKD", text.casefold())
+    plain = "".join(sign for sign in decomposed if not unicodedata.combining(sign))
+    return " ".join(re.sub(r"([aou])e", r"\1", plain).split())
+
+
+def digits(phone: str) -> str:
+    """Return the digits of a telephone number as they are dialled here."""
+    return re.sub(r"\D", "", re.sub(r"^\s*(\+|00)49\s*(\(0\))?", "0", phone))
+
+
+def text_of(customer: Any) -> str:
+    """Return the words of a customer; `customer` has the attributes of one."""
+    number = fold(customer.number)
+    said = (fold(getattr(customer, field) or "") for field in SEARCHED)
+    words = (number, re.sub(r"\W", "", number), *said, digits(customer.phone or ""))
+    return f" {' '.join(filter(None, words))} "
+
+
+def terms(query: str) -> list[str]:
+    """Return the folded words of a search; what looks like a telephone number is one word."""
+    if PHONE.fullmatch(query) and any(map(str.isdigit, query)):
+        return [digits(query)]
+    return fold(query).split()
+
+
+def index(table: Table, statements: Iterable[str], dialect: str) -> None:
+    ddl: Any = DDL  # it has no types
+    for statement in statements:
+        event.listen(table, "after_create", ddl(statement).execute_if(dialect=dialect))

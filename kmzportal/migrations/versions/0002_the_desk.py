@@ -1,0 +1,51 @@
+"""What the desk needs: customers are found by their words, clerks have a second factor."""
+
+import sqlalchemy as sa
+from alembic import op
+
+from kmzportal.domain import customer_search
+
+revision = "0002"
+down_revision = "0001"
+branch_labels = None
+depends_on = None
+
+
+def upgrade():
+    op.add_column("clerk", sa.Column("factor_nonce", sa.String()))
+    op.add_column("clerk", sa.Column("factor_step", sa.Integer(), nullable=False, server_default="0"))
+    op.add_column("clerk", sa.Column("recovery_codes_used", sa.JSON(), nullable=False, server_default="[]"))
+    op.add_column("login_session", sa.Column("awaits_code", sa.Boolean(), nullable=False, server_default=sa.false()))
+    op.add_column("customer", sa.Column("search", sa.String(), nullable=False, server_default=""))
+    if not op.get_context().as_sql:
+        fill()
+    sqlite = op.get_context().dialect.name == "sqlite"
+    for statement in customer_search.SQLITE if sqlite else customer_search.POSTGRESQL:
+        op.execute(statement)
+    if sqlite:
+        op.execute("INSERT INTO customer_search (customer_search) VALUES ('rebuild')")
+
+
+def fill():
+    names = ("id", "number", "first_name", "last_name", "school", "street", "postcode", "town", "email")
+    customer = sa.table("customer", *map(sa.column, (*names, "pending_email", "phone", "search")))
+    connection = op.get_bind()
+    words = [
+        {"_id": row.id, "search": customer_search.text_of(row)} for row in connection.execute(sa.select(customer))
+    ]
+    if words:
+        connection.execute(customer.update().where(customer.c.id == sa.bindparam("_id")), words)
+
+
+def downgrade():
+    if op.get_context().dialect.name == "sqlite":
+        for event in ("insert", "delete", "update"):
+            op.execute(f"DROP TRIGGER customer_search_{event}")
+        op.execute("DROP TABLE customer_search")
+    else:
+        op.execute("DROP INDEX customer_search")
+    op.drop_column("customer", "search")
+    op.drop_column("login_session", "awaits_code")
+    op.drop_column("clerk", "recovery_codes_used")
+    op.drop_column("clerk", "factor_step")
+    op.drop_column("clerk", "factor_nonce")
