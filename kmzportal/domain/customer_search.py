@@ -35,7 +35,7 @@ def fold(text: str) -> str:
     """Return what two spellings of a word have in common: no case, no accents, `ae` for `ä` or plain `a` alike."""
     decomposed = unicodedata.normalize("NFKD", text.casefold())
     plain = "".join(sign for sign in decomposed if not unicodedata.combining(sign))
-    return " ".join(re.sub(r"([aou])e", r"\1", plain).split())
+    return " ".join(re.sub(r"([aou])e", r"\1", plain.replace("-", " ")).split())
 
 
 def digits(phone: str) -> str:
@@ -51,8 +51,17 @@ def text_of(customer: Any) -> str:
     return f" {' '.join(filter(None, words))} "
 
 
+def one_letter_off(one: str, other: str) -> bool:
+    """Whether one letter more, less or other, or two that changed places, make one word of the other."""
+    if abs(len(one) - len(other)) > 1:
+        return False
+    same = next((i for i, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), min(len(one), len(other)))
+    a, b = one[same:], other[same:]
+    return a[1:] == b[1:] or a == b[1:] or a[1:] == b or (a[:2] == b[:2][::-1] and a[2:] == b[2:])
+
+
 def terms(query: str) -> list[str]:
-    """Return the folded words of a search; what looks like a telephone number is one word."""
+    """Return the folded words of a search; what looks like a telephone number or a Kundennummer is one word."""
     if PHONE.fullmatch(query) and any(map(str.isdigit, query)):
         return [digits(query)]
     return fold(query).split()

@@ -11,6 +11,7 @@ from kmzportal.domain import customer_search
 from kmzportal.domain.account_link import AccountLink, LinkKind, LinkState
 from kmzportal.domain.base import Base
 from kmzportal.domain.refusals import ChangedMeanwhile, Refusal
+from kmzportal.services import customers_search
 from kmzportal.services.customers_check import Row
 from kmzportal.services.customers_file import COLUMNS
 from kmzportal.services.customers_plan import Merge, Plan
@@ -41,6 +42,7 @@ def carry_out(work: UnitOfWork, plan: Plan, tell: Callable[[int], object]) -> No
         for rows in _portions(plan.new):
             _insert(work, rows)
             tell(len(rows))
+        customers_search.take_in(work.session)
     except IntegrityError:
         raise ChangedMeanwhile from None
 
