@@ -16,6 +16,9 @@ from kmzportal.web import (
     account_link,
     address,
     demo,
+    desk,
+    desk_account,
+    desk_links,
     devices,
     errors,
     front_door,
@@ -39,6 +42,9 @@ BLUEPRINTS = (
     account.bp,
     proof.bp,
     devices.bp,
+    desk.bp,
+    desk_links.bp,
+    desk_account.bp,
     health.bp,
 )
 HOUSE = (security, pages, errors, front_door)

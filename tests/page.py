@@ -161,7 +161,7 @@ def swap(page: Element, target: Element, text: str, how: str) -> None:
         else:
             target.text = text
         return
-    assert how == "outerHTML", f"the tests' browser does not know hx-swap={how}"
+    assert how in ("outerHTML", "outerMorph"), f"the tests' browser does not know hx-swap={how}"
     parent = next(one for one in page.iter() if target in list(one))
     fragment = parse(text)
     fragment.tail = target.tail

@@ -24,7 +24,7 @@ def send(mail: str, by: str) -> None:
     """Schickt den Link zum Konto an die hinterlegte Adresse."""
     try:
         with unit_of_work("console") as work:
-            desk.send_link(work, _customer(mail), _clerk(by))
+            desk.send_link(work, _customer(mail), _clerk(by).initials)
     except AccountLocked:
         raise Fault(f"Das Konto von {mail} ist gesperrt. Ein Link würde es nicht öffnen.") from None
     except TooManyMails:

@@ -7,6 +7,8 @@ from sqlalchemy import ForeignKey
 from sqlalchemy.orm import Mapped, mapped_column
 
 from kmzportal.domain.base import Base, Id
+from kmzportal.domain.customer import Customer
+from kmzportal.domain.identity_check import IDENTITY_CHECKS
 
 #: What history says of each deed; a test holds that no deed is missing.
 DEEDS = {
@@ -22,17 +24,23 @@ DEEDS = {
     "password.changed": "Passwort geändert",
     "data.changed": "Daten geändert",
     "data.imported": "Daten aus einer Datei übernommen",
+    "customer.created": "Konto angelegt",
+    "account.locked": "Konto gesperrt",
+    "account.unlocked": "Konto entsperrt",
     "customer.imported": "Konto aus einer Datei angelegt",
     "customers.exported": "Daten aller Kunden in eine Datei geschrieben",
     "clerk.refused": "Zugang zum Kundenservice abgelehnt",
     "clerk.added": "Zugang zum Kundenservice angelegt",
     "address.change_asked": "Neue E-Mail-Adresse eingetragen",
     "address.change_withdrawn": "Neue E-Mail-Adresse zurückgenommen",
+    "address.corrected": "Neue E-Mail-Adresse durch den Kundenservice eingetragen",
     "address.changed": "E-Mail-Adresse geändert",
     "address.refused": "Neue E-Mail-Adresse abgelehnt",
     "address.objected": "Der neuen E-Mail-Adresse widersprochen, Konto gesperrt",
     "link.issued": "Link zum Konto erstellt",
     "link.sent": "Link zum Konto gesendet",
+    "link.sent_again": "Link zum Konto erneut gesendet",
+    "link.withdrawn": "Link zum Konto zurückgezogen",
     "link.opened": "Link zum Konto geöffnet",
     "link.redeemed": "Link zum Konto benutzt",
     "link.refused": "Link zum Konto abgelehnt",
@@ -76,6 +84,16 @@ class AuditEvent(Base):
     @property
     def in_german(self) -> str:
         return DEEDS[self.deed]
+
+    @property
+    def remark(self) -> str:
+        """What else was said: which fields, how it was checked who asks, and why."""
+        fields = [
+            Customer.DATA[name][0] if name in Customer.DATA else "E-Mail" for name in self.details.get("fields", ())
+        ]
+        check = IDENTITY_CHECKS.get(self.details.get("check", ""))
+        said = (", ".join(fields), check, self.details.get("note"), self.details.get("why"))
+        return " – ".join(filter(None, said))
 
     @property
     def actor_in_german(self) -> str:

@@ -12,6 +12,7 @@ from typing import Any
 from sqlalchemy import DDL, Table, event
 
 SEARCHED = ("first_name", "last_name", "school", "street", "postcode", "town", "email", "pending_email")
+SEPARATORS = re.compile(r"[\x00-\x1f\x7f-]")
 PHONE = re.compile(r"[\d\s()/+.-]+")
 SQLITE = (
     # Written without a second copy of the text: the customer's own row is the content.
@@ -35,7 +36,7 @@ def fold(text: str) -> str:
     """Return what two spellings of a word have in common: no case, no accents, `ae` for `ä` or plain `a` alike."""
     decomposed = unicodedata.normalize("NFKD", text.casefold())
     plain = "".join(sign for sign in decomposed if not unicodedata.combining(sign))
-    return " ".join(re.sub(r"([aou])e", r"\1", plain.replace("-", " ")).split())
+    return " ".join(re.sub(r"([aou])e", r"\1", SEPARATORS.sub(" ", plain)).split())
 
 
 def digits(phone: str) -> str:

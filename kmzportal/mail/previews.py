@@ -21,6 +21,7 @@ MAILS = {
     "address_link": LinkKind.ADDRESS,
     "clerk_first_link": LinkKind.CLERK_FIRST,
     "address_change_asked": LinkKind.OBJECTION,
+    "address_corrected": LinkKind.OBJECTION,
     "address_changed_old": LinkKind.OBJECTION,
     "address_changed_new": None,
     "address_taken": None,
@@ -36,6 +37,29 @@ MAILS = {
 def previews(settings: Mapping[str, Any]) -> dict[str, Letter]:
     """Return one letter for each template, by its name."""
     return {template: compose(sample(template), KEYS, settings, ASKED) for template in MAILS}
+
+
+class Veil(LinkKeys):
+    """Stands for the keys where somebody sees a mail who must not open what it opens."""
+
+    def __init__(self) -> None:
+        super().__init__(["veiled"])
+
+    def token(self, link: AccountLink) -> str:
+        return "••••••••"
+
+    def code(self, link: AccountLink) -> str:
+        return "••••-••••"
+
+
+def veiled(template: str, customer: Customer, initials: str, settings: Mapping[str, Any], now: datetime) -> Letter:
+    """Return the mail that would leave now, but for its link and its code."""
+    kind = MAILS[template]
+    mail = sample(template, customer=customer, recipient=customer.email, queued_at=now)
+    if mail.link and kind:
+        mail.link.issued_at, mail.link.expires_at = now, now + timedelta(seconds=settings[LIFETIMES[kind]])
+        mail.link.initials = initials if kind is LinkKind.DESK else None
+    return compose(mail, Veil(), settings, now)
 
 
 def sample(template: str, **different: Any) -> OutgoingMail:

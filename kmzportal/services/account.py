@@ -48,11 +48,16 @@ def save(
     work: UnitOfWork,
     customer: Customer,
     here: LoginSession,
+    seen: int,
     data: Mapping[str, str],
     email: str | None,
     password_hash: str | None,
 ) -> str | None:
-    """Save what the form of Konto anpassen holds; return the session's new token when the password changed."""
+    """Save what the form of Konto anpassen holds; return the session's new token when the password changed.
+
+    Raises ChangedMeanwhile when the desk, or the customer on another device, saved since the form was `seen`.
+    """
+    work.lock(customer, seen)
     change_data(work, customer, data)
     if password_hash:
         change_password(work, customer, here, password_hash)
@@ -69,9 +74,10 @@ def change_password(work: UnitOfWork, customer: Customer, here: LoginSession, pa
 
 
 def register(
-    work: UnitOfWork, link: AccountLink, arrived: datetime, data: Mapping[str, str], password_hash: str
+    work: UnitOfWork, link: AccountLink, arrived: datetime, seen: int, data: Mapping[str, str], password_hash: str
 ) -> None:
     """The desk link's last step: data, password and, where the desk corrected it, the new address."""
+    work.lock(link.owner, seen)
     password.set_by_link(work, link, arrived, password_hash)
     change_data(work, link.owner, data)
     if link.owner.pending_email == link.email:

@@ -16,7 +16,7 @@ from kmzportal.domain.audit_event import AuditEvent
 from kmzportal.domain.clerk import Clerk
 from kmzportal.domain.customer import Customer
 from kmzportal.domain.outgoing_mail import OutgoingMail
-from kmzportal.domain.refusals import TooManyMails
+from kmzportal.domain.refusals import ChangedMeanwhile, TooManyMails
 
 
 @dataclass
@@ -31,8 +31,10 @@ class UnitOfWork:
     source: str | None = None  #: address block of the request, for throttle and audit
     initials: str | None = None  #: of the clerk who acts; they stand in the customer's history
 
-    def lock(self, person: Customer | Clerk) -> None:
+    def lock(self, person: Customer | Clerk, seen: int | None = None) -> None:
         """Let deeds on one person happen one after another, each seeing what the one before has done.
+
+        `seen` is the version whose data stood on the page that asks; raises ChangedMeanwhile if it is no longer that.
 
         Every deed locks the person first and the person's links and sessions later, so none wait in a circle.
         SQLite lets only one deed at a time begin anyway.
@@ -40,6 +42,8 @@ class UnitOfWork:
         table = type(person)
         locked = select(table).where(table.id == person.id).with_for_update(key_share=True)
         self.session.scalar(locked.execution_options(populate_existing=True))
+        if seen is not None and person.version != seen:
+            raise ChangedMeanwhile
 
     def record(self, deed: str, person: Customer | Clerk | None = None, **details: Any) -> None:
         """Write the deed into history and audit, in this transaction."""

@@ -6,7 +6,7 @@ from flask.typing import ResponseReturnValue
 from kmzportal.db import db
 from kmzportal.domain import passwords
 from kmzportal.domain.customer import Customer
-from kmzportal.domain.refusals import TooManyMails
+from kmzportal.domain.refusals import ChangedMeanwhile, TooManyMails
 from kmzportal.services import account as deeds
 from kmzportal.services import address as address_deeds
 from kmzportal.services import history
@@ -14,15 +14,8 @@ from kmzportal.services import password as password_deeds
 from kmzportal.unit_of_work import outside_transaction
 from kmzportal.web import kept_form
 from kmzportal.web.access import customer_only
-from kmzportal.web.fields import (
-    Button,
-    CustomerData,
-    NewPassword,
-    PortalForm,
-    mail_address_field,
-    password_field,
-    repeat_field,
-)
+from kmzportal.web.customer_data import CustomerData
+from kmzportal.web.fields import Button, NewPassword, PortalForm, mail_address_field, password_field, repeat_field
 from kmzportal.web.pages import go, page, stay
 from kmzportal.web.proof import ask_for_proof, proved, take_proof
 from kmzportal.web.visitor import carry, visitor, visitors_work
@@ -53,17 +46,20 @@ def edit() -> ResponseReturnValue:
     kept = kept_form.take_back(customer.id)
     if request.method == "GET" and not kept and not proved():
         return ask_for_proof("konto")
-    form = AccountForm(formdata=kept or request.form or None, data=customer.data())
-    form.offer_salutations(customer)
+    form = AccountForm(formdata=kept or request.form or None, data=customer.data() | {"version": customer.version})
+    form.offer_salutations(customer.salutation)
     if form.validate_on_submit() and _allowed(form) and _new_password_suits(form):
         return _save(form)
     if kept:
         flash("Ihre Eingaben stehen noch im Formular. Prüfen Sie sie und klicken Sie auf „Speichern“.", "form")
     if form.errors:
         form.say_emptied()
-    return page(
-        "account/edit.html", "account/_edit_form.html", form, customer=customer, proved=proved(), minimum=_minimum()
-    )
+    return _edit(form)
+
+
+def _edit(form: AccountForm) -> ResponseReturnValue:
+    context = {"customer": visitor.customer, "proved": proved(), "minimum": _minimum()}
+    return page("account/edit.html", "account/_edit_form.html", form, **context)
 
 
 @bp.get("/daten")
@@ -120,19 +116,14 @@ def _save(form: AccountForm) -> ResponseReturnValue:
     password_hash = outside_transaction(passwords.hash_password, form.new.data) if form.new.data else None
     try:
         with visitors_work() as work:
-            token = deeds.save(
-                work, visitor.customer, visitor.here, form.customer_data(), form.email.data, password_hash
-            )
+            typed = form.seen, form.customer_data(), form.email.data
+            token = deeds.save(work, visitor.customer, visitor.here, *typed, password_hash)
     except TooManyMails:
         form.email.errors = ["Heute können wir an diese Adresse keine E-Mail mehr senden. Versuchen Sie es morgen."]
-        return page(
-            "account/edit.html",
-            "account/_edit_form.html",
-            form,
-            customer=visitor.customer,
-            proved=proved(),
-            minimum=_minimum(),
-        )
+        return _edit(form)
+    except ChangedMeanwhile:
+        form.say_changed(visitor.customer)
+        return _edit(form)
     if token:
         carry(token)
     if form.email.data:

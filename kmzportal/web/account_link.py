@@ -9,14 +9,15 @@ from werkzeug.routing import PathConverter
 from kmzportal.db import db
 from kmzportal.domain import passwords
 from kmzportal.domain.account_link import AccountLink, LinkKind, LinkState
-from kmzportal.domain.refusals import AddressTaken, LinkUnusable, TooManyMails
+from kmzportal.domain.refusals import AddressTaken, ChangedMeanwhile, LinkUnusable, TooManyMails
 from kmzportal.services import account as account_deeds
 from kmzportal.services import account_link as deeds
 from kmzportal.services import password as password_deeds
 from kmzportal.unit_of_work import outside_transaction, unit_of_work
 from kmzportal.web import link_visit
 from kmzportal.web.access import anyone
-from kmzportal.web.fields import Button, CustomerData, NewPassword, PortalForm
+from kmzportal.web.customer_data import CustomerData
+from kmzportal.web.fields import Button, NewPassword, PortalForm
 from kmzportal.web.link_visit import Visit, link_holder
 from kmzportal.web.origin import source
 from kmzportal.web.pages import go, page, stay
@@ -93,15 +94,17 @@ def password(link: AccountLink, visit: Visit) -> ResponseReturnValue:
 @link_holder(LinkKind.DESK, checked=True)
 def register(link: AccountLink, visit: Visit) -> ResponseReturnValue:
     """Step five and six of the hand-out: the data and a new password, then Registrieren."""
-    form = RegisterForm(obj=link.owner)
-    form.offer_salutations(link.owner)
+    form = RegisterForm(data=link.owner.data() | {"version": link.owner.version})
+    form.offer_salutations(link.owner.salutation)
     if form.validate_on_submit() and form.suits(link.owner):
         password_hash = outside_transaction(passwords.hash_password, form.new.data)
         try:
             with unit_of_work(f"link:{link.id}", source()) as work:
-                account_deeds.register(work, link, visit.arrived, form.customer_data(), password_hash)
+                account_deeds.register(work, link, visit.arrived, form.seen, form.customer_data(), password_hash)
         except AddressTaken:
             form.form_errors.append(link_visit.TAKEN)
+        except ChangedMeanwhile:
+            form.say_changed(link.owner)
         else:
             return link_visit.finish(link)
     if form.errors:

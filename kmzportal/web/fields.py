@@ -6,9 +6,8 @@ from typing import Any
 from flask import current_app
 from flask_wtf import FlaskForm
 from flask_wtf.csrf import CSRFError, _FlaskFormCSRF
-from wtforms import EmailField, Field, Form, PasswordField, SelectField, StringField, ValidationError
-from wtforms.fields.choices import SelectChoice  # type: ignore[attr-defined]  # newer than its types
-from wtforms.validators import DataRequired, EqualTo, InputRequired, Length
+from wtforms import EmailField, Field, Form, PasswordField, ValidationError
+from wtforms.validators import EqualTo, InputRequired, Length
 
 from kmzportal.domain import mail_address, passwords
 from kmzportal.domain.clerk import Clerk
@@ -80,13 +79,6 @@ def trimmed(text: Any) -> Any:
     return " ".join(text.split(" ")).strip() if isinstance(text, str) else text
 
 
-def data_field(name: str, required: bool = False) -> StringField:
-    label, longest = Customer.DATA[name]
-    needed = [DataRequired(f"Geben Sie Ihren {label}n ein.")] if required else []
-    too_long = Length(max=longest, message=f"{label}: möglich sind bis zu {longest} Zeichen.")
-    return StringField(label, [*needed, too_long, one_line], filters=[trimmed])
-
-
 class NewPassword:
     """A new password twice; `judged` asks the service what it thinks of it."""
 
@@ -106,25 +98,3 @@ class NewPassword:
             self.new.errors = [refusal.reason]
             return False
         return True
-
-
-class CustomerData:
-    """The customer's own data, named like the columns of the import."""
-
-    salutation = SelectField(Customer.DATA["salutation"][0])
-    first_name = data_field("first_name")
-    last_name = data_field("last_name", required=True)
-    school = data_field("school")
-    street = data_field("street")
-    postcode = data_field("postcode")
-    town = data_field("town")
-    phone = data_field("phone")
-
-    def offer_salutations(self, customer: Customer) -> None:
-        """An imported form of address that is not in the list stays possible."""
-        usual = ["", "Frau", "Herr"]
-        own = [customer.salutation] if customer.salutation not in usual else []
-        self.salutation.choices = [SelectChoice(word, word or "keine Angabe") for word in usual + own]
-
-    def customer_data(self) -> dict[str, str]:
-        return {name: self[name].data or "" for name in Customer.DATA}  # type: ignore[index]

@@ -19,7 +19,7 @@ def sent(deeds, rosa, mailbox):
     """Rosa sends somebody the link to the account."""
 
     def send(customer):
-        deeds.do(desk.send_link, customer, rosa)
+        deeds.do(desk.send_link, customer, "ro")
         return mailbox.letter(customer.email, DESK)
 
     return send

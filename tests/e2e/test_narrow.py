@@ -65,7 +65,7 @@ def test_passwort_vergessen_fits(computer, erika, mailbox):
 
 def test_the_link_to_the_account_fits(computer, erika, rosa, deeds, app, mailbox):
     page = computer(**ZOOMED)
-    deeds.do(desk.send_link, erika, rosa)
+    deeds.do(desk.send_link, erika, "ro")
     letter = mailbox.letter(erika.email, "Ihr Link zum Konto")
     page.goto(letter.link)
     fits(page, "Link zum Konto")

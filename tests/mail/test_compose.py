@@ -157,7 +157,9 @@ def test_the_link_stands_alone_on_its_line_and_nothing_breaks_it(template):
 @EVERY_LINK
 def test_it_says_until_when_the_link_works_and_that_it_works_once(template):
     hours = {"recovery_link": "22.11.2026, 16:05 Uhr", "address_link": "23.11.2026, 14:05 Uhr"}
-    week = "29.11.2026, 14:05 Uhr" if template.startswith("address_change") else "25.11.2026, 14:05 Uhr"
+    week = (
+        "29.11.2026, 14:05 Uhr" if template.startswith(("address_change", "address_corr")) else "25.11.2026, 14:05 Uhr"
+    )
     text = parts(letter(template))[0]
     assert f"Der Link gilt bis {hours.get(template, week)}." in text
     assert "Er funktioniert nur einmal." in text

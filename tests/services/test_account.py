@@ -102,7 +102,7 @@ def test_a_new_password_ends_the_other_sessions_and_keeps_this_one(deeds, erika,
 
 def test_data_password_and_address_are_saved_together(deeds, erika, here):
     new = hash_password(cast.NEW_PASSWORD)
-    token = deeds.do(account.save, erika, here, {"phone": "4711"}, "erika@neue-schule.example", new)
+    token = deeds.do(account.save, erika, here, erika.version, {"phone": "4711"}, "erika@neue-schule.example", new)
     saved = deeds.read(erika)
     assert (saved.phone, saved.password_hash) == ("4711", new)
     assert saved.pending_email == "erika@neue-schule.example"
@@ -111,7 +111,7 @@ def test_data_password_and_address_are_saved_together(deeds, erika, here):
 
 
 def test_saving_data_alone_keeps_password_and_token(deeds, erika, here):
-    assert deeds.do(account.save, erika, here, {"phone": "4711"}, None, None) is None
+    assert deeds.do(account.save, erika, here, erika.version, {"phone": "4711"}, None, None) is None
     assert deeds.read(erika).password_hash == erika.password_hash
     assert deeds.read(here).token_hash == here.token_hash
     assert deeds.mails() == []

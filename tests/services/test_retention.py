@@ -98,27 +98,27 @@ def test_history_goes_after_a_year(deeds, after, erika):
 
 
 def test_a_dead_link_goes_ninety_days_later(deeds, after, erika, rosa):
-    deeds.do(desk.send_link, erika, rosa)
+    deeds.do(desk.send_link, erika, "ro")
     settle_mails(deeds)
     three_days = 3  # it was never used, so it died at the end of its life
     assert goes_after(90 + three_days, AccountLink, deeds, after) == (1, 1, 0)
 
 
 def test_a_mail_goes_ninety_days_after_it_was_settled(deeds, after, erika, rosa):
-    deeds.do(desk.send_link, erika, rosa)
+    deeds.do(desk.send_link, erika, "ro")
     settle_mails(deeds)
     assert goes_after(90, OutgoingMail, deeds, after) == (1, 1, 0)
 
 
 def test_a_link_stays_as_long_as_its_mail(deeds, after, erika, rosa):
-    deeds.do(desk.send_link, erika, rosa)
+    deeds.do(desk.send_link, erika, "ro")
     after(200)
     assert len(deeds.read(select(AccountLink))) == len(deeds.read(select(OutgoingMail))) == 1
 
 
 def test_a_portal_with_everything_can_be_purged_at_any_time(deeds, after, erika, max_, juergen, lieselotte, rosa):
     for customer in (erika, max_, juergen):
-        deeds.do(desk.send_link, customer, rosa)
+        deeds.do(desk.send_link, customer, "ro")
         deeds.do(login.start_session, customer, "Firefox unter Linux")
         deeds.do(recovery.ask, customer.email)
     settle_mails(deeds)

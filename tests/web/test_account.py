@@ -250,10 +250,13 @@ def test_what_is_not_in_the_form_cannot_be_smuggled_in(browser, deeds, erika, ma
     adjust(browser, erika)
     smuggled = {
         "number": "K-0000", "email_canonical": "dieb@evil.example", "id": str(max_.id), "customer_id": str(max_.id),
-        "version": "99", "locked_at": "2026-01-01", "password_hash": "x", "pending_email": "dieb@evil.example",
+        "locked_at": "2026-01-01", "password_hash": "x", "pending_email": "dieb@evil.example",
         "imported": "{}", "created_at": "2026-01-01", "admin": "1", "role": "admin",
     }  # fmt: skip
-    assert post(browser, "/einstellungen/konto", last_name="Neu", **smuggled).status_code == 303
+    assert (
+        post(browser, "/einstellungen/konto", last_name="Neu", version=str(erika.version), **smuggled).status_code
+        == 303
+    )
     hers, his = deeds.read(erika), deeds.read(max_)
     assert (hers.last_name, hers.number, hers.email, hers.pending_email) == ("Neu", erika.number, erika.email, None)
     assert (hers.version, hers.password_hash, hers.locked_at) == (erika.version + 1, erika.password_hash, None)
@@ -432,6 +435,7 @@ def test_what_is_typed_now_counts_more_than_what_was_kept(browser, app, deeds, e
     log_in(browser, erika)
     token = next(one.get("value") for one in browser.page.iter("input") if one.get("name") == "csrf_token")
     data = {"csrf_token": token, "last_name": "Mustermann", "phone": "neu", "current": cast.password_of(erika)}
+    data["version"] = str(erika.version)
     browser.client.post("/einstellungen/konto", data=data, base_url=browser.site)
     assert deeds.read(erika).phone == "neu"
     assert KEPT not in browser.open("/einstellungen/konto").text

@@ -268,8 +268,9 @@ def test_two_who_save_at_once_are_told(at_her_data, erika, deeds, monkeypatch):
 
     monkeypatch.setattr(account, "change_data", meanwhile)
     at_her_data.submit("Speichern", {"Telefon": "07051 4711"})
-    assert at_her_data.status == 409
-    assert "gerade gespeichert" in at_her_data.text
+    assert at_her_data.status == 422
+    assert "Jemand anderes hat diese Daten inzwischen geändert" in at_her_data.text
+    assert at_her_data.value("Telefon") == "07051 4711"
     assert deeds.read(select(Customer.phone)) == [erika.phone]
 
 

@@ -8,8 +8,8 @@ from kmzportal.db import db
 from kmzportal.domain.account_link import LinkKind
 from kmzportal.domain.audit_event import AuditEvent
 from kmzportal.services import account_link
-from kmzportal.web.security import HEADERS
 from kmzportal.web.access import anyone
+from kmzportal.web.security import HEADERS
 from tests import cast
 from tests.browser import Browser
 from tests.deeds import Deeds

@@ -1,0 +1,41 @@
+"""Kundenservice: customers found by their words, and the one screen for each of them."""
+
+from flask import Blueprint, request
+from flask.typing import ResponseReturnValue
+
+from kmzportal.db import db
+from kmzportal.services import customers_search
+from kmzportal.web.access import clerk_only
+from kmzportal.web.desk_screen import customer_or_404, screen
+from kmzportal.web.pages import go, page
+
+bp = Blueprint("desk", __name__, url_prefix="/kundenservice")
+
+LONGEST_QUERY = 100
+
+
+@bp.get("")
+@clerk_only
+def start() -> ResponseReturnValue:
+    return go(".search")
+
+
+@bp.get("/kunden")
+@clerk_only
+def search() -> ResponseReturnValue:
+    query = request.args.get("suche", "").strip()[:LONGEST_QUERY]
+    found = customers_search.search(db.session(), query)
+    return page("desk/search.html", "desk/_hits.html", query=query, found=found)
+
+
+@bp.get("/kunden/<int(max=2147483647):customer_id>")
+@clerk_only
+def customer(customer_id: int) -> ResponseReturnValue:
+    return screen(customer_or_404(customer_id), typed=request.args.get("neue-adresse"))
+
+
+@bp.get("/kunden/<int(max=2147483647):customer_id>/vorschau")
+@clerk_only
+def preview(customer_id: int) -> ResponseReturnValue:
+    """What would leave for the address that is being typed: a part of the screen."""
+    return screen(customer_or_404(customer_id), typed=request.args.get("email"), fragment="desk/_preview.html")

@@ -1,0 +1,97 @@
+"""What the desk changes in a customer's account: a new one, its data, and whether anybody gets in."""
+
+from flask import Blueprint
+from flask.typing import ResponseReturnValue
+from wtforms import StringField
+from wtforms.validators import DataRequired, Length
+
+from kmzportal.domain.customer import Customer
+from kmzportal.domain.refusals import AddressTaken, ChangedMeanwhile
+from kmzportal.services import desk as deeds
+from kmzportal.web.access import clerk_only
+from kmzportal.web.customer_data import CustomerData
+from kmzportal.web.desk_screen import LockForm, customer_or_404, screen
+from kmzportal.web.fields import PortalForm, mail_address_field, one_line, trimmed
+from kmzportal.web.pages import go, page, stay
+from kmzportal.web.visitor import visitors_work
+
+bp = Blueprint("desk_account", __name__, url_prefix="/kundenservice/kunden")
+
+LONGEST_NUMBER = 50
+
+
+class DataForm(CustomerData, PortalForm):
+    pass
+
+
+class NewForm(CustomerData, PortalForm):
+    number = StringField(
+        "Kundennummer",
+        [
+            DataRequired("Geben Sie eine Kundennummer ein."),
+            Length(max=LONGEST_NUMBER, message=f"Möglich sind bis zu {LONGEST_NUMBER} Zeichen."),
+            one_line,
+        ],
+        filters=[trimmed],
+    )
+    email = mail_address_field()
+
+
+@bp.route("/neu", methods=["GET", "POST"])
+@clerk_only
+def create() -> ResponseReturnValue:
+    form = NewForm()
+    form.offer_salutations("")
+    if form.validate_on_submit() and (customer := _created(form)):
+        return go("desk.customer", "Das Konto ist angelegt. Senden Sie jetzt den Link.", customer_id=customer.id)
+    return page("desk_account/create.html", "desk_account/_create_form.html", form)
+
+
+def _created(form: NewForm) -> Customer | None:
+    try:
+        with visitors_work() as work:
+            return deeds.create(work, form.number.data or "", form.email.data or "", form.customer_data())
+    except AddressTaken:
+        form.email.errors = ["Diese Adresse gehört schon zu einem anderen Konto. Suchen Sie danach unter „Kunden“."]
+    except deeds.NumberTaken:
+        form.number.errors = ["Diese Kundennummer gibt es schon. Suchen Sie danach unter „Kunden“."]
+    return None
+
+
+@bp.route("/<int(max=2147483647):customer_id>/daten", methods=["GET", "POST"])
+@clerk_only
+def data(customer_id: int) -> ResponseReturnValue:
+    customer = customer_or_404(customer_id)
+    form = DataForm(data=customer.data() | {"version": customer.version})
+    form.offer_salutations(customer.salutation)
+    if form.validate_on_submit():
+        try:
+            with visitors_work() as work:
+                deeds.correct_data(work, customer, form.seen, form.customer_data())
+            return go("desk.customer", "Die Daten sind gespeichert.", customer_id=customer.id)
+        except ChangedMeanwhile:
+            form.say_changed(customer)
+    return page("desk_account/data.html", "desk_account/_data_form.html", form, customer=customer)
+
+
+@bp.post("/<int(max=2147483647):customer_id>/sperren")
+@clerk_only
+def lock(customer_id: int) -> ResponseReturnValue:
+    customer, form = customer_or_404(customer_id), LockForm()
+    if not form.validate_on_submit():
+        return screen(customer, lock=form)
+    with visitors_work() as work:
+        deeds.lock(work, customer, form.reason.data or "")
+    notice = "Das Konto ist gesperrt. Alle Geräte sind abgemeldet, alle Links zurückgezogen."
+    return stay("desk.customer", notice, customer_id=customer.id)
+
+
+@bp.post("/<int(max=2147483647):customer_id>/entsperren")
+@clerk_only
+def unlock(customer_id: int) -> ResponseReturnValue:
+    customer, form = customer_or_404(customer_id), LockForm()
+    if not form.validate_on_submit():
+        return screen(customer, lock=form)
+    with visitors_work() as work:
+        deeds.unlock(work, customer, form.reason.data or "")
+    return stay("desk.customer", "Das Konto ist wieder offen.", customer_id=customer.id)

@@ -1,0 +1,102 @@
+"""The desk's links: an address corrected and the link sent to it, a link sent, sent again, withdrawn."""
+
+from collections.abc import Callable
+
+from flask import Blueprint, abort
+from flask.typing import ResponseReturnValue
+
+from kmzportal.db import db
+from kmzportal.domain import mail_domains
+from kmzportal.domain.account_link import AccountLink
+from kmzportal.domain.customer import Customer
+from kmzportal.domain.refusals import AccountLocked, AddressTaken, ChangedMeanwhile, LinkUnusable, Refusal, TooManyMails
+from kmzportal.services import desk as deeds
+from kmzportal.web.access import clerk_only
+from kmzportal.web.desk_screen import CorrectForm, SendForm, customer_or_404, screen
+from kmzportal.web.fields import Button, PortalForm
+from kmzportal.web.pages import stay
+from kmzportal.web.visitor import visitor, visitors_work
+
+bp = Blueprint("desk_links", __name__, url_prefix="/kundenservice/kunden/<int(max=2147483647):customer_id>")
+
+#: What a clerk is told instead of a deed; the same words wherever it happens.
+REFUSED: dict[type[Refusal], str] = {
+    deeds.SameAddress: "Diese Adresse gilt schon. Nehmen Sie „Link senden“.",
+    AddressTaken: "Diese Adresse gehört schon zu einem anderen Konto. Den Link dorthin finden Sie beim Formular.",
+    TooManyMails: "An diese Adresse gingen heute schon zu viele E-Mails. Versuchen Sie es morgen, oder rufen Sie an.",
+    LinkUnusable: "Dieser Link gilt nicht mehr. Senden Sie einen neuen.",
+    AccountLocked: "Das Konto ist gesperrt. Entsperren Sie es zuerst.",
+}
+
+
+@bp.post("/adresse")
+@clerk_only
+def correct(customer_id: int) -> ResponseReturnValue:
+    """Adresse berichtigen und Link senden: one act, one transaction."""
+    customer, form = customer_or_404(customer_id), CorrectForm()
+    try:
+        if form.validate_on_submit() and _explained(form) and _done(form, deeds.correct_address, customer, *form.typed):
+            return _back(customer, f"Der Link zum Konto ist unterwegs an {form.email.data}. {_besides(form)}")
+    except ChangedMeanwhile:
+        form.say_changed(customer)
+    return screen(customer, correct=form)
+
+
+def _besides(form: CorrectForm) -> str:
+    meant = mail_domains.probably_meant(form.email.data or "")
+    hint = f" Prüfen Sie bitte: Meinten Sie {meant}?" if meant else ""
+    return f"Die alte Adresse wird benachrichtigt.{hint}"
+
+
+def _explained(form: CorrectForm) -> bool:
+    if form.check.data == "other" and not form.note.data:
+        form.note.errors = ["Schreiben Sie bei „Sonstiges“ dazu, wie Sie geprüft haben, wer fragt."]
+    return not form.note.errors
+
+
+def _done(form: PortalForm, deed: Callable[..., object], *what: object) -> bool:
+    """Whether the deed is done; if it was refused, the reason stands in the form."""
+    try:
+        with visitors_work() as work:
+            deed(work, *what)
+    except tuple(REFUSED) as refusal:
+        if "email" in form and not isinstance(refusal, AccountLocked):
+            form["email"].errors = [REFUSED[type(refusal)]]
+        else:
+            form.form_errors.append(REFUSED[type(refusal)])
+    return not form.errors
+
+
+@bp.post("/link")
+@clerk_only
+def send(customer_id: int) -> ResponseReturnValue:
+    customer, form = customer_or_404(customer_id), SendForm()
+    if form.validate_on_submit() and _done(form, deeds.send_link, customer, visitor.clerk.initials, form.why.data):
+        return _back(customer, f"Der Link zum Konto ist unterwegs an {customer.email}.")
+    return screen(customer, send=form)
+
+
+@bp.post("/links/<int(max=2147483647):link_id>/erneut")
+@clerk_only
+def send_again(customer_id: int, link_id: int) -> ResponseReturnValue:
+    return _on_link(customer_id, link_id, deeds.send_again, "Der Link ist noch einmal unterwegs an {}.")
+
+
+@bp.post("/links/<int(max=2147483647):link_id>/zurueckziehen")
+@clerk_only
+def withdraw(customer_id: int, link_id: int) -> ResponseReturnValue:
+    return _on_link(customer_id, link_id, deeds.withdraw, "Der Link an {} ist zurückgezogen und öffnet nichts mehr.")
+
+
+def _on_link(customer_id: int, link_id: int, deed: Callable[..., object], notice: str) -> ResponseReturnValue:
+    customer, form = customer_or_404(customer_id), Button()
+    link = db.session.get(AccountLink, link_id)
+    if link is None or link.customer_id != customer.id:
+        abort(404)
+    if form.validate_on_submit() and _done(form, deed, link):
+        return _back(customer, notice.format(link.email))
+    return screen(customer, link=form)
+
+
+def _back(customer: Customer, notice: str) -> ResponseReturnValue:
+    return stay("desk.customer", notice, customer_id=customer.id)

@@ -1,0 +1,98 @@
+"""The one screen for a customer: what is stored and has happened, and the forms that help. Several modules show it."""
+
+from contextlib import suppress
+from datetime import UTC, datetime
+
+from flask import abort, current_app
+from flask.typing import ResponseReturnValue
+from wtforms import RadioField, SelectField, StringField
+from wtforms.fields.choices import SelectChoice  # type: ignore[attr-defined]  # newer than its types
+from wtforms.validators import InputRequired, Length
+
+from kmzportal.db import db
+from kmzportal.domain import mail_address, mail_domains
+from kmzportal.domain.customer import Customer
+from kmzportal.domain.identity_check import IDENTITY_CHECKS
+from kmzportal.mail.previews import veiled
+from kmzportal.services import desk as deeds
+from kmzportal.services import history
+from kmzportal.web.customer_data import Versioned
+from kmzportal.web.fields import Button, PortalForm, mail_address_field, one_line, trimmed
+from kmzportal.web.pages import page
+from kmzportal.web.visitor import visitor
+
+LONGEST_REASON = 200
+REASONS = ("Anruf", "E-Mail an den Kundenservice", "persönlich", "E-Mail kam nicht an", "Sonstiges")
+LOGINS = ("login.succeeded", "login.refused", "login.throttled", "password.refused")
+
+
+def reason_field(label: str, missing: str | None = None) -> StringField:
+    needed = [InputRequired(missing)] if missing else []
+    longest = Length(max=LONGEST_REASON, message=f"Möglich sind bis zu {LONGEST_REASON} Zeichen.")
+    return StringField(label, [*needed, longest, one_line], filters=[trimmed])
+
+
+class CorrectForm(Versioned, PortalForm):
+    email = mail_address_field("Neue E-Mail-Adresse")
+    check = RadioField(
+        "Wie haben Sie geprüft, wer fragt?",
+        [InputRequired("Wählen Sie aus, wie Sie geprüft haben, wer fragt.")],
+        choices=[SelectChoice(name, word) for name, word in IDENTITY_CHECKS.items()],
+    )
+    note = reason_field("Anmerkung zur Prüfung")
+
+    @property
+    def typed(self) -> tuple[int, str, str, str]:
+        return self.seen, self.email.data or "", self.check.data, self.note.data or ""
+
+
+class SendForm(PortalForm):
+    why = SelectField("Grund", choices=[SelectChoice(reason, reason) for reason in REASONS])
+
+
+class LockForm(PortalForm):
+    reason = reason_field("Grund", "Geben Sie einen Grund an.")
+
+
+def customer_or_404(customer_id: int) -> Customer:
+    return db.session.get(Customer, customer_id) or abort(404)
+
+
+def screen(
+    customer: Customer, typed: str | None = None, fragment: str = "desk/_customer.html", **refused: PortalForm
+) -> ResponseReturnValue:
+    """Return the page, or for htmx its content; `refused` is the form that was sent in vain, by its name."""
+    session, now = db.session(), datetime.now(UTC)
+    wanted = typed or customer.pending_email
+    forms: dict[str, PortalForm] = {
+        "correct": CorrectForm(formdata=None, email=wanted, version=customer.version),
+        "send": SendForm(formdata=None),
+        "lock": LockForm(formdata=None),
+        **refused,
+    }
+    events = history.history(session, customer)
+    return page(
+        "desk/customer.html",
+        fragment,
+        next(iter(refused.values()), Button(formdata=None)),
+        **forms,
+        **preview_of(customer, forms["correct"]["email"].data),
+        customer=customer,
+        links=deeds.links(session, customer),
+        events=events,
+        logins=[event for event in events if event.deed in LOGINS][:5],
+        now=now,
+    )
+
+
+def preview_of(customer: Customer, typed: str | None) -> dict[str, object]:
+    """Return what would leave for this new address, and what there is to say about it before."""
+    now, initials = datetime.now(UTC), visitor.clerk.initials
+    templates = ("desk_link", "address_corrected")
+    letters = {name: veiled(name, customer, initials, current_app.config, now) for name in templates}
+    said: dict[str, object] = {"letters": letters, "new": None, "owner": None, "meant": None, "free_mail": False}
+    with suppress(mail_address.NotAnAddress):
+        email = mail_address.understand(typed or "")
+        said |= {"new": email, "owner": deeds.owner_of(db.session(), email, but=customer)}
+        said |= {"meant": mail_domains.probably_meant(email), "free_mail": mail_domains.is_free_mail(email)}
+    return said
