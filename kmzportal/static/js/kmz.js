@@ -51,6 +51,13 @@ document.addEventListener("click", ({ target }) => {
   const button = target.closest("[data-show]");
   if (button) show(button, button.getAttribute("aria-pressed") === "false");
 });
+document.addEventListener("keydown", (event) => { // from the search down through its hits and back; Enter opens one
+  const step = { ArrowDown: 1, ArrowUp: -1 }[event.key], hits = [...document.querySelectorAll("[data-hit]")];
+  const here = hits.indexOf(event.target);
+  if (!step || here < 0 || !hits[here + step]) return;
+  event.preventDefault();
+  hits[here + step].focus();
+});
 document.addEventListener("submit", ({ target }) => { // browsers offer to store passwords, not readable text
   target.querySelectorAll("[data-show]").forEach((button) => show(button, false));
 }, true);
