@@ -23,6 +23,7 @@ from kmzportal.web import (
     errors,
     front_door,
     health,
+    legal,
     login,
     pages,
     proof,
@@ -46,8 +47,9 @@ BLUEPRINTS = (
     desk_links.bp,
     desk_account.bp,
     health.bp,
+    legal.bp,
 )
-HOUSE = (security, pages, errors, front_door)
+HOUSE = (security, pages, errors, legal, front_door)
 
 log = logging.getLogger(__name__)
 

@@ -100,6 +100,7 @@ def lost() -> ResponseReturnValue:
         "Öffnen Sie bitte den Link in der E-Mail noch einmal. Er muss vollständig sein, und Ihr Browser muss Cookies "
         "erlauben. Hilft das nicht, fordern Sie einen neuen Link an.",
         404,
+        help="link-geht-nicht",
         next_step={"label": "Passwort vergessen?", "url": "/passwort-vergessen"},
     )
 

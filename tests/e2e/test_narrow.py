@@ -110,3 +110,16 @@ def test_the_settings_fit(computer, erika):
     for path, title in {"geraete": "Angemeldete Geräte", "verlauf": "Verlauf", "daten": "Meine Daten"}.items():
         page.goto(f"/einstellungen/{path}")
         fits(page, title)
+
+
+def test_the_pages_of_the_office_fit(computer):
+    page = computer(**ZOOMED)
+    for path, title in {
+        "hilfe#link-geht-nicht": "Hilfe zum Konto",
+        "impressum": "Impressum",
+        "datenschutz": "Datenschutz",
+        "barrierefreiheit": "Erklärung zur Barrierefreiheit",
+        "leichte-sprache": "Leichte Sprache",
+    }.items():
+        page.goto(f"/{path}")
+        fits(page, title)
