@@ -15,12 +15,14 @@ from kmzportal.web import (
     account,
     account_link,
     address,
+    clerks,
     demo,
     desk,
     desk_account,
     desk_links,
     devices,
     errors,
+    first_link,
     front_door,
     health,
     legal,
@@ -30,6 +32,7 @@ from kmzportal.web import (
     recovery,
     robot_check,
     security,
+    staff_login,
 )
 from kmzportal.web.visitor import login_manager
 
@@ -46,6 +49,9 @@ BLUEPRINTS = (
     desk.bp,
     desk_links.bp,
     desk_account.bp,
+    staff_login.bp,
+    first_link.bp,
+    clerks.bp,
     health.bp,
     legal.bp,
 )

@@ -19,6 +19,7 @@ class Setting:
     default: Any
     unit: str
     why: str
+    choices: tuple[str, ...] = ()
 
     def parse(self, text: str) -> Any:
         """Turn environment text into the type of the default; raises SettingsError."""
@@ -28,12 +29,17 @@ class Setting:
             return self._parse_int(text)
         if isinstance(self.default, list):
             return [part.strip() for part in text.split(",") if part.strip()]
-        return text
+        return self._chosen(text)
 
     def accept(self, value: Any) -> Any:
         """Return a value from TOML if it has the type of the default; raises SettingsError."""
         if type(value) is not type(self.default):
             raise SettingsError(f"{self.name}: erwartet wird {self.unit}, nicht {value!r}.")
+        return self._chosen(value)
+
+    def _chosen(self, value: Any) -> Any:
+        if self.choices and value not in self.choices:
+            raise SettingsError(f"{self.name}: „{value}“ gibt es nicht. Möglich sind: {', '.join(self.choices)}.")
         return value
 
     def _parse_bool(self, text: str) -> bool:
@@ -49,6 +55,8 @@ class Setting:
         except ValueError:
             raise SettingsError(f"{self.name}: „{text}“ ist keine ganze Zahl ({self.unit}).") from None
 
+
+FACTOR = ("required", "offered")
 
 SETTINGS = (
     Setting("PUBLIC_URL", "", "URL", "links in mails are built from it, never from the Host header"),
@@ -103,6 +111,7 @@ SETTINGS = (
     Setting("SESSION_LIFETIME", 8 * 3600, "seconds", "one working day"),
     Setting("STAFF_SESSION_IDLE", 900, "seconds", "clerks; BSI BER.3.13"),
     Setting("STAFF_SESSION_LIFETIME", 8 * 3600, "seconds", "one working day"),
+    Setting("STAFF_SECOND_FACTOR", "required", "required or offered", "the desk can take over any account", FACTOR),
     Setting("PROOF_LIFETIME", 600, "seconds", "how long the current password counts for Konto anpassen"),
     Setting("PASSWORD_MINIMUM", 12, "characters", "customers; documented deviation, see docs/decisions"),
     Setting("STAFF_PASSWORD_MINIMUM", 15, "characters", "NIST SP 800-63B-4, 3.1.1.2"),

@@ -14,6 +14,8 @@ from sqlalchemy import select
 from kmzportal.db import db
 from kmzportal.domain.account_link import LinkKind
 from kmzportal.domain.audit_event import ACTORS, DEEDS
+from kmzportal.domain.clerk import Clerk
+from kmzportal.domain.customer import Customer
 from kmzportal.services import account_link, login, recovery
 from tests import canary, cast, page
 from tests.browser import Browser
@@ -25,7 +27,7 @@ TEMPLATES = PACKAGE / "templates"
 #: Macros, and what several pages of one errand end with; neither is swapped by itself.
 SHARED = {"_ui.html", "desk/_parts.html", "account_link/_cancel.html"}
 #: Where the pages of an opened link stand; only they end with what is in account_link/_cancel.html.
-LINK_PAGES = {"account_link", "address", "robot_check"}
+LINK_PAGES = {"account_link", "address", "robot_check", "first_link"}
 ACCESS = {"anyone", "customer", "clerk", "admin", "link_holder"}
 WAY_IN = {
     "anyone": (200, 204, 303, 404, 405, 410, 422),
@@ -44,6 +46,7 @@ LARGER = {
     "templates/_ui.html": "macros only",
     "tests/server/conftest.py": "starts and ends processes",
 }
+FIRST_OF = {Customer: LinkKind.DESK, Clerk: LinkKind.CLERK_FIRST}
 NOT_READY = "/readyz"  # the tests make their tables without migrations
 
 
@@ -90,11 +93,33 @@ def test_a_stranger_gets_nowhere_but_where_anyone_may_come(app, erika, method):
             assert erika.email not in answer.text
 
 
+def refused(portal, browser, *access):
+    """Yield every way to come where only these may, with how it is answered."""
+    for rule, path in rules(portal):
+        if portal.view_functions[rule.endpoint].access in access:
+            for method in rule.methods & {"GET", "POST"}:
+                answer = browser.client.open(path, method=method, base_url=cast_url(portal))
+                yield f"{method} {path}", answer.status_code
+
+
 def test_a_clerk_is_no_customer(app, deeds, rosa):
-    client = at_the_desk(app, deeds, rosa).client
-    for rule, path in rules(app):
-        if app.view_functions[rule.endpoint].access == "customer" and "GET" in rule.methods:
-            assert client.get(path, base_url=cast_url(app)).status_code == 403, path
+    answers = dict(refused(app, at_the_desk(app, deeds, rosa), "customer"))
+    assert set(answers.values()) == {403}, answers
+
+
+def test_a_customer_is_nobody_at_the_desk(app, deeds, erika, rosa):
+    answers = dict(refused(app, log_in(app, erika), "clerk", "admin"))
+    assert len(answers) > 5 and set(answers.values()) <= {403, 404}, answers
+
+
+def test_a_clerk_is_no_admin(app, deeds, rosa, tim):
+    answers = dict(refused(app, at_the_desk(app, deeds, tim), "admin"))
+    assert len(answers) > 5 and set(answers.values()) == {403}, answers
+
+
+def test_an_admin_may_come_wherever_clerks_may(app, deeds, rosa):
+    answers = dict(refused(app, at_the_desk(app, deeds, rosa), "clerk", "admin"))
+    assert 403 not in answers.values(), answers
 
 
 def test_no_customer_sees_anything_of_another(app, erika, max_):
@@ -102,35 +127,40 @@ def test_no_customer_sees_anything_of_another(app, erika, max_):
     for rule, path in rules(app):
         if "GET" in rule.methods:
             answer = browser.client.get(path, base_url=cast_url(app))
-            desk = app.view_functions[rule.endpoint].access in ("clerk", "admin")
+            desk = path.startswith("/kundenservice")
             assert answer.status_code in ((403, 404) if desk else (200, 303, 404)), (path, answer.status)
             assert erika.email not in answer.text and "Erika" not in answer.text, path
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
-def test_looking_changes_nothing(app, deeds, erika, method):
-    browser = log_in(app, erika)
-    link = deeds.do(account_link.issue, LinkKind.DESK, erika)
-    browser.open(f"/link/{deeds.keys.token(link)}")
+def test_looking_changes_nothing(app, deeds, erika, rosa, method):
+    browser, clerk = log_in(app, erika), at_the_desk(app, deeds, rosa)
+    for person, visiting in ((erika, browser), (rosa, clerk)):
+        link = deeds.do(account_link.issue, FIRST_OF[type(person)], person)
+        visiting.open(f"/link/{deeds.keys.token(link)}")
     with app.app_context():
         before = list(everything())
         for rule, path in rules(app):
             if method in rule.methods:
                 browser.client.open(path, method=method, base_url=cast_url(app))
+                clerk.client.open(path, method=method, base_url=cast_url(app))
         assert list(everything()) == before
 
 
-def test_no_form_is_taken_without_its_token(app, deeds, erika):
-    browser = log_in(app, erika)
-    link = deeds.do(account_link.issue, LinkKind.DESK, erika)
-    browser.open(f"/link/{deeds.keys.token(link)}")
+def test_no_form_is_taken_without_its_token(app, deeds, erika, rosa, tim):
+    browser, clerk = log_in(app, erika), at_the_desk(app, deeds, rosa)
+    for person, visiting in ((erika, browser), (rosa, clerk)):
+        link = deeds.do(account_link.issue, FIRST_OF[type(person)], person)
+        visiting.open(f"/link/{deeds.keys.token(link)}")
     with app.app_context():
         before = list(everything())
         for rule, path in rules(app):
             if "POST" in rule.methods:
                 data = {"human": "y", "code": "AAAA-AAAA", "new": cast.NEW_PASSWORD, "repeat": cast.NEW_PASSWORD}
                 data |= {"email": erika.email, "last_name": "Anders", "current": cast.password_of(erika), "tiles": "1"}
+                data |= {"name": "Kim Muster", "initials": "km", "password": cast.password_of(rosa)}
                 browser.client.post(path, data=data, base_url=cast_url(app))
+                clerk.client.post(path, data=data, base_url=cast_url(app))
         assert list(everything()) == before
 
 
@@ -259,7 +289,9 @@ def every_state(app, deeds, erika, max_, htmx=False):
     yield from the_ways_in(app, deeds, erika, htmx)
     yield from the_account(app, erika, htmx)
     yield from the_links(app, deeds, erika, max_, htmx)
-    yield from the_desk(app, deeds, erika, htmx)
+    rosa, tim = (deeds.enter(cast.person(data)) for data in (cast.ROSA, cast.TIM))
+    yield from the_desk(app, deeds, rosa, erika, htmx)
+    yield from the_staff(app, deeds, rosa, tim, htmx)
 
 
 def the_ways_in(app, deeds, erika, htmx):
@@ -310,8 +342,8 @@ def the_links(app, deeds, erika, max_, htmx):
     yield browser.open(mailed(deeds, link))
 
 
-def the_desk(app, deeds, erika, htmx):
-    desk = at_the_desk(app, deeds, deeds.enter(cast.person(cast.ROSA)), htmx)
+def the_desk(app, deeds, rosa, erika, htmx):
+    desk = at_the_desk(app, deeds, rosa, htmx)
     yield desk.open("/kundenservice/kunden")
     for query in ("must", "mustremann", "niemand"):
         yield desk.submit("Suchen", {"Kunden suchen": query})
@@ -336,6 +368,28 @@ def the_robot_check(browser, deeds, link):
     yield browser.submit("Bestätigen", {"Code aus der E-Mail": deeds.keys.code(link)})
     yield browser.follow("Konto bearbeiten")
     yield browser.submit("Registrieren", {"Passwort": "kurz", "Nachname": ""})
+
+
+def the_staff(app, deeds, rosa, tim, htmx):
+    browser = Browser(app, htmx)
+    yield browser.open("/kundenservice/anmelden")
+    yield browser.submit("Anmelden", {"E-Mail-Adresse": tim.email, "Passwort": "falsches passwort"})
+    yield browser.submit("Anmelden", {"E-Mail-Adresse": tim.email, "Passwort": cast.password_of(tim)})
+    link = issue(deeds, LinkKind.CLERK_FIRST, tim)
+    yield browser.open(mailed(deeds, link))
+    new = {"Passwort": cast.NEW_PASSWORD, "Wdh. Passwort": cast.NEW_PASSWORD}
+    yield browser.submit("Zugang einrichten", {**new, "Code aus der App": "000000"})
+    secret = page.words(next(browser.page.iter("code")))
+    yield browser.submit("Zugang einrichten", {**new, "Code aus der App": deeds.app_shows(secret)})
+    browser.follow("Zur Anmeldung im Kundenservice").press("Anmelden", Passwort=cast.NEW_PASSWORD)
+    yield browser
+    yield browser.submit("Weiter", {"Code aus der App": "000000"})
+    yield browser.open(mailed(deeds, link))
+    desk = at_the_desk(app, deeds, rosa, htmx)
+    yield desk.open("/kundenservice/mitarbeitende")
+    yield desk.press("Sperren")
+    yield desk.follow("Jemanden anlegen")
+    yield desk.submit("Anlegen und Link senden", {"Kürzel": "x"})
 
 
 def issue(deeds, kind, person):
@@ -424,7 +478,7 @@ def test_no_secret_stands_in_the_log_after_all_journeys(app, deeds, erika, max_,
     seen = set()
     for browser in every_state(app, deeds, erika, max_):
         with browser.client.session_transaction(base_url=browser.site) as session:
-            seen |= {session.get("_user_id"), session.get("csrf_token")}
+            seen |= {session.get(name) for name in ("_user_id", "awaits_code", "csrf_token")}
     with app.app_context():
         seen |= {*canary.SECRETS, *canary.tokens_and_codes()}
     assert len(seen) > 20
@@ -435,7 +489,7 @@ def test_no_session_and_no_form_token_stands_in_the_database(app, deeds, erika, 
     seen = set()
     for browser in every_state(app, deeds, erika, max_):
         with browser.client.session_transaction(base_url=browser.site) as session:
-            seen |= {session.get("_user_id"), session.get("csrf_token")}
+            seen |= {session.get(name) for name in ("_user_id", "awaits_code", "csrf_token")}
     canary.check(app, *(seen - {None}))
 
 

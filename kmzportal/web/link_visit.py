@@ -133,4 +133,4 @@ def finish(link: AccountLink) -> ResponseReturnValue:
     """Lead to the page that says Fertig; the login page behind it knows the address already."""
     if link.kind != LinkKind.OBJECTION:  # the old mailbox must not learn the new address
         session["address"] = link.holder.email
-    return go("account_link.done", link_id=link.id)
+    return go("first_link.done" if link.clerk else "account_link.done", link_id=link.id)
