@@ -14,6 +14,7 @@ from sqlalchemy import select
 from kmzportal.db import db
 from kmzportal.domain.account_link import LinkKind
 from kmzportal.domain.audit_event import ACTORS, DEEDS
+from kmzportal.domain.outgoing_mail import MailState
 from kmzportal.services import account_link, login, recovery
 from tests import canary, cast, page
 from tests.browser import Browser
@@ -23,7 +24,7 @@ pytestmark = [pytest.mark.usefixtures("clock", "portal"), pytest.mark.parametriz
 PACKAGE = Path(__file__).parent.parent / "kmzportal"
 TEMPLATES = PACKAGE / "templates"
 #: Macros, and what several pages of one errand end with; neither is swapped by itself.
-SHARED = {"_ui.html", "desk/_parts.html", "account_link/_cancel.html"}
+SHARED = {"_ui.html", "desk/_parts.html", "account_link/_cancel.html", "outbox/_mails.html"}
 #: Where the pages of an opened link stand; only they end with what is in account_link/_cancel.html.
 LINK_PAGES = {"account_link", "address", "robot_check"}
 ACCESS = {"anyone", "customer", "clerk", "admin", "link_holder"}
@@ -228,6 +229,14 @@ def recorded():
                 yield from (word for word in words if re.fullmatch(r"[a-z]+(\.[a-z_]+)?", word) and "." in word)
 
 
+def recorded_details():
+    """Return the names of all details that some code records a deed with."""
+    for path in PACKAGE.rglob("*.py"):
+        for call in (node for node in ast.walk(ast.parse(path.read_text("utf-8"))) if isinstance(node, ast.Call)):
+            if getattr(call.func, "attr", None) == "record":
+                yield from (keyword.arg for keyword in call.keywords if keyword.arg)
+
+
 def is_text(node):
     return isinstance(node, ast.Constant) and isinstance(node.value, str)
 
@@ -260,6 +269,7 @@ def every_state(app, deeds, erika, max_, htmx=False):
     yield from the_account(app, erika, htmx)
     yield from the_links(app, deeds, erika, max_, htmx)
     yield from the_desk(app, deeds, erika, htmx)
+    yield from the_lists(app, deeds, erika, htmx)
 
 
 def the_ways_in(app, deeds, erika, htmx):
@@ -336,6 +346,21 @@ def the_robot_check(browser, deeds, link):
     yield browser.submit("Bestätigen", {"Code aus der E-Mail": deeds.keys.code(link)})
     yield browser.follow("Konto bearbeiten")
     yield browser.submit("Registrieren", {"Passwort": "kurz", "Nachname": ""})
+
+
+def the_lists(app, deeds, erika, htmx):
+    rosa = deeds.enter(cast.person(cast.ROSA | {"admin": True, "initials": "ad", "email": "admin@kmz.example"}))
+    browser = at_the_desk(app, deeds, rosa, htmx)
+    refused = deeds.do(lambda work, person: work.send("password_changed", person), erika)
+    with deeds.work() as work:
+        work.session.merge(refused).state = MailState.REFUSED
+    yield browser.open("/kundenservice/anfragen")
+    yield browser.open("/kundenservice/anfragen?nummer=x")
+    yield browser.open("/kundenservice/postausgang?zustand=abgelehnt")
+    yield browser.press("Erneut senden")
+    yield browser.open(f"/kundenservice/kunden/{erika.id}/emails")
+    yield browser.open("/kundenservice/protokoll")
+    yield browser.open("/kundenservice/protokoll?von=gestern&person=ro")
 
 
 def issue(deeds, kind, person):
@@ -415,7 +440,7 @@ def is_shown(node):
     """Whether a node outside of all macros prints anything."""
     if isinstance(node, nodes.Output):
         return any(not isinstance(part, nodes.TemplateData) or part.data.strip() for part in node.nodes)
-    return not isinstance(node, nodes.Macro)
+    return not isinstance(node, (nodes.Macro, nodes.FromImport))
 
 
 def test_no_secret_stands_in_the_log_after_all_journeys(app, deeds, erika, max_, caplog):
