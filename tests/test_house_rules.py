@@ -16,6 +16,7 @@ from kmzportal.domain.account_link import LinkKind
 from kmzportal.domain.audit_event import ACTORS, DEEDS
 from kmzportal.domain.clerk import Clerk
 from kmzportal.domain.customer import Customer
+from kmzportal.domain.outgoing_mail import MailState
 from kmzportal.services import account_link, login, recovery
 from tests import canary, cast, page
 from tests.browser import Browser
@@ -25,7 +26,7 @@ pytestmark = [pytest.mark.usefixtures("clock", "portal"), pytest.mark.parametriz
 PACKAGE = Path(__file__).parent.parent / "kmzportal"
 TEMPLATES = PACKAGE / "templates"
 #: Macros, and what several pages of one errand end with; neither is swapped by itself.
-SHARED = {"_ui.html", "desk/_parts.html", "account_link/_cancel.html"}
+SHARED = {"_ui.html", "desk/_parts.html", "account_link/_cancel.html", "outbox/_mails.html"}
 #: Where the pages of an opened link stand; only they end with what is in account_link/_cancel.html.
 LINK_PAGES = {"account_link", "address", "robot_check", "first_link"}
 ACCESS = {"anyone", "customer", "clerk", "admin", "link_holder"}
@@ -258,6 +259,14 @@ def recorded():
                 yield from (word for word in words if re.fullmatch(r"[a-z]+(\.[a-z_]+)?", word) and "." in word)
 
 
+def recorded_details():
+    """Return the names of all details that some code records a deed with."""
+    for path in PACKAGE.rglob("*.py"):
+        for call in (node for node in ast.walk(ast.parse(path.read_text("utf-8"))) if isinstance(node, ast.Call)):
+            if getattr(call.func, "attr", None) == "record":
+                yield from (keyword.arg for keyword in call.keywords if keyword.arg)
+
+
 def is_text(node):
     return isinstance(node, ast.Constant) and isinstance(node.value, str)
 
@@ -292,6 +301,7 @@ def every_state(app, deeds, erika, max_, htmx=False):
     rosa, tim = (deeds.enter(cast.person(data)) for data in (cast.ROSA, cast.TIM))
     yield from the_desk(app, deeds, rosa, erika, htmx)
     yield from the_staff(app, deeds, rosa, tim, htmx)
+    yield from the_lists(app, deeds, rosa, erika, htmx)
 
 
 def the_ways_in(app, deeds, erika, htmx):
@@ -392,6 +402,20 @@ def the_staff(app, deeds, rosa, tim, htmx):
     yield desk.submit("Anlegen und Link senden", {"Kürzel": "x"})
 
 
+def the_lists(app, deeds, rosa, erika, htmx):
+    browser = at_the_desk(app, deeds, rosa, htmx)
+    refused = deeds.do(lambda work, person: work.send("password_changed", person), erika)
+    with deeds.work() as work:
+        work.session.merge(refused).state = MailState.REFUSED
+    yield browser.open("/kundenservice/anfragen")
+    yield browser.open("/kundenservice/anfragen?nummer=x")
+    yield browser.open("/kundenservice/postausgang?zustand=abgelehnt")
+    yield browser.press("Erneut senden")
+    yield browser.open(f"/kundenservice/kunden/{erika.id}/emails")
+    yield browser.open("/kundenservice/protokoll")
+    yield browser.open("/kundenservice/protokoll?von=gestern&person=ro")
+
+
 def issue(deeds, kind, person):
     link = deeds.do(account_link.issue, kind, person)
     deeds.do(account_link.send, link)
@@ -469,7 +493,7 @@ def is_shown(node):
     """Whether a node outside of all macros prints anything."""
     if isinstance(node, nodes.Output):
         return any(not isinstance(part, nodes.TemplateData) or part.data.strip() for part in node.nodes)
-    return not isinstance(node, nodes.Macro)
+    return not isinstance(node, (nodes.Macro, nodes.FromImport))
 
 
 def test_no_secret_stands_in_the_log_after_all_journeys(app, deeds, erika, max_, caplog):

@@ -4,6 +4,7 @@
 // (hx-post on the button) says hx-disable="this". (In htmx 4 it is hx-ignore that switches htmx off.)
 "use strict";
 const region = () => document.getElementById("meldung"); // there from the start, or it would not be read out
+const asked = (ctx) => ctx.sourceEvent?.type !== "every"; // a list that renews itself moves no focus and says no word
 const lost = () => document.activeElement === null || document.activeElement === document.body;
 
 function show(button, visible) {
@@ -28,7 +29,7 @@ function wake() { // what makes no sense without JavaScript stands hidden in the
 }
 
 function settle({ target, detail: { ctx } }) {
-  if (ctx.swap === "none") return; // 204 and 5xx leave the page alone
+  if (ctx.swap === "none" || !asked(ctx)) return; // 204 and 5xx leave the page alone
   wake();
   const root = ctx.target?.isConnected ? ctx.target : document.getElementById(ctx.target?.id) ?? target;
   const office = document.title.slice(document.title.indexOf(" – ")); // the page's name is its heading, also in place
@@ -41,6 +42,7 @@ function settle({ target, detail: { ctx } }) {
 }
 
 function fail(kind, ctx) { // nothing was swapped: the form stands as it was, the button gets the focus back
+  if (!asked(ctx)) return; // it asks again in a moment
   region().textContent = region().dataset[kind];
   setTimeout(() => { if (lost()) ctx.request.submitter?.focus(); });
 }
@@ -61,7 +63,10 @@ document.addEventListener("keydown", (event) => { // from the search down throug
 document.addEventListener("submit", ({ target }) => { // browsers offer to store passwords, not readable text
   target.querySelectorAll("[data-show]").forEach((button) => show(button, false));
 }, true);
-document.addEventListener("htmx:before:request", () => { region().textContent = ""; });
+document.addEventListener("htmx:before:request", (event) => {
+  if (asked(event.detail.ctx)) region().textContent = "";
+  else if (document.hidden) event.preventDefault(); // nobody looks
+});
 document.addEventListener("htmx:after:swap", settle);
 document.addEventListener("htmx:error", ({ detail: { ctx } }) => { if (ctx) fail(ctx.response ? "broken" : "offline", ctx); });
 document.addEventListener("htmx:response:error", ({ detail: { ctx } }) => { if (ctx.response.status >= 500) fail("broken", ctx); });
