@@ -83,7 +83,7 @@ def test_erika_gets_in_with_her_new_address_and_the_old_one_can_object(computer,
     log_in(hers, NEW, cast.NEW_PASSWORD)
     old = computer()
     old.goto(notice.link)
-    button(old, "Das war ich nicht").click()
+    button(old, "Das war ich nicht – Konto sperren").click()
     whole(old, "Das Konto ist gesperrt")
     rosas_page.reload()
     expect(rosas_page.get_by_text("Dieses Konto ist seit")).to_be_visible()
