@@ -6,24 +6,13 @@ from kmzportal.domain.account_link import LinkKind
 from kmzportal.domain.audit_event import DEEDS
 from kmzportal.services import login
 from kmzportal.web.audit import DETAILS
-from tests import cast, page
+from tests import page
 from tests.browser import Browser
 from tests.test_house_rules import everything, recorded_details
 
 pytestmark = pytest.mark.usefixtures("clock")
 
 PAGE = "/kundenservice/protokoll"
-
-
-@pytest.fixture
-def admin(deeds):
-    return deeds.enter(cast.person(cast.ROSA))
-
-
-@pytest.fixture
-def desk(browser, deeds, admin):
-    """An admin at the desk."""
-    return browser.come_in(deeds.do(login.start_session, admin, "Firefox unter Linux"))
 
 
 @pytest.fixture
@@ -40,11 +29,11 @@ def rows(desk):
     return [row.removeprefix("14:05 ") for row in found]
 
 
-def test_each_deed_says_who_did_what_to_whom(desk, happen, admin, erika):
+def test_each_deed_says_who_did_what_to_whom(desk, happen, rosa, erika):
     happen("data.changed", erika, f"customer:{erika.id}", fields=["phone", "school"])
-    happen("link.issued", erika, f"clerk:{admin.id}", kind=LinkKind.DESK, by="ro")
+    happen("link.issued", erika, f"clerk:{rosa.id}", kind=LinkKind.DESK, by="ro")
     happen("mail.refused", erika, template="desk_link", code=550)
-    happen("clerk.added", admin, "console", admin=True)
+    happen("clerk.added", rosa, "console", admin=True)
     happen("puzzle.solved", erika, "link:3")
     assert rows(desk.open(PAGE)) == [
         "Über den Link Bilderrätsel gelöst Erika Mustermann (K-1001)",

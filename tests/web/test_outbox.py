@@ -202,7 +202,7 @@ def test_what_renews_itself_is_the_list_that_is_shown(desk, queue, erika, max_):
     queue(erika, UNKNOWN)
     queue(max_)
     desk.open(f"{PAGE}?zustand=abgelehnt")
-    [lists] = [one for one in desk.page.iter() if one.get("hx-trigger") == "every 4s"]
+    [lists] = [one for one in desk.page.iter() if one.get("hx-trigger") == "every 3s"]
     answer = desk.client.get(lists.get("hx-get"), base_url=desk.site, headers={"HX-Request": "true"})
     assert erika.email in answer.text and max_.email not in answer.text
     assert f'id="{lists.get("hx-select")[1:]}"' in answer.text
