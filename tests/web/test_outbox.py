@@ -224,3 +224,10 @@ def test_hostile_text_is_text(desk, deeds, queue, max_):
     for path in (PAGE, f"/kundenservice/kunden/{max_.id}/emails"):
         assert "<script>alert(1)</script>{{7*7}}" in desk.open(path).text
         assert "<script>alert" not in desk.answer.text
+
+
+def test_a_list_that_asks_when_the_session_has_ended_sweeps_nothing_away(desk, clock, erika):
+    clock.shift(timedelta(minutes=16))
+    for path in ("/kundenservice/postausgang/liste", f"/kundenservice/kunden/{erika.id}/emails/liste"):
+        answer = desk.client.get(path, base_url=desk.site, headers={"HX-Request": "true"})
+        assert (answer.status_code, answer.headers.get("HX-Redirect")) == (204, None)
