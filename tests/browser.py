@@ -105,6 +105,13 @@ class Browser:
             session["_user_id"] = token
         return self
 
+    def stale(self) -> "Browser":
+        """Leave the page open so long that its forms are out of date."""
+        for one in self.page.iter("input"):
+            if one.get("name") == "csrf_token":
+                one.set("value", "veraltet")
+        return self
+
     # How it does it
 
     def _submit(self, form: Element, pressed: list[tuple[str, str]], button: Element | None = None) -> None:

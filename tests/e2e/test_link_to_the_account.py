@@ -103,6 +103,16 @@ def test_a_wrong_answer_brings_a_new_puzzle_in_place(page, erika, sent, app):
         expect(page).to_have_title("Bestätigt – Kreismedienzentrum Calw")
 
 
+def test_the_pictures_stand_three_in_a_row_on_the_smallest_telephone(computer, erika, sent):
+    page = computer(viewport={"width": 320, "height": 640})
+    page.goto(sent(erika).link)
+    field(page, "Ich bin kein Roboter").click()
+    expect(heading(page, "Bilderrätsel")).to_be_focused()
+    places = [tile.bounding_box() for tile in page.locator(".kmz-tile").all()]
+    assert len(places) == 9 and min(min(place["width"], place["height"]) for place in places) >= 44
+    assert len({round(place["x"]) for place in places}) == len({round(place["y"]) for place in places}) == 3
+
+
 def test_registering_with_a_double_click_registers_once(page, erika, sent):
     letter = sent(erika)
     page.goto(letter.link)
