@@ -15,13 +15,14 @@ run: .venv/ready ## richtet alles ein und startet die Vorführung unter http://1
 test: .venv/ready .venv/chromium ## richtet alles ein und prüft alles, auch im echten Browser
 	KMZPORTAL_TEST_CHROMIUM="$$(cat .venv/chromium)" $(BIN)/pytest -n 2
 
-check: .venv/ready ## prüft Stil, Typen, Vorlagen und Schichten, danach wie `make test`
+check: .venv/ready .venv/vnu ## prüft Stil, Typen, Vorlagen und Schichten, danach wie `make test`
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/djlint kmzportal/templates --lint --quiet
 	$(BIN)/lint-imports
 	$(MAKE) test
+	KMZPORTAL_TEST_VNU="$$(cat .venv/vnu)" $(BIN)/pytest -m java
 
 css: ## baut kmzportal/static neu (braucht npm)
 	cd tools/look && npm ci --ignore-scripts --no-fund --no-audit && npm run build
@@ -44,3 +45,7 @@ migration: .venv/ready ## schreibt eine Version der Datenbank aus den Modellen (
 # Holds the path of a Chromium that starts.
 .venv/chromium: .venv/ready
 	tools/chromium
+
+# Holds the path of the W3C's HTML checker.
+.venv/vnu: .venv/ready
+	tools/vnu
