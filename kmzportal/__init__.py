@@ -29,6 +29,7 @@ from kmzportal.web import (
     recovery,
     robot_check,
     security,
+    time_left,
 )
 from kmzportal.web.visitor import login_manager
 
@@ -45,6 +46,7 @@ BLUEPRINTS = (
     desk.bp,
     desk_links.bp,
     desk_account.bp,
+    time_left.bp,
     health.bp,
 )
 HOUSE = (security, pages, errors, front_door)

@@ -148,7 +148,9 @@ class Browser:
         return answer
 
     def _headers(self, method: str, htmx: bool) -> dict[str, str]:
-        headers = {"Sec-Fetch-Site": "same-origin", "Origin": self.site} if method != "GET" else {}
+        headers = {"Referer": self.site + self.path}
+        if method != "GET":
+            headers |= {"Sec-Fetch-Site": "same-origin", "Origin": self.site}
         if htmx:
             headers |= {"HX-Request": "true", "HX-Current-URL": self.site + self.path}
         return headers

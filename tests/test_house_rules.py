@@ -285,6 +285,8 @@ def test_every_fragment_is_sent_alone_and_is_one_element_with_an_id(app, house):
         for _, browser in every_state(house):
             for method in ("GET", "POST"):
                 send_alone(browser, method)
+        browser.path = "/sitzung"  # where every page of a session asks by itself
+        send_alone(browser, "GET")
     assert fragments() - rendered == set()
 
 

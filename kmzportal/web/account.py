@@ -43,15 +43,12 @@ def overview() -> ResponseReturnValue:
 def edit() -> ResponseReturnValue:
     """The personal data; the proof may have run out since they were opened, then the same form asks for it."""
     customer: Customer = visitor.customer
-    kept = kept_form.take_back(customer.id)
-    if request.method == "GET" and not kept and not proved():
+    if request.method == "GET" and not kept_form.entries() and not proved():
         return ask_for_proof("konto")
-    form = AccountForm(formdata=kept or request.form or None, data=customer.data() | {"version": customer.version})
+    form = AccountForm(data=customer.data() | {"version": customer.version})
     form.offer_salutations(customer.salutation)
     if form.validate_on_submit() and _allowed(form) and _new_password_suits(form):
         return _save(form)
-    if kept:
-        flash("Ihre Eingaben stehen noch im Formular. Prüfen Sie sie und klicken Sie auf „Speichern“.", "form")
     if form.errors:
         form.say_emptied()
     return _edit(form)

@@ -14,6 +14,7 @@ from kmzportal.domain.clerk import Clerk
 from kmzportal.domain.customer import Customer
 from kmzportal.domain.refusals import WeakPassword
 from kmzportal.services import password
+from kmzportal.web import kept_form
 
 STALE = (
     "Diese Seite war lange offen, oder Sie haben sich inzwischen an- oder abgemeldet. "
@@ -35,6 +36,11 @@ class PortalForm(FlaskForm):  # type: ignore[misc]
     class Meta(FlaskForm.Meta):  # type: ignore[misc]
         csrf_class = FormCSRF
         locales = ("de_DE", "de")
+
+        def wrap_formdata(self, form: Form, formdata: Any) -> Any:
+            """Fill in what its writer had typed when the session ended; what is sent now is newer."""
+            kept = kept_form.entries()
+            return super().wrap_formdata(form, formdata) or kept
 
 
 class Button(PortalForm):

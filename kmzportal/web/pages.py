@@ -16,7 +16,7 @@ csrf = CSRFProtect()  # gives templates csrf_token(); each form checks its own, 
 
 
 def init_app(app: Flask) -> None:
-    app.jinja_env.filters["moment"] = german.moment
+    app.jinja_env.filters.update(moment=german.moment, clock=german.clock)
     app.context_processor(_everywhere)
     app.after_request(_vary)
 

@@ -57,7 +57,11 @@ class Visitor:
     @property
     def name(self) -> str:
         """The actor in history and audit."""
-        return f"{'clerk' if self.here.clerk_id else 'customer'}:{self.person.id}"
+        return self.here.actor
+
+    @property
+    def seconds_left(self) -> int:
+        return int((self.here.ends_at - datetime.now(UTC)).total_seconds())
 
 
 class Stranger:
