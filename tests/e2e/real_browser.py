@@ -1,10 +1,13 @@
 """Somebody at a real browser, with the words of tests/browser.py, so that both can walk through tests/states.py."""
 
 from collections.abc import Callable
+from typing import Any
 from urllib.parse import urlsplit
 
+from flask import Flask
 from playwright.sync_api import Page, Response
 
+from tests.browser import Browser
 from tests.e2e.hands import Keyboard, Mouse, button, field, link
 
 #: Told before any script of the page runs, and not by it: how many swaps there were.
@@ -14,9 +17,13 @@ SWAPPED = """(before) => new Promise((done) => {
 LOST = """() => { const it = document.activeElement, outcome = document.querySelector("[data-outcome]");
   return it === document.body || !it.checkVisibility() || (outcome && it !== outcome) ? it.outerHTML : ""; }"""
 
+#: Who still writes is not interrupted.
+STOLEN = "() => document.activeElement.matches('input') ? '' : document.activeElement.outerHTML"
+
 
 class RealBrowser:
-    def __init__(self, page: Page, hand: type[Mouse] | type[Keyboard] = Mouse, htmx: bool = True):
+    def __init__(self, app: Flask, page: Page, hand: type[Mouse] | type[Keyboard] = Mouse, htmx: bool = True):
+        self.app = app
         self.page = page
         self.hand = hand(page)
         self.htmx = htmx
@@ -39,19 +46,24 @@ class RealBrowser:
         return self._do(lambda: self.hand.press(link(self.page, label)))
 
     def fill_in(self, label: str, text: str) -> "RealBrowser":
-        self.hand.write(field(self.page, label), text)
+        found = field(self.page, label)
+        if self.htmx and found.locator(asking("input")).count():
+            self._do(lambda: found.fill(text), STOLEN)  # at once, so that it is asked for once
+            return self
+        self.hand.write(found, text)
         return self
 
     def check(self, label: str) -> "RealBrowser":
         box = field(self.page, label)
-        sends = self.htmx and box.locator("xpath=ancestor::form[contains(@hx-trigger, 'change')]").count()
-        if sends:
+        if self.htmx and box.locator(asking("change")).count():
             return self._do(lambda: self.hand.tick(box))
         self.hand.tick(box)
         return self
 
     def press(self, label: str) -> "RealBrowser":
         found = button(self.page, label)
+        if not found.count():
+            self._unfold()
         found.evaluate("(it) => { it.disabled = false; }")  # nobody waits here until a mail can be sent again
         return self._do(lambda: self.hand.press(found))
 
@@ -60,22 +72,44 @@ class RealBrowser:
             self.fill_in(name, text)
         return self.press(label)
 
+    def come_in(self, token: str) -> "RealBrowser":
+        self.page.context.add_cookies(cookies(Browser(self.app).come_in(token)))
+        return self
+
     def stale(self) -> "RealBrowser":
         forged = "document.querySelectorAll('[name=csrf_token]').forEach((it) => { it.value = 'veraltet'; })"
         self.page.evaluate(forged)
         return self
 
-    def _do(self, act: Callable[[], None]) -> "RealBrowser":
+    def _unfold(self) -> None:
+        folded = self.page.locator("details:not([open]) > summary")
+        while folded.count():
+            folded.first.click()
+
+    def _do(self, act: Callable[[], None], wrong_focus: str = LOST) -> "RealBrowser":
         """Act, and wait until the page that comes of it stands, or what is swapped into this one."""
         loads, swaps = self.loads, self.page.evaluate("window.swaps")
         with self.page.expect_event("response", _is_the_last) as answer:
             act()
         if answer.value.request.resource_type != "document":
             self.page.evaluate(SWAPPED, swaps)
-            assert not (lost := self.page.evaluate(LOST)), f"after the swap the focus is on {lost}"
+            assert not (lost := self.page.evaluate(wrong_focus)), f"after the swap the focus is on {lost}"
         elif self.loads == loads:
             self.page.wait_for_event("load")
         return self
+
+
+def asking(event: str) -> str:
+    """Find the field, or its form, that htmx sends whenever the field is written in."""
+    return f"xpath=ancestor-or-self::*[self::form or self::input][contains(@hx-trigger, '{event}')]"
+
+
+def cookies(browser: Browser) -> list[dict[str, Any]]:
+    """Return what the simulated browser carries as a real one would."""
+    name = browser.client.application.config["SESSION_COOKIE_NAME"]
+    kept = browser.client.get_cookie(name, urlsplit(browser.site).hostname)
+    flags = {"path": "/", "httpOnly": True, "secure": False, "sameSite": "Lax", "expires": -1}
+    return [{"name": name, "value": kept.value, "domain": urlsplit(browser.site).hostname, **flags}] if kept else []
 
 
 def _is_the_last(answer: Response) -> bool:

@@ -5,6 +5,7 @@ import re
 import pytest
 
 from tests.browser import Browser
+from tests.e2e.real_browser import cookies
 from tests.states import House, every_state
 
 pytestmark = pytest.mark.browser
@@ -45,18 +46,10 @@ def test_no_page_is_heavy(app, deeds, computer):
         if page in seen or browser.status == 405:
             continue
         seen.add(page)
-        scales = Scales(computer(storage_state={"cookies": cookies(browser, app)}))
+        scales = Scales(computer(storage_state={"cookies": cookies(browser)}))
         first, requests = scales.weigh(browser.path, "networkidle")
         then, _ = scales.weigh(browser.path, "load")
         if first > FIRST or then > AFTERWARDS or requests > REQUESTS:
             heavy[name] = first, then, requests
         scales.page.close()
     assert len(seen) > 15 and heavy == {}
-
-
-def cookies(browser, app):
-    """Return what the simulated browser carries as a real one would."""
-    name = app.config["SESSION_COOKIE_NAME"]
-    kept = browser.client.get_cookie(name, "127.0.0.1")
-    flags = {"domain": "127.0.0.1", "path": "/", "httpOnly": True, "secure": False, "sameSite": "Lax", "expires": -1}
-    return [{"name": name, "value": kept.value, **flags}] if kept else []
