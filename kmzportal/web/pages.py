@@ -67,9 +67,10 @@ def go_to(path: str, notice: str | None = None) -> AnyResponse:
 def sorry(title: str, text: str, status: int, **context: Any) -> Response:
     """An error: a page, or for htmx a sentence in the live region, so that the form stays as it is."""
     if wants_fragment():
-        return Response(
-            f"{escape(title)}. {escape(text)}", status, {"HX-Retarget": "#meldung", "HX-Reswap": "innerHTML"}
-        )
+        number = context.get("error_number")
+        more = f" Ihre Eingaben sind noch da. Fehlernummer: {number}" if number else ""
+        words = f"{title}. {text}{more}"
+        return Response(escape(words), status, {"HX-Retarget": "#meldung", "HX-Reswap": "innerHTML"})
     return make_response(render_template("error.html", title=title, text=text, **context), status)
 
 
