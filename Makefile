@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
-.PHONY: help run test check css lock migration
+.PHONY: help run test check screenshots css lock migration
 .DEFAULT_GOAL := help
 
 help: ## zeigt diese Liste
@@ -23,6 +23,9 @@ check: .venv/ready .venv/vnu ## prüft Stil, Typen, Vorlagen und Schichten, dana
 	$(BIN)/lint-imports
 	$(MAKE) test
 	KMZPORTAL_TEST_VNU="$$(cat .venv/vnu)" $(BIN)/pytest -m java
+
+screenshots: .venv/ready .venv/chromium ## fotografiert alle Seiten in allen Zuständen nach docs/screenshots
+	KMZPORTAL_TEST_CHROMIUM="$$(cat .venv/chromium)" $(BIN)/pytest -m pictures
 
 css: ## baut kmzportal/static neu (braucht npm)
 	cd tools/look && npm ci --ignore-scripts --no-fund --no-audit && npm run build

@@ -32,3 +32,13 @@ def test_every_vendored_file_is_the_one_that_was_written_down():
     assert len(rows) > 10 and len(axe) == 1
     for path, checksum in [*((f"kmzportal/static/{name}", told) for name, told in rows), *axe]:
         assert hashlib.sha256((ROOT / path).read_bytes()).hexdigest() == checksum, path
+
+
+def test_every_text_stands_in_the_papers_and_can_be_read_between_two_lessons():
+    """After a change of words: python tools/texts.py, and read what it wrote."""
+    tool = runpy.run_path(str(ROOT / "tools" / "texts.py"))
+    assert (ROOT / "docs" / "texts.md").read_text("utf-8") == tool["page"]()
+    figures = {errand: tool["figure"](texts) for errand, texts in tool["errands"]().items()}
+    hard = {errand: year for errand, (year, words) in figures.items() if words >= tool["ENOUGH"]}
+    assert len(hard) > 8 and {errand: year for errand, year in hard.items() if year > tool["HARDEST_ERRAND"]} == {}
+    assert tool["figure"]([text for texts in tool["errands"]().values() for text in texts])[0] <= tool["HARDEST_OF_ALL"]

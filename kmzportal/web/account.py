@@ -1,6 +1,6 @@
 """Einstellungen and Konto anpassen."""
 
-from flask import Blueprint, current_app, flash, jsonify, request
+from flask import Blueprint, current_app, jsonify, request
 from flask.typing import ResponseReturnValue
 
 from kmzportal.db import db
@@ -19,6 +19,9 @@ from kmzportal.web.fields import Button, NewPassword, PortalForm, mail_address_f
 from kmzportal.web.pages import go, page, stay
 from kmzportal.web.proof import ask_for_proof, proved, take_proof
 from kmzportal.web.visitor import carry, visitor, visitors_work
+
+SAVED = "Ihre Änderungen sind gespeichert."
+LINK_SENT = " Wir haben einen Link an die neue E-Mail-Adresse gesendet. Bis Sie ihn öffnen, gilt die alte."
 
 bp = Blueprint("account", __name__, url_prefix="/einstellungen")
 
@@ -123,8 +126,4 @@ def _save(form: AccountForm) -> ResponseReturnValue:
         return _edit(form)
     if token:
         carry(token)
-    if form.email.data:
-        flash(
-            "Wir haben Ihnen einen Link an die neue E-Mail-Adresse gesendet. Bis Sie ihn öffnen, gilt die alte.", "form"
-        )
-    return stay(".edit", "Ihre Änderungen sind gespeichert.")
+    return stay(".edit", SAVED + LINK_SENT if form.email.data else SAVED)

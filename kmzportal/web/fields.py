@@ -49,7 +49,7 @@ class Button(PortalForm):
 
 def one_line(_form: Form, field: Field) -> None:
     if any(unicodedata.category(sign) in ("Cc", "Zl", "Zp") for sign in field.data or ""):
-        raise ValidationError("Dieses Feld darf keine Zeilenumbrüche oder Steuerzeichen enthalten.")
+        raise ValidationError("Hier ist nur eine Zeile möglich. Löschen Sie bitte Umbrüche und unsichtbare Zeichen.")
 
 
 def understandable(_form: Form, field: Field) -> None:

@@ -48,7 +48,7 @@ def test_a_form_on_its_way_shows_it_after_a_moment_and_cannot_be_sent_again(page
     field(page, "E-Mail-Adresse").fill("keine adresse")
     button(page, "Link anfordern").dblclick()
     expect(button(page, "Link anfordern")).to_be_disabled()
-    assert button(page, "Link anfordern").evaluate(APPEARED) == [301]
+    assert [round(appeared) for appeared in button(page, "Link anfordern").evaluate(APPEARED)] == [300]
     assert len(held) == 1
     held[0].continue_()
     expect(refusal(page)).to_be_focused()

@@ -15,7 +15,7 @@ from tests.e2e.suits import faults
 pytestmark = pytest.mark.browser
 
 WARNED = 28 * 60  # seconds after the last request
-SOON = re.compile("^Sie haben lange nichts gesendet. Um ..:.. Uhr melden wir Sie ab.")
+SOON = re.compile("^Sie haben lange keine Seite aufgerufen. Um ..:.. Uhr melden wir Sie ab.")
 COMFORT = "Ihre Eingaben stehen wieder im Formular."
 
 
