@@ -15,20 +15,24 @@ from kmzportal.web import (
     account,
     account_link,
     address,
+    clerks,
     demo,
     desk,
     desk_account,
     desk_links,
     devices,
     errors,
+    first_link,
     front_door,
     health,
+    legal,
     login,
     pages,
     proof,
     recovery,
     robot_check,
     security,
+    staff_login,
     time_left,
 )
 from kmzportal.web.visitor import login_manager
@@ -47,9 +51,13 @@ BLUEPRINTS = (
     desk_links.bp,
     desk_account.bp,
     time_left.bp,
+    staff_login.bp,
+    first_link.bp,
+    clerks.bp,
     health.bp,
+    legal.bp,
 )
-HOUSE = (security, pages, errors, front_door)
+HOUSE = (security, pages, errors, legal, front_door)
 
 log = logging.getLogger(__name__)
 

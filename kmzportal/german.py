@@ -1,6 +1,6 @@
 """Words and moments as people here read them; for pages and mails alike."""
 
-from datetime import datetime
+from datetime import date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 BERLIN = ZoneInfo("Europe/Berlin")
@@ -26,3 +26,16 @@ def moment(at: datetime) -> str:
 
 def clock(at: datetime) -> str:
     return f"{at.astimezone(BERLIN):%H:%M} Uhr"
+
+
+def day(on: date) -> str:
+    """Return a day as `22.11.2026`."""
+    return f"{on:%d.%m.%Y}"
+
+
+def span(time: timedelta) -> str:
+    """Return a time as `2 Stunden`, in the largest unit that needs no fraction."""
+    seconds = int(time.total_seconds())
+    units = ((86400, "Tag", "Tage"), (3600, "Stunde", "Stunden"), (60, "Minute", "Minuten"), (1, "Sekunde", "Sekunden"))
+    size, one, many = next(unit for unit in units if seconds % unit[0] == 0)
+    return f"{seconds // size} {one if seconds == size else many}"

@@ -19,6 +19,7 @@ class Setting:
     default: Any
     unit: str
     why: str
+    choices: tuple[str, ...] = ()
 
     def parse(self, text: str) -> Any:
         """Turn environment text into the type of the default; raises SettingsError."""
@@ -28,12 +29,17 @@ class Setting:
             return self._parse_int(text)
         if isinstance(self.default, list):
             return [part.strip() for part in text.split(",") if part.strip()]
-        return text
+        return self._chosen(text)
 
     def accept(self, value: Any) -> Any:
         """Return a value from TOML if it has the type of the default; raises SettingsError."""
         if type(value) is not type(self.default):
             raise SettingsError(f"{self.name}: erwartet wird {self.unit}, nicht {value!r}.")
+        return self._chosen(value)
+
+    def _chosen(self, value: Any) -> Any:
+        if self.choices and value not in self.choices:
+            raise SettingsError(f"{self.name}: „{value}“ gibt es nicht. Möglich sind: {', '.join(self.choices)}.")
         return value
 
     def _parse_bool(self, text: str) -> bool:
@@ -49,6 +55,8 @@ class Setting:
         except ValueError:
             raise SettingsError(f"{self.name}: „{text}“ ist keine ganze Zahl ({self.unit}).") from None
 
+
+FACTOR = ("required", "offered")
 
 SETTINGS = (
     Setting("PUBLIC_URL", "", "URL", "links in mails are built from it, never from the Host header"),
@@ -75,6 +83,22 @@ SETTINGS = (
     Setting("OFFICE_EMAIL", "verleih@kmz-cw.de", "address", "the lending desk"),
     Setting("OFFICE_SUPPORT_EMAIL", "support@kmz-cw.de", "address", "help; Reply-To of every mail"),
     Setting("OFFICE_SITE", "https://kmz-calw.de", "URL", "linked from the page Fertig"),
+    Setting("OFFICE_BODY", "", "text", "the body the office belongs to, with address; Impressum, Datenschutz"),
+    Setting("OFFICE_REPRESENTATIVE", "", "text", "who speaks for that body; Impressum, DDG § 5"),
+    Setting("OFFICE_AUTHORITY", "", "text", "who supervises that body; Impressum"),
+    Setting("PRIVACY_OFFICER", "", "text", "data protection officer, with mail or phone; GDPR 13"),
+    Setting("PRIVACY_PROCESSORS", "", "text", "who hosts and mails for the office, also if outside of the EU; GDPR 13"),
+    Setting(
+        "PRIVACY_LEGAL_BASIS",
+        "Artikel 6 Absatz 1 Buchstabe e DSGVO und § 4 Landesdatenschutzgesetz Baden-Württemberg",
+        "text",
+        "why the office may keep data at all; GDPR 6, 13",
+    ),
+    Setting("ACCESSIBILITY_STATEMENT_DATE", "", '"YYYY-MM-DD"', "empty: the page says that it is a draft; L-BGG § 10"),
+    Setting("ACCESSIBILITY_STATUS", "", "text", "such as: teilweise vereinbar; only a test can tell"),
+    Setting("ACCESSIBILITY_METHOD", "", "text", "how that was tested, by whom and when; L-BGG-DVO § 4"),
+    Setting("ACCESSIBILITY_EXCEPTIONS", "", "text", "what is not accessible yet, why, and what helps meanwhile"),
+    Setting("SIGN_LANGUAGE_VIDEO", "", "URL or file", "a video page, or a file in instance/pages; BITV 2.0 § 4"),
     Setting("RECOVERY_LINK_LIFETIME", 2 * 3600, "seconds", "a customer who asks is there; greylisting takes its time"),
     Setting("DESK_LINK_LIFETIME", 72 * 3600, "seconds", "weekends; a documented deviation from NIST's 24 h"),
     Setting("ADDRESS_LINK_LIFETIME", 24 * 3600, "seconds", "NIST SP 800-63B-4, 4.2.1.2"),
@@ -87,6 +111,7 @@ SETTINGS = (
     Setting("SESSION_LIFETIME", 8 * 3600, "seconds", "one working day"),
     Setting("STAFF_SESSION_IDLE", 900, "seconds", "clerks; BSI BER.3.13"),
     Setting("STAFF_SESSION_LIFETIME", 8 * 3600, "seconds", "one working day"),
+    Setting("STAFF_SECOND_FACTOR", "required", "required or offered", "the desk can take over any account", FACTOR),
     Setting("PROOF_LIFETIME", 600, "seconds", "how long the current password counts for Konto anpassen"),
     Setting("PASSWORD_MINIMUM", 12, "characters", "customers; documented deviation, see docs/decisions"),
     Setting("STAFF_PASSWORD_MINIMUM", 15, "characters", "NIST SP 800-63B-4, 3.1.1.2"),

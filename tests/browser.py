@@ -51,6 +51,10 @@ class Browser:
         """Return what stands in the field with this label."""
         return page.value(page.field(self.page, label)) or ""
 
+    def read(self, tag: str) -> str:
+        """Read the first element with this tag."""
+        return words(next(self.page.iter(tag)))
+
     # What it does
 
     def open(self, path: str) -> "Browser":

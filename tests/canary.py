@@ -7,6 +7,8 @@ from sqlalchemy import select
 
 from kmzportal.db import db
 from kmzportal.domain.account_link import AccountLink
+from kmzportal.domain.clerk import Clerk
+from kmzportal.domain.second_factor import SecondFactor
 from kmzportal.unit_of_work import link_keys
 from tests import cast
 
@@ -29,11 +31,14 @@ def dump() -> str:
 
 
 def tokens_and_codes() -> Iterable[str]:
-    """Return what was mailed for every link there is, as only the key can tell."""
+    """Return what was mailed for every link, and what every clerk's app and paper hold, as only the key can tell."""
     keys = link_keys()
     for link in db.session.scalars(select(AccountLink)):
         yield keys.token(link)
         yield keys.code(link)
+    for nonce in db.session.scalars(select(Clerk.factor_nonce).where(Clerk.factor_nonce.is_not(None))):
+        yield SecondFactor(keys, nonce or "").secret
+        yield from SecondFactor(keys, nonce or "").recovery_codes
 
 
 def sings(secret: str, text: str) -> bool:

@@ -1,7 +1,7 @@
 """The people of every test, the same as in the demo, built as objects of the domain.
 
 Erika and Max log in with a password. Anneliese has never had one. Jürgen's new address is pending, Lieselotte is
-locked by the office. Rosa Otto (`ro`) works at the desk.
+locked by the office. Rosa Otto (`ro`) and Tim Beispiel (`tb`) work at the desk; Rosa is an admin.
 """
 
 from datetime import UTC, datetime
@@ -10,9 +10,9 @@ from typing import Any
 from kmzportal.domain.clerk import Clerk
 from kmzportal.domain.customer import Customer
 from kmzportal.domain.passwords import hash_password
-from kmzportal.server.cast import ANNELIESE, ERIKA, JUERGEN, LIESELOTTE, MAX, PASSWORDS, ROSA
+from kmzportal.server.cast import ANNELIESE, ERIKA, JUERGEN, LIESELOTTE, MAX, PASSWORDS, ROSA, TIM
 
-__all__ = ["ANNELIESE", "ERIKA", "JUERGEN", "LIESELOTTE", "MAX", "PASSWORDS", "ROSA"]
+__all__ = ["ANNELIESE", "ERIKA", "JUERGEN", "LIESELOTTE", "MAX", "PASSWORDS", "ROSA", "TIM"]
 
 #: When the tests happen, unless they shift the clock: a Monday afternoon.
 NOW = datetime(2026, 11, 23, 13, 5, tzinfo=UTC)

@@ -83,4 +83,5 @@ def _person(data):
 
 
 erika, max_, anneliese = _person(cast.ERIKA), _person(cast.MAX), _person(cast.ANNELIESE)
-juergen, lieselotte, rosa = _person(cast.JUERGEN), _person(cast.LIESELOTTE), _person(cast.ROSA)
+juergen, lieselotte = _person(cast.JUERGEN), _person(cast.LIESELOTTE)
+rosa, tim = _person(cast.ROSA), _person(cast.TIM)

@@ -7,9 +7,11 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from typing import Any
 
 from flask import Flask
+from pyotp import TOTP
 from sqlalchemy import Select, inspect, select
 from sqlalchemy.orm import Session
 
@@ -17,9 +19,12 @@ from kmzportal.db import db
 from kmzportal.domain.account_link import AccountLink, LinkKind
 from kmzportal.domain.audit_event import AuditEvent
 from kmzportal.domain.base import Base
+from kmzportal.domain.clerk import Clerk
+from kmzportal.domain.customer import Customer
 from kmzportal.domain.login_session import LoginSession
 from kmzportal.domain.outgoing_mail import OutgoingMail
 from kmzportal.domain.passwords import prove
+from kmzportal.domain.second_factor import SecondFactor
 from kmzportal.services import account_link, login
 from kmzportal.services.work import UnitOfWork
 from kmzportal.unit_of_work import link_keys, unit_of_work
@@ -61,11 +66,22 @@ class Deeds:
         with self.app.app_context():
             return db.session.scalars(thing).all() if isinstance(thing, Select) else _anew(db.session(), thing)
 
-    def log_in(self, address: str, password: str, source: str | None = None) -> Any:
+    def log_in(self, address: str, password: str, source: str | None = None, table: login.Table = Customer) -> Any:
         """Log in as the web does: the hash is read first, the password proved outside of any transaction."""
         with self.app.app_context():
-            known = login.password_hash_of(db.session(), address)
-        return self.do(login.log_in, address, prove(password, known), "Firefox unter Windows", source=source)
+            known = login.password_hash_of(db.session(), address, table)
+        return self.do(login.log_in, address, prove(password, known), "Firefox unter Windows", table, source=source)
+
+    def give_factor(self, clerk: Clerk) -> SecondFactor:
+        """Let a clerk have a second factor, none of whose codes was used yet, and return it."""
+        with self.work("console") as work:
+            work.session.get_one(Clerk, clerk.id).factor_nonce = f"nonce of {clerk.initials}"
+        return SecondFactor(self.keys, f"nonce of {clerk.initials}")
+
+    @staticmethod
+    def app_shows(secret: str) -> str:
+        """Return the code that an app with this secret shows at this moment."""
+        return TOTP(secret.replace(" ", "")).at(datetime.now(UTC))
 
     def session_of(self, token: str) -> LoginSession | None:
         with self.app.app_context():

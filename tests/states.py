@@ -26,8 +26,8 @@ class House:
     def __init__(self, sit_down: Callable[[], Any], deeds: Deeds):
         self.sit_down = sit_down
         self.deeds = deeds
-        people = (cast.ERIKA, cast.MAX, cast.ANNELIESE, cast.ROSA)
-        self.erika, self.max, self.anneliese, self.rosa = (deeds.enter(cast.person(data)) for data in people)
+        people = (cast.ERIKA, cast.MAX, cast.ANNELIESE, cast.ROSA, cast.TIM)
+        self.erika, self.max, self.anneliese, self.rosa, self.tim = (deeds.enter(cast.person(one)) for one in people)
 
     def log_in(self, person: Any) -> Any:
         browser = self.sit_down().open("/anmelden")
@@ -170,7 +170,38 @@ def the_desk(house: House) -> Iterator[State]:
     yield "neuer-kunde/abgewiesen", desk.open("/kundenservice/kunden/neu").press("Konto anlegen")
 
 
-WAYS = (the_ways_in, the_account, the_links, the_desk_link, the_desk)
+def the_staff(house: House) -> Iterator[State]:
+    tim, browser = house.tim, house.sit_down()
+    yield "kundenservice-anmelden/neu", browser.open("/kundenservice/anmelden")
+    hers = {"E-Mail-Adresse": tim.email, "Passwort": cast.password_of(tim)}
+    wrong = browser.submit("Anmelden", hers | {"Passwort": "falsches passwort"})
+    yield "kundenservice-anmelden/abgewiesen", wrong
+    yield "kundenservice-anmelden/ohne-zugang", browser.submit("Anmelden", hers)
+    link = house.issue(LinkKind.CLERK_FIRST, tim)
+    yield "zugang-einrichten/neu", browser.open(house.mailed(link))
+    yield "zugang-einrichten/falscher-code", browser.submit("Zugang einrichten", NEW | {"Code aus der App": "000000"})
+    code = house.deeds.app_shows(browser.read("code"))
+    yield "zugang-einrichten/fertig", browser.submit("Zugang einrichten", NEW | {"Code aus der App": code})
+    browser.follow("Zur Anmeldung im Kundenservice")
+    yield "zweiter-faktor/neu", browser.submit("Anmelden", {"Passwort": cast.NEW_PASSWORD})
+    yield "zweiter-faktor/falsch", browser.submit("Weiter", {"Code aus der App": "000000"})
+    yield "zugang-einrichten/benutzt", browser.open(house.mailed(link))
+    desk = house.at_the_desk(house.rosa)
+    yield "mitarbeitende/neu", desk.open("/kundenservice/mitarbeitende")
+    yield "mitarbeitende/gesperrt", desk.press("Sperren")
+    yield "mitarbeitende/anlegen", desk.follow("Jemanden anlegen")
+    yield "mitarbeitende/abgewiesen", desk.submit("Anlegen und Link senden", {"Kürzel": "x"})
+
+
+def the_office(house: House) -> Iterator[State]:
+    """The pages of the office; the operator changes their texts."""
+    browser = house.sit_down()
+    yield "hilfe/link-geht-nicht", browser.open("/hilfe#link-geht-nicht")
+    for page in ("impressum", "datenschutz", "barrierefreiheit", "leichte-sprache"):
+        yield f"{page}/neu", browser.open(f"/{page}")
+
+
+WAYS = (the_ways_in, the_account, the_links, the_desk_link, the_desk, the_staff, the_office)
 
 
 def every_state(house: House) -> Iterator[State]:

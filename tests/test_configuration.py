@@ -72,6 +72,17 @@ def test_a_secret_file_that_is_missing_is_named(tmp_path):
         from_environment(tmp_path, MAIL_PASSWORD_FILE=str(tmp_path / "nowhere"))
 
 
+@pytest.mark.parametrize("read", [
+    lambda folder, value: from_environment(folder, STAFF_SECOND_FACTOR=value),
+    lambda folder, value: from_file(folder, f'STAFF_SECOND_FACTOR = "{value}"'),
+])  # fmt: skip
+def test_whether_clerks_need_a_second_factor_is_one_of_two_words(tmp_path, read):
+    assert read(tmp_path, "offered")[0]["STAFF_SECOND_FACTOR"] == "offered"
+    for value in ("off", "", "Required"):
+        with pytest.raises(SettingsError, match=f"STAFF_SECOND_FACTOR: „{value}“ .*: required, offered"):
+            read(tmp_path, value)
+
+
 @pytest.mark.parametrize(("name", "nearest"), [("PUBLIC_UR", "PUBLIC_URL"), ("mail_sever", "MAIL_SERVER")])
 def test_an_unknown_name_is_warned_about_with_its_nearest(tmp_path, name, nearest):
     sentence = f"Unbekannte Einstellung {name}. Meinten Sie {nearest}?"

@@ -1,10 +1,10 @@
 """Moments are told as people here read them."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from kmzportal.german import moment
+from kmzportal.german import moment, span
 
 
 def test_a_moment_is_told_in_the_time_of_berlin():
@@ -31,3 +31,17 @@ def test_in_the_nights_when_clocks_change_the_hour_is_right(utc, berlin):
 def test_a_moment_without_a_zone_is_refused():
     with pytest.raises(ValueError, match="zone"):
         moment(datetime(2026, 11, 22, 13, 5))
+
+
+@pytest.mark.parametrize(
+    ("time", "said"),
+    [
+        (timedelta(hours=72), "3 Tage"),
+        (timedelta(days=1), "1 Tag"),
+        (timedelta(hours=2), "2 Stunden"),
+        (timedelta(minutes=90), "90 Minuten"),
+        (timedelta(seconds=45), "45 Sekunden"),
+    ],
+)
+def test_a_time_is_told_in_its_largest_unit(time, said):
+    assert span(time) == said

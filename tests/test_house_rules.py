@@ -14,10 +14,12 @@ from sqlalchemy import select
 from kmzportal.db import db
 from kmzportal.domain.account_link import LinkKind
 from kmzportal.domain.audit_event import ACTORS, DEEDS
+from kmzportal.domain.clerk import Clerk
+from kmzportal.domain.customer import Customer
 from kmzportal.services import account_link, login, recovery
 from tests import canary, cast, page
 from tests.browser import Browser
-from tests.states import House, every_state
+from tests.states import WAYS, House, every_state
 
 pytestmark = [pytest.mark.usefixtures("clock", "portal"), pytest.mark.parametrize("portal", ["sqlite"], indirect=True)]
 
@@ -26,7 +28,7 @@ TEMPLATES = PACKAGE / "templates"
 #: Macros, and what several pages of one errand end with; neither is swapped by itself.
 SHARED = {"_ui.html", "desk/_parts.html", "account_link/_cancel.html"}
 #: Where the pages of an opened link stand; only they end with what is in account_link/_cancel.html.
-LINK_PAGES = {"account_link", "address", "robot_check"}
+LINK_PAGES = {"account_link", "address", "robot_check", "first_link"}
 ACCESS = {"anyone", "customer", "clerk", "admin", "link_holder"}
 WAY_IN = {
     "anyone": (200, 204, 303, 404, 405, 410, 422),
@@ -45,6 +47,7 @@ LARGER = {
     "templates/_ui.html": "macros only",
     "tests/server/conftest.py": "starts and ends processes",
 }
+FIRST_OF = {Customer: LinkKind.DESK, Clerk: LinkKind.CLERK_FIRST}
 NOT_READY = "/readyz"  # the tests make their tables without migrations
 
 
@@ -91,11 +94,33 @@ def test_a_stranger_gets_nowhere_but_where_anyone_may_come(app, erika, method):
             assert erika.email not in answer.text
 
 
+def refused(portal, browser, *access):
+    """Yield every way to come where only these may, with how it is answered."""
+    for rule, path in rules(portal):
+        if portal.view_functions[rule.endpoint].access in access:
+            for method in rule.methods & {"GET", "POST"}:
+                answer = browser.client.open(path, method=method, base_url=cast_url(portal))
+                yield f"{method} {path}", answer.status_code
+
+
 def test_a_clerk_is_no_customer(app, deeds, rosa):
-    client = at_the_desk(app, deeds, rosa).client
-    for rule, path in rules(app):
-        if app.view_functions[rule.endpoint].access == "customer" and "GET" in rule.methods:
-            assert client.get(path, base_url=cast_url(app)).status_code == 403, path
+    answers = dict(refused(app, at_the_desk(app, deeds, rosa), "customer"))
+    assert set(answers.values()) == {403}, answers
+
+
+def test_a_customer_is_nobody_at_the_desk(app, deeds, erika, rosa):
+    answers = dict(refused(app, log_in(app, erika), "clerk", "admin"))
+    assert len(answers) > 5 and set(answers.values()) <= {403, 404}, answers
+
+
+def test_a_clerk_is_no_admin(app, deeds, rosa, tim):
+    answers = dict(refused(app, at_the_desk(app, deeds, tim), "admin"))
+    assert len(answers) > 5 and set(answers.values()) == {403}, answers
+
+
+def test_an_admin_may_come_wherever_clerks_may(app, deeds, rosa):
+    answers = dict(refused(app, at_the_desk(app, deeds, rosa), "clerk", "admin"))
+    assert 403 not in answers.values(), answers
 
 
 def test_no_customer_sees_anything_of_another(app, erika, max_):
@@ -103,35 +128,40 @@ def test_no_customer_sees_anything_of_another(app, erika, max_):
     for rule, path in rules(app):
         if "GET" in rule.methods:
             answer = browser.client.get(path, base_url=cast_url(app))
-            desk = app.view_functions[rule.endpoint].access in ("clerk", "admin")
+            desk = path.startswith("/kundenservice")
             assert answer.status_code in ((403, 404) if desk else (200, 303, 404)), (path, answer.status)
             assert erika.email not in answer.text and "Erika" not in answer.text, path
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
-def test_looking_changes_nothing(app, deeds, erika, method):
-    browser = log_in(app, erika)
-    link = deeds.do(account_link.issue, LinkKind.DESK, erika)
-    browser.open(f"/link/{deeds.keys.token(link)}")
+def test_looking_changes_nothing(app, deeds, erika, rosa, method):
+    browser, clerk = log_in(app, erika), at_the_desk(app, deeds, rosa)
+    for person, visiting in ((erika, browser), (rosa, clerk)):
+        link = deeds.do(account_link.issue, FIRST_OF[type(person)], person)
+        visiting.open(f"/link/{deeds.keys.token(link)}")
     with app.app_context():
         before = list(everything())
         for rule, path in rules(app):
             if method in rule.methods:
                 browser.client.open(path, method=method, base_url=cast_url(app))
+                clerk.client.open(path, method=method, base_url=cast_url(app))
         assert list(everything()) == before
 
 
-def test_no_form_is_taken_without_its_token(app, deeds, erika):
-    browser = log_in(app, erika)
-    link = deeds.do(account_link.issue, LinkKind.DESK, erika)
-    browser.open(f"/link/{deeds.keys.token(link)}")
+def test_no_form_is_taken_without_its_token(app, deeds, erika, rosa, tim):
+    browser, clerk = log_in(app, erika), at_the_desk(app, deeds, rosa)
+    for person, visiting in ((erika, browser), (rosa, clerk)):
+        link = deeds.do(account_link.issue, FIRST_OF[type(person)], person)
+        visiting.open(f"/link/{deeds.keys.token(link)}")
     with app.app_context():
         before = list(everything())
         for rule, path in rules(app):
             if "POST" in rule.methods:
                 data = {"human": "y", "code": "AAAA-AAAA", "new": cast.NEW_PASSWORD, "repeat": cast.NEW_PASSWORD}
                 data |= {"email": erika.email, "last_name": "Anders", "current": cast.password_of(erika), "tiles": "1"}
+                data |= {"name": "Kim Muster", "initials": "km", "password": cast.password_of(rosa)}
                 browser.client.post(path, data=data, base_url=cast_url(app))
+                clerk.client.post(path, data=data, base_url=cast_url(app))
         assert list(everything()) == before
 
 
@@ -282,9 +312,10 @@ def test_every_fragment_is_sent_alone_and_is_one_element_with_an_id(app, house):
         rendered.add(template.name)
 
     with template_rendered.connected_to(note, app):
-        for _, browser in every_state(house):
-            for method in ("GET", "POST"):
-                send_alone(browser, method)
+        for way in WAYS[:-1]:  # nothing is swapped on the pages of the office
+            for _, browser in way(house):
+                for method in ("GET", "POST"):
+                    send_alone(browser, method)
         browser.path = "/sitzung"  # where every page of a session asks by itself
         send_alone(browser, "GET")
     assert fragments() - rendered == set()
@@ -332,7 +363,7 @@ def secrets_of(deeds, house):
     seen = set()
     for _, browser in every_state(house):
         with browser.client.session_transaction(base_url=browser.site) as session:
-            seen |= {session.get("_user_id"), session.get("csrf_token")}
+            seen |= {session.get(name) for name in ("_user_id", "awaits_code", "csrf_token")}
     with deeds.work("worker") as work:
         waiting = recovery.unanswered(work.session)
     for request in waiting:

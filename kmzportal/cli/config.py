@@ -1,5 +1,6 @@
 """kmzportal config: every setting, its value, and what is wrong with it."""
 
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ from flask.cli import with_appcontext
 from sqlalchemy import make_url
 
 from kmzportal.configuration import faults, load
+from kmzportal.services import legal
 from kmzportal.settings import SETTINGS
 
 SECRET_ENDINGS = ("_KEY", "_KEY_FALLBACKS", "_PASSWORD")
@@ -21,12 +23,15 @@ def config() -> None:
 
     Schlüssel und Passwörter bleiben verdeckt.
     """
+    instance = Path(current_app.instance_path)
     for setting in SETTINGS:
         value = _shown(setting.name, current_app.config[setting.name])
         click.echo(f"{setting.name} = {value}")
         click.echo(f"    Vorgabe {_shown(setting.name, setting.default)} ({setting.unit}); {setting.why}")
-    _, warnings = load(Path(current_app.instance_path))
-    for sentence in (*warnings, *faults(current_app.config)):
+    click.echo(f"Texte der Seiten: {legal.SHIPPED}; eigene in {legal.own_folder(instance)}")
+    _, warnings = load(instance)
+    lacking = legal.lacking(instance, current_app.config, datetime.now(UTC).date())
+    for sentence in (*warnings, *faults(current_app.config), *lacking):
         click.echo(f"Achtung: {sentence}", err=True)
 
 

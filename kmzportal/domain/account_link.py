@@ -129,14 +129,15 @@ class LinkKeys:
 
     def code(self, link: AccountLink) -> str:
         """Return the eight characters for the mail, grouped `ABCD-EFGH`."""
-        digest = hmac.digest(self._key_of(link), f"code:{link.nonce}".encode(), "sha256")
-        code = "".join(CODE_ALPHABET[byte % len(CODE_ALPHABET)] for byte in digest[:8])
-        return f"{code[:4]}-{code[4:]}"
+        return spelled(hmac.digest(self._key_of(link), f"code:{link.nonce}".encode(), "sha256"), groups=2)
 
     def opens(self, link: AccountLink, typed: str) -> bool:
         """Whether the typed code is the link's; blanks, hyphens and case are forgiven."""
-        plain = "".join(sign for sign in typed.upper() if sign.isalnum())
-        return hmac.compare_digest(plain.encode(), self.code(link).replace("-", "").encode())
+        return hmac.compare_digest(plain(typed).encode(), plain(self.code(link)).encode())
+
+    def derive(self, purpose: str, nonce: str) -> list[bytes]:
+        """Return what derives from a nonce for a purpose of its own, under each key, the present one first."""
+        return [hmac.digest(key, f"{purpose}:{nonce}".encode(), "sha256") for key in self._keys]
 
     def fingerprint(self, text: str) -> str:
         """Return a keyed hash for what must be counted but not be readable."""
@@ -147,6 +148,17 @@ class LinkKeys:
             if token_hash(_derive(key, "token", link.nonce)) == link.token_hash:
                 return key
         raise LookupError(f"The key of link {link.id} is gone; it stands in no LINK_KEY_FALLBACKS.")
+
+
+def spelled(digest: bytes, groups: int) -> str:
+    """Return so many groups of four signs that nobody misreads, such as `ABCD-EFGH`."""
+    signs = "".join(CODE_ALPHABET[byte % len(CODE_ALPHABET)] for byte in digest[: groups * 4])
+    return "-".join(signs[at : at + 4] for at in range(0, len(signs), 4))
+
+
+def plain(typed: str) -> str:
+    """Forgive blanks, hyphens and small letters in a code that somebody typed."""
+    return "".join(sign for sign in typed.upper() if sign.isalnum())
 
 
 def _derive(key: bytes, purpose: str, text: str) -> str:

@@ -1,5 +1,7 @@
 """A clerk: helps customers from the desk, known by initials."""
 
+from typing import ClassVar
+
 from sqlalchemy.orm import Mapped, mapped_column
 
 from kmzportal.domain.base import Base
@@ -8,6 +10,7 @@ from kmzportal.domain.person import Person
 
 class Clerk(Person, Base):
     __tablename__ = "clerk"
+    COUNTED_AS: ClassVar[str] = "clerk:"
 
     name: Mapped[str]
     initials: Mapped[str] = mapped_column(unique=True)

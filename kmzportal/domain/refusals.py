@@ -25,6 +25,10 @@ class WeakPassword(Refusal):
         self.reason = reason
 
 
+class WrongCode(Refusal):
+    """The code is not one of the app that is being set up."""
+
+
 class SessionOver(Refusal):
     """The session ended while the request was under way."""
 

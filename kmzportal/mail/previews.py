@@ -28,6 +28,8 @@ MAILS = {
     "password_set": None,
     "password_changed": None,
     "password_disabled": None,
+    "clerk_password_set": None,
+    "clerk_password_disabled": None,
     "account_locked": None,
     "sessions_ended": None,
     "test": None,
@@ -67,7 +69,7 @@ def sample(template: str, **different: Any) -> OutgoingMail:
     erika = Customer(salutation="Frau", first_name="Erika", last_name="Mustermann", email="erika@schule.example")
     clerk = Clerk(name="Robin Ostermann", initials="ro", email="ro@kmz.example")
     kind = MAILS[template]
-    for_clerk = kind is LinkKind.CLERK_FIRST
+    for_clerk = template.startswith("clerk_")
     return OutgoingMail(
         **{
             "template": template,

@@ -56,7 +56,9 @@ LIESELOTTE: dict[str, Any] = {
     **KITA,
 }
 CUSTOMERS = (ERIKA, MAX, ANNELIESE, JUERGEN, LIESELOTTE)
-ROSA = {"name": "Rosa Otto", "initials": "ro", "email": "rosa.otto@kmz.example"}
+ROSA: dict[str, Any] = {"name": "Rosa Otto", "initials": "ro", "email": "rosa.otto@kmz.example", "admin": True}
+TIM: dict[str, Any] = {"name": "Tim Beispiel", "initials": "tb", "email": "tim.beispiel@kmz.example"}
+CLERKS = (ROSA, TIM)
 
 #: Passwords by Kundennummer or initials; Anneliese has none yet.
 PASSWORDS = {
@@ -65,20 +67,19 @@ PASSWORDS = {
     "K-1004": "tafelkreide unterm dach",
     "K-1005": "regen am nachmittag",
     "ro": "leihschein liegt obenauf",
+    "tb": "projektor sucht leinwand",
 }
 
 
 def enter(work: UnitOfWork) -> None:
     """Let everybody in, with a password set a month ago, a link under way and a locked account."""
     people = {person["number"]: _customer(work, dict(person)) for person in CUSTOMERS}
-    rosa = Clerk(name=ROSA["name"], initials=ROSA["initials"], admin=True, created_at=work.now)
-    rosa.move_to(ROSA["email"])
-    _give_password(work, rosa, PASSWORDS["ro"])
+    clerks = [_clerk(work, dict(person)) for person in CLERKS]
     people[LIESELOTTE["number"]].locked_at = work.now - timedelta(days=2)
-    work.session.add_all([*people.values(), rosa])
+    work.session.add_all([*people.values(), *clerks])
     work.session.flush()
     juergen = people[JUERGEN["number"]]
-    account_link.send(work, account_link.issue(work, LinkKind.DESK, juergen, juergen.pending_email, rosa.initials))
+    account_link.send(work, account_link.issue(work, LinkKind.DESK, juergen, juergen.pending_email, ROSA["initials"]))
 
 
 def _customer(work: UnitOfWork, data: dict[str, Any]) -> Customer:
@@ -89,6 +90,14 @@ def _customer(work: UnitOfWork, data: dict[str, Any]) -> Customer:
     if password := PASSWORDS.get(customer.number):
         _give_password(work, customer, password)
     return customer
+
+
+def _clerk(work: UnitOfWork, data: dict[str, Any]) -> Clerk:
+    email = data.pop("email")
+    clerk = Clerk(**data, created_at=work.now)
+    clerk.move_to(email)
+    _give_password(work, clerk, PASSWORDS[clerk.initials])
+    return clerk
 
 
 def _give_password(work: UnitOfWork, person: Customer | Clerk, password: str) -> None:

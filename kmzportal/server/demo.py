@@ -25,6 +25,9 @@ Alle Menschen sind erfunden, keine E-Mail verlässt diesen Rechner. Jeder Start 
 Anmelden können sich unter {url}/anmelden
   {erika[email]}   Passwort: {passwords[K-1001]}
   {max[email]}     Passwort: {passwords[K-1002]}
+und im Kundenservice unter {url}/kundenservice
+  {rosa[email]}      Passwort: {passwords[ro]}   (verwaltet auch die Mitarbeitenden)
+  {tim[email]}   Passwort: {passwords[tb]}
 
 Alle E-Mails lesen Sie unter {url}/demo/postfach
 
@@ -67,6 +70,7 @@ def settings(folder: Path, port: int) -> dict[str, Any]:
         "PROXY_HOPS": 0,
         "SQLALCHEMY_DATABASE_URI": f"sqlite:///{folder / DATABASE}",
         "MAIL_SERVER": "",
+        "STAFF_SECOND_FACTOR": "offered",
         **{name: secrets.token_urlsafe(48) for name in ("SECRET_KEY", "LINK_KEY")},
         **{name: [] for name in ("SECRET_KEY_FALLBACKS", "LINK_KEY_FALLBACKS")},
     }
@@ -94,7 +98,8 @@ def build(app: Flask) -> int:
 
 
 def welcome(url: str) -> str:
-    people = {name.lower(): getattr(cast, name) for name in ("ERIKA", "MAX", "ANNELIESE", "JUERGEN", "LIESELOTTE")}
+    names = ("ERIKA", "MAX", "ANNELIESE", "JUERGEN", "LIESELOTTE", "ROSA", "TIM")
+    people = {name.lower(): getattr(cast, name) for name in names}
     return WELCOME.format(url=url, passwords=cast.PASSWORDS, **people)
 
 

@@ -53,7 +53,10 @@ def all_data(session: Session, customer: Customer) -> dict[str, object]:
             {"Zeit": one.queued_at, "An": one.recipient, "Zustand": MAIL_STATES[one.state]}
             for one in _of(session, customer, OutgoingMail)
         ],
-        "Verlauf": [{"Zeit": event.at, "Vorgang": event.in_german, "Von": event.actor_in_german} for event in events],
+        "Verlauf": [
+            {"Zeit": event.at, "Vorgang": event.in_german, "Dazu": event.remark, "Von": event.actor_in_german}
+            for event in events
+        ],
     }
 
 

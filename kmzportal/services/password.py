@@ -41,4 +41,4 @@ def set_by_link(work: UnitOfWork, link: AccountLink, arrived: datetime, password
     account_link.redeem(work, link, arrived, SETS_A_PASSWORD)
     take(work, link.holder, password_hash)
     work.record("password.set", link.holder, kind=link.kind)
-    work.warn("password_set", link.holder)
+    work.warn("clerk_password_set" if link.clerk else "password_set", link.holder)

@@ -7,7 +7,7 @@ from typing import Any
 from flask import abort
 
 from kmzportal.domain.login_session import LoginSession
-from kmzportal.web.visitor import login_manager, visitor
+from kmzportal.web.visitor import DOOR, STAFF_DOOR, login_manager, visitor
 
 View = Callable[..., Any]
 
@@ -24,8 +24,8 @@ def anyone(view: View) -> View:
     return view
 
 
-def _only(access: str, admits: Callable[[LoginSession], object], view: View) -> View:
-    """Let in whom the session admits, send strangers to log in first, and everybody else away."""
+def _only(access: str, admits: Callable[[LoginSession], object], view: View, door: str = DOOR) -> View:
+    """Let in whom the session admits, send strangers to log in at this door first, and everybody else away."""
 
     @wraps(view)
     def guarded(*args: Any, **kwargs: Any) -> Any:
@@ -34,6 +34,7 @@ def _only(access: str, admits: Callable[[LoginSession], object], view: View) -> 
         return view(*args, **kwargs) if admits(visitor.here) else abort(403)
 
     guarded.access = access  # type: ignore[attr-defined]
+    guarded.door = door  # type: ignore[attr-defined]
     return guarded
 
 
@@ -42,8 +43,8 @@ def customer_only(view: View) -> View:
 
 
 def clerk_only(view: View) -> View:
-    return _only("clerk", lambda here: here.clerk, view)
+    return _only("clerk", lambda here: here.clerk, view, STAFF_DOOR)
 
 
 def admin_only(view: View) -> View:
-    return _only("admin", lambda here: here.clerk and here.clerk.admin, view)
+    return _only("admin", lambda here: here.clerk and here.clerk.admin, view, STAFF_DOOR)

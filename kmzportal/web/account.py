@@ -29,7 +29,7 @@ bp = Blueprint("account", __name__, url_prefix="/einstellungen")
 class AccountForm(CustomerData, NewPassword, PortalForm):
     """Everything a customer may change; password and address only when filled in."""
 
-    email = mail_address_field("Neue E-Mail-Adresse", required=False)
+    email = mail_address_field("Neue E-Mail-Adresse", None)
     current = password_field("Aktuelles Passwort", None)
     new = password_field("Passwort", None)
     repeat = repeat_field(required=False)

@@ -25,10 +25,9 @@ from kmzportal.web.pages import go, page, stay
 bp = Blueprint("account_link", __name__)
 
 TOKEN = re.compile(r"[A-Za-z0-9_-]{43}")
-PASSWORD_KINDS = (LinkKind.RECOVERY, LinkKind.CLERK_FIRST)
 LANDINGS = {
     LinkKind.RECOVERY: ".password",
-    LinkKind.CLERK_FIRST: ".password",
+    LinkKind.CLERK_FIRST: "first_link.set_up",
     LinkKind.ADDRESS: "address.confirm",
     LinkKind.OBJECTION: "address.object_to",
     LinkKind.DESK: "robot_check.tick",
@@ -77,7 +76,7 @@ def show(link: AccountLink, visit: Visit) -> ResponseReturnValue:
 
 
 @bp.route("/konto-link/<int:link_id>/passwort", methods=["GET", "POST"])
-@link_holder(*PASSWORD_KINDS)
+@link_holder(LinkKind.RECOVERY)
 def password(link: AccountLink, visit: Visit) -> ResponseReturnValue:
     form = NewPasswordForm()
     if form.validate_on_submit() and form.suits(link.holder):
@@ -117,7 +116,7 @@ def register(link: AccountLink, visit: Visit) -> ResponseReturnValue:
 @anyone
 def done(link_id: int) -> ResponseReturnValue:
     link = db.session.get(AccountLink, link_id) if link_visit.find(link_id) else None
-    if link is None or link.ended_as != LinkState.REDEEMED:
+    if link is None or link.ended_as != LinkState.REDEEMED or link.clerk:
         return link_visit.lost()
     return page("account_link/done.html", "account_link/_done.html", link=link)
 

@@ -47,7 +47,7 @@ class CorrectForm(Versioned, PortalForm):
 
 
 class SendForm(PortalForm):
-    why = SelectField("Grund", choices=[SelectChoice(reason, reason) for reason in REASONS])
+    why = SelectField("Anlass", choices=[SelectChoice(reason, reason) for reason in REASONS])
 
 
 class LockForm(PortalForm):

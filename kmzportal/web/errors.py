@@ -50,7 +50,8 @@ def say_changed(_: ChangedMeanwhile) -> Response:
 
 def say_locked(_: AccountLocked | None = None) -> Response:
     """Also in the last moment: the office locked the account while its holder was at work."""
-    return sorry("Ihr Konto ist gesperrt", "Nur wir können es wieder öffnen. Bitte melden Sie sich bei uns.", 403)
+    text = "Nur wir können es wieder öffnen. Bitte melden Sie sich bei uns."
+    return sorry("Ihr Konto ist gesperrt", text, 403, help="gesperrt")
 
 
 def say_busy(_: TooBusy) -> Response:

@@ -62,8 +62,10 @@ def understandable(_form: Form, field: Field) -> None:
         ) from None
 
 
-def mail_address_field(label: str = "E-Mail-Adresse", required: bool = True) -> EmailField:
-    needed = [InputRequired("Geben Sie Ihre E-Mail-Adresse ein.")] if required else []
+def mail_address_field(
+    label: str = "E-Mail-Adresse", missing: str | None = "Geben Sie Ihre E-Mail-Adresse ein."
+) -> EmailField:
+    needed = [InputRequired(missing)] if missing else []
     longest = Length(max=mail_address.LONGEST, message=f"Möglich sind bis zu {mail_address.LONGEST} Zeichen.")
     return EmailField(label, [*needed, longest, understandable])
 

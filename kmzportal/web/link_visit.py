@@ -100,6 +100,7 @@ def lost() -> ResponseReturnValue:
         "Öffnen Sie bitte den Link in der E-Mail noch einmal. Er muss vollständig sein, und Ihr Browser muss Cookies "
         "erlauben. Hilft das nicht, fordern Sie einen neuen Link an.",
         404,
+        help="link-geht-nicht",
         next_step={"label": "Passwort vergessen?", "url": "/passwort-vergessen"},
     )
 
@@ -132,4 +133,4 @@ def finish(link: AccountLink) -> ResponseReturnValue:
     """Lead to the page that says Fertig; the login page behind it knows the address already."""
     if link.kind != LinkKind.OBJECTION:  # the old mailbox must not learn the new address
         session["address"] = link.holder.email
-    return go("account_link.done", link_id=link.id)
+    return go("first_link.done" if link.clerk else "account_link.done", link_id=link.id)

@@ -1,5 +1,7 @@
 """How long the session still lasts: the page asks by itself, and one click keeps it alive (standards R103)."""
 
+from datetime import UTC, datetime
+
 from flask import Blueprint, render_template
 from flask.typing import ResponseReturnValue
 
@@ -7,6 +9,11 @@ from kmzportal.web.access import anyone, quiet
 from kmzportal.web.pages import go, wants_fragment
 
 bp = Blueprint("time_left", __name__, url_prefix="/sitzung")
+
+
+@bp.app_template_filter()
+def seconds_until(at: datetime) -> int:
+    return int((at - datetime.now(UTC)).total_seconds())
 
 
 @bp.get("")

@@ -1,6 +1,6 @@
 """Whoever is at the other end: nobody known, a customer, or a clerk."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any, cast
@@ -20,6 +20,8 @@ from kmzportal.web.origin import source
 
 login_manager = LoginManager()
 login_manager.session_protection = None  # sessions live in the database; phones change their address
+
+DOOR, STAFF_DOOR = "login.login", "staff_login.login"  #: the endpoints where customers and clerks log in
 
 
 class Visitor:
@@ -60,8 +62,14 @@ class Visitor:
         return self.here.actor
 
     @property
-    def seconds_left(self) -> int:
-        return int((self.here.ends_at - datetime.now(UTC)).total_seconds())
+    def home(self) -> str:
+        """The endpoint of the page on which this visitor begins."""
+        return "desk.start" if self.here.clerk else "account.overview"
+
+    @property
+    def door(self) -> str:
+        """The endpoint of the page on which this visitor logs in."""
+        return STAFF_DOOR if self.here.clerk else DOOR
 
 
 class Stranger:
@@ -114,9 +122,14 @@ def welcome(token: str) -> None:
 
 
 def carry(token: str) -> None:
-    """Put the session's token into the cookie; Flask-Login keeps it as the user's id."""
+    """Put the session's token into the cookie; Flask-Login keeps it as the user's id.
+
+    Of a clerk whose code is still due it is carried apart: to Flask-Login this is nobody yet.
+    """
     here = login.find_session(db.session(), token)
-    if here:
+    if here and here.awaits_code:
+        session["awaits_code"] = token
+    elif here:
         login_user(Visitor(token, here))
     db.session.commit()
 
@@ -128,8 +141,9 @@ def forget() -> None:
 
 
 @contextmanager
-def visitors_work() -> Iterator[UnitOfWork]:
-    """Yield a unit of work on the visitor's behalf; raises SessionOver when their session has just ended."""
+def visitors_work(first: Callable[[UnitOfWork], None] = lambda _: None) -> Iterator[UnitOfWork]:
+    """Yield a unit of work on the visitor's behalf, locked after `first` is; raises SessionOver if it just ended."""
     with unit_of_work(visitor.name, source(), visitor.initials) as work:
+        first(work)
         login.still_here(work, visitor.here)
         yield work

@@ -48,6 +48,44 @@ def test_a_clerk_needs_a_mail_address(type_in, deeds):
     assert not deeds.read(select(Clerk))
 
 
+@pytest.mark.parametrize("address", ["tim.beispiel@kmz.example", "TIM.Beispiel@kmz.example"])
+def test_a_clerk_who_is_locked_out_of_app_and_password_gets_a_new_link(type_in, deeds, tim, address):
+    factor = deeds.give_factor(tim)
+    result = type_in("clerks", "link", address)
+    assert (result.exit_code, result.output) == (0, f"Der Link geht an {address}.\n")
+    assert [(mail.template, mail.recipient) for mail in deeds.mails()] == [("clerk_first_link", tim.email)]
+    assert deeds.read(tim).factor_nonce and factor.secret not in result.output
+
+
+def test_the_new_link_can_be_printed_instead(type_in, deeds, tim):
+    url = type_in("clerks", "link", tim.email, "--print-link").output.strip()
+    with deeds.work() as work:
+        link = account_link.find(work.session, url.rpartition("/")[2])
+        assert (link.kind, link.clerk.initials) == ("clerk_first", "tb")
+    assert deeds.mails() == []
+
+
+def test_a_locked_clerk_gets_no_link(type_in, deeds, tim):
+    with deeds.work("console") as work:
+        work.session.get(Clerk, tim.id).locked_at = work.now
+    for words in ((), ("--print-link",)):
+        result = type_in("clerks", "link", tim.email, *words)
+        assert result.exit_code == 1
+        assert f"Der Zugang von {tim.email} ist gesperrt." in result.output
+    assert deeds.read(select(AccountLink)) == []
+
+
+@pytest.mark.parametrize(("mail", "sentence"), [
+    ("niemand@kmz.example", "Niemand im Kundenservice hat die Adresse niemand@kmz.example."),
+    ("niemand", "„niemand“ ist keine E-Mail-Adresse."),
+    (cast.ERIKA["email"], "Niemand im Kundenservice hat die Adresse"),
+])  # fmt: skip
+def test_who_is_no_clerk_gets_no_clerks_link(type_in, deeds, erika, mail, sentence):
+    result = type_in("clerks", "link", mail)
+    assert (result.exit_code, sentence in result.output) == (1, True)
+    assert deeds.mails() == []
+
+
 def test_a_link_goes_to_the_stored_address(type_in, deeds, erika, rosa):
     result = type_in("links", "send", "ERIKA.Mustermann@gms-musterstadt.example", "--by", "ro")
     assert result.exit_code == 0

@@ -27,6 +27,12 @@ def test_config_names_faults(type_in, settings):
     assert "Achtung: PUBLIC_URL fehlt." in type_in("config").output
 
 
+def test_config_names_what_the_pages_of_the_office_lack(type_in):
+    output = type_in("config").output
+    assert "Achtung: OFFICE_REPRESENTATIVE ist leer. Auf /impressum und /datenschutz steht dort" in output
+    assert "Achtung: ACCESSIBILITY_STATEMENT_DATE ist leer." in output
+
+
 def console(tmp_path, *words, **settings):
     """Run the console script as it is installed."""
     command = [sys.executable, "-c", "from kmzportal.cli.main import main; main()", *words]

@@ -72,6 +72,9 @@ class RealBrowser:
             self.fill_in(name, text)
         return self.press(label)
 
+    def read(self, tag: str) -> str:
+        return self.page.locator(tag).first.inner_text()
+
     def come_in(self, token: str) -> "RealBrowser":
         self.page.context.add_cookies(cookies(Browser(self.app).come_in(token)))
         return self

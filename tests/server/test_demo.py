@@ -38,7 +38,7 @@ def test_it_says_who_can_log_in_and_where_mail_is_read(demo):
 
 def test_its_people_are_there(demo):
     assert len(rows(demo, "SELECT * FROM customer")) == 5
-    assert rows(demo, "SELECT initials FROM clerk") == [("ro",)]
+    assert rows(demo, "SELECT initials, admin FROM clerk ORDER BY id") == [("ro", 1), ("tb", 0)]
     assert rows(demo, "SELECT first_name FROM customer WHERE password_hash IS NULL") == [("Anneliese",)]
     assert rows(demo, "SELECT first_name FROM customer WHERE locked_at IS NOT NULL") == [("Lieselotte",)]
     assert rows(demo, "SELECT kind, email FROM account_link") == [("desk", cast.JUERGEN["pending_email"])]

@@ -302,4 +302,4 @@ def test_a_clerks_first_link_sets_the_clerks_password(deeds, rosa, issue):
     link = issue(LinkKind.CLERK_FIRST, rosa)
     set_password(deeds, link)
     assert deeds.read(rosa).password_hash != rosa.password_hash
-    assert deeds.mails("password_set")[0].clerk_id == rosa.id
+    assert deeds.mails("clerk_password_set")[0].clerk_id == rosa.id

@@ -60,6 +60,13 @@ document.addEventListener("input", ({ target }) => { // a help only: it praises 
   const [one, other] = [...same?.htmlFor ?? []].map((id) => document.getElementById(id).value);
   if (same) same.value = one && one === other ? same.dataset.same : "";
 });
+document.addEventListener("keydown", (event) => { // from the search down through its hits and back; Enter opens one
+  const step = { ArrowDown: 1, ArrowUp: -1 }[event.key], hits = [...document.querySelectorAll("[data-hit]")];
+  const here = hits.indexOf(event.target);
+  if (!step || here < 0 || !hits[here + step]) return;
+  event.preventDefault();
+  hits[here + step].focus();
+});
 document.addEventListener("submit", ({ target }) => { // browsers offer to store passwords, not readable text
   target.querySelectorAll("[data-show]").forEach((button) => show(button, false));
 }, true);

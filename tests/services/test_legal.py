@@ -1,0 +1,138 @@
+"""The pages of the office: shipped complete, changed by the operator, and honest about what is missing."""
+
+from datetime import date
+
+import pytest
+
+from kmzportal.services import legal
+from kmzportal.settings import SETTINGS
+
+TODAY = date(2026, 11, 24)
+#: What only the office itself knows; people and places are invented.
+FILLED = {
+    "OFFICE_BODY": "Landkreis Musterkreis, Hauptstraße 1, 12345 Musterstadt",
+    "OFFICE_REPRESENTATIVE": "Landrätin Erika Mustermann",
+    "OFFICE_AUTHORITY": "Regierungspräsidium Musterland",
+    "PRIVACY_OFFICER": "Max Mustermann, datenschutz@musterkreis.example",
+    "PRIVACY_PROCESSORS": "Rechenzentrum Musterland, innerhalb der Europäischen Union",
+    "ACCESSIBILITY_STATEMENT_DATE": "2026-11-01",
+    "ACCESSIBILITY_STATUS": "teilweise vereinbar",
+    "ACCESSIBILITY_METHOD": "Selbstbewertung im Oktober 2026",
+    "ACCESSIBILITY_EXCEPTIONS": "keine bekannt",
+}
+
+
+@pytest.fixture
+def office(tmp_path):
+    """Ask about the pages of an office with these settings and its own files in instance/pages."""
+    return Office(tmp_path)
+
+
+class Office:
+    def __init__(self, instance):
+        self.instance = instance
+        self.settings = {setting.name: setting.default for setting in SETTINGS} | {"SESSION_COOKIE_NAME": "kmzportal"}
+        self.settings |= {"PUBLIC_URL": "https://konto.kmz.example"}
+
+    def knows(self, **settings):
+        self.settings |= settings
+        return self
+
+    def writes(self, file, text=""):
+        folder = legal.own_folder(self.instance)
+        folder.mkdir(exist_ok=True)
+        (folder / file).write_text(text, "utf-8")
+        return self
+
+    def shows(self, name):
+        paper = legal.read(self.instance, self.settings)[name]
+        runs = [run for section in paper.sections for block in section.blocks for line in block.lines for run in line]
+        return " ".join((paper.title, *(section.heading for section in paper.sections), *(run.text for run in runs)))
+
+    def lacks(self):
+        return legal.lacking(self.instance, self.settings, TODAY)
+
+
+@pytest.mark.parametrize("name", legal.NAMES)
+def test_each_page_is_shipped_with_the_facts_of_the_office(office, name):
+    text = office.shows(name)
+    assert "07051 965 220" in text
+    assert "{" not in text
+
+
+def test_what_the_operator_has_not_said_is_told_on_the_page_and_in_a_warning(office):
+    assert "Vertreten durch: wird noch ergänzt" in office.shows("impressum")
+    warning = "OFFICE_REPRESENTATIVE ist leer. Auf /impressum und /datenschutz steht dort „wird noch ergänzt“."
+    assert warning in office.lacks()
+    assert {text.split()[0] for text in office.lacks()} == set(FILLED)
+
+
+def test_an_office_that_has_said_everything_lacks_nothing(office):
+    office.knows(**FILLED)
+    assert office.lacks() == []
+    for name in legal.NAMES:
+        assert legal.LATER not in office.shows(name)
+    assert "Vertreten durch: Landrätin Erika Mustermann" in office.shows("impressum")
+    assert "Stand der Erklärung: 01.11.2026" in office.shows("barrierefreiheit")
+
+
+def test_numbers_on_the_pages_are_those_of_the_settings(office):
+    office.knows(RECOVERY_LINK_LIFETIME=1800, DESK_LINK_LIFETIME=86400, PASSWORD_MINIMUM=15, AUDIT_RETENTION=90)
+    assert "Er gilt 30 Minuten" in office.shows("hilfe")
+    assert "Er gilt 1 Tag" in office.shows("hilfe")
+    assert "mindestens 15 Zeichen" in office.shows("hilfe")
+    assert "90 Tage, die Internet-Adresse 7 Tage" in office.shows("datenschutz")
+
+
+def test_the_operators_own_text_takes_the_place_of_ours(office):
+    office.writes("impressum.md", "# Impressum\n\nVerantwortlich: {office_name}. {{ config }} {% raw %}")
+    assert office.shows("impressum") == "Impressum  Verantwortlich: Kreismedienzentrum Calw. {{ config }} {% raw %}"
+    assert not any("OFFICE_AUTHORITY" in text for text in office.lacks())
+
+
+def test_a_text_of_the_operator_gets_no_secret(office):
+    office.knows(SECRET_KEY="geheim", MAIL_PASSWORD="geheim").writes(
+        "hilfe.md", "# Hilfe\n\n{secret_key} {mail_password}"
+    )
+    assert "geheim" not in office.shows("hilfe")
+
+
+def test_a_name_that_does_not_exist_is_warned_about_with_its_nearest(office):
+    office.knows(**FILLED).writes("hilfe.md", "# Hilfe\n\nTelefon {offce_phone}")
+    assert "{offce_phone}" in office.shows("hilfe")
+    assert office.lacks() == ["hilfe.md nennt {offce_phone}, das gibt es nicht. Meinten Sie {office_phone}?"]
+
+
+def test_a_placeholder_in_the_operators_own_text_is_warned_about(office):
+    office.knows(**FILLED).writes("impressum.md", "# Impressum\n\nLandrat: wird noch ergänzt")
+    assert office.lacks() == ["In impressum.md steht noch „wird noch ergänzt“. Schreiben Sie dort, was fehlt."]
+
+
+def test_a_file_that_nobody_reads_is_warned_about(office):
+    office.knows(**FILLED).writes("impresum.md")
+    assert office.lacks() == ["instance/pages/impresum.md wird nicht gelesen. Meinten Sie impressum.md?"]
+
+
+def test_a_video_that_is_missing_is_warned_about(office):
+    office.knows(**FILLED, SIGN_LANGUAGE_VIDEO="dgs.mp4")
+    assert office.lacks() == [
+        "SIGN_LANGUAGE_VIDEO nennt dgs.mp4. Legen Sie diese Datei in instance/pages, oder nennen Sie eine URL."
+    ]
+    assert office.writes("dgs.mp4").lacks() == []
+    assert office.knows(SIGN_LANGUAGE_VIDEO="https://video.example/dgs").lacks() == [
+        "instance/pages/dgs.mp4 wird nicht gelesen."
+    ]
+
+
+def test_an_undated_statement_is_a_draft(office):
+    assert legal.is_draft(office.settings)
+    assert not legal.is_draft(office.knows(**FILLED).settings)
+
+
+@pytest.mark.parametrize(("written", "complaint"), [
+    ("24.11.2026", "„24.11.2026“ ist kein Tag. Schreiben Sie ihn so: 2026-11-24"),
+    ("2025-11-23", "ist über ein Jahr alt"),
+])  # fmt: skip
+def test_a_statement_with_a_wrong_or_an_old_date_is_warned_about(office, written, complaint):
+    office.knows(**FILLED | {"ACCESSIBILITY_STATEMENT_DATE": written})
+    assert any(complaint in text for text in office.lacks())
