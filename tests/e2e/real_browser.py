@@ -65,7 +65,8 @@ class RealBrowser:
         found = button(self.page, label)
         if not found.count():
             self._unfold()
-        found.evaluate("(it) => { it.disabled = false; }")  # nobody waits here until a mail can be sent again
+        if found.is_disabled():  # nobody waits here until a mail can be sent again
+            return self._do(lambda: found.evaluate("(it) => { it.disabled = false; it.click(); }"))
         return self._do(lambda: self.hand.press(found))
 
     def submit(self, label: str, fields: dict[str, str]) -> "RealBrowser":
