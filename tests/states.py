@@ -10,6 +10,7 @@ from datetime import timedelta
 from typing import Any
 
 from kmzportal.domain.account_link import CODE_TRIES, AccountLink, LinkKind, LinkState
+from kmzportal.domain.outgoing_mail import MailState
 from kmzportal.services import account_link, login
 from tests import cast
 from tests.deeds import Deeds
@@ -193,6 +194,19 @@ def the_staff(house: House) -> Iterator[State]:
     yield "mitarbeitende/abgewiesen", desk.submit("Anlegen und Link senden", {"Kürzel": "x"})
 
 
+def the_lists(house: House) -> Iterator[State]:
+    browser = house.at_the_desk(house.rosa)
+    refused = house.deeds.do(lambda work, person: work.send("password_changed", person), house.erika)
+    house.set(refused, state=MailState.REFUSED)
+    yield "anfragen/neu", browser.open("/kundenservice/anfragen")
+    yield "anfragen/falsche-nummer", browser.open("/kundenservice/anfragen?nummer=x")
+    yield "postausgang/abgelehnt", browser.open("/kundenservice/postausgang?zustand=abgelehnt")
+    yield "postausgang/erneut", browser.press("Erneut senden")
+    yield "kunde-emails/neu", browser.open(f"/kundenservice/kunden/{house.erika.id}/emails")
+    yield "protokoll/neu", browser.open("/kundenservice/protokoll")
+    yield "protokoll/abgewiesen", browser.open("/kundenservice/protokoll?von=gestern&person=ro")
+
+
 def the_office(house: House) -> Iterator[State]:
     """The pages of the office; the operator changes their texts."""
     browser = house.sit_down()
@@ -201,7 +215,7 @@ def the_office(house: House) -> Iterator[State]:
         yield f"{page}/neu", browser.open(f"/{page}")
 
 
-WAYS = (the_ways_in, the_account, the_links, the_desk_link, the_desk, the_staff, the_office)
+WAYS = (the_ways_in, the_account, the_links, the_desk_link, the_desk, the_staff, the_lists, the_office)
 
 
 def every_state(house: House) -> Iterator[State]:

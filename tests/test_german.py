@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from kmzportal.german import moment, span
+from kmzportal.german import BERLIN, clock, moment, span
 
 
 def test_a_moment_is_told_in_the_time_of_berlin():
@@ -45,3 +45,9 @@ def test_a_moment_without_a_zone_is_refused():
 )
 def test_a_time_is_told_in_its_largest_unit(time, said):
     assert span(time) == said
+
+
+def test_a_moment_of_today_is_its_time_and_any_other_has_its_day():
+    now = datetime(2026, 11, 24, 0, 30, tzinfo=BERLIN)
+    assert clock(datetime(2026, 11, 23, 23, 5, tzinfo=UTC), now) == "00:05"
+    assert clock(datetime(2026, 11, 23, 22, 55, tzinfo=UTC), now) == "23.11.2026, 23:55"

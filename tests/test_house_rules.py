@@ -26,7 +26,7 @@ pytestmark = [pytest.mark.usefixtures("clock", "portal"), pytest.mark.parametriz
 PACKAGE = Path(__file__).parent.parent / "kmzportal"
 TEMPLATES = PACKAGE / "templates"
 #: Macros, and what several pages of one errand end with; neither is swapped by itself.
-SHARED = {"_ui.html", "desk/_parts.html", "account_link/_cancel.html"}
+SHARED = {"_ui.html", "desk/_parts.html", "account_link/_cancel.html", "outbox/_mails.html"}
 #: Where the pages of an opened link stand; only they end with what is in account_link/_cancel.html.
 LINK_PAGES = {"account_link", "address", "robot_check", "first_link"}
 ACCESS = {"anyone", "customer", "clerk", "admin", "link_holder"}
@@ -259,6 +259,14 @@ def recorded():
                 yield from (word for word in words if re.fullmatch(r"[a-z]+(\.[a-z_]+)?", word) and "." in word)
 
 
+def recorded_details():
+    """Return the names of all details that some code records a deed with."""
+    for path in PACKAGE.rglob("*.py"):
+        for call in (node for node in ast.walk(ast.parse(path.read_text("utf-8"))) if isinstance(node, ast.Call)):
+            if getattr(call.func, "attr", None) == "record":
+                yield from (keyword.arg for keyword in call.keywords if keyword.arg)
+
+
 def is_text(node):
     return isinstance(node, ast.Constant) and isinstance(node.value, str)
 
@@ -355,7 +363,7 @@ def is_shown(node):
     """Whether a node outside of all macros prints anything."""
     if isinstance(node, nodes.Output):
         return any(not isinstance(part, nodes.TemplateData) or part.data.strip() for part in node.nodes)
-    return not isinstance(node, nodes.Macro)
+    return not isinstance(node, (nodes.Macro, nodes.FromImport))
 
 
 def secrets_of(deeds, house):

@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ForeignKey
+from sqlalchemy import ForeignKey, Index
 from sqlalchemy.orm import Mapped, mapped_column
 
 from kmzportal.domain.base import Base, Id
@@ -63,7 +63,8 @@ DEEDS = {
     "mail.deferred": "E-Mail verzögert",
     "mail.refused": "E-Mail vom Mailserver abgelehnt",
     "mail.expired": "E-Mail nicht mehr gesendet",
-    "mail.cancelled": "E-Mail nicht mehr gesendet",
+    "mail.cancelled": "E-Mail nicht gesendet, ihr Link galt nicht mehr",
+    "mail.retried": "E-Mail noch einmal auf den Weg gebracht",
     "mail.capped": "E-Mail nicht gesendet, zu viele an einem Tag",
 }
 ACTORS = {
@@ -78,13 +79,18 @@ ACTORS = {
 
 class AuditEvent(Base):
     __tablename__ = "audit_event"
+    #: Each way in which the Protokoll is filtered, in its order.
+    __table_args__ = tuple(
+        Index(f"ix_audit_event_{'_'.join(way)}_at", *way, "at")
+        for way in (("deed",), ("actor",), ("actor", "deed"), ("customer_id",), ("clerk_id",))
+    )
 
     id: Mapped[Id]
     at: Mapped[datetime] = mapped_column(index=True)
     deed: Mapped[str]  #: past tense, such as `password.changed`
     actor: Mapped[str]  #: `customer:12`, `clerk:3`, `link:5`, `visitor`, `worker`, `console`
-    customer_id: Mapped[int | None] = mapped_column(ForeignKey("customer.id"), index=True)
-    clerk_id: Mapped[int | None] = mapped_column(ForeignKey("clerk.id"), index=True)
+    customer_id: Mapped[int | None] = mapped_column(ForeignKey("customer.id"))
+    clerk_id: Mapped[int | None] = mapped_column(ForeignKey("clerk.id"))
     details: Mapped[dict[str, Any]]  #: names of fields and kinds; no secret
     source: Mapped[str | None]  #: forgotten after seven days
 

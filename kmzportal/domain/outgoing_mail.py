@@ -40,6 +40,8 @@ class OutgoingMail(Base):
     next_try_at: Mapped[datetime] = mapped_column(index=True)
     tries: Mapped[int] = mapped_column(default=0)
     leased_until: Mapped[datetime | None]  #: one process posts it until then
+    retried_at: Mapped[datetime | None]  #: by the desk; patience begins anew
+    disturbed_at: Mapped[datetime | None] = mapped_column(index=True)  #: the mail server began to fail, not the mail
     settled_at: Mapped[datetime | None]
     reply_code: Mapped[int | None]  #: what the mail server answered, RFC 5321, 4.2
     reason: Mapped[str | None]

@@ -4,10 +4,11 @@ import secrets
 from datetime import datetime
 
 from sqlalchemy import ForeignKey
-from sqlalchemy.orm import Mapped, mapped_column
+from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from kmzportal.domain.account_link import CODE_ALPHABET
 from kmzportal.domain.base import Base, Id
+from kmzportal.domain.customer import Customer
 
 
 class RecoveryRequest(Base):
@@ -21,6 +22,8 @@ class RecoveryRequest(Base):
     answered_at: Mapped[datetime | None] = mapped_column(index=True)
     outcome: Mapped[str | None]  #: sent, unknown, locked, capped
     customer_id: Mapped[int | None] = mapped_column(ForeignKey("customer.id"))
+
+    customer: Mapped[Customer | None] = relationship()
 
 
 def draw_reference() -> str:

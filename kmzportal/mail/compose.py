@@ -10,11 +10,12 @@ from datetime import datetime
 from email.headerregistry import Address
 from email.message import EmailMessage
 from email.utils import parseaddr
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 from flask_mail import Message
-from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, TemplateNotFound, select_autoescape
 
 from kmzportal.domain import mail_address
 from kmzportal.domain.account_link import AccountLink, LinkKeys, LinkKind
@@ -77,6 +78,16 @@ def compose(mail: OutgoingMail, keys: LinkKeys, settings: Mapping[str, Any], now
         sender=str(Address(sender_name, addr_spec=mail_address.mailable(settings["MAIL_DEFAULT_SENDER"]))),
         reply_to=mail_address.mailable(settings["OFFICE_SUPPORT_EMAIL"]),
     )
+
+
+@cache
+def subject(template: str) -> str:
+    """Return what the subject of such a mail says, without the office's name; of one that is no more, its own."""
+    try:
+        written = TEMPLATES.get_template(f"mail/{template}.txt")
+    except TemplateNotFound:
+        return template
+    return "".join(written.blocks["subject"](written.new_context())).strip()
 
 
 def _context(mail: OutgoingMail, keys: LinkKeys, settings: Mapping[str, Any]) -> dict[str, Any]:

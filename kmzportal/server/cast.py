@@ -6,8 +6,9 @@ from typing import Any
 from kmzportal.domain.account_link import LinkKind
 from kmzportal.domain.clerk import Clerk
 from kmzportal.domain.customer import Customer
+from kmzportal.domain.outgoing_mail import MailState
 from kmzportal.domain.passwords import hash_password
-from kmzportal.services import account_link
+from kmzportal.services import account_link, recovery
 from kmzportal.services.work import UnitOfWork
 
 GMS = {"school": "GMS Musterstadt", "street": "Schulweg 1", "postcode": "75365", "town": "Musterstadt"}
@@ -69,6 +70,13 @@ PASSWORDS = {
     "ro": "leihschein liegt obenauf",
     "tb": "projektor sucht leinwand",
 }
+#: What became of a mail to each of them.
+FATES = {
+    "K-1001": (MailState.SENT, 250, None),
+    "K-1002": (MailState.DEFERRED, 450, "Der Mailserver nimmt die E-Mail gerade nicht an"),
+    "K-1003": (MailState.REFUSED, 550, "Adresse unbekannt"),
+    "K-1005": (MailState.BOUNCED, None, None),
+}
 
 
 def enter(work: UnitOfWork) -> None:
@@ -80,6 +88,17 @@ def enter(work: UnitOfWork) -> None:
     work.session.flush()
     juergen = people[JUERGEN["number"]]
     account_link.send(work, account_link.issue(work, LinkKind.DESK, juergen, juergen.pending_email, ROSA["initials"]))
+    _post(work, people)
+
+
+def _post(work: UnitOfWork, people: dict[str, Customer]) -> None:
+    """Mails that fared as mails may, and addresses that were mistyped or have changed."""
+    for number, (state, code, reason) in FATES.items():
+        mail = work.send("password_changed", people[number])
+        mail.state, mail.reply_code, mail.reason = state, code, reason
+        mail.settled_at = mail.next_try_at = work.now + timedelta(minutes=15)
+    for address in ("erika.mustermnan@gms-musterstadt.example", "max.mustermann@bw.schule", "niemand@nirgends.example"):
+        recovery.ask(work, address)
 
 
 def _customer(work: UnitOfWork, data: dict[str, Any]) -> Customer:

@@ -37,6 +37,8 @@ Zum Ausprobieren
   Link zum Konto: Im Postfach liegt schon einer an {juergen[pending_email]}.
      Der Kundenservice hat seine Adresse berichtigt; sie gilt, sobald er den Link benutzt hat.
   Gesperrt: {lieselotte[email]} kommt auch mit dem richtigen Passwort nicht hinein ({passwords[K-1005]}).
+  Kundenservice: als Rosa anmelden, unter Kunden „mueller“ suchen, Adresse berichtigen und Link senden.
+     Unter Anfragen steht, wen drei unbekannte Adressen vermutlich meinen.
   Konto anpassen: als Erika anmelden, dann Einstellungen, Konto anpassen.
 
 Beenden mit Strg+C.

@@ -41,6 +41,11 @@ def search(session: Session, query: str) -> Found | None:
     return _found(rows) if rows else _guessed(session, words)
 
 
+def holding(session: Session, texts: Sequence[str]) -> ColumnElement[bool]:
+    """Whether the customer's text holds one of these, each at least three signs long."""
+    return _holds(session, texts[:1], lambda _: tuple(texts))
+
+
 def take_in(session: Session) -> None:
     """After many changes at once: PostgreSQL keeps them beside its index, where each search would read them all."""
     if session.get_bind().dialect.name == "postgresql":

@@ -2,7 +2,7 @@
 
 import secrets
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -38,6 +38,12 @@ class Answer:
     reason: str | None = None
     disturbed: bool = False  #: the mail server is the trouble, so the next mail would fare no better
 
+    @property
+    def heard(self) -> bool:
+        """Whether the mail server works: it said something about this mail."""
+        given = self.state in (MailState.SENT, MailState.REFUSED, MailState.DEFERRED)
+        return given and self.code is not None and not self.disturbed
+
 
 def due(session: Session, now: datetime) -> Sequence[int]:
     """Return the ids of mails to be posted now, oldest first."""
@@ -62,7 +68,7 @@ def settle(work: UnitOfWork, mail_id: int, lease: datetime | None, answer: Answe
     mail = _load(work.session, mail_id)
     if answer.state is MailState.DEFERRED:
         return _defer(work, mail, lease, answer)
-    settled = _write(work, mail_id, lease, answer, {"state": answer.state, "settled_at": work.now})
+    settled = _write(work, mail, lease, answer, {"state": answer.state, "settled_at": work.now})
     if settled:
         work.record(f"mail.{answer.state}", mail.customer or mail.clerk, template=mail.template, code=answer.code)
     return settled
@@ -72,14 +78,27 @@ def _defer(work: UnitOfWork, mail: OutgoingMail, lease: datetime | None, answer:
     """Try again later; when that would be too late, give up now."""
     next_try = work.now + _pause(mail.tries)
     if next_try >= _given_up_at(mail):
-        return settle(work, mail.id, lease, Answer(MailState.EXPIRED, answer.code, answer.reason))
-    return _write(work, mail.id, lease, answer, {"state": MailState.DEFERRED, "next_try_at": next_try})
+        return settle(work, mail.id, lease, replace(answer, state=MailState.EXPIRED))
+    return _write(work, mail, lease, answer, {"state": MailState.DEFERRED, "next_try_at": next_try})
 
 
-def _write(work: UnitOfWork, mail_id: int, lease: datetime | None, answer: Answer, values: dict[str, Any]) -> bool:
-    leased = update(OutgoingMail).where(OutgoingMail.id == mail_id, OutgoingMail.leased_until == lease)
-    written = leased.values(leased_until=None, reply_code=answer.code, reason=answer.reason, **values)
-    return changed(work.session, written) == 1
+def _write(
+    work: UnitOfWork, mail: OutgoingMail, lease: datetime | None, answer: Answer, values: dict[str, Any]
+) -> bool:
+    leased = update(OutgoingMail).where(OutgoingMail.id == mail.id, OutgoingMail.leased_until == lease)
+    values |= {"leased_until": None, "reply_code": answer.code, "reason": answer.reason}
+    values["disturbed_at"] = (mail.disturbed_at or work.now) if answer.disturbed else None
+    written = changed(work.session, leased.values(values)) == 1
+    if answer.heard:
+        _let_go(work)
+    return written
+
+
+def _let_go(work: UnitOfWork) -> None:
+    """The mail server works again: all that it kept waiting is due at once."""
+    kept = select(OutgoingMail.id).where(OutgoingMail.disturbed_at.is_not(None)).with_for_update(skip_locked=True)
+    free = update(OutgoingMail).where(OutgoingMail.id.in_(kept)).execution_options(synchronize_session=False)
+    changed(work.session, free.values(disturbed_at=None, next_try_at=work.now))
 
 
 def _claimable(now: datetime) -> ColumnElement[bool]:
@@ -105,10 +124,10 @@ def _too_late(mail: OutgoingMail, now: datetime) -> Answer | None:
 
 
 def _given_up_at(mail: OutgoingMail) -> datetime:
-    link = mail.link
+    link, since = mail.link, mail.retried_at or mail.queued_at
     if link is None:
-        return mail.queued_at + PATIENCE_WITH_A_NOTICE
-    return min(link.expires_at, mail.queued_at + _patience(link))
+        return since + PATIENCE_WITH_A_NOTICE
+    return min(link.expires_at, since + _patience(link))
 
 
 def _patience(link: AccountLink) -> timedelta:

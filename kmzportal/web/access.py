@@ -7,6 +7,7 @@ from typing import Any
 from flask import abort
 
 from kmzportal.domain.login_session import LoginSession
+from kmzportal.web.pages import wants_fragment
 from kmzportal.web.visitor import DOOR, STAFF_DOOR, login_manager, visitor
 
 View = Callable[..., Any]
@@ -29,6 +30,8 @@ def _only(access: str, admits: Callable[[LoginSession], object], view: View, doo
 
     @wraps(view)
     def guarded(*args: Any, **kwargs: Any) -> Any:
+        if not visitor.is_authenticated and getattr(view, "quiet", False) and wants_fragment():
+            return "", 204  # nobody asked: what is being typed beside it must not be swept away
         if not visitor.is_authenticated:
             return login_manager.unauthorized()
         return view(*args, **kwargs) if admits(visitor.here) else abort(403)

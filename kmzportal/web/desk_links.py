@@ -1,8 +1,9 @@
 """The desk's links: an address corrected and the link sent to it, a link sent, sent again, withdrawn."""
 
 from collections.abc import Callable
+from datetime import UTC, datetime
 
-from flask import Blueprint, abort
+from flask import Blueprint, abort, current_app
 from flask.typing import ResponseReturnValue
 
 from kmzportal.db import db
@@ -11,6 +12,7 @@ from kmzportal.domain.account_link import AccountLink
 from kmzportal.domain.customer import Customer
 from kmzportal.domain.refusals import AccountLocked, AddressTaken, ChangedMeanwhile, LinkUnusable, Refusal, TooManyMails
 from kmzportal.services import desk as deeds
+from kmzportal.services.disturbance import disturbance
 from kmzportal.web.access import clerk_only
 from kmzportal.web.desk_screen import CorrectForm, SendForm, customer_or_404, screen
 from kmzportal.web.fields import Button, PortalForm
@@ -99,4 +101,6 @@ def _on_link(customer_id: int, link_id: int, deed: Callable[..., object], notice
 
 
 def _back(customer: Customer, notice: str) -> ResponseReturnValue:
-    return stay("desk.customer", notice, customer_id=customer.id)
+    disturbed = disturbance(db.session(), datetime.now(UTC), current_app.config)
+    waits = " Der Mailversand ist gerade gestört: Die E-Mail wartet im Postausgang." if disturbed else ""
+    return stay("desk.customer", notice + waits, customer_id=customer.id)

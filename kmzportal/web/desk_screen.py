@@ -15,7 +15,8 @@ from kmzportal.domain.customer import Customer
 from kmzportal.domain.identity_check import IDENTITY_CHECKS
 from kmzportal.mail.previews import veiled
 from kmzportal.services import desk as deeds
-from kmzportal.services import history
+from kmzportal.services import history, outbox_desk
+from kmzportal.services.disturbance import disturbance
 from kmzportal.web.customer_data import Versioned
 from kmzportal.web.fields import Button, PortalForm, mail_address_field, one_line, trimmed
 from kmzportal.web.pages import page
@@ -23,6 +24,7 @@ from kmzportal.web.visitor import visitor
 
 LONGEST_REASON = 200
 REASONS = ("Anruf", "E-Mail an den Kundenservice", "persönlich", "E-Mail kam nicht an", "Sonstiges")
+LOGINS_SHOWN = 5
 LOGINS = ("login.succeeded", "login.refused", "login.throttled", "password.refused")
 
 
@@ -62,27 +64,29 @@ def screen(
     customer: Customer, typed: str | None = None, fragment: str = "desk/_customer.html", **refused: PortalForm
 ) -> ResponseReturnValue:
     """Return the page, or for htmx its content; `refused` is the form that was sent in vain, by its name."""
-    session, now = db.session(), datetime.now(UTC)
-    wanted = typed or customer.pending_email
     forms: dict[str, PortalForm] = {
-        "correct": CorrectForm(formdata=None, email=wanted, version=customer.version),
+        "correct": CorrectForm(formdata=None, email=typed or customer.pending_email, version=customer.version),
         "send": SendForm(formdata=None),
         "lock": LockForm(formdata=None),
         **refused,
     }
+    sent = next(iter(refused.values()), Button(formdata=None))
+    context = {**forms, **known_of(customer), **preview_of(customer, forms["correct"]["email"].data)}
+    return page("desk/customer.html", fragment, sent, customer=customer, **context)
+
+
+def known_of(customer: Customer) -> dict[str, object]:
+    """Return what has happened: links, mails, logins, history, and whether mail leaves the house."""
+    session, now = db.session(), datetime.now(UTC)
     events = history.history(session, customer)
-    return page(
-        "desk/customer.html",
-        fragment,
-        next(iter(refused.values()), Button(formdata=None)),
-        **forms,
-        **preview_of(customer, forms["correct"]["email"].data),
-        customer=customer,
-        links=deeds.links(session, customer),
-        events=events,
-        logins=[event for event in events if event.deed in LOGINS][:5],
-        now=now,
-    )
+    return {
+        "now": now,
+        "links": deeds.links(session, customer),
+        "mails": outbox_desk.mails(session, customer=customer),
+        "disturbed": disturbance(session, now, current_app.config),
+        "events": events,
+        "logins": [event for event in events if event.deed in LOGINS][:LOGINS_SHOWN],
+    }
 
 
 def preview_of(customer: Customer, typed: str | None) -> dict[str, object]:

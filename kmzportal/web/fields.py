@@ -1,12 +1,14 @@
 """Forms and fields that more than one page uses. They check shape; services decide truth."""
 
 import unicodedata
+from collections.abc import Mapping
 from typing import Any
 
 from flask import current_app
 from flask_wtf import FlaskForm
 from flask_wtf.csrf import CSRFError, _FlaskFormCSRF
-from wtforms import EmailField, Field, Form, PasswordField, ValidationError
+from wtforms import EmailField, Field, Form, PasswordField, SelectField, ValidationError
+from wtforms.fields.choices import SelectChoice  # type: ignore[attr-defined]  # newer than its types
 from wtforms.validators import EqualTo, InputRequired, Length
 
 from kmzportal.domain import mail_address, passwords
@@ -41,6 +43,19 @@ class PortalForm(FlaskForm):  # type: ignore[misc]
             """Fill in what its writer had typed when the session ended; what is sent now is newer."""
             kept = kept_form.entries()
             return super().wrap_formdata(form, formdata) or kept
+
+
+class Filter(PortalForm):
+    """A form that only asks: sent by GET, so it needs no token, and what nobody offers is ignored."""
+
+    class Meta(PortalForm.Meta):
+        csrf = False
+
+
+def choice_field(label: str, name: str, options: Mapping[str, str]) -> SelectField:
+    """One of the options or all; the keys stand in the address."""
+    choices = [SelectChoice(key, words) for key, words in {"": "alle", **options}.items()]
+    return SelectField(label, name=name, choices=choices, default="")
 
 
 class Button(PortalForm):

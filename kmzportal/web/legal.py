@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 
-from flask import Blueprint, Flask, Response, abort, current_app, render_template, request, send_from_directory, url_for
+from flask import Blueprint, Flask, Response, abort, current_app, render_template, send_from_directory, url_for
 from flask.typing import ResponseReturnValue
 
 from kmzportal.services import legal

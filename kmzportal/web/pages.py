@@ -15,11 +15,12 @@ from werkzeug.wrappers import Response as AnyResponse
 from kmzportal import german
 from kmzportal.web.visitor import visitor
 
+LARGEST_KEY = 2**31 - 1
 csrf = CSRFProtect()  # gives templates csrf_token(); each form checks its own, so a stale one is a field error
 
 
 def init_app(app: Flask) -> None:
-    app.jinja_env.filters.update(moment=german.moment, clock=german.clock)
+    app.jinja_env.filters.update(moment=german.moment, hour=german.hour)
     app.context_processor(_everywhere)
     app.after_request(_vary)
     app.after_request(_compress)
@@ -95,6 +96,12 @@ def wants_fragment() -> bool:
     headers = request.headers
     whole = "HX-Boosted" in headers or "HX-History-Restore-Request" in headers
     return headers.get("HX-Request") == "true" and not whole
+
+
+def key() -> int | None:
+    """Return the key that a long list goes on from, `vor=…` in the address; None for what can be none."""
+    number = request.args.get("vor", type=int)
+    return number if number and 0 < number <= LARGEST_KEY else None
 
 
 def local_path(text: str | None) -> str | None:

@@ -9,6 +9,7 @@ from flask import Flask
 from playwright.sync_api import Locator, Page, expect
 
 from kmzportal.robot_check.puzzle import ANSWERS, Puzzles
+from tests.browser import Browser
 
 TABS_AT_MOST = 60
 #: What is wrong with the focus, in words: it must look different from the same element, or its label, without it.
@@ -128,3 +129,21 @@ def right_tiles(page: Page, app: Flask) -> list[int]:
     bound_to = f"link:{re.findall(r'/konto-link/([0-9]+)', page.url)[0]}"
     solved = (tiles for tiles in ANSWERS if puzzles.solved_by(token, set(tiles), bound_to, now))
     return [tile + 1 for tile in next(solved)]
+
+
+def come_in(page: Page, app: Flask, token: str) -> None:
+    """Be whoever the session with this token belongs to."""
+    client = Browser(app).come_in(token).client
+    cookie = client.get_cookie(app.config["SESSION_COOKIE_NAME"], domain="127.0.0.1")
+    assert cookie is not None
+    page.context.add_cookies(
+        [
+            {
+                "name": cookie.key,
+                "value": cookie.value,
+                "url": app.config["PUBLIC_URL"],
+                "httpOnly": True,
+                "sameSite": "Lax",
+            }
+        ]
+    )

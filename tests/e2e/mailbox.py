@@ -31,7 +31,16 @@ class Mailbox:
 
     def __init__(self) -> None:
         self.letters: list[Letter] = []
+        self.refused: set[str] = set()  #: recipients whom it does not know
         self._came = threading.Condition()
+
+    async def handle_RCPT(  # noqa: N802
+        self, _server: object, _session: object, envelope: Envelope, address: str, _options: object
+    ) -> str:
+        if address in self.refused:
+            return "550 5.1.1 User unknown"
+        envelope.rcpt_tos.append(address)
+        return "250 OK"
 
     async def handle_DATA(self, _server: object, _session: object, envelope: Envelope) -> str:  # noqa: N802
         with self._came:
@@ -56,3 +65,4 @@ class Mailbox:
     def empty(self) -> None:
         with self._came:
             self.letters.clear()
+            self.refused.clear()

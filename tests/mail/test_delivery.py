@@ -11,7 +11,7 @@ from kmzportal.db import db
 from kmzportal.domain.account_link import AccountLink, LinkKind
 from kmzportal.domain.outgoing_mail import MailState, OutgoingMail
 from kmzportal.mail import delivery
-from kmzportal.services import account_link
+from kmzportal.services import account_link, outbox_desk
 from tests.mail.post_office import PASSWORD, Opened, accepts, certificate, free_port
 
 
@@ -297,3 +297,29 @@ def test_links_never_come_from_a_strangers_host_header(deliver, open_office, lin
     assert "https://konto.kmz.example/link/" in open_office.letters[0].get_body(("plain",)).get_content()
     assert "boese" not in open_office.letters[0].as_string()
     assert deeds.read(select(AccountLink))
+
+
+def test_a_refused_mail_goes_out_with_the_same_link_once_the_mailbox_exists(deliver, open_office, link, erika, deeds):
+    open_office.at_rcpt[erika.email] = "550 5.1.1 User unknown"
+    assert deliver() == 0
+    open_office.at_rcpt.clear()
+    assert deliver() == 0
+    deeds.do(lambda work: outbox_desk.retry_all(work))
+    assert deliver() == 1
+    [letter] = open_office.letters
+    assert deeds.keys.token(link) in letter.get_body(("plain",)).get_content()
+
+
+def test_after_an_outage_all_that_waited_goes_out_with_the_first(
+    deliver, open_office, relay, app, queue, erika, max_, mails
+):
+    port = app.config["MAIL_PORT"]
+    relay(MAIL_PORT=free_port())
+    queue(erika), queue(max_)
+    assert [deliver(), deliver(), deliver()] == [0, 0, 0]
+    assert [mail.disturbed_at is None for mail in mails()] == [False, False]
+    relay(MAIL_PORT=port)
+    queue(erika)
+    assert deliver() == 1
+    assert deliver() == 2
+    assert [mail.disturbed_at for mail in mails()] == [None] * 3

@@ -4,7 +4,7 @@
 "use strict";
 const region = () => document.getElementById("meldung"); // there from the start, or it would not be read out
 const lost = () => document.activeElement === null || document.activeElement === document.body;
-const quiet = (ctx) => ctx.sourceElement.matches("[data-quiet]");
+const quiet = (ctx) => ctx.sourceEvent?.type === "every" || ctx.sourceElement.matches("[data-quiet]");
 const closeDialog = () => document.querySelector("dialog[open]")?.close(); // gives the focus back to where it was
 
 function show(button, visible) {
@@ -28,15 +28,14 @@ function wake() { // what makes no sense without JavaScript stands hidden in the
   document.querySelectorAll("[data-countdown]").forEach(count);
   document.querySelector("dialog[data-modal]:not([open])")?.showModal();
 }
-
 function settle({ target, detail: { ctx } }) {
   if (ctx.swap === "none") return; // 204 and 5xx leave the page alone
   wake();
   if (quiet(ctx)) return;
   const root = ctx.target?.isConnected ? ctx.target : document.getElementById(ctx.target?.id) ?? target;
   const office = document.title.slice(document.title.indexOf(" – ")); // the page's name is its heading, also in place
-  const name = document.querySelector("h1").textContent.trim();
-  document.title = (document.querySelector("[data-refused]") ? "Fehler: " : "") + name + office;
+  const refused = document.querySelector("[data-refused]") ? "Fehler: " : "";
+  document.title = refused + document.querySelector("h1").textContent.trim() + office;
   // Errors and notices first; htmx has seen to [autofocus] and to a field that is still there; never leave <body>.
   const goal = root.querySelector("[data-outcome]") ?? (lost() ? root.querySelector("h1, h2, h3") ?? root : null);
   goal?.setAttribute("tabindex", "-1");
@@ -70,7 +69,9 @@ document.addEventListener("keydown", (event) => { // from the search down throug
 document.addEventListener("submit", ({ target }) => { // browsers offer to store passwords, not readable text
   target.querySelectorAll("[data-show]").forEach((button) => show(button, false));
 }, true);
-document.addEventListener("htmx:before:request", ({ detail: { ctx } }) => { if (!quiet(ctx)) region().textContent = ""; });
+document.addEventListener("htmx:before:request", (event) => { // what asks by itself waits while nobody looks
+  if (!quiet(event.detail.ctx)) region().textContent = ""; else if (document.hidden) event.preventDefault();
+});
 document.addEventListener("htmx:before:swap", closeDialog);
 document.addEventListener("htmx:after:swap", settle);
 document.addEventListener("htmx:error", ({ detail: { ctx } }) => { if (ctx) fail(ctx.response ? "broken" : "offline", ctx); });

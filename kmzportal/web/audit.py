@@ -1,0 +1,121 @@
+"""Das Protokoll, for admins: who did what to whom, and when. Reading it writes nothing."""
+
+from datetime import UTC, date, datetime, time, timedelta
+from operator import itemgetter
+from typing import Any
+
+from flask import Blueprint, request
+from flask.typing import ResponseReturnValue
+from wtforms import DateField, Field, Form, StringField, ValidationError
+from wtforms.validators import Optional
+
+from kmzportal.db import db
+from kmzportal.domain.account_link import LinkKind
+from kmzportal.domain.audit_event import DEEDS, AuditEvent
+from kmzportal.domain.customer import Customer
+from kmzportal.domain.identity_check import IDENTITY_CHECKS
+from kmzportal.german import BERLIN
+from kmzportal.mail.compose import subject
+from kmzportal.services import audit as records
+from kmzportal.services.audit import Wanted
+from kmzportal.web.access import admin_only
+from kmzportal.web.fields import Filter, choice_field, one_line
+from kmzportal.web.pages import key, page
+
+bp = Blueprint("audit", __name__, url_prefix="/kundenservice")
+
+KINDS = {
+    LinkKind.RECOVERY: "Neues Passwort",
+    LinkKind.DESK: "Link zum Konto",
+    LinkKind.ADDRESS: "E-Mail-Adresse bestätigen",
+    LinkKind.CLERK_FIRST: "Zugang zum Kundenservice",
+    LinkKind.OBJECTION: "Das war ich nicht",
+}
+WORDS: dict[str, Any] = {"kind": KINDS, "check": IDENTITY_CHECKS}
+FIELDS = {name: label for name, (label, _) in Customer.DATA.items()} | {"number": "Kundennummer", "email": "E-Mail"}
+#: What the details of a deed are called; `by` stands beside the name already.
+DETAILS = {
+    "template": "E-Mail",
+    "kind": "Link",
+    "code": "Antwort des Mailservers",
+    "fields": "Felder",
+    "check": "Geprüft",
+    "note": "Anmerkung",
+    "why": "Grund",
+    "reference": "Vorgangsnummer",
+    "number": "Anzahl",
+    "device": "Gerät",
+    "initials": "Kürzel",
+    "admin": "Admin",
+}
+
+
+def known_day(_form: Form, field: Field) -> None:
+    if field.data and not 2000 <= field.data.year < 2200:
+        raise ValidationError("Geben Sie ein Datum aus diesem Jahrhundert ein.")
+
+
+def day_field(label: str, name: str) -> DateField:
+    return DateField(label, [Optional(), known_day], name=name)
+
+
+class AuditFilter(Filter):
+    deed = choice_field("Vorgang", "vorgang", dict(sorted(DEEDS.items(), key=itemgetter(1))))
+    person = StringField("Person", [one_line], name="person")
+    since = day_field("Von", "von")
+    until = day_field("Bis", "bis")
+
+
+@bp.get("/protokoll")
+@admin_only
+def events() -> ResponseReturnValue:
+    form = AuditFilter(request.args)
+    form.validate()
+    found = [] if form.errors else records.events(db.session(), _wanted(form))
+    shown = found[: records.SHOWN]
+    return page(
+        "audit/events.html",
+        "audit/_events.html",
+        form,
+        events=shown,
+        people=records.people(db.session(), shown),
+        older=_older(shown[-1]) if len(found) > records.SHOWN else None,
+        now=datetime.now(UTC),
+    )
+
+
+@bp.app_template_filter()
+def details(event: AuditEvent) -> str:
+    """Return the details of a deed in German: `Felder: Telefon, Schule · Grund: angerufen`."""
+    told = {name: value for name, value in event.details.items() if name != "by" and value is not None}
+    return " · ".join(f"{DETAILS.get(name, name)}: {_in_german(name, value)}" for name, value in told.items())
+
+
+def _in_german(name: str, value: Any) -> str:
+    if isinstance(value, list):
+        return ", ".join(FIELDS.get(one, str(one)) for one in value)
+    if isinstance(value, bool):
+        return "ja" if value else "nein"
+    if name == "template":
+        return subject(value)
+    return str(WORDS.get(name, {}).get(value, value))
+
+
+def _wanted(form: AuditFilter) -> Wanted:
+    return Wanted(
+        deed=form.deed.data or None,
+        person=(form.person.data or "").strip() or None,
+        since=_begins(form.since.data),
+        until=_begins(form.until.data + timedelta(days=1)) if form.until.data else None,
+        before=key(),
+    )
+
+
+def _begins(day: date | None) -> datetime | None:
+    """Return when a day begins in Berlin."""
+    return datetime.combine(day, time.min, BERLIN).astimezone(UTC) if day else None
+
+
+def _older(last: AuditEvent) -> dict[str, Any]:
+    """Return the address of the next page: the same filter, from there on."""
+    return {**request.args.to_dict(), "vor": last.id}

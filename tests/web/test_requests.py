@@ -1,0 +1,112 @@
+"""A phone call with a Vorgangsnummer is solved at once: who asked, what came of it, and who was probably meant."""
+
+from datetime import timedelta
+
+import pytest
+
+from kmzportal.services import login, recovery
+from tests import page
+from tests.browser import Browser
+
+pytestmark = pytest.mark.usefixtures("clock")
+
+PAGE = "/kundenservice/anfragen"
+
+
+@pytest.fixture
+def ask(deeds):
+    """Somebody asks for a new password, and the worker answers; return the Vorgangsnummer."""
+
+    def ask(address, answered=True):
+        reference = deeds.do(recovery.ask, address)
+        for request in deeds.do(lambda work: list(recovery.unanswered(work.session))) if answered else ():
+            deeds.do(recovery.answer, request, actor="worker")
+        return reference
+
+    return ask
+
+
+def rows(desk):
+    return [page.words(row) for row in desk.page.iter("tr") if row.get("id", "").startswith("request-")]
+
+
+def test_what_came_of_each_request_stands_in_german_the_latest_first(desk, ask, erika, lieselotte):
+    for _ in range(4):
+        ask(erika.email)
+    ask(lieselotte.email)
+    ask("niemand@nirgends.example")
+    ask(erika.email, answered=False)
+    outcomes = ("wartet", "Adresse unbekannt", "Konto gesperrt", "zu viele Anfragen", *["Link gesendet"] * 3)
+    desk.open(PAGE)
+    assert desk.heading == "Anfragen" and "7 Anfragen" in desk.text
+    assert [outcome in row for outcome, row in zip(outcomes, rows(desk), strict=True)] == [True] * 7
+    assert rows(desk)[2].endswith(f"{lieselotte.email} Konto gesperrt Lieselotte Schäfer (K-1005)")
+    assert rows(desk)[0].startswith("14:05 V-")
+
+
+def test_a_vorgangsnummer_is_found_however_it_is_said(desk, ask, erika, max_):
+    number = ask(erika.email)
+    ask(max_.email)
+    plain = number.removeprefix("V-")
+    for form in (number, number.lower(), plain, plain.replace("-", ""), f" v {plain.replace('-', ' ')} ", f"V{plain}"):
+        desk.open(PAGE).press("Suchen", Vorgangsnummer=form)
+        assert len(rows(desk)) == 1 and erika.email in rows(desk)[0], form
+
+
+@pytest.mark.parametrize("said", ["V-AAAA-AAAA", "x", "V-", "%", "' OR 1=1", "<b>", "\x00", "ä" * 5000])
+def test_a_number_that_is_none_says_what_to_do(desk, ask, erika, said):
+    ask(erika.email)
+    desk.open(PAGE).press("Suchen", Vorgangsnummer=said)
+    assert rows(desk) == []
+    assert "Zu dieser Nummer gibt es in den letzten 7 Tagen keine Anfrage." in desk.text
+    assert "<b>" not in desk.answer.text
+
+
+def test_an_unknown_address_leads_to_the_customer_it_probably_means(desk, ask, erika):
+    ask("erika.mustermnan@gms-musterstadt.example")
+    desk.open(PAGE)
+    assert "Adresse unbekannt Gemeint ist vielleicht: Erika Mustermann (K-1001, GMS Musterstadt)" in rows(desk)[0]
+    assert "hinterlegt erika.mustermann@gms-musterstadt.example: nur ein Zeichen ist anders" in rows(desk)[0]
+    desk.follow("Erika Mustermann")
+    assert desk.heading == "Erika Mustermann"
+    assert desk.value("Neue E-Mail-Adresse") == "erika.mustermnan@gms-musterstadt.example"
+
+
+def test_an_address_like_nobodys(desk, ask, erika):
+    ask("niemand@nirgends.example")
+    assert "niemand Ähnliches gefunden" in rows(desk.open(PAGE))[0]
+
+
+def test_hostile_addresses_and_names_are_text(desk, deeds, ask, erika):
+    with deeds.work() as work:
+        work.session.get(type(erika), erika.id).last_name = "<img src=x onerror=alert(1)>"
+    ask("erika.mustermann&neue-adresse=x+1@gmx.example")
+    ask("erika.mustermann@gmx.example")
+    desk.open(PAGE)
+    assert "<img src=x onerror=alert(1)>" in desk.text and "<img" not in desk.answer.text
+    ways = [one.get("href") for one in desk.page.iter("a") if "neue-adresse" in one.get("href", "")]
+    assert [way.count("&") for way in ways] == [0]
+
+
+def test_after_seven_days_they_are_gone(desk, app, deeds, rosa, ask, erika, clock):
+    number = ask(erika.email)
+    clock.shift(timedelta(days=7, minutes=1))
+    later = Browser(app).come_in(deeds.do(login.start_session, rosa, "Firefox unter Linux"))
+    assert rows(later.open(PAGE)) == []
+    assert rows(later.open(f"{PAGE}?nummer={number}")) == []
+
+
+def test_older_requests_are_one_click_away(desk, deeds, ask):
+    for number in range(27):
+        ask(f"person{number}@nirgends.example", answered=False)
+    desk.open(PAGE)
+    assert len(rows(desk)) == 25
+    desk.follow("Ältere Anfragen")
+    assert [row.split()[2] for row in rows(desk)] == ["person1@nirgends.example", "person0@nirgends.example"]
+
+
+def test_only_the_desk_sees_any_of_it(app, ask, erika, max_):
+    ask(erika.email)
+    browser = Browser(app)
+    assert browser.open(PAGE).heading == "Anmelden im Kundenservice"
+    assert erika.email not in browser.text
