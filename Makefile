@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
-.PHONY: help run test check bench css lock migration
+.PHONY: help run test check bench screenshots css lock migration
 .DEFAULT_GOAL := help
 
 help: ## zeigt diese Liste
@@ -15,13 +15,17 @@ run: .venv/ready ## richtet alles ein und startet die Vorführung unter http://1
 test: .venv/ready .venv/chromium ## richtet alles ein und prüft alles, auch im echten Browser
 	KMZPORTAL_TEST_CHROMIUM="$$(cat .venv/chromium)" $(BIN)/pytest -n 2
 
-check: .venv/ready ## prüft Stil, Typen, Vorlagen und Schichten, danach wie `make test`
+check: .venv/ready .venv/vnu ## prüft Stil, Typen, Vorlagen und Schichten, danach wie `make test`
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/djlint kmzportal/templates --lint --quiet
 	$(BIN)/lint-imports
 	$(MAKE) test
+	KMZPORTAL_TEST_VNU="$$(cat .venv/vnu)" $(BIN)/pytest -m java
+
+screenshots: .venv/ready .venv/chromium ## fotografiert alle Seiten in allen Zuständen nach docs/screenshots
+	KMZPORTAL_TEST_CHROMIUM="$$(cat .venv/chromium)" $(BIN)/pytest -m pictures
 
 bench: .venv/ready bench/.peers/flask-security/ready bench/.peers/allauth/ready ## misst das Portal neben seiner Grenze und zwei anderen (braucht wrk)
 	@command -v wrk > /dev/null || { [ "$$(id -u)" = 0 ] && apt-get update -qq && apt-get install -y -qq --no-install-recommends wrk; } \
@@ -59,3 +63,7 @@ bench/.peers/%/ready: bench/%.txt
 	$(PYTHON) -m venv --clear $(@D)
 	$(@D)/bin/python -m pip --disable-pip-version-check install --quiet --require-hashes -r $<
 	@touch $@
+
+# Holds the path of the W3C's HTML checker.
+.venv/vnu: .venv/ready
+	tools/vnu

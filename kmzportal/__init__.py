@@ -36,6 +36,7 @@ from kmzportal.web import (
     robot_check,
     security,
     staff_login,
+    time_left,
 )
 from kmzportal.web.visitor import login_manager
 
@@ -52,6 +53,7 @@ BLUEPRINTS = (
     desk.bp,
     desk_links.bp,
     desk_account.bp,
+    time_left.bp,
     staff_login.bp,
     first_link.bp,
     clerks.bp,

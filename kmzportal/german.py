@@ -26,7 +26,11 @@ def moment(at: datetime) -> str:
     """Return an aware moment as `22.11.2026, 14:05 Uhr`, in the time of Berlin."""
     if at.tzinfo is None:
         raise ValueError("a moment without a zone is none")
-    return f"{at.astimezone(BERLIN):%d.%m.%Y, %H:%M} Uhr"
+    return f"{at.astimezone(BERLIN):%d.%m.%Y}, {hour(at)}"
+
+
+def hour(at: datetime) -> str:
+    return f"{at.astimezone(BERLIN):%H:%M} Uhr"
 
 
 def day(on: date) -> str:

@@ -51,6 +51,10 @@ class Browser:
         """Return what stands in the field with this label."""
         return page.value(page.field(self.page, label)) or ""
 
+    def read(self, tag: str) -> str:
+        """Read the first element with this tag."""
+        return words(next(self.page.iter(tag)))
+
     # What it does
 
     def open(self, path: str) -> "Browser":
@@ -105,6 +109,13 @@ class Browser:
             session["_user_id"] = token
         return self
 
+    def stale(self) -> "Browser":
+        """Leave the page open so long that its forms are out of date."""
+        for one in self.page.iter("input"):
+            if one.get("name") == "csrf_token":
+                one.set("value", "veraltet")
+        return self
+
     # How it does it
 
     def _submit(self, form: Element, pressed: list[tuple[str, str]], button: Element | None = None) -> None:
@@ -141,7 +152,9 @@ class Browser:
         return answer
 
     def _headers(self, method: str, htmx: bool) -> dict[str, str]:
-        headers = {"Sec-Fetch-Site": "same-origin", "Origin": self.site} if method != "GET" else {}
+        headers = {"Referer": self.site + self.path}
+        if method != "GET":
+            headers |= {"Sec-Fetch-Site": "same-origin", "Origin": self.site}
         if htmx:
             headers |= {"HX-Request": "true", "HX-Current-URL": self.site + self.path}
         return headers

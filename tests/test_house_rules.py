@@ -16,10 +16,10 @@ from kmzportal.domain.account_link import LinkKind
 from kmzportal.domain.audit_event import ACTORS, DEEDS
 from kmzportal.domain.clerk import Clerk
 from kmzportal.domain.customer import Customer
-from kmzportal.domain.outgoing_mail import MailState
 from kmzportal.services import account_link, login, recovery
 from tests import canary, cast, page
 from tests.browser import Browser
+from tests.states import WAYS, House, every_state
 
 pytestmark = [pytest.mark.usefixtures("clock", "portal"), pytest.mark.parametrize("portal", ["sqlite"], indirect=True)]
 
@@ -290,172 +290,42 @@ def cast_url(app):
     return app.config["PUBLIC_URL"]
 
 
-# Every page there is: in all states that lead to one of its own
+# Every page there is, in all states that lead to one of its own: see states.py
 
 
-def every_state(app, deeds, erika, max_, htmx=False):
-    """Walk through the whole house and yield each browser as it stands before another page."""
-    yield from the_ways_in(app, deeds, erika, htmx)
-    yield from the_account(app, erika, htmx)
-    yield from the_links(app, deeds, erika, max_, htmx)
-    rosa, tim = (deeds.enter(cast.person(data)) for data in (cast.ROSA, cast.TIM))
-    yield from the_desk(app, deeds, rosa, erika, htmx)
-    yield from the_staff(app, deeds, rosa, tim, htmx)
-    yield from the_lists(app, deeds, rosa, erika, htmx)
-
-
-def the_ways_in(app, deeds, erika, htmx):
-    stranger = Browser(app, htmx)
-    yield stranger.open("/anmelden")
-    yield stranger.submit("Anmelden", {"E-Mail-Adresse": erika.email, "Passwort": "falsches passwort"})
-    yield stranger.follow("Passwort vergessen?")
-    yield stranger.press("Link anfordern")
-    yield stranger.press("Noch einmal senden")
-    with deeds.work("worker") as work:
-        waiting = recovery.unanswered(work.session)
-    for request in waiting:
-        deeds.do(recovery.answer, request, actor="worker")
-    yield stranger.open("/gibt-es-nicht")
-
-
-def the_account(app, erika, htmx):
-    browser = log_in(app, erika)
-    browser.htmx = htmx
-    yield browser.follow("Konto anpassen")
-    yield browser.submit("Weiter", {"Aktuelles Passwort": "falsches passwort"})
-    yield browser.submit("Weiter", {"Aktuelles Passwort": cast.password_of(erika)})
-    yield browser.submit("Speichern", {"Neue E-Mail-Adresse": "kein", "Passwort": "x", "Nachname": ""})
-    yield browser.submit("Speichern", {"Nachname": "M", "Neue E-Mail-Adresse": "neu@schule.example", "Passwort": ""})
-    log_in(app, erika)
-    for path in ("", "/geraete", "/verlauf", "/daten"):
-        yield browser.open(f"/einstellungen{path}")
-    yield stale(browser).press("Abmelden")
-
-
-def the_links(app, deeds, erika, max_, htmx):
-    for kind in LinkKind:
-        if kind is not LinkKind.CLERK_FIRST:
-            link, browser = issue(deeds, kind, max_), Browser(app, htmx)
-            yield browser.open(mailed(deeds, link))
-            yield stale(browser).press("Abbrechen")
-            browser.open(mailed(deeds, link))
-            yield from (the_robot_check(browser, deeds, link) if kind is LinkKind.DESK else ())
-    yield log_in(app, erika).open(mailed(deeds, issue(deeds, LinkKind.RECOVERY, max_)))
-    for first in (issue(deeds, LinkKind.DESK, max_), issue(deeds, LinkKind.RECOVERY, max_)):
-        issue(deeds, LinkKind.DESK, max_)
-        yield Browser(app, htmx).open(mailed(deeds, first))
-    link = issue(deeds, LinkKind.RECOVERY, max_)
-    browser = Browser(app, htmx).open(mailed(deeds, link))
-    new = {"Passwort": cast.NEW_PASSWORD, "Wdh. Passwort": cast.NEW_PASSWORD}
-    yield browser.submit("Passwort speichern", {**new, "Wdh. Passwort": "anders"})
-    yield browser.submit("Passwort speichern", new)
-    yield browser.open(mailed(deeds, link))
-
-
-def the_desk(app, deeds, rosa, erika, htmx):
-    desk = at_the_desk(app, deeds, rosa, htmx)
-    yield desk.open("/kundenservice/kunden")
-    for query in ("must", "mustremann", "niemand"):
-        yield desk.submit("Suchen", {"Kunden suchen": query})
-    screen = f"/kundenservice/kunden/{erika.id}"
-    yield desk.open(screen)
-    yield desk.press("Adresse berichtigen und Link senden")
-    yield desk.check("Rückruf").submit("Adresse berichtigen und Link senden", {"Neue E-Mail-Adresse": "e@web.de"})
-    yield desk.press("Link senden")
-    yield desk.press("Erneut senden")
-    yield desk.press("Konto sperren")
-    yield desk.open(f"{screen}/vorschau?email=erika@gmx.ed")
-    yield desk.open(f"{screen}/daten").submit("Speichern", {"Nachname": ""})
-    yield desk.open("/kundenservice/kunden/neu").press("Konto anlegen")
-
-
-def the_robot_check(browser, deeds, link):
-    browser.check("Ich bin kein Roboter")
-    yield browser if browser.htmx else browser.press("Weiter")
-    yield browser.press("Bestätigen")
-    yield browser.follow("Code aus der E-Mail eingeben")
-    yield browser.submit("Bestätigen", {"Code aus der E-Mail": "falsch"})
-    yield browser.submit("Bestätigen", {"Code aus der E-Mail": deeds.keys.code(link)})
-    yield browser.follow("Konto bearbeiten")
-    yield browser.submit("Registrieren", {"Passwort": "kurz", "Nachname": ""})
-
-
-def the_staff(app, deeds, rosa, tim, htmx):
-    browser = Browser(app, htmx)
-    yield browser.open("/kundenservice/anmelden")
-    yield browser.submit("Anmelden", {"E-Mail-Adresse": tim.email, "Passwort": "falsches passwort"})
-    yield browser.submit("Anmelden", {"E-Mail-Adresse": tim.email, "Passwort": cast.password_of(tim)})
-    link = issue(deeds, LinkKind.CLERK_FIRST, tim)
-    yield browser.open(mailed(deeds, link))
-    new = {"Passwort": cast.NEW_PASSWORD, "Wdh. Passwort": cast.NEW_PASSWORD}
-    yield browser.submit("Zugang einrichten", {**new, "Code aus der App": "000000"})
-    secret = page.words(next(browser.page.iter("code")))
-    yield browser.submit("Zugang einrichten", {**new, "Code aus der App": deeds.app_shows(secret)})
-    browser.follow("Zur Anmeldung im Kundenservice").press("Anmelden", Passwort=cast.NEW_PASSWORD)
-    yield browser
-    yield browser.submit("Weiter", {"Code aus der App": "000000"})
-    yield browser.open(mailed(deeds, link))
-    desk = at_the_desk(app, deeds, rosa, htmx)
-    yield desk.open("/kundenservice/mitarbeitende")
-    yield desk.press("Sperren")
-    yield desk.follow("Jemanden anlegen")
-    yield desk.submit("Anlegen und Link senden", {"Kürzel": "x"})
-
-
-def the_lists(app, deeds, rosa, erika, htmx):
-    browser = at_the_desk(app, deeds, rosa, htmx)
-    refused = deeds.do(lambda work, person: work.send("password_changed", person), erika)
-    with deeds.work() as work:
-        work.session.merge(refused).state = MailState.REFUSED
-    yield browser.open("/kundenservice/anfragen")
-    yield browser.open("/kundenservice/anfragen?nummer=x")
-    yield browser.open("/kundenservice/postausgang?zustand=abgelehnt")
-    yield browser.press("Erneut senden")
-    yield browser.open(f"/kundenservice/kunden/{erika.id}/emails")
-    yield browser.open("/kundenservice/protokoll")
-    yield browser.open("/kundenservice/protokoll?von=gestern&person=ro")
-
-
-def issue(deeds, kind, person):
-    link = deeds.do(account_link.issue, kind, person)
-    deeds.do(account_link.send, link)
-    return link
-
-
-def mailed(deeds, link):
-    return f"/link/{deeds.keys.token(link)}"
-
-
-def stale(browser):
-    for field in browser.page.iter("input"):
-        if field.get("name") == "csrf_token":
-            field.set("value", "veraltet")
-    return browser
+@pytest.fixture
+def house(app, deeds, monkeypatch):
+    monkeypatch.setattr(app.jinja_env, "undefined", StrictUndefined)
+    return House(lambda: Browser(app), deeds)
 
 
 @pytest.mark.parametrize("htmx", [False, True], ids=["browser", "htmx"])
-def test_every_page_in_every_state_is_whole(app, deeds, erika, max_, htmx, monkeypatch):
-    monkeypatch.setattr(app.jinja_env, "undefined", StrictUndefined)
-    seen = 0
-    for browser in every_state(app, deeds, erika, max_, htmx):
-        assert browser.status < 500, browser.path
-        look_at(browser.page, browser.path)
-        seen += 1
-    assert seen > 30
+def test_every_page_in_every_state_is_whole(app, house, htmx):
+    house.sit_down = lambda: Browser(app, htmx)
+    for name, browser in every_state(house):
+        assert browser.status < 500, name
+        look_at(browser.page, name)
 
 
-def test_every_fragment_is_sent_alone_and_is_one_element_with_an_id(app, deeds, erika, max_, monkeypatch):
+def test_every_state_has_a_name_of_its_own(house):
+    names = [name for name, _ in every_state(house)]
+    assert len(names) > 40 and twice(names) == []
+
+
+def test_every_fragment_is_sent_alone_and_is_one_element_with_an_id(app, house):
     """Whatever page somebody is on, asked for again by htmx it is its fragment."""
-    monkeypatch.setattr(app.jinja_env, "undefined", StrictUndefined)
     rendered = set()
 
     def note(_, template, **__):
         rendered.add(template.name)
 
     with template_rendered.connected_to(note, app):
-        for browser in every_state(app, deeds, erika, max_):
-            for method in ("GET", "POST"):
-                send_alone(browser, method)
+        for way in WAYS[:-1]:  # nothing is swapped on the pages of the office
+            for _, browser in way(house):
+                for method in ("GET", "POST"):
+                    send_alone(browser, method)
+        browser.path = "/sitzung"  # where every page of a session asks by itself
+        send_alone(browser, "GET")
     assert fragments() - rendered == set()
 
 
@@ -496,25 +366,31 @@ def is_shown(node):
     return not isinstance(node, (nodes.Macro, nodes.FromImport))
 
 
-def test_no_secret_stands_in_the_log_after_all_journeys(app, deeds, erika, max_, caplog):
-    """The database is looked through after every test; here the log is, at its most talkative."""
-    caplog.set_level(logging.DEBUG)
+def secrets_of(deeds, house):
+    """Walk through all states and return what the cookies held on the way; the worker answers what was asked for."""
     seen = set()
-    for browser in every_state(app, deeds, erika, max_):
+    for _, browser in every_state(house):
         with browser.client.session_transaction(base_url=browser.site) as session:
             seen |= {session.get(name) for name in ("_user_id", "awaits_code", "csrf_token")}
+    with deeds.work("worker") as work:
+        waiting = recovery.unanswered(work.session)
+    for request in waiting:
+        deeds.do(recovery.answer, request, actor="worker")
+    return seen - {None}
+
+
+def test_no_secret_stands_in_the_log_after_all_journeys(app, deeds, house, caplog):
+    """The database is looked through after every test; here the log is, at its most talkative."""
+    caplog.set_level(logging.DEBUG)
+    seen = secrets_of(deeds, house)
     with app.app_context():
         seen |= {*canary.SECRETS, *canary.tokens_and_codes()}
     assert len(seen) > 20
-    assert [secret for secret in seen - {None} if canary.sings(secret, caplog.text)] == []
+    assert [secret for secret in seen if canary.sings(secret, caplog.text)] == []
 
 
-def test_no_session_and_no_form_token_stands_in_the_database(app, deeds, erika, max_):
-    seen = set()
-    for browser in every_state(app, deeds, erika, max_):
-        with browser.client.session_transaction(base_url=browser.site) as session:
-            seen |= {session.get(name) for name in ("_user_id", "awaits_code", "csrf_token")}
-    canary.check(app, *(seen - {None}))
+def test_no_session_and_no_form_token_stands_in_the_database(app, deeds, house):
+    canary.check(app, *secrets_of(deeds, house))
 
 
 def test_looking_notes_that_one_is_there_and_no_more(app, erika, clock):

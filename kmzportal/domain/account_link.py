@@ -106,8 +106,12 @@ class AccountLink(Base):
         return helps and mailed_anew and self.renewals < RENEWALS
 
     @property
+    def code_tries_left(self) -> int:
+        return max(0, CODE_TRIES - self.code_tries)
+
+    @property
     def code_used_up(self) -> bool:
-        return self.code_tries >= CODE_TRIES
+        return not self.code_tries_left
 
 
 class LinkKeys:

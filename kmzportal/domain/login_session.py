@@ -1,7 +1,7 @@
 """Someone is logged in somewhere. The cookie holds only the token, the row only the token's hash."""
 
 import secrets
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from sqlalchemy import ForeignKey
 from sqlalchemy.orm import Mapped, mapped_column, relationship
@@ -31,9 +31,18 @@ class LoginSession(Base):
     customer: Mapped[Customer | None] = relationship(lazy="joined")
     clerk: Mapped[Clerk | None] = relationship(lazy="joined")
 
+    @property
+    def actor(self) -> str:
+        """Whose it is, as history and audit name them."""
+        return f"clerk:{self.clerk_id}" if self.clerk_id else f"customer:{self.customer_id}"
+
+    @property
+    def ends_at(self) -> datetime:
+        """When it ends unless somebody asks for a page before."""
+        return min(self.last_seen + timedelta(seconds=self.idle_after), self.expires_at)
+
     def alive(self, now: datetime) -> bool:
-        rested = (now - self.last_seen).total_seconds()
-        return self.ended_at is None and now < self.expires_at and rested < self.idle_after
+        return self.ended_at is None and now < self.ends_at
 
     def proved_within(self, seconds: int, now: datetime) -> bool:
         """Whether the current password was typed in this session so recently."""

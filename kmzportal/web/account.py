@@ -1,6 +1,6 @@
 """Einstellungen and Konto anpassen."""
 
-from flask import Blueprint, current_app, flash, jsonify, request
+from flask import Blueprint, current_app, jsonify, request
 from flask.typing import ResponseReturnValue
 
 from kmzportal.db import db
@@ -19,6 +19,9 @@ from kmzportal.web.fields import Button, NewPassword, PortalForm, mail_address_f
 from kmzportal.web.pages import go, page, stay
 from kmzportal.web.proof import ask_for_proof, proved, take_proof
 from kmzportal.web.visitor import carry, visitor, visitors_work
+
+SAVED = "Ihre Änderungen sind gespeichert."
+LINK_SENT = " Wir haben einen Link an die neue E-Mail-Adresse gesendet. Bis Sie ihn öffnen, gilt die alte."
 
 bp = Blueprint("account", __name__, url_prefix="/einstellungen")
 
@@ -43,15 +46,12 @@ def overview() -> ResponseReturnValue:
 def edit() -> ResponseReturnValue:
     """The personal data; the proof may have run out since they were opened, then the same form asks for it."""
     customer: Customer = visitor.customer
-    kept = kept_form.take_back(customer.id)
-    if request.method == "GET" and not kept and not proved():
+    if request.method == "GET" and not kept_form.entries() and not proved():
         return ask_for_proof("konto")
-    form = AccountForm(formdata=kept or request.form or None, data=customer.data() | {"version": customer.version})
+    form = AccountForm(data=customer.data() | {"version": customer.version})
     form.offer_salutations(customer.salutation)
     if form.validate_on_submit() and _allowed(form) and _new_password_suits(form):
         return _save(form)
-    if kept:
-        flash("Ihre Eingaben stehen noch im Formular. Prüfen Sie sie und klicken Sie auf „Speichern“.", "form")
     if form.errors:
         form.say_emptied()
     return _edit(form)
@@ -126,8 +126,4 @@ def _save(form: AccountForm) -> ResponseReturnValue:
         return _edit(form)
     if token:
         carry(token)
-    if form.email.data:
-        flash(
-            "Wir haben Ihnen einen Link an die neue E-Mail-Adresse gesendet. Bis Sie ihn öffnen, gilt die alte.", "form"
-        )
-    return stay(".edit", "Ihre Änderungen sind gespeichert.")
+    return stay(".edit", SAVED + LINK_SENT if form.email.data else SAVED)

@@ -18,6 +18,7 @@ from kmzportal.domain.clerk import Clerk
 from kmzportal.domain.customer import Customer
 from kmzportal.domain.refusals import WeakPassword
 from kmzportal.services import password
+from kmzportal.web import kept_form
 
 STALE = (
     "Diese Seite war lange offen, oder Sie haben sich inzwischen an- oder abgemeldet. "
@@ -51,6 +52,11 @@ class PortalForm(FlaskForm):  # type: ignore[misc]
         csrf_class = FormCSRF
         locales = ("de_DE", "de")
 
+        def wrap_formdata(self, form: Form, formdata: Any) -> Any:
+            """Fill in what its writer had typed when the session ended; what is sent now is newer."""
+            kept = kept_form.entries()
+            return super().wrap_formdata(form, formdata) or kept
+
 
 class Filter(PortalForm):
     """A form that only asks: sent by GET, so it needs no token, and what nobody offers is ignored."""
@@ -71,7 +77,7 @@ class Button(PortalForm):
 
 def one_line(_form: Form, field: Field) -> None:
     if any(unicodedata.category(sign) in ("Cc", "Zl", "Zp") for sign in field.data or ""):
-        raise ValidationError("Dieses Feld darf keine Zeilenumbrüche oder Steuerzeichen enthalten.")
+        raise ValidationError("Hier ist nur eine Zeile möglich. Löschen Sie bitte Umbrüche und unsichtbare Zeichen.")
 
 
 def understandable(_form: Form, field: Field) -> None:

@@ -1,29 +1,41 @@
 """What was typed into a form whose session had ended: kept in the signed cookie until its writer is back.
 
-Never passwords; shown again only to the same person, and not sent by itself.
+Never passwords; shown again only to the same person, on the same page, and not sent by itself.
 """
 
 import json
+import zlib
 
-from flask import request, session
+from flask import flash, g, request, session
 from werkzeug.datastructures import MultiDict
 
-LONGEST = 2000  # bytes; browsers drop cookies over 4 KiB
+from kmzportal.web.visitor import visitor
+
+LONGEST = 1800  # bytes, packed as Flask packs the cookie; browsers drop cookies over 4 KiB
 NEVER_KEPT = {"csrf_token", "current", "new", "repeat", "password"}
 
 
-def keep(person_id: int) -> None:
-    """Keep the fields of this request for that customer, if they are not too many."""
-    fields = {name: text for name, text in request.form.items() if name not in NEVER_KEPT}
-    if len(json.dumps(fields)) <= LONGEST:
-        session["kept_form"] = {"person": person_id, "path": request.path, "fields": fields}
+def keep(actor: str, path: str) -> None:
+    """Keep the fields of this request for that person and page, if they are not too many."""
+    fields = {name: texts for name, texts in request.form.lists() if name not in NEVER_KEPT}
+    if fields and len(zlib.compress(json.dumps(fields).encode())) <= LONGEST:
+        session["kept_form"] = {"actor": actor, "path": path, "fields": fields}
 
 
-def take_back(person_id: int) -> MultiDict[str, str] | None:
-    """Return what this customer typed for this page, once."""
+def entries() -> MultiDict[str, str] | None:
+    """Return what the visitor typed on this page before; once, but to all forms of the page."""
+    if "kept_form" not in g:
+        g.kept_form = _take_back()
+    taken: MultiDict[str, str] | None = g.kept_form
+    return taken
+
+
+def _take_back() -> MultiDict[str, str] | None:
     kept = session.get("kept_form")
     if not kept or kept["path"] != request.path:
         return None
     session.pop("kept_form")
-    wanted = request.method == "GET" and kept["person"] == person_id  # what is sent now is newer
-    return MultiDict(kept["fields"]) if wanted else None
+    if request.method != "GET" or kept["actor"] != visitor.name:
+        return None
+    flash("Ihre Eingaben stehen wieder im Formular. Prüfen Sie sie und senden Sie das Formular noch einmal ab.", "form")
+    return MultiDict(kept["fields"])

@@ -1,12 +1,11 @@
 """The pages a public office owes, and the addresses that other programs look for."""
 
-import gzip
 import json
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 
-from flask import Blueprint, Flask, Response, abort, current_app, render_template, request, send_from_directory, url_for
+from flask import Blueprint, Flask, Response, abort, current_app, render_template, send_from_directory, url_for
 from flask.typing import ResponseReturnValue
 
 from kmzportal.services import legal
@@ -30,12 +29,7 @@ def paper(name: str) -> Response:
     """Show one of the pages; people look for them, so search engines may know them."""
     draft = name == "barrierefreiheit" and legal.is_draft(current_app.config)
     text = render_template("legal/paper.html", name=name, paper=current_app.extensions[PAPERS][name], draft=draft)
-    answer = Response(text, headers={"X-Robots-Tag": "all"})
-    answer.vary.add("Accept-Encoding")
-    if request.accept_encodings.quality("gzip"):  # what is typed is not said back here: its length betrays nothing
-        answer.set_data(gzip.compress(answer.data))
-        answer.content_encoding = "gzip"
-    return answer
+    return Response(text, headers={"X-Robots-Tag": "all"})
 
 
 for name in legal.NAMES:

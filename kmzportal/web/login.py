@@ -1,5 +1,7 @@
 """Anmelden and Abmelden."""
 
+from urllib.parse import urlsplit
+
 from flask import Blueprint, current_app, request, session, url_for
 from flask.typing import ResponseReturnValue
 from werkzeug.wrappers import Response
@@ -61,9 +63,9 @@ def logout() -> ResponseReturnValue:
 def ask_to_log_in() -> Response:
     """Lead to the door of the wanted page, as a whole page for htmx too; what was typed comes back afterwards."""
     door = getattr(current_app.view_functions.get(request.endpoint or ""), "door", DOOR)
-    wanted = request.path if request.url_rule and "GET" in (request.url_rule.methods or ()) else None
-    if wanted and request.method == "POST" and (person_id := _person_of_dead_session()):
-        kept_form.keep(person_id)
+    wanted = _page_to_come_back_to()
+    if wanted and request.method == "POST" and (actor := _actor_of_dead_session()):
+        kept_form.keep(actor, wanted)
     if session.pop("_user_id", None):
         return go(door, "Sie wurden abgemeldet. Melden Sie sich bitte noch einmal an.", weiter=wanted)
     return go(door, weiter=wanted)
@@ -72,7 +74,14 @@ def ask_to_log_in() -> Response:
 login_manager.unauthorized_handler(ask_to_log_in)
 
 
-def _person_of_dead_session() -> int | None:
+def _page_to_come_back_to() -> str | None:
+    """Return the page that was asked for, or the one on which the form stood that was sent."""
+    if request.url_rule and "GET" in (request.url_rule.methods or ()):
+        return request.path
+    return local_path(urlsplit(request.referrer or "").path)
+
+
+def _actor_of_dead_session() -> str | None:
     token = session.get("_user_id")
     here = deeds.find_session(db.session(), token) if token else None
-    return here.customer_id if here else None
+    return here.actor if here else None

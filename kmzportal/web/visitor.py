@@ -59,7 +59,7 @@ class Visitor:
     @property
     def name(self) -> str:
         """The actor in history and audit."""
-        return f"{self.person.__tablename__}:{self.person.id}"
+        return self.here.actor
 
     @property
     def home(self) -> str:

@@ -89,6 +89,16 @@ def link(page: Page, label: str) -> Locator:
     return page.get_by_role("link", name=label, exact=True)
 
 
+def refusal(page: Page) -> Locator:
+    """The box that says what is wrong, above the form."""
+    return page.locator("[data-refused]")
+
+
+def notice(page: Page, text: str) -> Locator:
+    """The box that says what was done."""
+    return page.locator("[data-outcome]").filter(has_text=text)
+
+
 def whole(page: Page, title: str) -> None:
     """See one whole page with this heading: header, content and footer, once each."""
     heading(page, title).wait_for()

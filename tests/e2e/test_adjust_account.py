@@ -5,7 +5,7 @@ from playwright.sync_api import expect
 
 from kmzportal.services import login
 from tests import cast
-from tests.e2e.hands import button, field, heading, in_place, link, log_in, open_account, whole
+from tests.e2e.hands import button, field, heading, in_place, link, log_in, notice, open_account, refusal, whole
 
 pytestmark = pytest.mark.browser
 
@@ -33,7 +33,7 @@ def save(page):
 
 
 def saved(page):
-    return page.get_by_role("status").filter(has_text=SAVED)
+    return notice(page, SAVED)
 
 
 def test_a_session_that_ended_loses_nothing_that_was_typed(form, computer, erika, hers, deeds):
@@ -43,11 +43,11 @@ def test_a_session_that_ended_loses_nothing_that_was_typed(form, computer, erika
     log_in(elsewhere, erika.email, hers)
     link(elsewhere, "Angemeldete Geräte").click()
     button(elsewhere, "Alle anderen Geräte abmelden").click()
-    expect(elsewhere.get_by_role("status").filter(has_text="Alle anderen Geräte sind abgemeldet.")).to_be_focused()
+    expect(notice(elsewhere, "Alle anderen Geräte sind abgemeldet.")).to_be_focused()
 
     save(form)
     whole(form, "Anmelden")
-    expect(form.get_by_role("status").first).to_contain_text("Sie wurden abgemeldet.")
+    expect(notice(form, "Sie wurden abgemeldet.")).to_be_visible()
     field(form, "E-Mail-Adresse").fill(erika.email)
     field(form, "Passwort").fill(hers)
     button(form, "Anmelden").click()
@@ -57,7 +57,7 @@ def test_a_session_that_ended_loses_nothing_that_was_typed(form, computer, erika
     assert deeds.read(erika).phone == erika.phone
 
     save(form)
-    expect(form.get_by_role("alert")).to_contain_text("noch einmal Ihr aktuelles Passwort")
+    expect(refusal(form)).to_contain_text("noch einmal Ihr aktuelles Passwort")
     expect(field(form, "Telefon")).to_have_value("0711 42")
     field(form, "Aktuelles Passwort").fill(hers)
     save(form)
@@ -171,7 +171,7 @@ def test_a_new_address_counts_when_confirmed_and_the_old_one_can_object(form, co
         field(mine, "E-Mail-Adresse").fill(NEW)
         field(mine, "Passwort").fill(hers)
         button(mine, "Anmelden").click()
-        expect(mine.get_by_role("alert")).to_contain_text("Falsche Zugangsdaten")
+        expect(refusal(mine)).to_contain_text("Falsche Zugangsdaten")
 
 
 def test_the_old_address_objects_before_the_new_one_is_confirmed(form, computer, erika, mailbox):

@@ -6,7 +6,7 @@ import pytest
 from playwright.sync_api import expect
 
 from tests import cast
-from tests.e2e.hands import button, field, heading, in_place, link, log_in, open_account, whole
+from tests.e2e.hands import button, field, heading, in_place, link, log_in, notice, open_account, refusal, whole
 from tests.office import HEADER, row
 
 pytestmark = pytest.mark.browser
@@ -58,7 +58,7 @@ def test_anneliese_comes_from_the_offices_list_to_a_new_telephone_number(compute
         field(page, "Passwort").fill(cast.NEW_PASSWORD)
         field(page, "Wdh. Passwort").fill(cast.OTHER_PASSWORD)
         button(page, "Passwort speichern").click()
-        summary = page.get_by_role("alert")
+        summary = refusal(page)
         expect(summary).to_be_focused()
         expect(summary).to_contain_text("Die beiden Passwörter sind nicht gleich")
         expect(page).to_have_title("Fehler: Neues Passwort – Kreismedienzentrum Calw")
@@ -76,7 +76,7 @@ def test_anneliese_comes_from_the_offices_list_to_a_new_telephone_number(compute
     with in_place(page):
         field(page, "Telefon").fill("07051 987654")
         button(page, "Speichern").click()
-        expect(page.get_by_role("status").filter(has_text="Ihre Änderungen sind gespeichert.")).to_be_focused()
+        expect(notice(page, "Ihre Änderungen sind gespeichert.")).to_be_focused()
     expect(field(page, "Telefon")).to_have_value("07051 987654")
 
     button(page, "Abmelden").click()
@@ -128,7 +128,7 @@ def test_back_forward_and_reload_always_give_whole_pages(page, erika):
     whole(page, "Passwort vergessen?")
     field(page, "E-Mail-Adresse").fill("keine adresse")
     button(page, "Link anfordern").click()
-    expect(page.get_by_role("alert")).to_be_focused()
+    expect(refusal(page)).to_be_focused()
     page.go_forward()
     whole(page, "Sehen Sie in Ihr Postfach")
     log_in(page, erika.email, cast.password_of(erika))

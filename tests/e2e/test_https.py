@@ -7,7 +7,7 @@ from sqlalchemy import select
 from kmzportal.domain.audit_event import AuditEvent
 from tests import cast
 from tests.e2e import https
-from tests.e2e.hands import button, field, in_place, link, open_account, right_tiles, whole
+from tests.e2e.hands import button, field, in_place, link, notice, open_account, right_tiles, whole
 from tests.e2e.portals import Serving
 from tests.server.conftest import free_port
 
@@ -72,7 +72,7 @@ def test_the_link_to_the_account_and_logging_in_work_in_production(page, erika, 
     open_account(page, cast.NEW_PASSWORD)
     field(page, "Telefon").fill("0711 42")
     button(page, "Speichern").click()
-    expect(page.get_by_role("status").filter(has_text="Ihre Änderungen sind gespeichert.")).to_be_focused()
+    expect(notice(page, "Ihre Änderungen sind gespeichert.")).to_be_focused()
     button(page, "Abmelden").click()
     whole(page, "Anmelden")
     logins = deeds.read(select(AuditEvent).where(AuditEvent.deed == "login.succeeded"))

@@ -5,7 +5,20 @@ from playwright.sync_api import expect
 
 from kmzportal.services import desk
 from tests import cast
-from tests.e2e.hands import Keyboard, Mouse, button, field, heading, in_place, link, log_in, right_tiles, whole
+from tests.e2e.hands import (
+    Keyboard,
+    Mouse,
+    button,
+    field,
+    heading,
+    in_place,
+    link,
+    log_in,
+    notice,
+    refusal,
+    right_tiles,
+    whole,
+)
 
 pytestmark = pytest.mark.browser
 
@@ -92,8 +105,8 @@ def test_a_wrong_answer_brings_a_new_puzzle_in_place(page, erika, sent, app):
     with in_place(page):
         first = page.locator("input[name=puzzle]").input_value()
         button(page, "Bestätigen").click()
-        expect(page.get_by_role("alert")).to_be_focused()
-        expect(page.get_by_role("alert")).to_contain_text("Das stimmt leider nicht. Hier ist ein neues Rätsel.")
+        expect(refusal(page)).to_be_focused()
+        expect(refusal(page)).to_contain_text("Das stimmt leider nicht. Hier ist ein neues Rätsel.")
         expect(page).to_have_title("Fehler: Bilderrätsel – Kreismedienzentrum Calw")
         assert page.locator("input[name=puzzle]").input_value() != first
         for number in right_tiles(page, app):
@@ -101,6 +114,16 @@ def test_a_wrong_answer_brings_a_new_puzzle_in_place(page, erika, sent, app):
         button(page, "Bestätigen").click()
         expect(link(page, "Konto bearbeiten")).to_be_visible()
         expect(page).to_have_title("Bestätigt – Kreismedienzentrum Calw")
+
+
+def test_the_pictures_stand_three_in_a_row_on_the_smallest_telephone(computer, erika, sent):
+    page = computer(viewport={"width": 320, "height": 640})
+    page.goto(sent(erika).link)
+    field(page, "Ich bin kein Roboter").click()
+    expect(heading(page, "Bilderrätsel")).to_be_focused()
+    places = [tile.bounding_box() for tile in page.locator(".kmz-tile").all()]
+    assert len(places) == 9 and min(min(place["width"], place["height"]) for place in places) >= 44
+    assert len({round(place["x"]) for place in places}) == len({round(place["y"]) for place in places}) == 3
 
 
 def test_registering_with_a_double_click_registers_once(page, erika, sent):
@@ -163,7 +186,7 @@ def test_the_code_of_one_link_does_not_open_another(page, erika, max_, sent):
     page.goto(hers.link)
     by_code(Mouse(page), None, his)
     button(page, "Bestätigen").click()
-    expect(page.get_by_role("alert")).to_contain_text("Dieser Code stimmt nicht.")
+    expect(refusal(page)).to_contain_text("Dieser Code stimmt nicht.")
 
 
 def test_whose_link_it_is_not_has_to_log_out_first(page, erika, max_, sent):
@@ -186,7 +209,7 @@ def test_who_cancels_keeps_the_link(page, erika, sent):
     page.goto(letter.link)
     button(page, "Abbrechen").click()
     whole(page, "Anmelden")
-    expect(page.get_by_role("status").first).to_contain_text("Ihr Link gilt weiter.")
+    expect(notice(page, "Ihr Link gilt weiter.")).to_be_visible()
     page.go_back()
     whole(page, "Diesen Link können wir nicht öffnen")
     page.goto(letter.link)

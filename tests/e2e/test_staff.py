@@ -6,7 +6,6 @@ from playwright.sync_api import expect
 from tests import cast
 from tests.deeds import Deeds
 from tests.e2e.hands import Keyboard, Mouse, button, field, link, whole
-from tests.e2e.test_narrow import ZOOMED, fits
 
 pytestmark = pytest.mark.browser
 
@@ -52,39 +51,4 @@ def test_robin_comes_from_the_command_line_to_the_desk(computer, portal, app, ma
     log_in(page, hands(page), ten[0])
     mailbox.letter(ROBIN, "Ihr Zugang zum Kundenservice wurde eingerichtet")
     hands(page).press(button(page, "Abmelden"))
-    whole(page, "Anmelden im Kundenservice")
-
-
-def test_the_way_to_the_desk_fits(computer, portal, app, mailbox):
-    page = computer(**ZOOMED)
-    page.goto("/kundenservice/mitarbeitende")
-    fits(page, "Anmelden im Kundenservice")
-    button(page, "Anmelden").click()
-    expect(page.get_by_role("alert")).to_be_focused()
-    fits(page, "Anmelden im Kundenservice")
-    portal.console(*ADD)
-    url = mailbox.letter(ROBIN, "Ihr Zugang zum Kundenservice").link
-    page.goto(url)
-    button(page, "Zugang einrichten").click()
-    expect(page.get_by_role("alert")).to_be_focused()
-    fits(page, "Ihr Zugang zum Kundenservice")
-    ten = set_up(page, Mouse(page), url)
-    fits(page, "Fertig")
-    log_in(page, Mouse(page), ten[9])
-    link(page, "Mitarbeitende").click()
-    fits(page, "Mitarbeitende")
-    link(page, "Jemanden anlegen").click()
-    button(page, "Anlegen und Link senden").click()
-    expect(page.get_by_role("alert")).to_be_focused()
-    fits(page, "Jemanden anlegen")
-    field(page, "Vor- und Nachname").fill("Kim Muster")
-    field(page, "E-Mail-Adresse").fill("kim.muster@kmz.example")
-    field(page, "Kürzel").fill("km")
-    button(page, "Anlegen und Link senden").click()
-    expect(button(page, "Sperren")).to_be_visible()
-    fits(page, "Mitarbeitende")
-    button(page, "Sperren").click()
-    expect(button(page, "Entsperren")).to_be_visible()
-    page.goto("/kundenservice/zweiter-faktor")
-    button(page, "Abmelden").click()
     whole(page, "Anmelden im Kundenservice")

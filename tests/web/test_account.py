@@ -20,7 +20,7 @@ CURRENT, NEW_ADDRESS = "Aktuelles Passwort", "Neue E-Mail-Adresse"
 NEW = {"Passwort": cast.NEW_PASSWORD, "Wdh. Passwort": cast.NEW_PASSWORD}
 WRONG = "Das aktuelle Passwort stimmt nicht."
 SAVED = "Ihre Änderungen sind gespeichert."
-KEPT = "Ihre Eingaben stehen noch im Formular."
+KEPT = "Ihre Eingaben stehen wieder im Formular."
 TEN_MINUTES = timedelta(minutes=10)
 HOSTILE = {
     "html": "<img src=x onerror=alert(1)>",
@@ -403,6 +403,17 @@ def test_what_was_typed_comes_back_after_logging_in_again_and_is_not_sent_by_its
     assert deeds.read(erika).phone == erika.phone
     browser.submit("Speichern", {CURRENT: cast.password_of(erika)})
     assert deeds.read(erika).phone == "07051 4711"
+
+
+@on_sqlite
+def test_a_form_filled_to_the_brim_comes_back_too(browser, erika, clock):
+    adjust(browser, erika)
+    clock.shift(timedelta(minutes=31))
+    longest = {label: (f"{label} überm Bächle " * 20)[:length].strip() for label, length in Customer.DATA.values()}
+    del longest["Anrede"]
+    browser.submit("Speichern", longest)
+    log_in_again(browser, erika)
+    assert {label: browser.value(label) for label in longest} == longest
 
 
 @on_sqlite

@@ -279,3 +279,4 @@ def test_a_bug_reaches_htmx_without_a_page_in_it(ask, broken):
     answer = ask("/passwort-vergessen", headers=HTMX)
     assert answer.status_code == 500
     assert "<html" not in answer.text
+    assert re.search(r"Ihre Eingaben sind noch da. Fehlernummer: [0-9A-F]{8}$", answer.text)

@@ -79,6 +79,14 @@ def test_ticking_brings_up_the_puzzle_in_place(landed, deeds, link):
     assert deeds.read(link).opened_at == cast.NOW
 
 
+def test_who_mistypes_the_code_sees_how_many_tries_are_left(landed):
+    landed.follow("Code aus der E-Mail eingeben")
+    assert "Sie haben 5 Versuche." in landed.text
+    for left in ("4 Versuche.", "3 Versuche.", "2 Versuche.", "1 Versuch."):
+        landed.submit("Bestätigen", {"Code aus der E-Mail": "ABCD-EFGH"})
+        assert f"Sie haben {left}" in landed.text
+
+
 def test_looking_at_the_link_is_not_opening_it(landed, deeds, link):
     assert deeds.read(link).opened_at is None
 

@@ -9,6 +9,7 @@ import { gzipSync } from "node:zlib";
 import { transform } from "lightningcss";
 import { PurgeCSS } from "purgecss";
 import * as sass from "sass";
+import subsetFont from "subset-font";
 
 const here = dirname(fileURLToPath(import.meta.url));
 const packages = join(here, "node_modules");
@@ -63,8 +64,12 @@ if (css.includes("data:")) throw new Error("a data: address is left in the style
 
 const banner = "/*! KERN UX @kern-ux/native 2.7.2, EUPL-1.2, trimmed; Fira Sans, OFL-1.1; own rules. Built by tools/look. */\n";
 write("css/kmz.css", banner + css + "\n");
+// The fonts keep what western Europe writes and what typesetters put between; small capitals and old figures go.
+const signs = [...Array(0x180).keys()].filter((sign) => sign >= 0x20 && (sign < 0x7f || sign > 0x9f));
+const text = String.fromCodePoint(...signs) + "–—‘’‚“”„…€•‹›→←↑↓−ẞ\u2009\u2011\u202f";
 for (const weight of [400, 600]) {
-  copy(`@fontsource/fira-sans/files/fira-sans-latin-${weight}-normal.woff2`, `fonts/fira-sans-latin-${weight}.woff2`);
+  const font = readFileSync(join(packages, `@fontsource/fira-sans/files/fira-sans-latin-${weight}-normal.woff2`));
+  write(`fonts/fira-sans-latin-${weight}.woff2`, await subsetFont(font, text, { targetFormat: "woff2" }));
 }
 copy("htmx.org/dist/htmx.min.js", "js/htmx.min.js");
 copy("htmx.org/LICENSE", "LICENSES/htmx-0BSD.txt");

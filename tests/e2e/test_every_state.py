@@ -1,0 +1,22 @@
+"""Every page in every state, in a real browser: by keyboard, without JavaScript, for every eye, and light to load."""
+
+import pytest
+
+from tests.e2e.hands import Keyboard
+from tests.e2e.real_browser import RealBrowser
+from tests.e2e.suits import faults
+from tests.states import WAYS, House
+
+pytestmark = [pytest.mark.browser, pytest.mark.parametrize("way", WAYS)]
+
+
+def test_every_state_is_reached_by_keyboard_and_suits_everybody(way, app, computer, deeds):
+    house = House(lambda: RealBrowser(app, computer(), Keyboard), deeds)
+    found = {name: faults(browser.page) for name, browser in way(house)}
+    assert {name: wrong for name, wrong in found.items() if wrong} == {}
+
+
+def test_every_state_is_reached_without_javascript(way, app, computer, deeds):
+    house = House(lambda: RealBrowser(app, computer(java_script_enabled=False), htmx=False), deeds)
+    for _, browser in way(house):
+        assert browser.page.locator("h1").is_visible()
