@@ -27,7 +27,7 @@ LOOKS = (
     ("200 %", 640, {}, 250),
     ("Druck", 794, {"media": "print"}, 250),
 )
-TALLEST, GAP, INK, PAPER = 560, 12, "#171a2b", "#dfe1ea"
+TALLEST, GAP, INK, PAPER = 440, 12, "#171a2b", "#dfe1ea"
 FONT = ImageFont.load_default(13)
 
 
@@ -38,7 +38,7 @@ def test_pictures_of_every_state(app, computer, deeds):
         row = name, [small(shot(browser.page, *look), look[-1]) for look in LOOKS]
         sheets.setdefault(name.partition("/")[0], []).append(row)
     for page, rows in sheets.items():
-        sheet(rows).save(FOLDER / f"{page}.webp", quality=45, method=6)
+        sheet(rows).save(FOLDER / f"{page}.webp", quality=34, method=6)
 
 
 def shot(page, name, width, media, _):
