@@ -1,0 +1,20 @@
+"""What somebody who means harm tried once at the desk, and gets no more by it."""
+
+import pytest
+
+from kmzportal.services import audit
+from tests.page import words
+
+pytestmark = [pytest.mark.usefixtures("clock"), pytest.mark.parametrize("portal", ["sqlite"], indirect=True)]
+
+
+@pytest.mark.parametrize(
+    "harm", ["endpoint=x", "_scheme=javascript&_external=1", "_scheme=x", "_method=POST", "_anchor=x", "fremd=1"]
+)
+def test_the_address_of_the_protokoll_says_nothing_but_its_filter(desk, deeds, rosa, harm):
+    with deeds.work() as work:
+        for _ in range(audit.SHOWN + 1):
+            work.record("logout", rosa)
+    desk.open(f"/kundenservice/protokoll?person=ro&{harm}")
+    (older,) = (link.get("href") for link in desk.page.iter("a") if words(link) == "Ältere Einträge")
+    assert older.startswith("/kundenservice/protokoll?person=ro&vor=")
