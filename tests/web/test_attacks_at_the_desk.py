@@ -5,6 +5,7 @@ import pytest
 from kmzportal.services import audit
 from tests.page import words
 
+NEW = "erika@neue-schule.example"
 pytestmark = [pytest.mark.usefixtures("clock"), pytest.mark.parametrize("portal", ["sqlite"], indirect=True)]
 
 
@@ -18,3 +19,11 @@ def test_the_address_of_the_protokoll_says_nothing_but_its_filter(desk, deeds, r
     desk.open(f"/kundenservice/protokoll?person=ro&{harm}")
     (older,) = (link.get("href") for link in desk.page.iter("a") if words(link) == "Ältere Einträge")
     assert older.startswith("/kundenservice/protokoll?person=ro&vor=")
+
+
+def test_a_blank_is_no_reason_and_no_name(desk, deeds, erika):
+    desk.open(f"/kundenservice/kunden/{erika.id}").submit("Konto sperren", {"Grund": "   "})
+    assert (desk.status, deeds.read(erika).locked_at) == (422, None)
+    desk.open("/kundenservice/mitarbeitende/neu")
+    desk.submit("Anlegen und Link senden", {"Vor- und Nachname": "  ", "E-Mail-Adresse": NEW, "Kürzel": "qq"})
+    assert (desk.status, deeds.mails()) == (422, [])
