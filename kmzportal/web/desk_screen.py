@@ -97,6 +97,6 @@ def preview_of(customer: Customer, typed: str | None) -> dict[str, object]:
     said: dict[str, object] = {"letters": letters, "new": None, "owner": None, "meant": None, "free_mail": False}
     with suppress(mail_address.NotAnAddress):
         email = mail_address.understand(typed or "")
-        said |= {"new": email, "owner": deeds.owner_of(db.session(), email, but=customer)}
+        said |= {"new": email, "owner": deeds.owner_of(db.session(), email, now, but=customer)}
         said |= {"meant": mail_domains.probably_meant(email), "free_mail": mail_domains.is_free_mail(email)}
     return said
