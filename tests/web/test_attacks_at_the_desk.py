@@ -27,3 +27,11 @@ def test_a_blank_is_no_reason_and_no_name(desk, deeds, erika):
     desk.open("/kundenservice/mitarbeitende/neu")
     desk.submit("Anlegen und Link senden", {"Vor- und Nachname": "  ", "E-Mail-Adresse": NEW, "Kürzel": "qq"})
     assert (desk.status, deeds.mails()) == (422, [])
+
+
+@pytest.mark.parametrize("turning", ["\u202e", "\u202b", "\u2067"])
+def test_nothing_in_a_name_makes_the_number_beside_it_read_backwards(desk, deeds, erika, turning):
+    desk.open(f"/kundenservice/kunden/{erika.id}/daten").submit("Speichern", {"Nachname": f"Muster{turning}"})
+    assert (desk.status, deeds.read(erika).last_name) == (422, erika.last_name)
+    desk.submit("Speichern", {"Nachname": "علي"})
+    assert deeds.read(erika).last_name == "علي"
