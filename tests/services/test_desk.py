@@ -10,7 +10,7 @@ from kmzportal.domain.audit_event import AuditEvent
 from kmzportal.domain.customer import Customer
 from kmzportal.domain.passwords import hash_password
 from kmzportal.domain.refusals import AccountLocked, AddressTaken, ChangedMeanwhile, LinkUnusable, TooManyMails
-from kmzportal.services import account, address, desk, history
+from kmzportal.services import account, account_link, address, desk, history
 from tests import cast
 
 pytestmark = pytest.mark.usefixtures("clock")
@@ -95,11 +95,22 @@ def test_history_says_who_how_and_why(app, deeds, erika, corrected):
 
 @pytest.mark.parametrize("taken", ["email", "pending_email"])
 def test_an_address_that_is_somebody_elses_is_refused_and_nothing_happens(deeds, rosas, erika, juergen, taken):
+    deeds.do(account_link.issue, LinkKind.DESK, juergen, juergen.pending_email)
     with pytest.raises(AddressTaken):
         rosas(desk.correct_address, erika, erika.version, getattr(juergen, taken).upper(), "callback", "")
     assert deeds.mails() == []
     assert deeds.read(erika).pending_email is None
-    assert deeds.history() == ["address.refused"]
+    assert deeds.history()[1:] == ["address.refused"]
+
+
+@pytest.mark.parametrize("over", [LinkState.EXPIRED, LinkState.WITHDRAWN])
+def test_who_once_wanted_an_address_does_not_keep_its_owner_from_it(deeds, rosas, erika, max_, clock, over):
+    deeds.do(address.ask_to_change, max_, NEW)
+    if over is LinkState.WITHDRAWN:
+        deeds.do(account_link.end, max_, over, {LinkKind.ADDRESS})
+    clock.shift(timedelta(days=1 if over is LinkState.EXPIRED else 0))
+    rosas(desk.correct_address, erika, erika.version, NEW, "callback", "")
+    assert deeds.read(erika).pending_email == NEW
 
 
 def test_the_same_address_is_no_correction(rosas, erika):
