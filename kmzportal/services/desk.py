@@ -39,10 +39,12 @@ def owner_of(session: Session, email: str, now: datetime, but: Customer | None =
     return session.scalars(select(Customer).where(theirs, Customer.id != (but.id if but else 0))).first()
 
 
-def correct_address(work: UnitOfWork, customer: Customer, seen: int, email: str, check: str, note: str) -> AccountLink:
+def correct_address(work: UnitOfWork, customer: Customer, seen: int, email: str, check: str, note: str) -> None:
     """Keep the new address pending and mail it the link; open links die, the old address is told and can object.
 
-    Raises ChangedMeanwhile, AccountLocked, SameAddress, AddressTaken or TooManyMails, and then nothing has happened.
+    A locked account is moved at once and loses its password, but gets no link before it is unlocked: whoever stole it
+    would else come back by the stolen address as soon as it is.
+    Raises ChangedMeanwhile, SameAddress, AddressTaken or TooManyMails, and then nothing has happened.
     """
     work.lock(customer, seen)
     if mail_address.canonical(email) == customer.email_canonical:
@@ -53,10 +55,13 @@ def correct_address(work: UnitOfWork, customer: Customer, seen: int, email: str,
     account_link.end(work, customer, LinkState.WITHDRAWN, OPENS_THE_ACCOUNT)
     customer.await_confirmation_of(email)
     work.record("address.corrected", customer, check=check, note=note)
+    if customer.locked_at:
+        customer.password_hash = None
+        address.take_pending(work, customer)
+        return
     link = account_link.issue(work, LinkKind.DESK, customer, customer.pending_email, work.initials)
     account_link.send(work, link)
     address.tell_old(work, customer, customer.email, "address_corrected")
-    return link
 
 
 def send_link(work: UnitOfWork, customer: Customer, initials: str, why: str = "") -> AccountLink:
