@@ -3,11 +3,12 @@
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import Select, bindparam, delete, func, select, update
+from sqlalchemy import Select, bindparam, delete, func, or_, select, update
 from sqlalchemy.orm import Session
 
 from kmzportal.domain import mail_address
 from kmzportal.domain.account_link import token_hash
+from kmzportal.domain.audit_event import AuditEvent
 from kmzportal.domain.clerk import Clerk
 from kmzportal.domain.customer import Customer
 from kmzportal.domain.login_session import LoginSession
@@ -37,12 +38,12 @@ def log_in(work: UnitOfWork, address: str, proof: Proof, device: str, table: Tab
     Unknown, wrong, locked, throttled and never activated differ only in what is recorded (standards R020).
     """
     canonical = mail_address.canonical(address)
-    account = work.keys.fingerprint(table.COUNTED_AS + canonical)
     known: Select[Any] = select(table).where(table.email_canonical == canonical)
     # locked as work.lock() does: a password that changes now would not end the session we are about to start
     locked = known.with_for_update(key_share=True).execution_options(populate_existing=True)
     person = work.session.scalar(locked)
-    if throttled(work, account, has_just_recovered(work, person)):
+    account, usual = _counted_as(work, table.COUNTED_AS + canonical, person)
+    if throttled(work, account, usual or has_just_recovered(work, person)):
         work.record("login.throttled", person)
         return None
     if person is None or person.locked_at or not person.accepts(proof):
@@ -52,6 +53,26 @@ def log_in(work: UnitOfWork, address: str, proof: Proof, device: str, table: Tab
     forget_failures(work, account)
     person.password_hash = proof.rehashed or person.password_hash
     return begin(work, person, device, awaits_code=_needs_code(work, person))
+
+
+def _counted_as(work: UnitOfWork, name: str, person: Customer | Clerk | None) -> tuple[str, bool]:
+    """Return what failures are counted under, and whether it is a clerk's usual source.
+
+    There they are counted apart: a clerk has no link to help herself, and strangers must not shut the desk.
+    """
+    usual = _logs_in_here(work, person)
+    place = f"@{work.keys.fingerprint(str(work.source))}" if usual else ""
+    return work.keys.fingerprint(name) + place, usual
+
+
+def _logs_in_here(work: UnitOfWork, person: Customer | Clerk | None) -> bool:
+    """Whether the clerk logged in from this source lately, as long as sources are kept."""
+    since = work.now - timedelta(days=work.settings["SOURCE_RETENTION"])
+    mine = select(AuditEvent.id).where(AuditEvent.deed == "login.succeeded", AuditEvent.at > since)
+    return isinstance(person, Clerk) and bool(
+        work.source
+        and work.session.scalar(mine.where(AuditEvent.clerk_id == person.id, AuditEvent.source == work.source).limit(1))
+    )
 
 
 def _needs_code(work: UnitOfWork, person: Customer | Clerk) -> bool:
@@ -129,7 +150,9 @@ def forgive(work: UnitOfWork, person: Customer | Clerk) -> None:
 
 
 def forget_failures(work: UnitOfWork, account: str) -> None:
-    work.session.execute(delete(Throttle).where(Throttle.account == account))
+    """Forget them for the account, and wherever they are counted apart."""
+    apart = Throttle.account.startswith(f"{account}@", autoescape=True)
+    work.session.execute(delete(Throttle).where(or_(Throttle.account == account, apart)))
 
 
 def has_just_recovered(work: UnitOfWork, person: Customer | Clerk | None) -> bool:

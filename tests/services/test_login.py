@@ -6,6 +6,7 @@ import pytest
 from sqlalchemy import select
 
 from kmzportal.domain.audit_event import AuditEvent
+from kmzportal.domain.clerk import Clerk
 from kmzportal.domain.login_session import LoginSession
 from kmzportal.domain.passwords import Proof, hash_password, prove
 from kmzportal.domain.throttle import SourceFailure, Throttle
@@ -242,3 +243,50 @@ def test_a_login_during_a_change_of_password_does_not_outlive_it(deeds, erika, c
 
     assert not [got for got in deeds.at_once(4, log_in_or_change, erika) if isinstance(got, Exception)]
     assert [one for one in deeds.read(select(LoginSession)) if one.ended_at is None] == []
+
+
+# The desk's door
+
+OFFICE, ELSEWHERE = "192.0.2.1", "198.51.100.7"
+
+
+@pytest.fixture
+def tim_in(deeds, tim):
+    """Tim logged in at the office; try his right password from somewhere."""
+    deeds.do(lambda work, clerk: work.record("login.succeeded", clerk), tim, source=OFFICE)
+    return lambda source: deeds.log_in(tim.email, cast.password_of(tim), source, Clerk)
+
+
+def test_strangers_do_not_shut_a_clerk_out_where_she_logs_in(deeds, tim, tim_in):
+    for number in range(20):
+        deeds.log_in(tim.email, "falsches passwort", f"198.51.100.{number}", Clerk)
+    assert tim_in(ELSEWHERE) is None
+    assert tim_in(OFFICE)
+
+
+def test_nor_do_made_up_names_behind_the_offices_own_address(deeds, tim_in):
+    for number in range(40):
+        deeds.log_in(f"niemand{number}@schule.example", "falsches passwort", OFFICE)
+    assert tim_in(OFFICE)
+
+
+def test_but_who_guesses_there_waits_too_and_a_new_password_forgets_it(deeds, tim, tim_in):
+    for _ in range(8):
+        deeds.log_in(tim.email, "falsches passwort", OFFICE, Clerk)
+    assert tim_in(OFFICE) is None
+    deeds.do(login.forgive, tim)
+    assert tim_in(OFFICE)
+
+
+def test_after_a_week_away_the_office_is_a_place_like_any_other(deeds, tim, tim_in, clock):
+    clock.shift(timedelta(days=8))
+    for number in range(20):
+        deeds.log_in(tim.email, "falsches passwort", f"198.51.100.{number}", Clerk)
+    assert tim_in(OFFICE) is None
+
+
+def test_customers_are_counted_together_wherever_it_happens(deeds, erika):
+    deeds.do(lambda work, customer: work.record("login.succeeded", customer), erika, source=OFFICE)
+    for number in range(20):
+        deeds.log_in(erika.email, "falsches passwort", f"198.51.100.{number}")
+    assert deeds.log_in(erika.email, cast.password_of(erika), OFFICE) is None
