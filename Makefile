@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
-.PHONY: help run test check screenshots css lock migration
+.PHONY: help run test check bench screenshots css lock migration
 .DEFAULT_GOAL := help
 
 help: ## zeigt diese Liste
@@ -27,6 +27,11 @@ check: .venv/ready .venv/vnu ## prüft Stil, Typen, Vorlagen und Schichten, dana
 screenshots: .venv/ready .venv/chromium ## fotografiert alle Seiten in allen Zuständen nach docs/screenshots
 	KMZPORTAL_TEST_CHROMIUM="$$(cat .venv/chromium)" $(BIN)/pytest -m pictures
 
+bench: .venv/ready bench/.peers/flask-security/ready bench/.peers/allauth/ready ## misst das Portal neben seiner Grenze und zwei anderen (braucht wrk)
+	@command -v wrk > /dev/null || { [ "$$(id -u)" = 0 ] && apt-get update -qq && apt-get install -y -qq --no-install-recommends wrk; } \
+		|| { echo "wrk fehlt. Als root: apt-get install wrk"; exit 1; }
+	$(BIN)/python -m bench
+
 css: ## baut kmzportal/static neu (braucht npm)
 	cd tools/look && npm ci --ignore-scripts --no-fund --no-audit && npm run build
 
@@ -34,6 +39,10 @@ lock: .venv/ready ## schreibt requirements*.txt neu, mit Prüfsummen
 	$(PIP) install --quiet uv
 	$(BIN)/uv pip compile pyproject.toml --upgrade --universal --generate-hashes --no-header --extra postgres -o requirements.txt
 	$(BIN)/uv pip compile pyproject.toml --upgrade --universal --generate-hashes --no-header --all-extras -o requirements-dev.txt
+	printf 'flask-security[fsqla]\nflask-mailman\nargon2-cffi\nemail-validator\ngunicorn\n' | \
+		$(BIN)/uv pip compile - --upgrade --universal --generate-hashes --no-header -o bench/flask-security.txt
+	printf 'django-allauth\nargon2-cffi\ngunicorn\n' | \
+		$(BIN)/uv pip compile - --upgrade --universal --generate-hashes --no-header -o bench/allauth.txt
 
 migration: .venv/ready ## schreibt eine Version der Datenbank aus den Modellen (NAME="was sich ändert")
 	tools/new_migration "$(NAME)"
@@ -48,6 +57,12 @@ migration: .venv/ready ## schreibt eine Version der Datenbank aus den Modellen (
 # Holds the path of a Chromium that starts.
 .venv/chromium: .venv/ready
 	tools/chromium
+
+# What the portal is measured beside lives in environments of its own.
+bench/.peers/%/ready: bench/%.txt
+	$(PYTHON) -m venv --clear $(@D)
+	$(@D)/bin/python -m pip --disable-pip-version-check install --quiet --require-hashes -r $<
+	@touch $@
 
 # Holds the path of the W3C's HTML checker.
 .venv/vnu: .venv/ready

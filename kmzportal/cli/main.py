@@ -45,7 +45,7 @@ cli.add_command(demo)
 
 def main() -> None:
     try:
-        cli.main()
+        cli.main(prog_name="kmzportal")
     except SettingsError as error:
         click.echo(str(error), err=True)
         sys.exit(BAD_SETTINGS)

@@ -6,6 +6,7 @@ stay quick while logins storm (standards R035). A password is normalised (NFKC, 
 never trimmed or cut.
 """
 
+import os
 import re
 import unicodedata
 from base64 import b64encode
@@ -26,8 +27,10 @@ EXAMPLE = "lampe honig fahrplan wiese"  # stands beside every field for a new pa
 SHORTEST_CONTEXT_WORD = 4
 MOST_WAITING = 16  # in a process; it serves pages with the threads that are left
 
+STEP_BACK = 10  # as nice counts: pages are drawn first, see docs/decisions/0040
+
 _hasher = PasswordHasher()
-_threads = ThreadPoolExecutor(1, "argon2")
+_threads: ThreadPoolExecutor
 _places = BoundedSemaphore(MOST_WAITING)
 T = TypeVar("T")
 
@@ -35,7 +38,11 @@ T = TypeVar("T")
 def bound(threads: int) -> None:
     """Let this many threads of this process hash at the same time."""
     global _threads
-    _threads = ThreadPoolExecutor(threads, "argon2")
+    # In Linux each thread has a niceness of its own; those that Argon2 begins inherit it.
+    _threads = ThreadPoolExecutor(threads, "argon2", initializer=os.nice, initargs=(STEP_BACK,))
+
+
+bound(1)
 
 
 @dataclass(frozen=True)

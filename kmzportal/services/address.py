@@ -125,4 +125,6 @@ def object_to(work: UnitOfWork, link: AccountLink, arrived: datetime) -> None:
     account_link.end(work, customer, LinkState.WITHDRAWN, {LinkKind.RECOVERY, LinkKind.DESK})
     login.end_sessions(work, customer)
     customer.locked_at = customer.locked_at or work.now
+    if customer.email_canonical != mail_address.canonical(link.email):  # moved: the password may be the thief's
+        customer.password_hash = None
     work.record("address.objected", customer)

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from datetime import datetime
 
-from sqlalchemy import func, or_, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from kmzportal.domain import mail_address
@@ -42,11 +42,8 @@ def hold_all(work: UnitOfWork) -> None:
 
 def add(work: UnitOfWork, email: str, name: str, initials: str, admin: bool = False) -> AccountLink:
     """Write a clerk without a password and return the first link, not yet sent; raises ClerkExists."""
-    same = or_(
-        Clerk.email_canonical == mail_address.canonical(email),
-        func.lower(Clerk.initials) == initials.lower(),
-    )
-    if work.session.scalar(select(Clerk).where(same)):
+    taken = {one.initials.casefold() for one in everybody(work.session)}  # SQLite's lower() leaves umlauts
+    if initials.casefold() in taken or find(work.session, email):
         raise ClerkExists("clerk.refused", initials=initials)
     clerk = Clerk(name=name, initials=initials, admin=admin, created_at=work.now)
     clerk.move_to(email)

@@ -1,9 +1,9 @@
 """The desk: what clerks do for customers. Each deed stands in the customer's own history, with the clerk's initials."""
 
 from collections.abc import Mapping, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 
-from sqlalchemy import or_, select
+from sqlalchemy import and_, or_, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
@@ -27,31 +27,41 @@ class NumberTaken(Refusal):
     """Another customer has this Kundennummer."""
 
 
-def owner_of(session: Session, email: str, but: Customer | None = None) -> Customer | None:
-    """Return the other customer to whom the address belongs, or for whom it waits."""
+def owner_of(session: Session, email: str, now: datetime, but: Customer | None = None) -> Customer | None:
+    """Return the other customer to whom the address belongs, or for whom it waits while a link to it is open.
+
+    Anybody may have entered an address as their new one: without that end they would keep its owner from it for ever.
+    """
     canonical = mail_address.canonical(email)
-    theirs = or_(Customer.email_canonical == canonical, Customer.pending_email_canonical == canonical)
+    opens = (AccountLink.email == Customer.pending_email, AccountLink.ended_at.is_(None), AccountLink.expires_at > now)
+    waits = select(AccountLink.id).where(AccountLink.customer_id == Customer.id, *opens).exists()
+    theirs = or_(Customer.email_canonical == canonical, and_(Customer.pending_email_canonical == canonical, waits))
     return session.scalars(select(Customer).where(theirs, Customer.id != (but.id if but else 0))).first()
 
 
-def correct_address(work: UnitOfWork, customer: Customer, seen: int, email: str, check: str, note: str) -> AccountLink:
+def correct_address(work: UnitOfWork, customer: Customer, seen: int, email: str, check: str, note: str) -> None:
     """Keep the new address pending and mail it the link; open links die, the old address is told and can object.
 
-    Raises ChangedMeanwhile, AccountLocked, SameAddress, AddressTaken or TooManyMails, and then nothing has happened.
+    A locked account is moved at once and loses its password, but gets no link before it is unlocked: whoever stole it
+    would else come back by the stolen address as soon as it is.
+    Raises ChangedMeanwhile, SameAddress, AddressTaken or TooManyMails, and then nothing has happened.
     """
     work.lock(customer, seen)
     if mail_address.canonical(email) == customer.email_canonical:
         raise SameAddress
-    if owner_of(work.session, email, but=customer):
+    if owner_of(work.session, email, work.now, but=customer):
         raise AddressTaken("address.refused", customer)
     address.end_pending(work, customer)
     account_link.end(work, customer, LinkState.WITHDRAWN, OPENS_THE_ACCOUNT)
     customer.await_confirmation_of(email)
     work.record("address.corrected", customer, check=check, note=note)
+    if customer.locked_at:
+        customer.password_hash = None
+        address.take_pending(work, customer)
+        return
     link = account_link.issue(work, LinkKind.DESK, customer, customer.pending_email, work.initials)
     account_link.send(work, link)
     address.tell_old(work, customer, customer.email, "address_corrected")
-    return link
 
 
 def send_link(work: UnitOfWork, customer: Customer, initials: str, why: str = "") -> AccountLink:
@@ -97,7 +107,7 @@ def _open(work: UnitOfWork, link: AccountLink) -> None:
 
 def create(work: UnitOfWork, number: str, email: str, data: Mapping[str, str]) -> Customer:
     """Enter a customer, who has no password until a link sets one; raises AddressTaken or NumberTaken."""
-    if owner_of(work.session, email):
+    if owner_of(work.session, email, work.now):
         raise AddressTaken
     if work.session.scalar(select(Customer.id).where(Customer.number == number)):
         raise NumberTaken

@@ -3,7 +3,7 @@
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import Select, delete, func, select, update
+from sqlalchemy import Select, bindparam, delete, func, select, update
 from sqlalchemy.orm import Session
 
 from kmzportal.domain import mail_address
@@ -22,6 +22,8 @@ SEEN_AT_MOST_EVERY = timedelta(minutes=1)
 CODE_WITHIN = 300  # seconds from the right password to the second factor
 
 Table = type[Customer] | type[Clerk]  #: each door looks into one of them only
+#: Asked on every page of whoever is logged in, so it is put together once.
+OF_THIS_TOKEN = select(LoginSession).where(LoginSession.token_hash == bindparam("token_hash"))
 
 
 def password_hash_of(session: Session, address: str, table: Table = Customer) -> str | None:
@@ -86,7 +88,7 @@ def start_session(work: UnitOfWork, person: Customer | Clerk, device: str, await
 
 def find_session(session: Session, token: str) -> LoginSession | None:
     """Return the session of this token with its person, by one indexed query; it may be over."""
-    return session.scalar(select(LoginSession).where(LoginSession.token_hash == token_hash(token)))
+    return session.scalar(OF_THIS_TOKEN, {"token_hash": token_hash(token)})
 
 
 def still_here(work: UnitOfWork, here: LoginSession) -> None:

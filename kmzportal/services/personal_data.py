@@ -87,7 +87,7 @@ REGISTER = (
         "E-Mails an Sie",
         {
             "outgoing_mail": "template recipient recipient_canonical customer_id clerk_id link_id facts message_id "
-            "queued_at state next_try_at tries leased_until settled_at reply_code reason"
+            "queued_at state next_try_at tries leased_until settled_at retried_at disturbed_at reply_code reason"
         },
         "Art der E-Mail, Empfänger, Zeit und Antwort des Mailservers. Den Text der E-Mail speichern wir nicht.",
         "E-Mails zustellen. Ihnen sagen können, warum eine E-Mail nicht ankam.",

@@ -79,7 +79,7 @@ def events() -> ResponseReturnValue:
         form,
         events=shown,
         people=records.people(db.session(), shown),
-        older=_older(shown[-1]) if len(found) > records.SHOWN else None,
+        older=_older(form, shown[-1]) if len(found) > records.SHOWN else None,
         now=datetime.now(UTC),
     )
 
@@ -116,6 +116,7 @@ def _begins(day: date | None) -> datetime | None:
     return datetime.combine(day, time.min, BERLIN).astimezone(UTC) if day else None
 
 
-def _older(last: AuditEvent) -> dict[str, Any]:
-    """Return the address of the next page: the same filter, from there on."""
-    return {**request.args.to_dict(), "vor": last.id}
+def _older(form: AuditFilter, last: AuditEvent) -> dict[str, Any]:
+    """Return the address of the next page: the same filter, from there on, and nothing else that stood in this one."""
+    same = {field.name: request.args[field.name] for field in form if request.args.get(field.name)}
+    return {**same, "vor": last.id}

@@ -6,7 +6,7 @@ from typing import Any
 from flask import Blueprint, abort
 from flask.typing import ResponseReturnValue
 from wtforms import BooleanField, StringField
-from wtforms.validators import InputRequired, Length, Regexp
+from wtforms.validators import DataRequired, InputRequired, Length, Regexp
 
 from kmzportal.db import db
 from kmzportal.domain.clerk import Clerk
@@ -28,7 +28,7 @@ TOO_MANY_MAILS = "An diese Adresse gingen heute schon zu viele E-Mails. Versuche
 class ClerkForm(PortalForm):
     name = StringField(
         "Vor- und Nachname",
-        [InputRequired("Geben Sie den Namen ein."), Length(max=100, message="Das ist zu lang."), one_line],
+        [DataRequired("Geben Sie den Namen ein."), Length(max=100, message="Das ist zu lang."), one_line],
         filters=[trimmed],
     )
     email = mail_address_field(missing="Geben Sie die E-Mail-Adresse ein.")

@@ -38,16 +38,19 @@ def correct(customer_id: int) -> ResponseReturnValue:
     customer, form = customer_or_404(customer_id), CorrectForm()
     try:
         if form.validate_on_submit() and _explained(form) and _done(form, deeds.correct_address, customer, *form.typed):
-            return _back(customer, f"Der Link zum Konto ist unterwegs an {form.email.data}. {_besides(form)}")
+            return _back(customer, _corrected(customer, form))
     except ChangedMeanwhile:
         form.say_changed(customer)
     return screen(customer, correct=form)
 
 
-def _besides(form: CorrectForm) -> str:
-    meant = mail_domains.probably_meant(form.email.data or "")
+def _corrected(customer: Customer, form: CorrectForm) -> str:
+    email = form.email.data or ""
+    meant = mail_domains.probably_meant(email)
     hint = f" Prüfen Sie bitte: Meinten Sie {meant}?" if meant else ""
-    return f"Die alte Adresse wird benachrichtigt.{hint}"
+    if customer.locked_at:
+        return f"Jetzt gilt {email}, ohne Passwort. Entsperren Sie das Konto. Danach senden Sie den Link.{hint}"
+    return f"Der Link zum Konto ist unterwegs an {email}. Die alte Adresse wird benachrichtigt.{hint}"
 
 
 def _explained(form: CorrectForm) -> bool:

@@ -7,7 +7,7 @@ from flask import abort, current_app
 from flask.typing import ResponseReturnValue
 from wtforms import RadioField, SelectField, StringField
 from wtforms.fields.choices import SelectChoice  # type: ignore[attr-defined]  # newer than its types
-from wtforms.validators import InputRequired, Length
+from wtforms.validators import DataRequired, InputRequired, Length
 
 from kmzportal.db import db
 from kmzportal.domain import mail_address, mail_domains
@@ -29,7 +29,7 @@ LOGINS = ("login.succeeded", "login.refused", "login.throttled", "password.refus
 
 
 def reason_field(label: str, missing: str | None = None) -> StringField:
-    needed = [InputRequired(missing)] if missing else []
+    needed = [DataRequired(missing)] if missing else []
     longest = Length(max=LONGEST_REASON, message=f"Möglich sind bis zu {LONGEST_REASON} Zeichen.")
     return StringField(label, [*needed, longest, one_line], filters=[trimmed])
 
@@ -97,6 +97,6 @@ def preview_of(customer: Customer, typed: str | None) -> dict[str, object]:
     said: dict[str, object] = {"letters": letters, "new": None, "owner": None, "meant": None, "free_mail": False}
     with suppress(mail_address.NotAnAddress):
         email = mail_address.understand(typed or "")
-        said |= {"new": email, "owner": deeds.owner_of(db.session(), email, but=customer)}
+        said |= {"new": email, "owner": deeds.owner_of(db.session(), email, now, but=customer)}
         said |= {"meant": mail_domains.probably_meant(email), "free_mail": mail_domains.is_free_mail(email)}
     return said

@@ -1,15 +1,17 @@
 """Forms and fields that more than one page uses. They check shape; services decide truth."""
 
-import unicodedata
+import re
 from collections.abc import Mapping
 from typing import Any
 
 from flask import current_app
 from flask_wtf import FlaskForm
 from flask_wtf.csrf import CSRFError, _FlaskFormCSRF
+from markupsafe import Markup, escape
 from wtforms import EmailField, Field, Form, PasswordField, SelectField, ValidationError
 from wtforms.fields.choices import SelectChoice  # type: ignore[attr-defined]  # newer than its types
 from wtforms.validators import EqualTo, InputRequired, Length
+from wtforms.widgets.core import Input, clean_key  # type: ignore[attr-defined]
 
 from kmzportal.domain import mail_address, passwords
 from kmzportal.domain.clerk import Clerk
@@ -22,6 +24,17 @@ STALE = (
     "Diese Seite war lange offen, oder Sie haben sich inzwischen an- oder abgemeldet. "
     "Senden Sie das Formular bitte noch einmal ab."
 )
+
+
+def attributes(**given: Any) -> Markup:
+    """Write HTML attributes as WTForms does, to the letter, in a seventh of the time (see docs/decisions/0040)."""
+    said = sorted((clean_key(name), value) for name, value in given.items() if value is not False)
+    return Markup(  # noqa: S704  names stand in our templates, and every value is escaped
+        " ".join(name if value is True else f'{name}="{escape(value)}"' for name, value in said)
+    )
+
+
+Input.html_params = staticmethod(attributes)  # type: ignore[method-assign]
 
 
 class FormCSRF(_FlaskFormCSRF):  # type: ignore[misc]
@@ -62,8 +75,12 @@ class Button(PortalForm):
     """A form without fields: one deed, one click."""
 
 
+#: Control signs, breaks of lines, and what turns round the signs beside it: a Kundennummer would read backwards.
+UNFIT = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
+
+
 def one_line(_form: Form, field: Field) -> None:
-    if any(unicodedata.category(sign) in ("Cc", "Zl", "Zp") for sign in field.data or ""):
+    if UNFIT.search(field.data or ""):
         raise ValidationError("Hier ist nur eine Zeile möglich. Löschen Sie bitte Umbrüche und unsichtbare Zeichen.")
 
 

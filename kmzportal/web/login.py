@@ -14,7 +14,7 @@ from kmzportal.web.access import anyone
 from kmzportal.web.credentials import LoginForm
 from kmzportal.web.fields import Button
 from kmzportal.web.origin import source
-from kmzportal.web.pages import go, go_to, local_path, page
+from kmzportal.web.pages import blank_page, go, go_to, local_path, page
 from kmzportal.web.visitor import DOOR, forget, login_manager, visitor, welcome
 
 bp = Blueprint("login", __name__)
@@ -37,7 +37,8 @@ def login() -> ResponseReturnValue:
         if token := form.enter():
             welcome(token)
             return go_to(local_path(request.args.get("weiter")) or url_for(visitor.home))
-    return page("login/login.html", "login/_login_form.html", form, wanted=local_path(request.args.get("weiter")))
+    draw = page if form.errors or request.args else blank_page
+    return draw("login/login.html", "login/_login_form.html", form, wanted=local_path(request.args.get("weiter")))
 
 
 @bp.post("/abmelden")

@@ -6,7 +6,18 @@ import secrets
 from typing import Any
 from urllib.parse import urlsplit
 
-from flask import Flask, Response, current_app, flash, make_response, redirect, render_template, request, url_for
+from flask import (
+    Flask,
+    Response,
+    current_app,
+    flash,
+    make_response,
+    redirect,
+    render_template,
+    request,
+    session,
+    url_for,
+)
 from flask_wtf import CSRFProtect
 from markupsafe import escape
 from werkzeug.urls import iri_to_uri
@@ -17,11 +28,13 @@ from kmzportal.web.visitor import visitor
 
 LARGEST_KEY = 2**31 - 1
 csrf = CSRFProtect()  # gives templates csrf_token(); each form checks its own, so a stale one is a field error
+BLANK_PAGES, TOKEN = "blank_pages", "{the token of the form}"
 
 
 def init_app(app: Flask) -> None:
+    app.extensions[BLANK_PAGES] = {}
     app.jinja_env.filters.update(moment=german.moment, hour=german.hour)
-    app.context_processor(_everywhere)
+    app.jinja_env.globals |= {"office": _office(app), "visitor": visitor, "demo": app.config.get("DEMO", False)}
     app.after_request(_vary)
     app.after_request(_compress)
 
@@ -30,6 +43,11 @@ def _vary(response: Response) -> Response:
     """No cache may hand a fragment to whom the page is meant for."""
     response.vary.add("HX-Request")
     return response
+
+
+def _office(app: Flask) -> dict[str, Any]:
+    """What every page says of the office."""
+    return {name.removeprefix("OFFICE_").lower(): app.config[name] for name in app.config if name.startswith("OFFICE_")}
 
 
 def _compress(response: Response) -> Response:
@@ -44,21 +62,24 @@ def _compress(response: Response) -> Response:
     return response
 
 
-def _everywhere() -> dict[str, Any]:
-    """What every template may name."""
-    office = {
-        name.removeprefix("OFFICE_").lower(): value
-        for name, value in current_app.config.items()
-        if name.startswith("OFFICE_")
-    }
-    return {"office": office, "visitor": visitor, "demo": current_app.config.get("DEMO", False)}
-
-
 def page(whole: str, fragment: str, form: Any = None, **context: Any) -> Response:
     """Answer htmx with the fragment and everybody else with the page it is part of; 422 when the form refuses."""
     refused = bool(form is not None and form.errors)
     template = fragment if wants_fragment() else whole
     return make_response(render_template(template, form=form, refused=refused, **context), 422 if refused else 200)
+
+
+def blank_page(whole: str, fragment: str, form: Any, **context: Any) -> Response:
+    """A page that differs for nobody who comes for the first time, but for the token of its form; so it is drawn once.
+
+    Twice as many login pages a second, see docs/decisions/0040.
+    """
+    if wants_fragment() or session.keys() - {"csrf_token"}:
+        return page(whole, fragment, form, **context)
+    drawn, token = current_app.extensions[BLANK_PAGES], form.csrf_token.current_token
+    if whole not in drawn:
+        drawn[whole] = render_template(whole, form=form, refused=False, **context).replace(token, TOKEN)
+    return make_response(drawn[whole].replace(TOKEN, token))
 
 
 def stay(endpoint: str, notice: str | None = None, **values: Any) -> AnyResponse:

@@ -3,6 +3,8 @@
 import threading
 from datetime import UTC, datetime
 from functools import cache
+from importlib import import_module
+from typing import Any
 
 from flask import Blueprint, Response, current_app
 from flask.typing import ResponseReturnValue
@@ -11,7 +13,6 @@ from wtforms.validators import InputRequired, Length
 
 from kmzportal.db import db
 from kmzportal.domain.account_link import AccountLink, LinkKind
-from kmzportal.robot_check import drawing
 from kmzportal.robot_check.puzzle import Puzzles, PuzzleUnusable
 from kmzportal.services import account_link as deeds
 from kmzportal.unit_of_work import unit_of_work
@@ -77,7 +78,8 @@ def picture(link: AccountLink, visit: Visit, token: str) -> ResponseReturnValue:
         return link_visit.lost()
     db.session.commit()
     with _drawing:
-        return Response(drawing.draw(names), mimetype=drawing.MEDIA_TYPE)
+        pen = _pen()
+        return Response(pen.draw(names), mimetype=pen.MEDIA_TYPE)
 
 
 @bp.route("/code", methods=["GET", "POST"])
@@ -111,6 +113,12 @@ def _solved(link: AccountLink, form: PuzzleForm) -> bool:
         first = deeds.use_puzzle(work, *puzzles().identity(token))
         work.record("puzzle.solved" if first and solved else "puzzle.failed", link.holder)
     return first and solved
+
+
+@cache
+def _pen() -> Any:
+    """The module that draws, and Pillow with it: 4 MiB that only a process with a puzzle to draw has to carry."""
+    return import_module("kmzportal.robot_check.drawing")
 
 
 @cache

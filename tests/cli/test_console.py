@@ -62,3 +62,11 @@ def test_nobody_exists_after_installation(tmp_path):
         0,
     )
     connection.close()
+
+
+def test_the_console_script_becomes_the_portal_with_huge_pages_for_argon2(tmp_path):
+    begin = [sys.executable, "-c", "from kmzportal_start import main; main()", "shell"]
+    environment = {"KMZPORTAL_INSTANCE_PATH": str(tmp_path), "PYTHONPATH": str(ROOT)}
+    told = "import os; print('tunables', os.environ['GLIBC_TUNABLES'])"
+    shell = subprocess.run(begin, cwd=tmp_path, env=environment, input=told, capture_output=True, text=True, check=True)
+    assert "tunables glibc.malloc.hugetlb=1" in shell.stdout

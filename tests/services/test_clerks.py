@@ -180,3 +180,10 @@ def test_passwort_vergessen_knows_no_clerks(deeds, rosa):
         deeds.do(recovery.answer, request, actor="worker")
     assert deeds.mails() == []
     assert deeds.history() == ["recovery.unknown"]
+
+
+def test_nobody_acts_under_the_initials_of_a_colleague(deeds):
+    deeds.do(clerks.add, "aenne@kmz.example", "Änne Öhler", "ÄÖ")
+    for alike in ("äö", "ÄÖ"):
+        with pytest.raises(clerks.ClerkExists):
+            deeds.do(clerks.add, "anders@kmz.example", "Änne Anders", alike)

@@ -10,7 +10,7 @@ from kmzportal.domain.audit_event import AuditEvent
 from kmzportal.domain.customer import Customer
 from kmzportal.domain.passwords import hash_password
 from kmzportal.domain.refusals import AccountLocked, AddressTaken, ChangedMeanwhile, LinkUnusable, TooManyMails
-from kmzportal.services import account, address, desk, history
+from kmzportal.services import account, account_link, address, desk, history, recovery
 from tests import cast
 
 pytestmark = pytest.mark.usefixtures("clock")
@@ -95,11 +95,22 @@ def test_history_says_who_how_and_why(app, deeds, erika, corrected):
 
 @pytest.mark.parametrize("taken", ["email", "pending_email"])
 def test_an_address_that_is_somebody_elses_is_refused_and_nothing_happens(deeds, rosas, erika, juergen, taken):
+    deeds.do(account_link.issue, LinkKind.DESK, juergen, juergen.pending_email)
     with pytest.raises(AddressTaken):
         rosas(desk.correct_address, erika, erika.version, getattr(juergen, taken).upper(), "callback", "")
     assert deeds.mails() == []
     assert deeds.read(erika).pending_email is None
-    assert deeds.history() == ["address.refused"]
+    assert deeds.history()[1:] == ["address.refused"]
+
+
+@pytest.mark.parametrize("over", [LinkState.EXPIRED, LinkState.WITHDRAWN])
+def test_who_once_wanted_an_address_does_not_keep_its_owner_from_it(deeds, rosas, erika, max_, clock, over):
+    deeds.do(address.ask_to_change, max_, NEW)
+    if over is LinkState.WITHDRAWN:
+        deeds.do(account_link.end, max_, over, {LinkKind.ADDRESS})
+    clock.shift(timedelta(days=1 if over is LinkState.EXPIRED else 0))
+    rosas(desk.correct_address, erika, erika.version, NEW, "callback", "")
+    assert deeds.read(erika).pending_email == NEW
 
 
 def test_the_same_address_is_no_correction(rosas, erika):
@@ -108,14 +119,27 @@ def test_the_same_address_is_no_correction(rosas, erika):
 
 
 def test_a_locked_account_gets_no_link(deeds, rosas, lieselotte):
-    for deed in (
-        lambda work, who: desk.correct_address(work, who, who.version, NEW, "callback", ""),
-        lambda work, who: desk.send_link(work, who, "ro"),
-    ):
-        with pytest.raises(AccountLocked):
-            rosas(deed, lieselotte)
+    with pytest.raises(AccountLocked):
+        rosas(desk.send_link, lieselotte, "ro")
     assert deeds.mails() == []
-    assert deeds.read(lieselotte).pending_email is None
+
+
+def test_who_stole_an_account_keeps_nothing_once_the_desk_has_given_it_back(deeds, rosas, erika, corrected):
+    """The desk was talked into a thief's address; the old mailbox objects; the desk corrects, unlocks and sends."""
+    deeds.do(account.register, corrected, cast.NOW, deeds.read(erika).version, {}, hash_password(cast.NEW_PASSWORD))
+    deeds.do(address.object_to, newest(deeds, LinkKind.OBJECTION), cast.NOW)
+    rosas(desk.correct_address, erika, deeds.read(erika).version, erika.email, "in_person", "")
+    rosas(desk.unlock, erika, "zurückgegeben")
+    assert deeds.read(erika).email == erika.email
+    assert deeds.log_in(NEW, cast.NEW_PASSWORD) is None
+    assert deeds.log_in(erika.email, cast.NEW_PASSWORD) is None
+    deeds.do(recovery.ask, NEW)
+    with deeds.work("worker") as work:
+        for request in recovery.unanswered(work.session):
+            recovery.answer(work, request)
+    assert deeds.mails("recovery_link") == []
+    rosas(desk.send_link, erika, "ro")
+    assert deeds.mails("desk_link")[-1].recipient == erika.email
 
 
 def test_two_clerks_at_one_customer_are_told(deeds, rosas, erika, corrected):

@@ -67,7 +67,7 @@ def test_somebody_new_may_be_an_admin(desk, deeds):
     ("E-Mail-Adresse", "Rosa.Otto@kmz.example", "Es gibt schon jemanden mit dieser Adresse oder diesem Kürzel."),
     ("E-Mail-Adresse", "kim", "Das ist keine vollständige E-Mail-Adresse."),
     ("Vor- und Nachname", "", "Geben Sie den Namen ein."),
-    ("Vor- und Nachname", "Kim\u2028Muster", "nur eine Zeile möglich"),
+    ("Vor- und Nachname", "Kim\u2028Muster", "Hier ist nur eine Zeile möglich."),
     ("Vor- und Nachname", "x" * 101, "Das ist zu lang."),
 ])  # fmt: skip
 def test_what_cannot_be_is_said_and_nobody_is_added(desk, deeds, field, typed, sentence):

@@ -312,3 +312,17 @@ def test_the_cookie_goes_nowhere_else_and_holds_no_more_than_it_must(browser, er
     log_in(browser, erika)
     with browser.client.session_transaction(base_url=browser.site) as session:
         assert set(session) <= {"_user_id", "_id", "_fresh", "csrf_token", "_flashes", "links", "kept_form"}
+
+
+def test_strangers_see_the_same_page_and_each_can_send_only_their_own_form(app, erika):
+    first, second = Browser(app).open("/anmelden"), Browser(app).open("/anmelden")
+    tokens = [re.search(r'name="csrf_token"[^>]* value="([^"]+)"', one.answer.text)[1] for one in (first, second)]
+    assert first.answer.text.replace(tokens[0], tokens[1]) == second.answer.text
+    assert tokens[0] != tokens[1]
+    fields = {"E-Mail-Adresse": erika.email, "Passwort": cast.password_of(erika)}
+    assert [one.submit("Anmelden", fields).path for one in (first, second)] == ["/einstellungen"] * 2
+
+
+def test_nobody_sees_the_address_that_somebody_else_typed(app, erika):
+    assert log_in(Browser(app), erika, "falsch").value("E-Mail-Adresse") == erika.email
+    assert Browser(app).open("/anmelden").value("E-Mail-Adresse") == ""
