@@ -6,7 +6,7 @@ import pytest
 
 from tests.browser import Browser
 from tests.e2e.real_browser import cookies
-from tests.states import House, every_state
+from tests.states import WAYS, House
 
 pytestmark = pytest.mark.browser
 
@@ -39,9 +39,10 @@ class Scales:
         return sum(self.kept.values()), len(self.kept)
 
 
-def test_no_page_is_heavy(app, deeds, computer):
+@pytest.mark.parametrize("way", WAYS)
+def test_no_page_is_heavy(way, app, deeds, computer):
     heavy, seen = {}, set()
-    for name, browser in every_state(House(lambda: Browser(app), deeds)):
+    for name, browser in way(House(lambda: Browser(app), deeds)):
         page = re.sub(r"\d+|/link/.*", "", browser.path)
         if page in seen or browser.status == 405:
             continue
@@ -52,4 +53,4 @@ def test_no_page_is_heavy(app, deeds, computer):
         if first > FIRST or then > AFTERWARDS or requests > REQUESTS:
             heavy[name] = first, then, requests
         scales.page.close()
-    assert len(seen) > 15 and heavy == {}
+    assert seen and heavy == {}
