@@ -55,8 +55,15 @@ def known_day(_form: Form, field: Field) -> None:
         raise ValidationError("Geben Sie ein Datum aus diesem Jahrhundert ein.")
 
 
+class DayField(DateField):
+    """A date field that shows a day or nothing: its kind knows no other text."""
+
+    def _value(self) -> str:
+        return self.data.isoformat() if self.data else ""
+
+
 def day_field(label: str, name: str) -> DateField:
-    return DateField(label, [Optional(), known_day], name=name)
+    return DayField(label, [Optional(), known_day], name=name)
 
 
 class AuditFilter(Filter):

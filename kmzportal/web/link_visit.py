@@ -10,13 +10,14 @@ from datetime import UTC, datetime
 from functools import wraps
 from typing import Any
 
-from flask import current_app, session
+from flask import current_app, request, session
 from flask.typing import ResponseReturnValue
 
 from kmzportal.db import db
 from kmzportal.domain.account_link import AccountLink, LinkKind
 from kmzportal.domain.refusals import AccountLocked, LinkUnusable
 from kmzportal.services import account_link as deeds
+from kmzportal.web import kept_form
 from kmzportal.web.errors import say_locked
 from kmzportal.web.fields import Button
 from kmzportal.web.pages import go, page, sorry
@@ -48,6 +49,7 @@ def find(link_id: int) -> Visit | None:
     arrived, seen, checked = entry
     config = current_app.config
     if now - seen >= config["LINK_SESSION_IDLE"] or now - arrived >= config["LINK_SESSION_LIFETIME"]:
+        kept_form.keep(visitor.name, request.path)  # opened again, the link shows it again
         return None
     _note(link_id, [arrived, now, checked])
     return Visit(datetime.fromtimestamp(arrived, UTC), checked)
