@@ -2,9 +2,10 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, column, or_, select, table, text
+from sqlalchemy import ColumnElement, and_, column, or_, select, table, text, union_all
 from sqlalchemy.orm import Session
 
 from kmzportal.domain import customer_search
@@ -16,7 +17,7 @@ SHORTEST_WITH_AN_ERROR = 5
 MOST_WORDS = 6
 SHOWN = 20
 COUNTED = 1000  # whoever finds more has to say more
-GUESSED_AMONG = 2000
+GUESSED_AMONG = 1000
 
 COLUMNS = (Customer.id, Customer.number, Customer.first_name, Customer.last_name, Customer.school)
 WORDS = table("customer_search", column("rowid"), column("customer_search"))
@@ -33,8 +34,11 @@ class Found:
 
 
 def search(session: Session, query: str) -> Found | None:
-    """Return whose number or address it is, or else who fits all words of it; None when it is too short for that."""
-    if named := session.execute(select(*COLUMNS).where(_names(query.replace("\0", "").strip()))).all():
+    """Return whose number or address it is, or else who fits all words of it; None when it is too short for that.
+
+    A whole number or address means that customer alone, also when others have it as a part of theirs.
+    """
+    if named := session.execute(select(*COLUMNS).where(_named(query.replace("\0", "").strip()))).all():
         return Found(named)
     words = customer_search.terms(query)[:MOST_WORDS]
     if not any(len(word) >= SHORTEST for word in words):
@@ -45,7 +49,7 @@ def search(session: Session, query: str) -> Found | None:
 
 def holding(session: Session, texts: Sequence[str]) -> ColumnElement[bool]:
     """Whether the customer's text holds one of these, each at least three signs long."""
-    return _holds(session, texts[:1], lambda _: tuple(texts))
+    return _holds(session, texts[:1], lambda _: [(text,) for text in texts])
 
 
 def take_in(session: Session) -> None:
@@ -54,10 +58,15 @@ def take_in(session: Session) -> None:
         session.execute(text("SELECT gin_clean_pending_list('customer_search')"))
 
 
-def _names(whole: str) -> ColumnElement[bool]:
-    """Whether it is the whole Kundennummer or address; these have indexes of their own, which no million slows down."""
-    number, address = Customer.number.in_((whole, whole.upper())), whole.casefold()
-    return or_(number, Customer.email_canonical == address, Customer.pending_email_canonical == address)
+def _named(whole: str) -> ColumnElement[bool]:
+    """Whether it is the whole Kundennummer or address; these have indexes of their own, which no million slows down.
+
+    Each is looked up by itself: asked for all in one, SQLite reads the table when it believes one index to be useless.
+    """
+    address = whole.casefold()
+    numbers, addresses = (Customer.number.in_((whole, whole.upper())), Customer.email_canonical == address)
+    each = (numbers, addresses, Customer.pending_email_canonical == address)
+    return Customer.id.in_(union_all(*(select(Customer.id).where(one) for one in each)))
 
 
 def _found(rows: Sequence[Any], guessed: bool = False) -> Found:
@@ -78,10 +87,17 @@ def _may_have_an_error(word: str) -> bool:
     return len(word) >= SHORTEST_WITH_AN_ERROR and not any(map(str.isdigit, word))
 
 
-def _pieces(word: str) -> tuple[str, ...]:
+def _pieces(word: str) -> Sequence[Sequence[str]]:
+    """Return what is left whole by an error in the first third of a word, in the last, or between them.
+
+    Each piece is a trigram at least, and spares one sign more, as two signs may have changed places.
+    """
+    if not _may_have_an_error(word):
+        return _itself(word)
     whole = f" {word} "
-    half = (len(whole) + 1) // 2
-    return (whole[: half - 1], whole[half:]) if _may_have_an_error(word) else (word,)
+    third = max(SHORTEST, len(whole) // 3)
+    last = len(whole) - third - 1
+    return (whole[third + 1 :],), (whole[:last],), (whole[:third], whole[last + 1 :])
 
 
 def _is_meant(words_of: str, words: Sequence[str]) -> bool:
@@ -89,26 +105,27 @@ def _is_meant(words_of: str, words: Sequence[str]) -> bool:
     return all(word in words_of or any(one_letter_off(word, one) for one in there) for word in words)
 
 
-def _itself(word: str) -> tuple[str, ...]:
-    return (word,)
+def _itself(word: str) -> Sequence[Sequence[str]]:
+    return ((word,),)
 
 
 def _holds(session: Session, words: Sequence[str], pieces: Any = _itself) -> ColumnElement[bool]:
-    """Whether the customer's text holds, of each word, one of its pieces; short words only begin others."""
-    alternatives = [pieces(word) if len(word) >= SHORTEST else (f" {word}",) for word in words]
+    """Whether the customer's text holds, of each word, all pieces of one kind; short words only begin others."""
+    alternatives = [pieces(word) if len(word) >= SHORTEST else ((f" {word}",),) for word in words]
     if session.get_bind().dialect.name == "sqlite":
-        long = [each for each in alternatives if min(map(len, each)) >= SHORTEST]
+        long = [each for each in alternatives if min(map(len, chain(*each))) >= SHORTEST]
         rest = [each for each in alternatives if each not in long]
-        ids = select(WORDS.c.rowid).where(WORDS.c.customer_search.match(" AND ".join(map(_quoted, long))))
-        return and_(Customer.id.in_(ids), *map(_contains, rest))
+        match = WORDS.c.customer_search.match(" AND ".join(map(_quoted, long)))
+        return and_(Customer.id == WORDS.c.rowid, match, *map(_contains, rest))
     return and_(*map(_contains, alternatives))
 
 
-def _contains(pieces: Iterable[str]) -> ColumnElement[bool]:
-    return or_(*(Customer.search.contains(piece, autoescape=True) for piece in pieces))
+def _contains(alternatives: Iterable[Sequence[str]]) -> ColumnElement[bool]:
+    held = [[Customer.search.contains(piece, autoescape=True) for piece in pieces] for pieces in alternatives]
+    return or_(*(and_(*all_of) for all_of in held))
 
 
-def _quoted(pieces: Iterable[str]) -> str:
+def _quoted(alternatives: Iterable[Sequence[str]]) -> str:
     """Return an expression of FTS5; in its strings only the quote is special, and stands twice."""
-    strings = ['"' + piece.replace('"', '""') + '"' for piece in pieces]
-    return f"({' OR '.join(strings)})"
+    strings = [['"' + piece.replace('"', '""') + '"' for piece in pieces] for pieces in alternatives]
+    return f"({' OR '.join(map(' AND '.join, strings))})"
