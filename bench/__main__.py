@@ -1,117 +1,128 @@
 """make bench: the portal beside its limit and two public systems, in one run, interleaved round by round."""
 
+import asyncio
 import os
+import random
 import re
-import subprocess
-import sys
+import sqlite3
 import tempfile
 import time
-from collections import defaultdict
-from pathlib import Path
+from concurrent.futures import ThreadPoolExecutor
 from urllib.parse import urlsplit
 
-from bench import load, scale, table
-from bench.systems import ALL, HERE, PEERS, PORTAL, System, free_port
+from aiosmtpd.controller import Controller
 
-CUSTOMERS = 10_000
+from bench import scale
+from bench.systems import ALL, customers, free_port
+from bench.table import HERE, figures, page, slower, timed
+from tests.e2e.mailbox import Mailbox
+
 QUICK = bool(os.environ.get("BENCH_QUICK"))  # one tiny round, to see whether all of it works
-ROUNDS, SECONDS, LOGINS, PAIRS, PEER_PAIRS, STARTS, TURNS = (
-    (1, 1, 4, 8, 4, 1, 3) if QUICK else (4, 2, 12, 125, 8, 3, 40)
-)
-SLOW_MAIL, STALLED_MAIL = 0.5, 5.0  # seconds for each mail
-ASKING, STORMING = 60, 16  # people
+ROUNDS, PAIRS, TURNS = (1, 8, 3) if QUICK else (4, 125, 40)
+DEEDS, PEER_PAIRS = 12, 8
 SAME_COST = "$argon2id$v=19$m=65536,t=3,p=4$"
-
-figures: table.Figures = defaultdict(list)
-
-
-def measure(system: System, work: str, got: load.Pair) -> None:
-    for name, value in zip((work, f"{work}/s"), got, strict=True):
-        figures[name, system.name].append(value)
+PORTAL, LIMIT, *PEERS = ALL
 
 
-def one_round(system: System, folder: Path) -> None:
-    """Pages, logins, asking for a new password, and setting it by the links that came by mail."""
-    measure(system, "login page", load.pages(system, "login", "", SECONDS))
-    measure(system, "account page", load.pages(system, "account", load.logging_in(system)(), SECONDS))
-    figures["resident", system.name].append(system.memory("VmRSS"))
-    measure(system, "login", load.at_once(system, [load.logging_in(system) for _ in range(LOGINS)]))
-    pairs = PEER_PAIRS if system in PEERS else PAIRS
-    known, unknown = load.known_and_unknown(system, pairs)
-    figures["known", system.name] += known
-    figures["unknown", system.name] += unknown
-    there = links(system, folder, pairs)[:LOGINS]
-    measure(system, "redeem", load.at_once(system, [load.redeeming(system, link) for link in there]))
-    (folder / "letters").write_text("")
+class PostOffice(Mailbox):
+    """Takes its time over each mail."""
+
+    delay = 0.0
+
+    async def handle_DATA(self, *mail):  # noqa: N802
+        await asyncio.sleep(self.delay)
+        return await super().handle_DATA(*mail)
 
 
-def links(system: System, folder: Path, wanted: int) -> list[str]:
-    """Return the links that came by mail; of the limit, which posts none, the pages they would lead to."""
-    if not system.link:
-        return [f"/redeem/{load.customer()}" for _ in range(wanted)]
-    for _ in range(600):
-        if len(found := re.findall(system.link, (folder / "letters").read_text("utf-8"))) >= wanted:
-            return [urlsplit(link).path for link in found]
+post_office = PostOffice()
+
+
+def ask_for_passwords(system, pairs, known, unknown):
+    """Ask for known and unknown addresses in an order left to chance."""
+    send = system.open("forgot")
+    for work, who in random.sample([(known, ""), (unknown, "nobody-")] * pairs, 2 * pairs):
+        timed(work, system.name, send, who + next(customers))
+
+
+def links(system, wanted):
+    """Return the links that come by mail."""
+    found, until = [], time.monotonic() + 60
+    while len(found) < wanted:
+        assert time.monotonic() < until, f"{system.name} posts {len(found)} links instead of {wanted}"
         time.sleep(0.1)
-    raise RuntimeError(f"{system.name} posts too few links")
+        found = re.findall(system.link, "\n".join(letter.text for letter in post_office.letters))
+    post_office.empty()
+    return [urlsplit(link).path for link in found[:DEEDS]]
 
 
-def disturbed(system: System, folder: Path) -> None:
+def one_round(system):
+    """Pages, logins, asking for a new password, and setting it by the links that came by mail."""
+    system.fetch("login")
+    system.fetch("account", system.open("login")())
+    figures["resident", system.name].append(system.memory("VmRSS"))
+    system.at_once("login", 4, [system.open("login") for _ in range(DEEDS)])
+    pairs = PEER_PAIRS if system in PEERS else PAIRS
+    ask_for_passwords(system, pairs, "known", "unknown")
+    if system is not LIMIT:  # which posts none; to prove a password costs as much as to set one
+        system.at_once("redeem", 4, [system.open("redeem", link) for link in links(system, pairs)])
+
+
+def login_page_while(work, system, form="login", people=1, deeds=0):
+    """Take the time of the login page as one visitor sees it while others send a form."""
+    with ThreadPoolExecutor(people) as pool:
+        others = [pool.submit(system.open(form)) for _ in range(deeds)]
+        until = time.monotonic() + 2
+        while time.monotonic() < until:
+            timed(work, system.name, system.open, "login")
+        for other in others:
+            other.result()
+
+
+def disturbed(system):
     """A slow mail server, a storm of logins, and a silent mail server."""
-    delay = folder / "delay"
-    delay.write_text(str(SLOW_MAIL))
-    figures["slow mail", system.name] += load.known_and_unknown(system, PEER_PAIRS)[0]
-    figures["quiet", system.name] += load.login_pages(system, SECONDS, load.customer, 0, again=False)
-    system.forget_peak()
-    figures["storm", system.name] += load.login_pages(system, SECONDS, load.logging_in(system), STORMING, again=True)
+    post_office.delay = 0.5
+    ask_for_passwords(system, PEER_PAIRS, "slow mail", "slow mail, unknown")
+    login_page_while("quiet", system)
+    login_page_while("storm", system, "login", 16, 48)
     figures["peak", system.name].append(system.memory("VmHWM"))
-    delay.write_text(str(STALLED_MAIL))
-    ask = load.sending(system, "forgot")
-    figures["stalled", system.name] += load.login_pages(
-        system, SECONDS, lambda: ask(load.customer()), ASKING, again=False
-    )
-    delay.write_text("0")
+    post_office.delay = 5
+    login_page_while("stalled", system, "forgot", 60, 60)
+    post_office.delay = 0
     system.stop()  # and whatever mail still waits
 
 
-def run(folder: Path, mail_port: int) -> None:
+def compare(folder):
     for system in ALL:
-        if SAME_COST not in system.fill(folder, mail_port, CUSTOMERS):
-            raise RuntimeError(f"{system.name} hashes at another cost")
-    for system in ALL * STARTS:
-        system.stop()
-        figures["start", system.name].append(system.start(folder, mail_port))
-    for turn, system in enumerate(ALL * ROUNDS):
-        print(f"round {turn // len(ALL) + 1} of {ROUNDS}: {system.name}", file=sys.stderr)
-        one_round(system, folder)
-    carrying = ["PIL/_imaging" in (worker / "maps").read_text() for worker in PORTAL.web_workers()]
-    figures["Pillow", PORTAL.name].append(sum(carrying))
+        hashed = system.run("python", "-m", system.app).communicate()[0].strip()
+        assert SAME_COST in hashed, f"{system.name} does not hash at the same cost"
+        with sqlite3.connect(f"{folder}/{system.app.rpartition('.')[2]}.db") as database:
+            for statement in system.fill:
+                database.execute(statement, {"password_hash": hashed})
+    for system in ALL * 3:
+        system.start()
+    for system in ALL * ROUNDS:
+        one_round(system)
+    carrying = ["PIL/_imaging" in (path / "maps").read_text() for path in PORTAL.processes()]
+    figures["web workers that carry Pillow", PORTAL.name] = [sum(carrying)]
+    times = (figures[kind, PORTAL.name] for kind in ("known", "unknown"))
+    figures["P(known slower than unknown)", PORTAL.name] = [slower(*times)]
     for system in ALL:
-        print(f"disturbed: {system.name}", file=sys.stderr)
-        disturbed(system, folder)
+        disturbed(system)
 
 
-def main() -> None:
-    with tempfile.TemporaryDirectory(prefix="kmz-bench-") as name:
-        folder, mail_port = Path(name), free_port()
-        for file, text in {"delay": "0", "letters": ""}.items():
-            (folder / file).write_text(text)
-        command = [sys.executable, "-m", "bench.post_office", str(mail_port), name]
-        post_office = subprocess.Popen(command, cwd=HERE.parent)
-        try:
-            run(folder, mail_port)
-        finally:
-            for system in ALL:
-                system.stop()
-            post_office.terminate()
-        print("a million customers", file=sys.stderr)
-        scale.measure(figures, folder, TURNS)
-    figures["puzzle", PORTAL.name] += [scale.draw() for _ in range(TURNS)]
-    page = table.page(figures, "How fast the portal is" + " (a quick look, no measurement)" * QUICK)
-    print(page)
-    if not QUICK:
-        (HERE / "results.md").write_text(page, "utf-8")
-
-
-if __name__ == "__main__":
-    main()
+with tempfile.TemporaryDirectory(prefix="kmz-bench-") as folder:
+    server = Controller(post_office, hostname="127.0.0.1", port=free_port())
+    server.start()
+    chosen = {"INSTANCE_PATH": folder, "PUBLIC_URL": f"http://{PORTAL.place}", "MAIL_SERVER": "127.0.0.1"}
+    chosen |= {"MAIL_PORT": f"{server.port}", "RECOVERY_PER_SOURCE": "100000"}
+    os.environ.update({f"KMZPORTAL_{name}": value for name, value in chosen.items()})
+    try:
+        compare(folder)
+        scale.measure(folder, TURNS)
+    finally:
+        for system in ALL:
+            system.stop()
+        server.stop()
+print(page())
+if not QUICK:
+    (HERE / "results.md").write_text(page(), "utf-8")

@@ -2,23 +2,18 @@
 
 import random
 import time
-from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
-from contextlib import contextmanager
 from datetime import UTC, datetime
-from multiprocessing import get_context
-from pathlib import Path
+from statistics import quantiles
 
 from flask import Flask
-from sqlalchemy import create_engine, select
+from sqlalchemy import create_engine, select, text
 
-from bench import customers
-from bench.load import timed
-from bench.table import LARGE, MIDDLE, SMALL, Figures
+from bench.table import HERE, figures, timed
 from kmzportal import create_app
 from kmzportal.db import db
+from kmzportal.domain import customer_search
 from kmzportal.domain.customer import Customer
-from kmzportal.domain.passwords import Proof
+from kmzportal.domain.passwords import Proof, hash_password
 from kmzportal.robot_check import drawing
 from kmzportal.robot_check.puzzle import Puzzles
 from kmzportal.server.serve import prepare
@@ -26,97 +21,74 @@ from kmzportal.services import customers_search, login, recovery
 from kmzportal.unit_of_work import unit_of_work
 from tests import postgres
 
-HASH = "a hash that nobody compares"
-CAPS = dict.fromkeys(("MAILS_PER_DAY", "RECOVERY_PER_HOUR", "RECOVERY_PER_DAY"), 10**6)
+
+def portal(count: int, password_hash: str, **settings: str) -> Flask:
+    """Return a new portal with so many customers. The index of words is made afterwards, which is far quicker."""
+    app = create_app(settings)
+    prepare(app)
+    with app.app_context():
+        before, after = ["DROP INDEX customer_search"], [customer_search.POSTGRESQL[1], "ANALYZE"]
+        if db.engine.dialect.name == "sqlite":
+            before = [f"DROP TRIGGER customer_search_{when}" for when in ("insert", "delete", "update")]
+            after = ["INSERT INTO customer_search (customer_search) VALUES ('rebuild')", *customer_search.SQLITE[1:]]
+        for statement in (*before, (HERE / "customers.sql").read_text("utf-8"), *after):
+            db.session.execute(text(statement), {"count": count, "password_hash": password_hash})
+        db.session.commit()
+    return app
 
 
-def log_in(n: int) -> None:
+def log_in(who: Customer) -> None:
     """All of a login but the hashing, which would hide the database."""
-    address = customers.person(n)["email"]
-    proof = Proof(login.password_hash_of(db.session(), address), True)
+    proof = Proof(login.password_hash_of(db.session(), who.email), True)
     with unit_of_work("visitor") as work:
-        assert login.log_in(work, address, proof, "Firefox")
+        assert login.log_in(work, who.email, proof, "Firefox")
 
 
-def forget(n: int) -> None:
+def forget(who: Customer) -> None:
     """All of Passwort vergessen but the mail: the request, and the worker's answer to it."""
     with unit_of_work("visitor") as work:
-        recovery.ask(work, customers.person(n)["email"])
+        recovery.ask(work, who.email)
     for request in recovery.unanswered(db.session()):
         with unit_of_work("worker") as work:
             recovery.answer(work, request)
 
 
-def look_up(n: int) -> None:
-    person = customers.person(n)
-    for query in (person["number"], person["email"]):
-        found = customers_search.search(db.session(), query)
-        assert found and person["number"] in [hit.number for hit in found.hits], query
-
-
 def search(query: str) -> None:
-    assert customers_search.search(db.session(), query), query
+    found = customers_search.search(db.session(), query)
+    assert found and found.hits, query
 
 
-def queries(n: int) -> list[str]:
-    """What a clerk types: a name, two in any order, school and half a name, one typing error, a telephone number."""
-    person = customers.person(n)
-    first, last, school = person["first_name"], person["last_name"], person["school"]
-    return [last, f"{last} {first}", f"{school} {last[:4]}", f"{first} {last[:2]}{last[3:]}", person["phone"]]
+def turn(database: str, count: int) -> None:
+    """Do each deed once, for anybody; search for a name, two, one and a school, half of it, too little, with a slip."""
+    who = db.session.scalars(select(Customer).filter_by(number=f"K-{random.randint(1, count)}")).one()
+    assert who.search == customer_search.text_of(who)
+    name, town, slip = who.last_name, who.town, who.last_name[:2] + who.last_name[3:]
+    typed = (name, f"{name} {who.first_name}", f"{who.school} {name[:4]}", who.phone, town, f"schule {town}")
+    typed += (slip, f"{who.first_name} {slip}", f"{town} {slip}")
+    deeds = [("login", log_in, who), ("forgot", forget, who), *(("search", search, query) for query in typed)]
+    for work, deed, about in (*deeds, ("look-up", search, who.number), ("look-up", search, who.email)):
+        timed(f"{work}, {count}", database, deed, about)
 
 
-DEEDS = {"login": log_in, "forgot": forget, "look-up": look_up}
-
-
-def portal(uri: str, count: int, folder: Path) -> Flask:
-    """Return a portal with so many customers; the database is filled unless it is already."""
-    app = create_app({"SQLALCHEMY_DATABASE_URI": uri, "PUBLIC_URL": "http://127.0.0.1:5000", **CAPS}, folder)
-    prepare(app)
-    with app.app_context():
-        if not db.session.scalar(select(Customer.id).limit(1)):
-            customers.fill(count, HASH)
-        db.session.remove()
-    return app
-
-
-def fill(uri: str, count: int, folder: Path) -> None:
-    portal(uri, count, folder)
-
-
-@contextmanager
-def portals(folder: Path) -> Iterator[dict[tuple[str, int], Flask]]:
-    """Yield portals with few and many customers on both databases; two at a time are filled, the largest first."""
-    with postgres.server() as uri, ProcessPoolExecutor(2, get_context("spawn")) as pool:
-        where = {}
-        with create_engine(uri, isolation_level="AUTOCOMMIT").connect() as connection:
-            for n in (LARGE, MIDDLE, SMALL):
-                connection.exec_driver_sql(f"CREATE DATABASE of_{n}")
-                where["PostgreSQL", n] = uri.replace("/postgres?", f"/of_{n}?")
-                where["SQLite", n] = f"sqlite:///{folder}/{n}.db"
-        for filling in [pool.submit(fill, at, count, folder) for (_, count), at in where.items()]:
-            filling.result()
-        apps = {(kind, count): portal(at, count, folder) for (kind, count), at in where.items()}
-        yield apps
-        for app in apps.values():
+def measure(folder: str, turns: int) -> None:
+    """Take turns among few and many customers; draw puzzles."""
+    apps, puzzles = {}, Puzzles(b"bench" * 8)
+    with postgres.server() as uri, create_engine(uri, isolation_level="AUTOCOMMIT").connect() as connection:
+        for count in (1_000, 50_000, 1_000_000):
+            connection.exec_driver_sql(f"CREATE DATABASE of_{count}")
+            places = {"PostgreSQL": uri.replace("/postgres?", f"/of_{count}?"), "SQLite": f"sqlite:///{folder}/{count}"}
+            apps |= {(kind, count): portal(count, "", SQLALCHEMY_DATABASE_URI=at) for kind, at in places.items()}
+        for (database, count), app in list(apps.items()) * turns:
             with app.app_context():
-                db.engine.dispose()
+                turn(database, count)
+    for database, count in apps:
+        figures[f"search p95, {count}", database].append(quantiles(figures[f"search, {count}", database], n=20)[-1])
+    began, now = time.process_time(), datetime.now(UTC)
+    for _ in range(turns):
+        drawing.draw(puzzles.pictures(puzzles.new("bench", now).token, now))
+    figures["a puzzle, ms of processor", "the portal"] = [(time.process_time() - began) * 1000 / turns]
 
 
-def measure(figures: Figures, folder: Path, turns: int) -> None:
-    """Do each deed by turns among few and many."""
-    with portals(folder) as apps:
-        for (kind, count), app in list(apps.items()) * turns:
-            n = random.randrange(count)
-            with app.app_context():
-                for name, deed in DEEDS.items():
-                    figures[f"{name}, {count}", kind].append(timed(deed, n))
-                figures[f"search, {count}", kind] += [timed(search, query) for query in queries(n)]
-
-
-def draw() -> float:
-    """Draw a puzzle, and return the milliseconds of processor it took."""
-    began = time.process_time()
-    puzzles = Puzzles(b"bench" * 8)
-    now = datetime.now(UTC)
-    drawing.draw(puzzles.pictures(puzzles.new("bench", now).token, now))
-    return (time.process_time() - began) * 1000
+if __name__ == "__main__":
+    print(hashed := hash_password("kirschbaum im april"))
+    portal(10_000, hashed)

@@ -1,112 +1,125 @@
-"""The four that are compared: how each is filled, started and stopped, and how much of the machine it takes."""
+"""The four that are compared, and their visitors, who check every page they get."""
 
 import os
-import signal
+import re
 import socket
 import subprocess
 import sys
 import time
-import tomllib
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from http.cookiejar import CookieJar
+from itertools import count
 from pathlib import Path
-from typing import Any
+from urllib.error import URLError
+from urllib.parse import urlencode, urlsplit
+from urllib.request import HTTPCookieProcessor, HTTPRedirectHandler, build_opener
 
-from bench.browser import Browser
+from bench.table import FACTS, HERE, figures
 from kmzportal.server.web_server import OPTIONS
 
-HERE = Path(__file__).parent
-GUNICORN = ["--preload", "--no-control-socket", "--log-level=warning"]
+GUNICORN = ["python", "-m", "gunicorn", "--preload", "--no-control-socket", "--log-level=warning"]
 GUNICORN += [f"--{name.replace('_', '-')}={OPTIONS[name]}" for name in ("workers", "threads", "worker_class")]
-WITHIN = 30  # seconds to start, or to stop
-PASSWORD = "kirschbaum im april"  # noqa: S105  invented, like everybody who has it
+HIDDEN = re.compile(r'<input(?=[^>]*type="hidden")[^>]*name="([^"]+)"[^>]*value="([^"]*)"')
+customers = (f"person{n}@schule.example" for n in count(1))  #: each deed takes a fresh one, whom no cap knows
+
+
+def free_port():
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return listener.getsockname()[1]
+
+
+class Redirects(HTTPRedirectHandler):
+    """Lead to a page, but not away from the answer to a form."""
+
+    def http_error_302(self, request, answer, *about):
+        return answer if request.data else super().http_error_302(request, answer, *about)
+
+    http_error_303 = http_error_302
 
 
 class System:
     """One of the four. Its own processes, database and port; everything else is the same for all."""
 
-    def __init__(self, name: str, module: str, home: str = "", link: str = "", **pages: dict[str, Any]):
-        self.name, self.module, self.link, self.port = name, module, link, free_port()
-        self.pages = {page: {"path": "", **facts} for page, facts in pages.items()}
-        self.bin = HERE / ".peers" / home / "bin" if home else Path(sys.executable).parent
-        self.process: subprocess.Popen[str] | None = None
+    def __init__(self, name, app, home="", link="", fill=(), **pages):
+        self.name, self.app, self.link, self.fill, self.pages, self.process = name, app, link, fill, pages, None
+        self.bin = HERE / home / "bin" if home else Path(sys.executable).parent
+        self.place = f"127.0.0.1:{free_port()}"
 
-    def run(self, folder: Path, mail_port: int, *command: object, **how: Any) -> subprocess.Popen[str]:
-        ours = {"INSTANCE_PATH": folder / "portal", "PUBLIC_URL": f"http://127.0.0.1:{self.port}"}
-        ours |= {"MAIL_SERVER": "127.0.0.1", "MAIL_PORT": mail_port}
-        bench = {"DATABASE": folder / f"{self.module}.db", "MAIL_PORT": mail_port, "PASSWORD": PASSWORD}
-        given = {f"KMZPORTAL_{key}": str(value) for key, value in ours.items()}
-        given |= {f"BENCH_{key}": str(value) for key, value in bench.items()}
-        return subprocess.Popen([*map(str, command)], env=os.environ | given, cwd=HERE.parent, text=True, **how)
+    def run(self, program, *rest):
+        return subprocess.Popen([self.bin / program, *rest], cwd=HERE.parent, text=True, stdout=subprocess.PIPE)
 
-    def fill(self, folder: Path, mail_port: int, customers: int) -> str:
-        """Make its database with so many customers, who all have the same password; return the hash."""
-        filler = self.bin / "python", "-m", f"bench.apps.{self.module}", customers
-        said, _ = self.run(folder, mail_port, *filler, stdout=subprocess.PIPE).communicate()
-        return str(said)
-
-    def start(self, folder: Path, mail_port: int) -> float:
-        """Start it, and return the seconds until its login page was right for the first time."""
-        began = time.perf_counter()
-        bind = f"--bind=127.0.0.1:{self.port}"
-        peer = self.bin / "python", "-m", "gunicorn", *GUNICORN, bind, f"bench.apps.{self.module}:app"
-        ours = self.bin / "kmzportal", "serve", "--port", self.port
-        command = ours if self.module == "portal" else peer
-        self.process = self.run(folder, mail_port, *command, stdout=subprocess.DEVNULL)
-        while self.process.poll() is None and time.perf_counter() - began < WITHIN:
-            try:
-                Browser(self.port).open(self.pages["login"])
-                return time.perf_counter() - began
-            except OSError:
-                time.sleep(0.005)
+    def start(self):
+        """Start it anew, and note the seconds until its login page is right for the first time."""
+        self.stop()
+        ours = ["kmzportal", "serve", "--port", self.place.partition(":")[2]]
+        began, theirs = time.perf_counter(), [*GUNICORN, f"--bind={self.place}", f"{self.app}:app"]
+        self.process = self.run(*(ours if self is ALL[0] else theirs))
+        while self.process.poll() is None and time.perf_counter() - began < 30:
+            with suppress(URLError):
+                self.open("login")
+                return figures["start", self.name].append(time.perf_counter() - began)
+            time.sleep(0.005)
         raise RuntimeError(f"{self.name} does not start")
 
-    def stop(self) -> None:
-        if self.process and self.process.poll() is None:
-            everyone = self.processes()
-            self.process.send_signal(signal.SIGTERM)
-            try:
-                self.process.wait(WITHIN)
-            except subprocess.TimeoutExpired:
-                for pid in everyone:
-                    os.kill(pid, signal.SIGKILL)
+    def stop(self):
+        if self.process:
+            self.process.terminate()
+            self.process.wait(60)
 
-    def processes(self) -> list[int]:
-        """Return the ids of all that serve pages, parents first; the portal's worker answers no request."""
-        found = [self.process.pid] if self.process else []
-        for pid in found:
-            found += [child for child in children(pid) if (proc(child) / "comm").read_text() != "kmz-worker\n"]
-        return found
+    def processes(self):
+        """Return all that serve pages; the portal's worker answers no request."""
+        found = [Path(f"/proc/{self.process.pid}")]
+        for path in found:
+            found += [Path("/proc") / child for child in (path / "task" / path.name / "children").read_text().split()]
+        return [path for path in found if (path / "comm").read_text() != "kmz-worker\n"]
 
-    def cpu(self) -> float:
-        """Return the seconds of processor that they have used, in user and system mode."""
-        stats = [(proc(pid) / "stat").read_text().rpartition(")")[2].split() for pid in self.processes()]
-        return sum(int(stat[11]) + int(stat[12]) for stat in stats) / os.sysconf("SC_CLK_TCK")
+    def cpu(self):
+        """Return the milliseconds of processor that they have used, in user and system mode."""
+        stats = [(path / "stat").read_text().rpartition(")")[2].split() for path in self.processes()]
+        return sum(int(stat[11]) + int(stat[12]) for stat in stats) / os.sysconf("SC_CLK_TCK") * 1000
 
-    def web_workers(self) -> list[Path]:
-        return [proc(pid) for pid in self.processes() if not children(pid)]
+    def memory(self, field):
+        """Return the MiB of the largest process."""
+        statuses = [(path / "status").read_text() for path in self.processes()]
+        return max(int(status.partition(f"{field}:")[2].split()[0]) for status in statuses) / 1024
 
-    def memory(self, what: str) -> float:
-        """Return MiB of its largest web worker: `VmRSS` now, `VmHWM` at the highest since forget_peak()."""
-        statuses = [(path / "status").read_text() for path in self.web_workers()]
-        return max(int(status.partition(f"{what}:")[2].split()[0]) for status in statuses) / 1024
+    def open(self, name, path=""):
+        """Open a page; return what sends its form for a customer, again if wanted, and returns the cookies then."""
+        page, jar = self.pages[name], CookieJar()
+        visitor = build_opener(Redirects, HTTPCookieProcessor(jar))
+        with visitor.open(f"http://{self.place}{path or page['path']}", timeout=90) as answer:
+            here, said = answer.url, answer.read().decode()
+        assert page["says"] in said, f"{here}: {said[:2000]}"
+        hidden = dict(HIDDEN.findall(said))
 
-    def forget_peak(self) -> None:
-        for path in self.web_workers():
-            (path / "clear_refs").write_text("5")
+        def send(who=""):
+            typed = {field: value.format(customer=who or next(customers)) for field, value in page["typed"].items()}
+            with visitor.open(here, urlencode(hidden | typed).encode(), timeout=90) as answer:
+                there = urlsplit(answer.headers.get("Location", "")).path
+                said = f"{answer.status} {there}\n{answer.read().decode()}"
+            assert page["then"] in said, f"{here}: {said[:2000]}"
+            return "; ".join(f"{cookie.name}={cookie.value}" for cookie in jar)
+
+        return send
+
+    def fetch(self, name, cookies=""):
+        """Let wrk fetch a page for two seconds; note milliseconds of processor a page, and pages a second."""
+        page, cpu = self.pages[name], self.cpu()
+        wrk = ["wrk", "-t1", "-c8", "-d2s", "-s", HERE / "check.lua", "-H", f"Cookie: {cookies}"]
+        said = subprocess.check_output([*wrk, f"http://{self.place}{page['path']}", "--", page["says"]], text=True)
+        got, wrong, took = map(float, said.split()[-3:])
+        assert got and not wrong, f"{self.name}: {wrong:g} of {got:g} are not the page {page['path']}"
+        figures[f"{name} page", self.name].append((self.cpu() - cpu) / got)
+        figures[f"{name} page/s", self.name].append(got / took)
+
+    def at_once(self, work, people, deeds):
+        """Let so many people do all deeds; note milliseconds of processor a deed, and deeds a second."""
+        cpu, began = self.cpu(), time.perf_counter()
+        with ThreadPoolExecutor(people) as pool:
+            list(pool.map(lambda deed: deed(), deeds))
+        figures[work, self.name].append((self.cpu() - cpu) / len(deeds))
+        figures[f"{work}/s", self.name].append(len(deeds) / (time.perf_counter() - began))
 
 
-def proc(pid: int) -> Path:
-    return Path(f"/proc/{pid}")
-
-
-def children(pid: int) -> list[int]:
-    """Return what its main thread has started; other threads start nothing."""
-    return [int(child) for child in (proc(pid) / "task" / str(pid) / "children").read_text().split()]
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])
-
-
-ALL = [System(**facts) for facts in tomllib.loads((HERE / "systems.toml").read_text("utf-8"))["system"]]
-PORTAL, LIMIT, *PEERS = ALL
+ALL = [System(**facts) for facts in FACTS["system"]]

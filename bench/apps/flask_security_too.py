@@ -1,9 +1,7 @@
 """Flask-Security-Too, small and honest."""
 
 import os
-import sys
 import tomllib
-import uuid
 
 from flask import Flask
 from flask_mailman import Mail
@@ -14,30 +12,17 @@ from sqlalchemy import Engine, event
 
 app = Flask(__name__)
 app.config.from_file("flask_security_too.toml", tomllib.load, text=False)
-app.config["SQLALCHEMY_DATABASE_URI"] = f"sqlite:///{os.environ['BENCH_DATABASE']}"
-app.config["MAIL_PORT"] = int(os.environ["BENCH_MAIL_PORT"])
+app.config["SQLALCHEMY_DATABASE_URI"] = f"sqlite:///{os.environ['KMZPORTAL_INSTANCE_PATH']}/flask_security_too.db"
+app.config["MAIL_PORT"] = int(os.environ["KMZPORTAL_MAIL_PORT"])
 event.listen(Engine, "connect", lambda raw, _: raw.executescript("PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL"))
 db = SQLAlchemy(app)
 fsqla_v3.FsModels.set_db_info(db)
-
-
-class Role(db.Model, fsqla_v3.FsRoleMixin):
-    pass
-
-
-class User(db.Model, fsqla_v3.FsUserMixin):
-    pass
-
-
+Role = type("Role", (db.Model, fsqla_v3.FsRoleMixin), {})
+User = type("User", (db.Model, fsqla_v3.FsUserMixin), {})
 Mail(app)
 Security(app, SQLAlchemyUserDatastore(db, User, Role))
 
 if __name__ == "__main__":
     with app.app_context():
         db.create_all()
-        hashed, numbers = hash_password(os.environ["BENCH_PASSWORD"]), range(int(sys.argv[1]))
-        same = {"password": hashed, "active": True}
-        people = [{**same, "email": f"person{n}@schule.example", "fs_uniquifier": uuid.uuid4().hex} for n in numbers]
-        db.session.execute(db.insert(User), people)
-        db.session.commit()
-        print(hashed)
+        print(hash_password("kirschbaum im april"))

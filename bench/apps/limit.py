@@ -2,42 +2,41 @@
 
 import os
 import sqlite3
-import sys
-from threading import local
+from functools import cache
 
 from argon2 import PasswordHasher
 from flask import Flask, redirect, request
 from flask_login import LoginManager, UserMixin, current_user, login_required, login_user
-from jinja2 import DictLoader
 
 FORM = "<!doctype html><title>Seite</title><h1>{}</h1><form method=post><input name=email><input name=password></form>"
-app = Flask(__name__)
-app.secret_key = "bench" * 8
-app.jinja_loader = DictLoader({"form": FORM.format("Anmelden"), "account": FORM.format("{{ current_user.email }}")})
-logins, hasher, mine = LoginManager(app), PasswordHasher(), local()
-form, account_page = app.jinja_env.get_template("form"), app.jinja_env.get_template("account")
+app, hasher = Flask(__name__), PasswordHasher()
+app.secret_key, logins = "bench" * 8, LoginManager(app)
+form, mine = (app.jinja_env.from_string(FORM.format(title)) for title in ("Anmelden", "{{ current_user.email }}"))
 
 
-def ask(sql, *values):
-    if not hasattr(mine, "connection"):
-        mine.connection = sqlite3.connect(os.environ["BENCH_DATABASE"], isolation_level=None, timeout=10)
-        mine.connection.executescript("PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL")
-    return mine.connection.execute(sql, values)
+@cache
+def database():
+    path = os.environ["KMZPORTAL_INSTANCE_PATH"] + "/limit.db"
+    found = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+    return found.executescript("PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL").connection
 
 
+@logins.user_loader
 class Customer(UserMixin):
-    def __init__(self, by, value):
-        self.id, self.email, self.hashed = ask(f"SELECT * FROM customer WHERE {by} = ?", value).fetchone()
+    def __init__(self, value, by="id"):
+        found = database().execute(f"SELECT * FROM customer WHERE {by} = ?", (value,))
+        self.id, self.email, self.hashed = found.fetchone()
 
 
-logins.user_loader(lambda number: Customer("id", number))
+@app.get("/login")
+@app.get("/forgot", endpoint="forgot_form")
+def login_form():
+    return form.render()
 
 
-@app.route("/login", methods=["GET", "POST"])
+@app.post("/login")
 def login():
-    if request.method == "GET":
-        return form.render()
-    customer = Customer("email", request.form["email"])
+    customer = Customer(request.form["email"], by="email")
     hasher.verify(customer.hashed, request.form["password"])
     login_user(customer)
     return redirect("/account")
@@ -46,29 +45,14 @@ def login():
 @app.get("/account")
 @login_required
 def account():
-    return account_page.render(current_user=current_user)
+    return mine.render(current_user=current_user)
 
 
-@app.route("/forgot", methods=["GET", "POST"])
+@app.post("/forgot")
 def forgot():
-    if request.method == "POST":
-        ask("INSERT INTO request (email) VALUES (?)", request.form["email"])
-    return redirect("/login") if request.method == "POST" else form.render()
-
-
-@app.route("/redeem/<email>", methods=["GET", "POST"])
-def redeem(email):
-    if request.method == "POST":
-        ask("UPDATE customer SET hashed = ? WHERE email = ?", hasher.hash(request.form["new"]), email)
-    return redirect("/login") if request.method == "POST" else form.render()
+    database().execute("INSERT INTO request (email) VALUES (?)", (request.form["email"],))
+    return redirect("/login")
 
 
 if __name__ == "__main__":
-    hashed = hasher.hash(os.environ["BENCH_PASSWORD"])
-    ask("CREATE TABLE customer (id INTEGER PRIMARY KEY, email TEXT UNIQUE, hashed TEXT)")
-    ask("CREATE TABLE request (id INTEGER PRIMARY KEY, email TEXT)")
-    ask("BEGIN")
-    for n in range(int(sys.argv[1])):
-        ask("INSERT INTO customer (email, hashed) VALUES (?, ?)", f"person{n}@schule.example", hashed)
-    ask("COMMIT")
-    print(hashed)
+    print(hasher.hash("kirschbaum im april"))

@@ -1,10 +1,10 @@
 """What the measuring makes of its figures."""
 
-from collections import defaultdict
-
 import pytest
 
-from bench.table import LIMIT, OURS, Goal, goals, slower
+from bench.table import figures, slower, verdict
+
+LOGIN = {"of": ["login page", "the limit"], "to": ["login page", "the portal"], "least": 0.5}
 
 
 @pytest.mark.parametrize(
@@ -15,17 +15,18 @@ def test_how_likely_one_takes_longer_counts_every_pair_and_a_draw_as_half(some, 
     assert slower(some, others) == pytest.approx(chance)
 
 
-def test_a_goal_is_missed_on_either_side():
-    assert [Goal("", value, 0.45, 0.55).reached for value in (0.44, 0.45, 0.5, 0.55, 0.56)] == [
-        False,
-        *[True] * 3,
-        False,
-    ]
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [(0.44, "MISSED"), (0.45, "reached"), (0.5, "reached"), (0.55, "reached"), (0.56, "MISSED")],
+)
+def test_a_goal_is_missed_on_either_side(monkeypatch, value, said):
+    monkeypatch.setitem(figures, ("guess", "the portal"), [value])
+    assert said in verdict({"of": ["guess", "the portal"], "least": 0.45, "most": 0.55})
 
 
-def test_half_of_the_limits_speed_is_twice_its_cost():
-    figures = defaultdict(lambda: [1.0, 1.0])
-    figures["login page", OURS], figures["login page", LIMIT] = [2.0, 2.2, 9.0], [1.0, 1.1, 1.2]
-    (beside,) = [goal for goal in goals(figures) if "login page, ms" in goal.what and LIMIT in goal.what]
-    assert beside.value == pytest.approx(0.5)
-    assert beside.reached
+@pytest.mark.parametrize(("ours", "said"), [(2.2, "0.5 | reached"), (2.3, "0.478 | MISSED")])
+def test_half_of_the_limits_speed_is_twice_its_cost(monkeypatch, ours, said):
+    """Medians count: one page that took far longer changes nothing."""
+    monkeypatch.setitem(figures, ("login page", "the portal"), [ours, 0.1, 99.0])
+    monkeypatch.setitem(figures, ("login page", "the limit"), [1.0, 1.1, 1.2])
+    assert said in verdict(LOGIN)
