@@ -55,7 +55,7 @@ def forget(who: Customer) -> None:
 
 def search(query: str) -> None:
     found = customers_search.search(db.session(), query)
-    assert found and found.hits, query
+    assert found and (found.hits or found.guessed), query  # of a slip among a million not all candidates are read
 
 
 def turn(database: str, count: int) -> None:
