@@ -69,8 +69,10 @@ def one_round(system):
 
 def login_page_while(work, system, form="login", people=1, deeds=0):
     """Take the time of the login page as one visitor sees it while others send a form."""
+    forms = [system.open(form) for _ in range(deeds)]
     with ThreadPoolExecutor(people) as pool:
-        others = [pool.submit(system.open(form)) for _ in range(deeds)]
+        others = [pool.submit(send) for send in forms]
+        time.sleep(0.5)  # until all are at it
         until = time.monotonic() + 2
         while time.monotonic() < until:
             timed(work, system.name, system.open, "login")

@@ -62,12 +62,13 @@ def take_in(session: Session) -> None:
 def _named(whole: str) -> ColumnElement[bool]:
     """Whether it is the whole Kundennummer or address; these have indexes of their own, which no million slows down.
 
-    Each is looked up by itself: asked for all in one, SQLite reads the table when it believes one index to be useless.
+    Both addresses are looked up by themselves: asked for one or the other, SQLite reads the table when it believes one
+    index to be useless.
     """
-    address = whole.casefold()
-    numbers, addresses = (Customer.number.in_((whole, whole.upper())), Customer.email_canonical == address)
-    each = (numbers, addresses, Customer.pending_email_canonical == address)
-    return Customer.id.in_(union_all(*(select(Customer.id).where(one) for one in each)))
+    if "@" not in whole:
+        return Customer.number.in_({whole, whole.upper()})
+    addresses = (Customer.email_canonical, Customer.pending_email_canonical)
+    return Customer.id.in_(union_all(*(select(Customer.id).where(one == whole.casefold()) for one in addresses)))
 
 
 def _ask_indexes(session: Session, words: Sequence[str]) -> None:
