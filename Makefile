@@ -13,7 +13,7 @@ run: .venv/ready ## richtet alles ein und startet die Vorführung unter http://1
 	@PORT="$(or $(PORT),5000)" exec $(BIN)/kmzportal demo
 
 test: .venv/ready .venv/chromium ## richtet alles ein und prüft alles, auch im echten Browser
-	KMZPORTAL_TEST_CHROMIUM="$$(cat .venv/chromium)" $(BIN)/pytest -n 2
+	KMZPORTAL_TEST_CHROMIUM="$$(cat .venv/chromium)" $(BIN)/pytest -n 3
 
 check: .venv/ready .venv/vnu ## prüft Stil, Typen, Vorlagen und Schichten, danach wie `make test`
 	$(BIN)/ruff check

@@ -10,7 +10,10 @@ from tests import page
 from tests.browser import Browser
 from tests.test_house_rules import everything, recorded_details
 
-pytestmark = pytest.mark.usefixtures("clock")
+pytestmark = [
+    pytest.mark.usefixtures("clock", "portal"),
+    pytest.mark.parametrize("portal", ["sqlite"], indirect=True),  # what the databases differ in, services prove
+]
 
 PAGE = "/kundenservice/protokoll"
 

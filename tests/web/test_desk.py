@@ -8,7 +8,10 @@ from kmzportal.domain.customer import Customer
 from kmzportal.services import desk as deeds_of_the_desk
 from tests import cast, page
 
-pytestmark = pytest.mark.usefixtures("clock")
+pytestmark = [
+    pytest.mark.usefixtures("clock", "portal"),
+    pytest.mark.parametrize("portal", ["sqlite"], indirect=True),  # what the databases differ in, services prove
+]
 NEW = "erika@neue-schule.example"
 CORRECT = "Adresse berichtigen und Link senden"
 HOSTILE = '<img src=x onerror=alert(1)> {{ 7*7 }} " hx-get="/x'

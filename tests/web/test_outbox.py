@@ -13,7 +13,10 @@ from kmzportal.services import account_link, outbox
 from kmzportal.services.outbox import Answer
 from tests import canary
 
-pytestmark = pytest.mark.usefixtures("clock")
+pytestmark = [
+    pytest.mark.usefixtures("clock", "portal"),
+    pytest.mark.parametrize("portal", ["sqlite"], indirect=True),  # what the databases differ in, services prove
+]
 
 PAGE = "/kundenservice/postausgang"
 UNKNOWN = Answer(MailState.REFUSED, 550, "Adresse unbekannt")

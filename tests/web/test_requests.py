@@ -8,7 +8,10 @@ from kmzportal.services import login, recovery
 from tests import page
 from tests.browser import Browser
 
-pytestmark = pytest.mark.usefixtures("clock")
+pytestmark = [
+    pytest.mark.usefixtures("clock", "portal"),
+    pytest.mark.parametrize("portal", ["sqlite"], indirect=True),  # what the databases differ in, services prove
+]
 
 PAGE = "/kundenservice/anfragen"
 
