@@ -41,8 +41,7 @@ def log_in(page, hands, code):
     expect(link(page, "Mitarbeitende")).to_be_visible()
 
 
-@pytest.mark.parametrize("hands", [Mouse, Keyboard])
-@pytest.mark.parametrize("javascript", [True, False], ids=["htmx", "without"])
+@pytest.mark.parametrize(("hands", "javascript"), [(Keyboard, True), (Mouse, False)], ids=["keyboard", "without"])
 def test_robin_comes_from_the_command_line_to_the_desk(computer, portal, app, mailbox, hands, javascript):
     page = computer(java_script_enabled=javascript)
     portal.console(*ADD)

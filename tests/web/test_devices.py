@@ -11,7 +11,10 @@ from kmzportal.services import login
 from tests import cast
 from tests.browser import Browser
 
-pytestmark = [pytest.mark.usefixtures("clock")]
+pytestmark = [
+    pytest.mark.usefixtures("clock", "portal"),
+    pytest.mark.parametrize("portal", ["sqlite"], indirect=True),
+]
 END, END_OTHERS = "Gerät abmelden", "Alle anderen Geräte abmelden"
 
 
