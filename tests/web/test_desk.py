@@ -167,6 +167,12 @@ def test_two_at_one_screen_are_told_and_what_was_typed_stays(deeds, erika, scree
     assert deeds.read(erika).pending_email == NEW
 
 
+def test_while_no_mail_leaves_the_desk_says_so_and_goes_on(deeds, erika, screen):
+    screen.press("Link senden")
+    assert "Der Mailversand ist gerade gestört: Die E-Mail wartet im Postausgang." in screen.text
+    assert len(deeds.mails("desk_link")) == 1
+
+
 def test_a_link_is_sent_again_and_withdrawn(deeds, erika, screen):
     screen.press("Link senden")
     assert f"Der Link zum Konto ist unterwegs an {erika.email}." in screen.text

@@ -11,10 +11,7 @@ from kmzportal.services import login
 from tests import cast
 from tests.browser import Browser
 
-pytestmark = [
-    pytest.mark.usefixtures("clock", "portal"),
-    pytest.mark.parametrize("portal", ["sqlite"], indirect=True),
-]
+pytestmark = [pytest.mark.usefixtures("clock")]
 END, END_OTHERS = "Gerät abmelden", "Alle anderen Geräte abmelden"
 
 
