@@ -12,7 +12,7 @@ LONGEST_VERSION = 10  # digits
 
 def data_field(name: str, required: bool = False) -> StringField:
     label, longest = Customer.DATA[name]
-    needed = [DataRequired(f"Geben Sie Ihren {label}n ein.")] if required else []
+    needed = [DataRequired(f"Geben Sie den {label}n ein.")] if required else []
     too_long = Length(max=longest, message=f"{label}: möglich sind bis zu {longest} Zeichen.")
     return StringField(label, [*needed, too_long, one_line], filters=[trimmed])
 

@@ -34,7 +34,7 @@ class NewForm(CustomerData, PortalForm):
         ],
         filters=[trimmed],
     )
-    email = mail_address_field()
+    email = mail_address_field(missing="Geben Sie die E-Mail-Adresse ein.")
 
 
 @bp.route("/neu", methods=["GET", "POST"])

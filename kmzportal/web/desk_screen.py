@@ -35,7 +35,7 @@ def reason_field(label: str, missing: str | None = None) -> StringField:
 
 
 class CorrectForm(Versioned, PortalForm):
-    email = mail_address_field("Neue E-Mail-Adresse")
+    email = mail_address_field("Neue E-Mail-Adresse", missing="Geben Sie die neue E-Mail-Adresse ein.")
     check = RadioField(
         "Wie haben Sie geprüft, wer fragt?",
         [InputRequired("Wählen Sie aus, wie Sie geprüft haben, wer fragt.")],

@@ -105,7 +105,7 @@ def test_one_act_corrects_the_address_and_sends_the_link(deeds, erika, screen):
     [
         (NEW, None, "Wählen Sie aus, wie Sie geprüft haben, wer fragt."),
         ("kein", "Rückruf", "Das ist keine vollständige E-Mail-Adresse."),
-        ("", "Rückruf", "Geben Sie Ihre E-Mail-Adresse ein."),
+        ("", "Rückruf", "Geben Sie die neue E-Mail-Adresse ein."),
         (NEW, "Sonstiges", "Schreiben Sie bei „Sonstiges“ dazu"),
         (cast.ERIKA["email"], "Rückruf", "Diese Adresse gilt schon."),
     ],
@@ -246,7 +246,7 @@ def test_what_a_new_customer_lacks_is_said_and_what_was_typed_stays(desk, erika)
     for says in (
         "Geben Sie eine Kundennummer ein.",
         "keine vollständige E-Mail-Adresse",
-        "Geben Sie Ihren Nachnamen ein.",
+        "Geben Sie den Nachnamen ein.",
     ):
         assert says in desk.text
     fields = {"Kundennummer": erika.number, "E-Mail-Adresse": "neu@schule.example", "Nachname": "Neu"}
