@@ -1,7 +1,7 @@
 """Somebody asked for a new password. The row is all that the web request writes; the worker does the rest."""
 
-import secrets
 from datetime import datetime
+from random import SystemRandom
 
 from sqlalchemy import ForeignKey
 from sqlalchemy.orm import Mapped, mapped_column, relationship
@@ -28,5 +28,5 @@ class RecoveryRequest(Base):
 
 def draw_reference() -> str:
     """Return a Vorgangsnummer such as `V-7KQM-3PAX`: short enough for the phone, no look-alikes."""
-    signs = "".join(secrets.choice(CODE_ALPHABET) for _ in range(8))
+    signs = "".join(SystemRandom().choices(CODE_ALPHABET, k=8))
     return f"V-{signs[:4]}-{signs[4:]}"

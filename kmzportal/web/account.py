@@ -38,7 +38,7 @@ class AccountForm(CustomerData, NewPassword, PortalForm):
 @bp.get("")
 @customer_only
 def overview() -> ResponseReturnValue:
-    return _overview(Button(formdata=None))
+    return _overview()
 
 
 @bp.route("/konto", methods=["GET", "POST"])
@@ -91,7 +91,7 @@ def withdraw_address() -> ResponseReturnValue:
     return go(".overview", "Ihre bisherige E-Mail-Adresse bleibt.")
 
 
-def _overview(form: Button) -> ResponseReturnValue:
+def _overview(form: Button | None = None) -> ResponseReturnValue:
     return page("account/overview.html", "account/_overview.html", form, customer=visitor.customer)
 
 

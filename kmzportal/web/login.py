@@ -14,7 +14,7 @@ from kmzportal.web.access import anyone
 from kmzportal.web.credentials import LoginForm
 from kmzportal.web.fields import Button
 from kmzportal.web.origin import source
-from kmzportal.web.pages import blank_page, go, go_to, local_path, page
+from kmzportal.web.pages import blank_page, first_visit, go, go_to, local_path, page
 from kmzportal.web.visitor import DOOR, forget, login_manager, visitor, welcome
 
 bp = Blueprint("login", __name__)
@@ -29,6 +29,8 @@ def start() -> Response:
 @bp.route("/anmelden", methods=["GET", "POST"])
 @anyone
 def login() -> ResponseReturnValue:
+    if first_visit():
+        return blank_page("login/login.html", LoginForm, wanted=None)
     if visitor.is_authenticated:
         return go(visitor.home)
     form = LoginForm(email=session.get("address"))
@@ -37,8 +39,7 @@ def login() -> ResponseReturnValue:
         if token := form.enter():
             welcome(token)
             return go_to(local_path(request.args.get("weiter")) or url_for(visitor.home))
-    draw = page if form.errors or request.args else blank_page
-    return draw("login/login.html", "login/_login_form.html", form, wanted=local_path(request.args.get("weiter")))
+    return page("login/login.html", "login/_login_form.html", form, wanted=local_path(request.args.get("weiter")))
 
 
 @bp.post("/abmelden")

@@ -3,6 +3,8 @@
 import gzip
 import io
 import secrets
+from collections.abc import Callable
+from functools import lru_cache
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -19,6 +21,7 @@ from flask import (
     url_for,
 )
 from flask_wtf import CSRFProtect
+from flask_wtf.csrf import generate_csrf
 from markupsafe import escape
 from werkzeug.urls import iri_to_uri
 from werkzeug.wrappers import Response as AnyResponse
@@ -35,13 +38,15 @@ def init_app(app: Flask) -> None:
     app.extensions[BLANK_PAGES] = {}
     app.jinja_env.filters.update(moment=german.moment, hour=german.hour)
     app.jinja_env.globals |= {"office": _office(app), "visitor": visitor, "demo": app.config.get("DEMO", False)}
-    app.after_request(_vary)
+    # Most of these lead to the same few places, several times on each page (see docs/decisions/0040).
+    app.jinja_env.globals["url_for"] = lru_cache(512)(app.url_for)
     app.after_request(_compress)
+    app.after_request(_vary)
 
 
 def _vary(response: Response) -> Response:
-    """No cache may hand a fragment to whom the page is meant for."""
-    response.vary.add("HX-Request")
+    """No cache may hand a fragment to whom the page is meant for, or a packed page to whom cannot unpack it."""
+    response.headers.add("Vary", "HX-Request, Accept-Encoding")
     return response
 
 
@@ -58,7 +63,6 @@ def _compress(response: Response) -> Response:
             pack.write(response.get_data())
         response.set_data(packed.getvalue())
         response.headers["Content-Encoding"] = "gzip"
-    response.vary.add("Accept-Encoding")
     return response
 
 
@@ -69,16 +73,19 @@ def page(whole: str, fragment: str, form: Any = None, **context: Any) -> Respons
     return make_response(render_template(template, form=form, refused=refused, **context), 422 if refused else 200)
 
 
-def blank_page(whole: str, fragment: str, form: Any, **context: Any) -> Response:
-    """A page that differs for nobody who comes for the first time, but for the token of its form; so it is drawn once.
+def first_visit() -> bool:
+    """Whether a page is asked for by somebody of whom nothing is known, and in no special way."""
+    return request.method == "GET" and not (request.args or wants_fragment() or session.keys() - {"csrf_token"})
+
+
+def blank_page(whole: str, form: Callable[[], Any], **context: Any) -> Response:
+    """A page that is the same at every first visit, but for the token of its form; so it is drawn once.
 
     Twice as many login pages a second, see docs/decisions/0040.
     """
-    if wants_fragment() or session.keys() - {"csrf_token"}:
-        return page(whole, fragment, form, **context)
-    drawn, token = current_app.extensions[BLANK_PAGES], form.csrf_token.current_token
+    drawn, token = current_app.extensions[BLANK_PAGES], generate_csrf()
     if whole not in drawn:
-        drawn[whole] = render_template(whole, form=form, refused=False, **context).replace(token, TOKEN)
+        drawn[whole] = render_template(whole, form=form(), refused=False, **context).replace(token, TOKEN)
     return make_response(drawn[whole].replace(TOKEN, token))
 
 

@@ -62,15 +62,16 @@ def init_app(app: Flask) -> None:
 
 def refuse_other_sites() -> None:
     """No other site may send a form here; browsers without Sec-Fetch-Site say Origin, or are held by the token."""
+    if request.method not in UNSAFE:
+        return
     site, origin = request.headers.get("Sec-Fetch-Site"), request.headers.get("Origin", "null")
-    foreign = site in ("cross-site", "same-site") if site else origin not in ("null", current_app.config["PUBLIC_URL"])
-    if request.method in UNSAFE and foreign:
+    if site in ("cross-site", "same-site") if site else origin not in ("null", current_app.config["PUBLIC_URL"]):
         abort(403)
 
 
 def add_headers(response: Response) -> Response:
-    for name, value in HEADERS.items():
-        response.headers.setdefault(name, value)
+    said = {name for name, _ in response.headers}
+    response.headers.extend([header for header in HEADERS.items() if header[0] not in said])
     if current_app.config["SESSION_COOKIE_SECURE"]:
         response.headers["Strict-Transport-Security"] = HSTS
     return response
