@@ -2,6 +2,7 @@
 
 import random
 import time
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from statistics import quantiles
 
@@ -22,10 +23,14 @@ from kmzportal.unit_of_work import unit_of_work
 from tests import postgres
 
 
-def portal(count: int, password_hash: str, **settings: str) -> Flask:
-    """Return a new portal with so many customers. The index of words is made afterwards, which is far quicker."""
+def portal(**settings: str) -> Flask:
     app = create_app(settings)
     prepare(app)
+    return app
+
+
+def fill(app: Flask, count: int, password_hash: str = "") -> None:
+    """Enter so many customers. The index of words is made afterwards, which is far quicker."""
     with app.app_context():
         before, after = ["DROP INDEX customer_search"], [customer_search.POSTGRESQL[1], "ANALYZE"]
         if db.engine.dialect.name == "sqlite":
@@ -34,7 +39,6 @@ def portal(count: int, password_hash: str, **settings: str) -> Flask:
         for statement in (*before, (HERE / "customers.sql").read_text("utf-8"), *after):
             db.session.execute(text(statement), {"count": count, "password_hash": password_hash})
         db.session.commit()
-    return app
 
 
 def log_in(who: Customer) -> None:
@@ -77,7 +81,9 @@ def measure(folder: str, turns: int) -> None:
         for count in (1_000, 50_000, 1_000_000):
             connection.exec_driver_sql(f"CREATE DATABASE of_{count}")
             places = {"PostgreSQL": uri.replace("/postgres?", f"/of_{count}?"), "SQLite": f"sqlite:///{folder}/{count}"}
-            apps |= {(kind, count): portal(count, "", SQLALCHEMY_DATABASE_URI=at) for kind, at in places.items()}
+            apps |= {(kind, count): portal(SQLALCHEMY_DATABASE_URI=at) for kind, at in places.items()}
+        with ThreadPoolExecutor() as pool:
+            list(pool.map(fill, apps.values(), [count for _, count in apps]))
         for (database, count), app in list(apps.items()) * turns:
             with app.app_context():
                 turn(database, count)
@@ -91,4 +97,4 @@ def measure(folder: str, turns: int) -> None:
 
 if __name__ == "__main__":
     print(hashed := hash_password("kirschbaum im april"))
-    portal(10_000, hashed)
+    fill(portal(), 10_000, hashed)

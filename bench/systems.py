@@ -84,9 +84,9 @@ class System:
         statuses = [(path / "status").read_text() for path in self.processes()]
         return max(int(status.partition(f"{field}:")[2].split()[0]) for status in statuses) / 1024
 
-    def open(self, name, path=""):
+    def open(self, name, path="", jar=None):
         """Open a page; return what sends its form for a customer, again if wanted, and returns the cookies then."""
-        page, jar = self.pages[name], CookieJar()
+        page, jar = self.pages[name], jar or CookieJar()
         visitor = build_opener(Redirects, HTTPCookieProcessor(jar))
         with visitor.open(f"http://{self.place}{path or page['path']}", timeout=90) as answer:
             here, said = answer.url, answer.read().decode()
@@ -99,12 +99,15 @@ class System:
                 there = urlsplit(answer.headers.get("Location", "")).path
                 said = f"{answer.status} {there}\n{answer.read().decode()}"
             assert page["then"] in said, f"{here}: {said[:2000]}"
-            return "; ".join(f"{cookie.name}={cookie.value}" for cookie in jar)
+            return jar
 
         return send
 
-    def fetch(self, name, cookies=""):
+    def fetch(self, name, jar=()):
         """Let wrk fetch a page for two seconds; note milliseconds of processor a page, and pages a second."""
+        if jar:
+            self.open(name, jar=jar)  # and keep the cookies that come with it, as a browser does
+        cookies = "; ".join(f"{cookie.name}={cookie.value}" for cookie in jar)
         page, cpu = self.pages[name], self.cpu()
         wrk = ["wrk", "-t1", "-c8", "-d2s", "-s", HERE / "check.lua", "-H", f"Cookie: {cookies}"]
         said = subprocess.check_output([*wrk, f"http://{self.place}{page['path']}", "--", page["says"]], text=True)
