@@ -55,7 +55,7 @@ migration: .venv/ready ## schreibt eine Version der Datenbank aus den Modellen (
 	@touch $@
 
 # Holds the path of a Chromium that starts.
-.venv/chromium: .venv/ready
+.venv/chromium: .venv/ready tools/chromium
 	tools/chromium
 
 # What the portal is measured beside lives in environments of its own.
