@@ -2,25 +2,15 @@
 
 import pytest
 import time_machine
-from argon2 import PasswordHasher
 from jinja2 import StrictUndefined
 
 from kmzportal import create_app
 from kmzportal.db import db
-from kmzportal.domain import passwords
-from tests import canary, cast, postgres
+from tests import canary, cast, cheap_hashing, postgres  # noqa: F401
 from tests.browser import Browser
 from tests.deeds import Deeds
 
 PUBLIC_URL = "https://konto.kmz.example"
-
-
-@pytest.fixture(scope="session", autouse=True)
-def _cheap_hashing():
-    """Hash in a fifth of a millisecond; test_passwords.py takes the real parameters."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(passwords, "_hasher", PasswordHasher(time_cost=1, memory_cost=8, parallelism=1))
-        yield
 
 
 @pytest.fixture(scope="session")

@@ -9,7 +9,7 @@ from tests import cast
 from tests.e2e import https
 from tests.e2e.hands import button, field, in_place, link, notice, open_account, right_tiles, whole
 from tests.e2e.portals import Serving
-from tests.server.conftest import free_port
+from tests.server.conftest import COMMAND, free_port
 
 pytestmark = pytest.mark.browser
 
@@ -17,12 +17,18 @@ WEBMAIL = "https://webmail.example"
 FORGED = "198.51.100.1"
 
 
+class InEarnest(Serving):
+    """It hashes as in production, too."""
+
+    started_by = COMMAND
+
+
 @pytest.fixture(scope="module")
 def portal(tmp_path_factory, relay):
     port, folder = free_port(), tmp_path_factory.mktemp("https")
     with (
         https.proxy(folder, port) as proxy,
-        Serving(folder, f"https://127.0.0.1:{port}", PROXY_HOPS=1, **relay) as portal,
+        InEarnest(folder, f"https://127.0.0.1:{port}", PROXY_HOPS=1, **relay) as portal,
     ):
         proxy.portal = portal.port
         yield portal

@@ -35,10 +35,12 @@ def free_port() -> int:
 class Portal:
     """One `kmzportal …` with its folder, its output, and all processes that came of it."""
 
+    started_by = COMMAND
+
     def __init__(self, folder: Path, *command: str, **settings: str):
         self.folder = folder
         self.port = free_port()
-        self.command = (*COMMAND, *command)
+        self.command = (*self.started_by, *command)
         ours = {f"KMZPORTAL_{name}": value for name, value in settings.items()}
         system = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
         self.environment = {**system, "KMZPORTAL_INSTANCE_PATH": str(folder), **ours}
