@@ -30,9 +30,9 @@ def faults(page: Page) -> list[str]:
     """Return what keeps somebody from using the page as it stands now; the page is left as it was."""
     found = axe(page, TAGS)
     for scheme in SCHEMES:
-        page.emulate_media(**scheme)
+        page.emulate_media(**AS_USUAL | scheme)
         found += axe(page, BY_COLOUR) + (ask(page, "unseen") if "forced_colors" in scheme else [])
-        page.emulate_media(**AS_USUAL)
+    page.emulate_media(**AS_USUAL)
     page.set_viewport_size(NARROW)
     found += ask(page, "wider") + ask(page, "smaller")
     page.set_viewport_size({"width": 640, "height": 512})
@@ -47,6 +47,7 @@ def faults(page: Page) -> list[str]:
 def axe(page: Page, only: list[str]) -> list[str]:
     if not page.evaluate("'axe' in window"):
         page.evaluate(AXE)
+        page.add_init_script(AXE)  # what is kept in the browser need not be sent again with every page that follows
     return ask(page, "axe", only)
 
 
