@@ -11,7 +11,7 @@ from tests.e2e.hands import button, field, in_place, link, notice, open_account,
 from tests.e2e.portals import Serving
 from tests.server.conftest import COMMAND, free_port
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("https")]  # one portal in production
 
 WEBMAIL = "https://webmail.example"
 FORGED = "198.51.100.1"

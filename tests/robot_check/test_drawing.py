@@ -12,6 +12,8 @@ from kmzportal.robot_check.drawing import GAP, SIDE, TILE, draw
 from kmzportal.robot_check.pictures import CATALOGUE, FOLDER
 from kmzportal.robot_check.puzzle import Puzzles
 
+pytestmark = pytest.mark.xdist_group("drawn")  # three hundred puzzles once, not once a process
+
 NOW = datetime(2026, 11, 23, 9, 0, tzinfo=UTC)
 LINK = "link:17"
 
