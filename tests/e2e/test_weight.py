@@ -1,6 +1,7 @@
 """What a page weighs on the wire with everything it loads, at a first visit and afterwards."""
 
 import re
+import time
 from collections import Counter
 
 import pytest
@@ -12,6 +13,7 @@ from tests.states import WAYS, House
 pytestmark = pytest.mark.browser
 
 FIRST, AFTERWARDS, REQUESTS = 80_000, 10_000, 8
+LONGEST = 10  # seconds that a page may take
 PICTURE = re.compile(r"/konto-link/\d+/bild/")  # the puzzle's, which is another each time
 
 
@@ -51,8 +53,10 @@ class Scales:
         self.asked.clear()
         self.page.goto(path)
         self.page.evaluate(STANDS)
-        while self.asked:
-            self.page.evaluate("null")  # until what is on its way has come
+        until = time.monotonic() + LONGEST
+        while self.asked:  # until what is on its way has come
+            assert time.monotonic() < until, f"does not come: {list(self.asked.values())}"
+            self.page.evaluate("null")
         return self.kept.total(), len(self.kept)
 
 
