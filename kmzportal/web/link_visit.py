@@ -7,10 +7,10 @@ its times; the clean URL carries the id, so two tabs never mix.
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import wraps
+from functools import partial, wraps
 from typing import Any
 
-from flask import current_app, request, session
+from flask import current_app, g, request, session
 from flask.typing import ResponseReturnValue
 
 from kmzportal.db import db
@@ -29,7 +29,10 @@ MOST = 5  # links a cookie remembers
 
 @dataclass
 class Visit:
+    link_id: int
     arrived: datetime
+    ends_at: datetime  #: unless it goes on
+    expires_at: datetime  #: however busy it is
     checked: bool
 
 
@@ -40,33 +43,37 @@ def begin(link: AccountLink) -> None:
     session["links"] = {**dict(list(others.items())[1 - MOST :]), str(link.id): [now, now, False]}
 
 
+def look(link_id: int) -> Visit | None:
+    """Return the visit, over or not; to look does not let it go on."""
+    arrived, seen, checked = session.get("links", {}).get(str(link_id), (0, 0, False))
+    expires = arrived + current_app.config["LINK_SESSION_LIFETIME"]
+    ends = min(expires, seen + current_app.config["LINK_SESSION_IDLE"])
+    at = partial(datetime.fromtimestamp, tz=UTC)
+    return Visit(link_id, at(arrived), at(ends), at(expires), checked) if arrived else None
+
+
 def find(link_id: int) -> Visit | None:
     """Return the visit if it did not rest too long, and note that it goes on."""
-    entry = session.get("links", {}).get(str(link_id))
-    if entry is None:
-        return None
-    now = int(datetime.now(UTC).timestamp())
-    arrived, seen, checked = entry
-    config = current_app.config
-    if now - seen >= config["LINK_SESSION_IDLE"] or now - arrived >= config["LINK_SESSION_LIFETIME"]:
+    visit, now = look(link_id), datetime.now(UTC)
+    if visit and now >= visit.ends_at:
         kept_form.keep(visitor.name, request.path)  # opened again, the link shows it again
         return None
-    _note(link_id, [arrived, now, checked])
-    return Visit(datetime.fromtimestamp(arrived, UTC), checked)
+    return visit and _note(visit, now, visit.checked)
 
 
-def mark_checked(link_id: int) -> None:
+def mark_checked(visit: Visit) -> None:
     """The robot check is passed; the link is open for this browser only."""
-    arrived, seen, _ = session["links"][str(link_id)]
-    _note(link_id, [arrived, seen, True])
+    _note(visit, datetime.now(UTC), True)
 
 
 def leave(link_id: int) -> None:
     session["links"] = {key: entry for key, entry in session.get("links", {}).items() if key != str(link_id)}
 
 
-def _note(link_id: int, entry: list[Any]) -> None:
-    session["links"] = {**session["links"], str(link_id): entry}
+def _note(visit: Visit, now: datetime, checked: bool) -> Visit | None:
+    entry = [int(visit.arrived.timestamp()), int(now.timestamp()), checked]
+    session["links"] = {**session["links"], str(visit.link_id): entry}
+    return look(visit.link_id)
 
 
 View = Callable[..., ResponseReturnValue]
@@ -115,6 +122,7 @@ def obstacle(link: AccountLink, visit: Visit) -> ResponseReturnValue | None:
         return say_locked()
     if not link.usable(visit.arrived) or not deeds.still_theirs(link):
         return dead(link)
+    g.visit = visit  # so its page asks how long it lasts, see time_left.py
     return None
 
 

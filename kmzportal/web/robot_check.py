@@ -62,7 +62,7 @@ def puzzle(link: AccountLink, visit: Visit) -> ResponseReturnValue:
     form = PuzzleForm()
     if form.validate_on_submit():
         if _solved(link, form):
-            return _passed(link)
+            return _passed(visit)
         form.form_errors.append("Das stimmt leider nicht. Hier ist ein neues Rätsel. Oder nehmen Sie den Code.")
     new = puzzles().new(_bound_to(link), datetime.now(UTC))
     form.puzzle.data, form.tiles.data = new.token, []
@@ -91,14 +91,14 @@ def code(link: AccountLink, visit: Visit) -> ResponseReturnValue:
             deeds.open_link(work, link)
             right = deeds.check_code(work, link, form.code.data or "")
         if right:
-            return _passed(link)
+            return _passed(visit)
         form.code.errors = ["Dieser Code stimmt nicht. Er steht in der E-Mail unter dem Link und hat 8 Zeichen."]
     return page("robot_check/code.html", "robot_check/_code_form.html", form, link=link)
 
 
-def _passed(link: AccountLink) -> ResponseReturnValue:
-    link_visit.mark_checked(link.id)
-    return stay("account_link.show", link_id=link.id)
+def _passed(visit: Visit) -> ResponseReturnValue:
+    link_visit.mark_checked(visit)
+    return stay("account_link.show", link_id=visit.link_id)
 
 
 def _solved(link: AccountLink, form: PuzzleForm) -> bool:

@@ -1,14 +1,15 @@
-"""How long the session still lasts: the page asks by itself, and one click keeps it alive (standards R103)."""
+"""How long a session or a visit to a link still lasts: its page asks, and one click keeps it alive (standards R103)."""
 
 from datetime import UTC, datetime
 
-from flask import Blueprint, render_template
+from flask import Blueprint, g, render_template
 from flask.typing import ResponseReturnValue
 
+from kmzportal.web import link_visit
 from kmzportal.web.access import anyone, quiet
 from kmzportal.web.pages import go, wants_fragment
 
-bp = Blueprint("time_left", __name__, url_prefix="/sitzung")
+bp = Blueprint("time_left", __name__)
 
 
 @bp.app_template_filter()
@@ -16,19 +17,39 @@ def seconds_until(at: datetime) -> int:
     return int((at - datetime.now(UTC)).total_seconds())
 
 
-@bp.get("")
+@bp.get("/sitzung")
 @anyone
 @quiet
 def ask() -> ResponseReturnValue:
-    return _fragment()
+    return _of_session()
 
 
-@bp.post("")
+@bp.post("/sitzung")
 @anyone
 def extend() -> ResponseReturnValue:
     """A request is all it takes, so there is nothing to do here."""
-    return _fragment()
+    return _of_session()
 
 
-def _fragment() -> ResponseReturnValue:
+@bp.get("/konto-link/<int:link_id>/sitzung")
+@anyone
+@quiet
+def ask_visit(link_id: int) -> ResponseReturnValue:
+    """Sets no cookie, or it would undo what another tab does meanwhile. After Abbrechen there is nothing to say."""
+    return ("", 204) if wants_fragment() and not link_visit.look(link_id) else _of_visit(link_id)
+
+
+@bp.post("/konto-link/<int:link_id>/sitzung")
+@anyone
+def extend_visit(link_id: int) -> ResponseReturnValue:
+    link_visit.find(link_id)
+    return _of_visit(link_id)
+
+
+def _of_session() -> ResponseReturnValue:
     return render_template("time_left/_time_left.html") if wants_fragment() else go("login.start")
+
+
+def _of_visit(link_id: int) -> ResponseReturnValue:
+    g.visit = link_visit.look(link_id)
+    return _of_session() if wants_fragment() and g.visit else go("account_link.show", link_id=link_id)
