@@ -2,10 +2,11 @@
 
 import pytest
 
+from tests.e2e.breakdowns import WAYS
 from tests.e2e.hands import Keyboard
 from tests.e2e.real_browser import RealBrowser
 from tests.e2e.suits import faults
-from tests.states import WAYS, House
+from tests.states import House
 
 pytestmark = [pytest.mark.browser, pytest.mark.parametrize("way", WAYS)]
 
