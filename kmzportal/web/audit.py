@@ -94,7 +94,7 @@ def events() -> ResponseReturnValue:
 @bp.app_template_filter()
 def details(event: AuditEvent) -> str:
     """Return the details of a deed in German: `Felder: Telefon, Schule · Grund: angerufen`."""
-    told = {name: value for name, value in event.details.items() if name != "by" and value is not None}
+    told = {name: value for name, value in event.details.items() if name != "by" and value not in (None, "")}
     return " · ".join(f"{DETAILS.get(name, name)}: {_in_german(name, value)}" for name, value in told.items())
 
 
