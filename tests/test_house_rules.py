@@ -197,6 +197,9 @@ def look_at(root, path):
     everything = list(root.iter())
     ids = [one.get("id") for one in everything if one.get("id")]
     assert twice(ids) == [], path
+    refused = [box for box in everything if "data-refused" in box.attrib]
+    to_blame = [link.get("href").removeprefix("#") for box in refused for link in box.iter("a")]
+    assert to_blame == sorted(to_blame, key=ids.index), path
     assert root.get("lang") == "de"
     assert len(list(root.iter("h1"))) == 1, path
     assert page.words(page.only(root.iter("title"), "title")), path

@@ -9,6 +9,7 @@ from werkzeug.routing import PathConverter
 from kmzportal.db import db
 from kmzportal.domain import passwords
 from kmzportal.domain.account_link import AccountLink, LinkKind, LinkState
+from kmzportal.domain.customer import Customer
 from kmzportal.domain.refusals import AddressTaken, ChangedMeanwhile, LinkUnusable, TooManyMails
 from kmzportal.services import account as account_deeds
 from kmzportal.services import account_link as deeds
@@ -39,7 +40,7 @@ class NewPasswordForm(NewPassword, PortalForm):
 
 
 class RegisterForm(CustomerData, NewPassword, PortalForm):
-    pass
+    first = tuple(Customer.DATA)
 
 
 class Anything(PathConverter):

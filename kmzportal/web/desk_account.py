@@ -35,6 +35,7 @@ class NewForm(CustomerData, PortalForm):
         filters=[trimmed],
     )
     email = mail_address_field(missing="Geben Sie die E-Mail-Adresse ein.")
+    first = ("number", "email")
 
 
 @bp.route("/neu", methods=["GET", "POST"])

@@ -1,7 +1,7 @@
 """Forms and fields that more than one page uses. They check shape; services decide truth."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from flask import current_app
@@ -47,6 +47,13 @@ class FormCSRF(_FlaskFormCSRF):  # type: ignore[misc]
 
 class PortalForm(FlaskForm):  # type: ignore[misc]
     """A form with German words, whose stale token is an error like any other: everything typed stays."""
+
+    first: Sequence[str] = ()  #: the fields that stand on the page before those that were written down earlier
+
+    def __iter__(self) -> Iterator[Field]:
+        """Go through the fields as they stand on the page, since what is wrong is listed in this order."""
+        rest = [field for field in super().__iter__() if field.short_name not in self.first]
+        return iter([*(self[name] for name in self.first), *rest])
 
     class Meta(FlaskForm.Meta):  # type: ignore[misc]
         csrf_class = FormCSRF
