@@ -7,6 +7,7 @@ the index differs; triggers of the database keep SQLite's own up to date, whoeve
 import re
 import unicodedata
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import Any
 
 from sqlalchemy import DDL, Table, event
@@ -34,6 +35,7 @@ POSTGRESQL = (
 )
 
 
+@lru_cache(4096)  # a thousand hits, an import, share their names, schools and towns
 def fold(text: str) -> str:
     """Return what two spellings of a word have in common: no case, no accents, `ae` for `ä` or plain `a` alike."""
     decomposed = unicodedata.normalize("NFKD", text.casefold())
@@ -54,6 +56,7 @@ def text_of(customer: Any) -> str:
     return f" {' '.join(filter(None, words))} "
 
 
+@lru_cache(4096)
 def one_letter_off(one: str, other: str) -> bool:
     """Whether one letter more, less or other, or two that changed places, make one word of the other."""
     if abs(len(one) - len(other)) > 1:
