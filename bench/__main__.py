@@ -19,7 +19,7 @@ from bench.table import HERE, figures, page, slower, timed
 from tests.e2e.mailbox import Mailbox
 
 QUICK = bool(os.environ.get("BENCH_QUICK"))  # one tiny round, to see whether all of it works
-ROUNDS, PAIRS, TURNS = (1, 8, 3) if QUICK else (4, 125, 12)
+ROUNDS, PAIRS, TURNS = (1, 8, 3) if QUICK else (3, 167, 12)
 DEEDS, PEER_PAIRS = 12, 8
 SAME_COST = "$argon2id$v=19$m=65536,t=3,p=4$"
 PORTAL, LIMIT, *PEERS = ALL

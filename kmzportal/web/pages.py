@@ -122,8 +122,9 @@ def sorry(title: str, text: str, status: int, **context: Any) -> Response:
 def wants_fragment() -> bool:
     """Whether htmx swaps the answer into a page; boosted and restored ones are whole pages."""
     headers = request.headers
-    whole = "HX-Boosted" in headers or "HX-History-Restore-Request" in headers
-    return headers.get("HX-Request") == "true" and not whole
+    if headers.get("HX-Request") != "true":
+        return False
+    return "HX-Boosted" not in headers and "HX-History-Restore-Request" not in headers
 
 
 def key() -> int | None:

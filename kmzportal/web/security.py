@@ -54,7 +54,8 @@ def init_app(app: Flask) -> None:
         WTF_I18N_ENABLED=False,
     )
     hops = app.config["PROXY_HOPS"]
-    app.wsgi_app = ProxyFix(app.wsgi_app, x_for=hops, x_proto=hops, x_host=0)  # type: ignore[method-assign]
+    if hops:
+        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=hops, x_proto=hops, x_host=0)  # type: ignore[method-assign]
     app.session_interface = Cookie(app)
     app.before_request(refuse_other_sites)
     app.after_request(add_headers)
