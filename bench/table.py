@@ -6,6 +6,7 @@ import time
 import tomllib
 from collections import defaultdict
 from math import inf
+from operator import truediv
 from pathlib import Path
 from statistics import median
 
@@ -27,13 +28,19 @@ def slower(some, others):
 
 
 def verdict(goal):
-    """Hold the median of what the goal is about against its bounds, in proportion to another if it names one."""
+    """Hold what the goal is about against its bounds, in proportion to another if it names one.
+
+    What was measured in turns is compared turn by turn, as both had the same weather then; the median counts.
+    """
     sides = [tuple(goal[side]) for side in ("of", "to") if side in goal]
-    what, beside = ([median(figures[side]) for side in sides] + [1.0])[:2]
+    what, *others = (figures[side] for side in sides)
+    beside = others[0] if others else [1.0] * len(what)
+    in_turns = len(what) == len(beside)
+    found = median(map(truediv, what, beside)) if in_turns else median(what) / median(beside)
     about = " to ".join(f"{FACTS['works'].get(work, work)}: {who}" for work, who in sides)
     bounds = [f"{sign} {goal[bound]:g}" for sign, bound in (("≥", "least"), ("≤", "most")) if bound in goal]
-    reached = goal.get("least", 0) <= what / beside <= goal.get("most", inf)
-    return f"| {about} | {' and '.join(bounds)} | {what / beside:.3g} | {'reached' if reached else 'MISSED'} |"
+    reached = goal.get("least", 0) <= found <= goal.get("most", inf)
+    return f"| {about} | {' and '.join(bounds)} | {found:.3g} | {'reached' if reached else 'MISSED'} |"
 
 
 def page():

@@ -104,10 +104,12 @@ def link_holder(*kinds: LinkKind, checked: bool = False) -> Callable[[View], Vie
 
 def lost() -> ResponseReturnValue:
     """The one neutral page for unknown tokens, foreign ids and visits that rested too long."""
+    kept = session.get("kept_form", {}).get("path") == request.path
     return sorry(
         "Diesen Link können wir nicht öffnen",
         "Öffnen Sie bitte den Link in der E-Mail noch einmal. Er muss vollständig sein, und Ihr Browser muss Cookies "
-        "erlauben. Hilft das nicht, fordern Sie einen neuen Link an.",
+        f"erlauben. {'Ihre Eingaben stehen dann wieder da. ' if kept else ''}Hilft das nicht, fordern Sie einen neuen "
+        "Link an.",
         404,
         help="link-geht-nicht",
         next_step={"label": "Passwort vergessen?", "url": "/passwort-vergessen"},

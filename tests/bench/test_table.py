@@ -24,9 +24,12 @@ def test_a_goal_is_missed_on_either_side(monkeypatch, value, said):
     assert said in verdict({"of": ["guess", "the portal"], "least": 0.45, "most": 0.55})
 
 
-@pytest.mark.parametrize(("ours", "said"), [(2.2, "0.5 | reached"), (2.3, "0.478 | MISSED")])
+@pytest.mark.parametrize(
+    ("ours", "said"),
+    [((2.0, 4.0, 8.0), "0.5 | reached"), ((2.1, 4.2, 0.1), "0.476 | MISSED"), ((9.0, 1.0, 3.0, 9.0), "0.333 | MISSED")],
+)
 def test_half_of_the_limits_speed_is_twice_its_cost(monkeypatch, ours, said):
-    """Medians count: one page that took far longer changes nothing."""
-    monkeypatch.setitem(figures, ("login page", "the portal"), [ours, 0.1, 99.0])
-    monkeypatch.setitem(figures, ("login page", "the limit"), [1.0, 1.1, 1.2])
+    """Turn by turn, as a machine that slows down slows both; without turns the medians count. One outlier does not."""
+    monkeypatch.setitem(figures, ("login page", "the portal"), list(ours))
+    monkeypatch.setitem(figures, ("login page", "the limit"), [1.0, 2.0, 4.0])
     assert said in verdict(LOGIN)

@@ -527,6 +527,7 @@ def test_a_browser_remembers_five_links_and_forgets_the_oldest(browser, deeds, e
     for link in links:
         browser.open(mailed(link))
     assert browser.open(f"/konto-link/{links[0].id}").heading == LOST
+    assert "Ihre Eingaben" not in browser.text
     assert browser.open(f"/konto-link/{links[5].id}").heading == "Neues Passwort"
 
 
@@ -536,6 +537,7 @@ def test_what_was_typed_too_late_stands_there_when_the_link_is_opened_again(app,
     clock.shift(timedelta(minutes=31))
     browser.submit("Registrieren", {"Telefon": "07051 4711", "Passwort": cast.NEW_PASSWORD})
     assert "Öffnen Sie bitte den Link in der E-Mail noch einmal." in browser.text
+    assert "Ihre Eingaben stehen dann wieder da." in browser.text
     pass_the_robot_check(browser.open(mailed(link)), deeds, link).follow("Konto bearbeiten")
     assert "Ihre Eingaben stehen wieder im Formular." in browser.text
     assert browser.value("Telefon") == "07051 4711"
