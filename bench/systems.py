@@ -65,7 +65,9 @@ class System:
     def stop(self):
         if self.process:
             self.process.terminate()
-            self.process.wait(60)
+            with suppress(subprocess.TimeoutExpired):
+                self.process.wait(60)
+            self.process.kill()
 
     def processes(self):
         """Return all that serve pages; the portal's worker answers no request."""

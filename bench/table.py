@@ -52,5 +52,6 @@ def page():
     for work, what in FACTS["works"].items():
         cells = [f"{median(found):.3g}" if (found := figures[work, name]) else "–" for name in names]
         rows.append(f"| {what} | {' | '.join(cells)} |")
-    verdicts = ["| | goal | measured | |", "|---|---|--:|---|", *map(verdict, FACTS["goals"])]
+    verdicts = ["Proportions are taken turn by turn, so they differ from those of the medians above.", ""]
+    verdicts += ["| | goal | measured | |", "|---|---|--:|---|", *map(verdict, FACTS["goals"])]
     return "\n".join(["# How fast the portal is", "", machine, "", *rows, "", *verdicts, ""])

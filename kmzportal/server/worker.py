@@ -17,7 +17,6 @@ from flask import Flask
 from sqlalchemy.exc import DBAPIError, OperationalError
 
 from kmzportal.db import db
-from kmzportal.domain import passwords
 from kmzportal.mail.delivery import deliver_due
 from kmzportal.services import heartbeat, recovery, retention
 from kmzportal.unit_of_work import unit_of_work
@@ -34,8 +33,7 @@ log = logging.getLogger(__name__)
 
 
 def work(app: Flask) -> int:
-    """Run all loops until a signal comes, and finish what was begun; pages are drawn first."""
-    os.nice(passwords.STEP_BACK)
+    """Run all loops until a signal comes, and finish what was begun."""
     signal.pthread_sigmask(signal.SIG_BLOCK, END)
     mails = Loop(app, heartbeat.MAILS, deliver_due)
     requests = Loop(app, heartbeat.REQUESTS, Requests(then=mails.wake.set).answer)

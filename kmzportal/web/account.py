@@ -30,9 +30,9 @@ class AccountForm(CustomerData, NewPassword, PortalForm):
     """Everything a customer may change; password and address only when filled in."""
 
     email = mail_address_field("Neue E-Mail-Adresse", None)
-    current = password_field("Aktuelles Passwort", None)
     new = password_field("Passwort", None)
     repeat = repeat_field(required=False)
+    current = password_field("Aktuelles Passwort", None)
 
 
 @bp.get("")

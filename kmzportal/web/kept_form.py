@@ -1,4 +1,4 @@
-"""What was typed into a form whose session had ended: kept in the signed cookie until its writer is back.
+"""What was typed into a form whose session or visit had ended: kept in the signed cookie until its writer is back.
 
 Never passwords; shown again only to the same person, on the same page, and not sent by itself.
 """
@@ -12,12 +12,15 @@ from werkzeug.datastructures import MultiDict
 from kmzportal.web.visitor import visitor
 
 LONGEST = 1800  # bytes, packed as Flask packs the cookie; browsers drop cookies over 4 KiB
-NEVER_KEPT = {"csrf_token", "current", "new", "repeat", "password"}
+#: Secrets, what is out of date by then, and what nobody typed.
+NEVER_KEPT = {"csrf_token", "current", "new", "repeat", "password", "code", "puzzle", "tiles", "human", "username"}
 
 
 def keep(actor: str, path: str) -> None:
     """Keep the fields of this request for that person and page, if they are not too many."""
     fields = {name: texts for name, texts in request.form.lists() if name not in NEVER_KEPT}
+    if fields:
+        session.pop("kept_form", None)  # nothing older may come back in its place
     if fields and len(zlib.compress(json.dumps(fields).encode())) <= LONGEST:
         session["kept_form"] = {"actor": actor, "path": path, "fields": fields}
 

@@ -24,6 +24,8 @@ from kmzportal.web.pages import go, page, sorry
 from kmzportal.web.visitor import visitor
 
 TAKEN = "Diese Adresse gehört inzwischen zu einem anderen Konto. Bitte rufen Sie uns an."
+BACK = "Dann stehen Ihre Eingaben wieder da. Nur Passwörter geben Sie noch einmal ein."
+CHECK = "Er muss vollständig sein, und Ihr Browser muss Cookies erlauben."
 MOST = 5  # links a cookie remembers
 
 
@@ -107,8 +109,7 @@ def lost() -> ResponseReturnValue:
     kept = session.get("kept_form", {}).get("path") == request.path
     return sorry(
         "Diesen Link können wir nicht öffnen",
-        "Öffnen Sie bitte den Link in der E-Mail noch einmal. Er muss vollständig sein, und Ihr Browser muss Cookies "
-        f"erlauben. {'Ihre Eingaben stehen dann wieder da. ' if kept else ''}Hilft das nicht, fordern Sie einen neuen "
+        f"Öffnen Sie bitte den Link in der E-Mail noch einmal. {BACK if kept else CHECK} Oder fordern Sie einen neuen "
         "Link an.",
         404,
         help="link-geht-nicht",
@@ -130,6 +131,7 @@ def obstacle(link: AccountLink, visit: Visit) -> ResponseReturnValue | None:
 
 def dead(link: AccountLink, form: Button | None = None) -> ResponseReturnValue:
     """Tell the holder of a dead link which way it died, and offer a fresh one where that is right."""
+    g.pop("visit", None)  # nothing of it can go on
     now = datetime.now(UTC)
     renewable = link.renewable(now) and deeds.still_theirs(link)
     state = link.state(now)

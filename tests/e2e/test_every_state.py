@@ -1,4 +1,4 @@
-"""Every page in every state, in a real browser: by keyboard, without JavaScript, for every eye, and light to load."""
+"""Every page in every state, in a real browser: by keyboard, without JavaScript, and for every eye."""
 
 import pytest
 

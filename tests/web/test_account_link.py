@@ -1,6 +1,7 @@
 """From the mail to Fertig: the hand-out's steps, in its words, and everything that can come between."""
 
 import re
+import secrets
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
@@ -527,7 +528,7 @@ def test_a_browser_remembers_five_links_and_forgets_the_oldest(browser, deeds, e
     for link in links:
         browser.open(mailed(link))
     assert browser.open(f"/konto-link/{links[0].id}").heading == LOST
-    assert "Ihre Eingaben" not in browser.text
+    assert "Ihre Eingaben" not in browser.text and "Ihr Browser muss Cookies erlauben." in browser.text
     assert browser.open(f"/konto-link/{links[5].id}").heading == "Neues Passwort"
 
 
@@ -537,9 +538,28 @@ def test_what_was_typed_too_late_stands_there_when_the_link_is_opened_again(app,
     clock.shift(timedelta(minutes=31))
     browser.submit("Registrieren", {"Telefon": "07051 4711", "Passwort": cast.NEW_PASSWORD})
     assert "Öffnen Sie bitte den Link in der E-Mail noch einmal." in browser.text
-    assert "Ihre Eingaben stehen dann wieder da." in browser.text
+    assert "Dann stehen Ihre Eingaben wieder da." in browser.text
     pass_the_robot_check(browser.open(mailed(link)), deeds, link).follow("Konto bearbeiten")
     assert "Ihre Eingaben stehen wieder im Formular." in browser.text
     assert browser.value("Telefon") == "07051 4711"
     assert browser.value("Passwort") == ""
     assert deeds.read(erika).phone == erika.phone
+
+
+@on_sqlite
+def test_where_only_passwords_were_typed_nothing_is_promised_back(app, erika, issue, mailed, clock):
+    browser = Browser(app).open(mailed(issue(LinkKind.RECOVERY, erika)))
+    clock.shift(timedelta(minutes=31))
+    browser.submit("Passwort speichern", NEW)
+    assert browser.heading == LOST and "Ihre Eingaben" not in browser.text
+
+
+@on_sqlite
+def test_what_is_too_long_to_keep_brings_nothing_older_back(app, deeds, erika, issue, mailed, clock):
+    browser, link = Browser(app), issue(LinkKind.DESK, erika)
+    form = pass_the_robot_check(browser.open(mailed(link)), deeds, link).follow("Konto bearbeiten").page
+    clock.shift(timedelta(minutes=31))
+    browser.submit("Registrieren", {"Telefon": "07051 4711"})
+    browser.page = form
+    browser.submit("Registrieren", {"Telefon": "07051 4712", "Schule": secrets.token_hex(3000)})
+    assert browser.heading == LOST and "Ihre Eingaben" not in browser.text

@@ -128,10 +128,11 @@ def test_after_abbrechen_nobody_is_asked(opened):
     assert ask_link(opened, STAY).headers["HX-Redirect"] == there.rpartition("/")[0]
 
 
-def test_a_dead_link_asks_nothing(opened, clock):
-    clock.shift(timedelta(minutes=1))
+def test_a_used_link_asks_nothing(opened):
+    there = opened.path.rpartition("/")[0]
     opened.submit("Passwort speichern", {"Passwort": cast.NEW_PASSWORD, "Wdh. Passwort": cast.NEW_PASSWORD})
     assert opened.heading == "Fertig" and "time-left" not in opened.answer.text
+    assert opened.open(there).heading == "Dieser Link gilt nicht mehr" and "time-left" not in opened.answer.text
 
 
 def test_without_htmx_the_question_of_a_link_leads_back_to_it(opened):
