@@ -26,4 +26,4 @@ def the_breakdowns(house: House) -> Iterator[State]:
     yield "fehler/500", hers.open("/einstellungen/daten")
 
 
-WAYS = (*states.WAYS, the_breakdowns)
+ALL_WAYS = (*states.WAYS, the_breakdowns)

@@ -2,13 +2,13 @@
 
 import pytest
 
-from tests.e2e.breakdowns import WAYS
+from tests.e2e.breakdowns import ALL_WAYS
 from tests.e2e.hands import Keyboard
 from tests.e2e.real_browser import RealBrowser
 from tests.e2e.suits import faults
 from tests.states import House
 
-pytestmark = [pytest.mark.browser, pytest.mark.parametrize("way", WAYS)]
+pytestmark = [pytest.mark.browser, pytest.mark.parametrize("way", ALL_WAYS)]
 
 
 def test_every_state_is_reached_by_keyboard_and_suits_everybody(way, app, computer, deeds):

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from PIL import Image, ImageDraw, ImageFont
 
-from tests.e2e.breakdowns import WAYS
+from tests.e2e.breakdowns import ALL_WAYS
 from tests.e2e.real_browser import RealBrowser
 from tests.e2e.suits import AS_USUAL, STYLED, TWICE_AS_LARGE, UNSTYLED
 from tests.states import House
@@ -42,7 +42,7 @@ def test_pictures_of_every_state(app, computer, deeds):
     FOLDER.mkdir(parents=True, exist_ok=True)
     sheets = {}
     house = House(lambda: RealBrowser(app, computer()), deeds)
-    for name, browser in chain.from_iterable(way(house) for way in WAYS):
+    for name, browser in chain.from_iterable(way(house) for way in ALL_WAYS):
         row = name, [small(shot(browser.page, *look), look[-1]) for look in LOOKS]
         sheets.setdefault(name.partition("/")[0], []).append(row)
     for page, rows in sheets.items():
