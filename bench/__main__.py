@@ -4,6 +4,7 @@ import asyncio
 import os
 import random
 import re
+import signal
 import sqlite3
 import sys
 import tempfile
@@ -128,6 +129,7 @@ def compare():
         disturbed(system)
 
 
+signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # through what cleans up
 with tempfile.TemporaryDirectory(prefix="kmz-bench-") as folder:
     server = Controller(post_office, hostname="127.0.0.1", port=free_port())
     server.start()
