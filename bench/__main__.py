@@ -15,9 +15,10 @@ from urllib.parse import urlsplit
 from aiosmtpd.controller import Controller
 
 from bench import scale
-from bench.systems import ALL, customers, free_port
+from bench.systems import ALL, customers
 from bench.table import HERE, figures, page, slower, timed
 from tests.e2e.mailbox import Mailbox
+from tests.server.conftest import free_port
 
 QUICK = bool(os.environ.get("BENCH_QUICK"))  # one tiny round, to see whether all of it works
 ROUNDS, PAIRS, TURNS = (1, 8, 3) if QUICK else (5, 100, 9)

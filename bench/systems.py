@@ -2,7 +2,6 @@
 
 import os
 import re
-import socket
 import subprocess
 import sys
 import time
@@ -17,16 +16,12 @@ from urllib.request import HTTPCookieProcessor, HTTPRedirectHandler, build_opene
 
 from bench.table import FACTS, HERE, figures
 from kmzportal.server.web_server import OPTIONS
+from tests.server.conftest import free_port
 
 GUNICORN = ["python", "-m", "gunicorn", "--preload", "--no-control-socket", "--log-level=warning"]
 GUNICORN += [f"--{name.replace('_', '-')}={OPTIONS[name]}" for name in ("workers", "threads", "worker_class")]
 HIDDEN = re.compile(r'<input(?=[^>]*type="hidden")[^>]*name="([^"]+)"[^>]*value="([^"]*)"')
 customers = (f"person{n}@schule.example" for n in count(1))  #: each deed takes a fresh one, whom no cap knows
-
-
-def free_port():
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return listener.getsockname()[1]
 
 
 class Redirects(HTTPRedirectHandler):

@@ -12,7 +12,7 @@ from xml.etree.ElementTree import Element
 from flask import Flask
 from werkzeug.test import TestResponse
 
-from tests import page
+from tests import cast, page
 from tests.page import words
 
 FOLLOWED_AT_MOST = 5
@@ -102,6 +102,10 @@ class Browser:
     def submit(self, label: str, fields: dict[str, str]) -> "Browser":
         """Fill in all `fields` by label and press the button: the common case in one line."""
         return self.press(label, **fields)
+
+    def log_in(self, person: Any, password: str | None = None, path: str = "/anmelden") -> "Browser":
+        fields = {"E-Mail-Adresse": person.email, "Passwort": password or cast.password_of(person)}
+        return self.open(path).submit("Anmelden", fields)
 
     def come_in(self, token: str) -> "Browser":
         """Be whoever the session with this token belongs to."""

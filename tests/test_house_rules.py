@@ -69,8 +69,7 @@ def everything(but=("last_seen",)):
 
 
 def log_in(portal, person):
-    browser = Browser(portal)
-    browser.open("/anmelden").submit("Anmelden", {"E-Mail-Adresse": person.email, "Passwort": cast.password_of(person)})
+    browser = Browser(portal).log_in(person)
     assert browser.path == "/einstellungen"
     return browser
 

@@ -4,6 +4,8 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from typing import Any
+from urllib.parse import urlsplit
 
 from flask import Flask
 from playwright.sync_api import Locator, Page, expect
@@ -133,17 +135,12 @@ def right_tiles(page: Page, app: Flask) -> list[int]:
 
 def come_in(page: Page, app: Flask, token: str) -> None:
     """Be whoever the session with this token belongs to."""
-    client = Browser(app).come_in(token).client
-    cookie = client.get_cookie(app.config["SESSION_COOKIE_NAME"], domain="127.0.0.1")
-    assert cookie is not None
-    page.context.add_cookies(
-        [
-            {
-                "name": cookie.key,
-                "value": cookie.value,
-                "url": app.config["PUBLIC_URL"],
-                "httpOnly": True,
-                "sameSite": "Lax",
-            }
-        ]
-    )
+    page.context.add_cookies(cookies(Browser(app).come_in(token)))
+
+
+def cookies(browser: Browser) -> list[dict[str, Any]]:
+    """Return what the simulated browser carries as a real one would."""
+    name = browser.client.application.config["SESSION_COOKIE_NAME"]
+    kept = browser.client.get_cookie(name, urlsplit(browser.site).hostname)
+    flags = {"path": "/", "httpOnly": True, "secure": False, "sameSite": "Lax", "expires": -1}
+    return [{"name": name, "value": kept.value, "domain": urlsplit(browser.site).hostname, **flags}] if kept else []

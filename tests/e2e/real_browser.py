@@ -1,14 +1,12 @@
 """Somebody at a real browser, with the words of tests/browser.py, so that both can walk through tests/states.py."""
 
 from collections.abc import Callable
-from typing import Any
 from urllib.parse import urlsplit
 
 from flask import Flask
 from playwright.sync_api import Page, Response
 
-from tests.browser import Browser
-from tests.e2e.hands import Keyboard, Mouse, button, field, link
+from tests.e2e.hands import Keyboard, Mouse, button, come_in, field, link
 
 #: Told before any script of the page runs, and not by it: how many swaps there were.
 COUNT_SWAPS = """window.swaps = 0; addEventListener("htmx:after:swap", ({ detail: { ctx } }) => {
@@ -79,7 +77,7 @@ class RealBrowser:
         return self.page.locator(tag).first.inner_text()
 
     def come_in(self, token: str) -> "RealBrowser":
-        self.page.context.add_cookies(cookies(Browser(self.app).come_in(token)))
+        come_in(self.page, self.app, token)
         return self
 
     def stale(self) -> "RealBrowser":
@@ -108,14 +106,6 @@ class RealBrowser:
 def asking(event: str) -> str:
     """Find the field, or its form, that htmx sends whenever the field is written in."""
     return f"xpath=ancestor-or-self::*[self::form or self::input][contains(@hx-trigger, '{event}')]"
-
-
-def cookies(browser: Browser) -> list[dict[str, Any]]:
-    """Return what the simulated browser carries as a real one would."""
-    name = browser.client.application.config["SESSION_COOKIE_NAME"]
-    kept = browser.client.get_cookie(name, urlsplit(browser.site).hostname)
-    flags = {"path": "/", "httpOnly": True, "secure": False, "sameSite": "Lax", "expires": -1}
-    return [{"name": name, "value": kept.value, "domain": urlsplit(browser.site).hostname, **flags}] if kept else []
 
 
 def _is_the_last(answer: Response) -> bool:

@@ -7,7 +7,7 @@ from collections import Counter
 import pytest
 
 from tests.browser import Browser
-from tests.e2e.real_browser import cookies
+from tests.e2e.hands import cookies
 from tests.states import WAYS, House
 
 pytestmark = pytest.mark.browser

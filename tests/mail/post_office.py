@@ -3,7 +3,6 @@
 import asyncio
 import datetime
 import ipaddress
-import socket
 import ssl
 from dataclasses import dataclass, field
 from email import message_from_bytes
@@ -15,6 +14,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
+
+from tests.server.conftest import free_port
 
 PASSWORD = "relaispasswort"
 
@@ -92,12 +93,6 @@ class Opened:
 
 def accepts(server, session, envelope, mechanism, login):
     return AuthResult(success=login.password == PASSWORD.encode(), handled=False)
-
-
-def free_port():
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return listener.getsockname()[1]
 
 
 def certificate(folder, name="127.0.0.1"):

@@ -12,7 +12,8 @@ from kmzportal.domain.account_link import AccountLink, LinkKind
 from kmzportal.domain.outgoing_mail import MailState, OutgoingMail
 from kmzportal.mail import delivery
 from kmzportal.services import account_link, outbox_desk
-from tests.mail.post_office import PASSWORD, Opened, accepts, certificate, free_port
+from tests.mail.post_office import PASSWORD, Opened, accepts, certificate
+from tests.server.conftest import free_port
 
 
 @pytest.fixture

@@ -23,7 +23,7 @@ def until(found: Callable[[], Any], within: float = 60) -> Any:
     deadline = time.monotonic() + within
     while not (it := found()):
         assert time.monotonic() < deadline, f"not within {within} seconds"
-        time.sleep(0.02)
+        time.sleep(0.02)  # a process of its own calls nobody when it is done
     return it
 
 

@@ -41,27 +41,15 @@ HOSTILE = {
 FIELDS = ("Vorname", "Nachname", "Schule", "Straße", "Telefon")
 
 
-def log_in(browser, person, password=None):
-    fields = {"E-Mail-Adresse": person.email, "Passwort": password or cast.password_of(person)}
-    return browser.open("/anmelden").submit("Anmelden", fields)
-
-
 def adjust(browser, person):
     """Log in, go to Konto anpassen and prove the password."""
-    log_in(browser, person).follow("Konto anpassen")
+    browser.log_in(person).follow("Konto anpassen")
     return browser.submit("Weiter", {CURRENT: cast.password_of(person)})
 
 
 def log_in_again(browser, person):
     assert browser.heading == "Anmelden"
     return browser.submit("Anmelden", {"E-Mail-Adresse": person.email, "Passwort": cast.password_of(person)})
-
-
-def stale(browser):
-    for field in browser.page.iter("input"):
-        if field.get("name") == "csrf_token":
-            field.set("value", "veraltet")
-    return browser
 
 
 def post(browser, path, **fields):
@@ -83,7 +71,7 @@ def link_to(deeds, kind):
 
 @on_sqlite
 def test_the_password_is_asked_and_the_form_opens_in_its_place(browser, erika):
-    log_in(browser, erika).follow("Konto anpassen")
+    browser.log_in(erika).follow("Konto anpassen")
     assert erika.phone not in browser.answer.text
     browser.submit("Weiter", {CURRENT: cast.password_of(erika)})
     assert browser.heading == "Konto anpassen"
@@ -94,7 +82,7 @@ def test_the_password_is_asked_and_the_form_opens_in_its_place(browser, erika):
 @on_sqlite
 @pytest.mark.parametrize("typed", ["falsches passwort", "x" * 257, "\0"])
 def test_a_wrong_password_opens_nothing_and_is_not_shown_again(browser, erika, typed):
-    log_in(browser, erika).follow("Konto anpassen").submit("Weiter", {CURRENT: typed})
+    browser.log_in(erika).follow("Konto anpassen").submit("Weiter", {CURRENT: typed})
     assert browser.status == 422
     assert browser.value(CURRENT) == ""
     assert typed not in browser.answer.text
@@ -103,7 +91,7 @@ def test_a_wrong_password_opens_nothing_and_is_not_shown_again(browser, erika, t
 
 @on_sqlite
 def test_who_guesses_on_in_an_open_session_is_throttled_as_at_the_door(browser, erika):
-    log_in(browser, erika).follow("Konto anpassen")
+    browser.log_in(erika).follow("Konto anpassen")
     for _ in range(6):
         browser.submit("Weiter", {CURRENT: "falsches passwort"})
     browser.submit("Weiter", {CURRENT: cast.password_of(erika)})
@@ -113,7 +101,7 @@ def test_who_guesses_on_in_an_open_session_is_throttled_as_at_the_door(browser, 
 
 @on_sqlite
 def test_the_proof_draws_a_new_token_and_the_old_one_is_dead(browser, app, erika):
-    log_in(browser, erika)
+    browser.log_in(erika)
     before = cookie(browser)
     browser.follow("Konto anpassen").submit("Weiter", {CURRENT: cast.password_of(erika)})
     thief = Browser(app)
@@ -125,7 +113,7 @@ def test_the_proof_draws_a_new_token_and_the_old_one_is_dead(browser, app, erika
 @on_sqlite
 def test_the_proof_counts_in_this_session_only(browser, app, erika):
     adjust(browser, erika)
-    phone = log_in(Browser(app), erika).open("/einstellungen/konto")
+    phone = Browser(app).log_in(erika).open("/einstellungen/konto")
     assert phone.value(CURRENT) == ""
     assert erika.phone not in phone.answer.text
 
@@ -159,7 +147,7 @@ def test_run_out_at_saving_it_is_asked_in_the_same_form_and_nothing_is_lost(brow
 
 @on_sqlite
 def test_without_the_proof_nothing_is_saved(browser, deeds, erika):
-    log_in(browser, erika)
+    browser.log_in(erika)
     assert post(browser, "/einstellungen/konto", last_name="Dieb", phone="1").status_code == 422
     assert deeds.read(erika).last_name == "Mustermann"
 
@@ -167,7 +155,7 @@ def test_without_the_proof_nothing_is_saved(browser, deeds, erika):
 @on_sqlite
 @pytest.mark.parametrize("purpose", ["konto", "daten"])
 def test_proving_from_an_old_page_works_at_the_second_click(browser, erika, purpose):
-    stale(log_in(browser, erika).open(f"/einstellungen/{purpose}")).submit("Weiter", {CURRENT: cast.password_of(erika)})
+    browser.log_in(erika).open(f"/einstellungen/{purpose}").stale().submit("Weiter", {CURRENT: cast.password_of(erika)})
     assert browser.status == 422
     assert browser.value(CURRENT) == ""
     browser.submit("Weiter", {CURRENT: cast.password_of(erika)})
@@ -191,7 +179,7 @@ def test_she_changes_her_data_and_history_names_the_fields_only(browser, deeds, 
 
 @on_sqlite
 def test_saving_from_an_old_page_keeps_all_but_passwords(browser, deeds, erika):
-    stale(adjust(browser, erika)).submit(
+    adjust(browser, erika).stale().submit(
         "Speichern", {"Telefon": "07051 4711", NEW_ADDRESS: "neu@schule.example", **NEW}
     )
     assert browser.status == 422
@@ -268,7 +256,7 @@ def test_what_is_not_in_the_form_cannot_be_smuggled_in(browser, deeds, erika, ma
 
 @on_sqlite
 def test_a_new_password_ends_all_other_sessions_and_is_told(browser, app, deeds, erika):
-    phone = log_in(Browser(app), erika)
+    phone = Browser(app).log_in(erika)
     before = cookie(adjust(browser, erika))
     browser.submit("Speichern", NEW)
     assert SAVED in browser.text
@@ -359,7 +347,7 @@ def test_she_keeps_her_address_after_all(browser, deeds, erika):
 @on_sqlite
 def test_keeping_it_from_an_old_page_takes_a_second_click(browser, deeds, erika):
     adjust(browser, erika).submit("Speichern", {NEW_ADDRESS: "neu@schule.example"})
-    stale(browser.open("/einstellungen")).press("Bisherige Adresse behalten")
+    browser.open("/einstellungen").stale().press("Bisherige Adresse behalten")
     assert (browser.status, browser.heading) == (422, "Einstellungen")
     assert deeds.read(erika).pending_email == "neu@schule.example"
     browser.press("Bisherige Adresse behalten")
@@ -443,7 +431,7 @@ def test_what_is_typed_now_counts_more_than_what_was_kept(browser, app, deeds, e
     adjust(browser, erika)
     clock.shift(timedelta(minutes=31))
     browser.submit("Speichern", {"Telefon": "alt"})
-    log_in(browser, erika)
+    browser.log_in(erika)
     token = next(one.get("value") for one in browser.page.iter("input") if one.get("name") == "csrf_token")
     data = {"csrf_token": token, "last_name": "Mustermann", "phone": "neu", "current": cast.password_of(erika)}
     data["version"] = str(erika.version)
@@ -471,7 +459,7 @@ def test_the_cookie_never_outgrows_what_browsers_keep(browser, erika, clock, sig
 
 @on_sqlite
 def test_her_data_is_hers_to_read_and_to_take_along(browser, erika, max_):
-    log_in(browser, erika).follow("Meine Daten").submit("Weiter", {CURRENT: cast.password_of(erika)})
+    browser.log_in(erika).follow("Meine Daten").submit("Weiter", {CURRENT: cast.password_of(erika)})
     for fact in (erika.number, erika.email, erika.phone, erika.school, "Angemeldet"):
         assert fact in browser.text
     browser.follow("Als Datei herunterladen (JSON)")
@@ -483,7 +471,7 @@ def test_her_data_is_hers_to_read_and_to_take_along(browser, erika, max_):
 
 @on_sqlite
 def test_the_file_holds_no_secret(browser, deeds, erika):
-    log_in(browser, erika).follow("Meine Daten").submit("Weiter", {CURRENT: cast.password_of(erika)})
+    browser.log_in(erika).follow("Meine Daten").submit("Weiter", {CURRENT: cast.password_of(erika)})
     text = browser.open("/einstellungen/daten.json").answer.text
     (here,) = deeds.read(select(LoginSession))
     for secret in (deeds.read(erika).password_hash, here.token_hash, cast.password_of(erika), "argon2"):
@@ -492,7 +480,7 @@ def test_the_file_holds_no_secret(browser, deeds, erika):
 
 @on_sqlite
 def test_without_the_proof_there_is_no_file(browser, erika):
-    log_in(browser, erika).open("/einstellungen/daten.json")
+    browser.log_in(erika).open("/einstellungen/daten.json")
     assert (browser.path, browser.heading) == ("/einstellungen/daten", "Meine Daten")
     assert browser.value(CURRENT) == ""
 

@@ -30,21 +30,9 @@ def mailed(deeds):
     return lambda link: f"/link/{deeds.keys.token(link)}"
 
 
-def log_in(browser, person):
-    fields = {"E-Mail-Adresse": person.email, "Passwort": cast.password_of(person)}
-    return browser.open("/anmelden").submit("Anmelden", fields)
-
-
 def pass_the_robot_check(browser, deeds, link):
     browser.follow("Code aus der E-Mail eingeben")
     return browser.submit("Bestätigen", {"Code aus der E-Mail": deeds.keys.code(link)})
-
-
-def stale(browser):
-    for field in browser.page.iter("input"):
-        if field.get("name") == "csrf_token":
-            field.set("value", "veraltet")
-    return browser
 
 
 def tab(browser, app):
@@ -198,7 +186,7 @@ def test_a_page_that_still_offers_a_fourth_gets_none(browser, deeds, erika, issu
 def test_a_fresh_link_from_an_old_page_takes_a_second_click(browser, deeds, erika, issue, mailed, clock):
     link = issue(LinkKind.DESK, erika)
     clock.shift(timedelta(hours=73))
-    stale(browser.open(mailed(link))).press(RENEW)
+    browser.open(mailed(link)).stale().press(RENEW)
     assert browser.status == 422
     assert "Senden Sie das Formular bitte noch einmal ab." in browser.text
     assert len(deeds.mails("desk_link")) == 1
@@ -310,7 +298,7 @@ def test_of_six_who_use_a_link_at_once_one_gets_in(app, browser, deeds, erika, i
 
 @on_sqlite
 def test_where_somebody_else_is_logged_in_they_log_out_first(browser, deeds, erika, max_, issue, mailed):
-    log_in(browser, max_).open(mailed(issue(LinkKind.RECOVERY, erika)))
+    browser.log_in(max_).open(mailed(issue(LinkKind.RECOVERY, erika)))
     assert browser.heading == "Jemand anderes ist angemeldet"
     assert "Max Mustermann" in browser.text
     assert erika.email not in browser.text
@@ -323,7 +311,7 @@ def test_where_somebody_else_is_logged_in_they_log_out_first(browser, deeds, eri
 @on_sqlite
 def test_logged_in_meanwhile_as_somebody_else_nothing_is_set(browser, app, deeds, erika, max_, issue, mailed):
     browser.open(mailed(issue(LinkKind.RECOVERY, erika)))
-    log_in(tab(browser, app), max_)
+    tab(browser, app).log_in(max_)
     browser.submit("Passwort speichern", NEW)
     assert browser.heading == "Jemand anderes ist angemeldet"
     assert deeds.log_in(erika.email, cast.NEW_PASSWORD) is None
@@ -331,14 +319,14 @@ def test_logged_in_meanwhile_as_somebody_else_nothing_is_set(browser, app, deeds
 
 @on_sqlite
 def test_where_she_is_logged_in_herself_the_link_just_works(browser, deeds, erika, issue, mailed):
-    log_in(browser, erika).open(mailed(issue(LinkKind.RECOVERY, erika))).submit("Passwort speichern", NEW)
+    browser.log_in(erika).open(mailed(issue(LinkKind.RECOVERY, erika))).submit("Passwort speichern", NEW)
     assert browser.heading == "Fertig"
     assert browser.open("/einstellungen").heading == "Anmelden"
 
 
 @on_sqlite
 def test_a_link_ends_all_sessions_of_its_holder(browser, app, erika, issue, mailed):
-    elsewhere = log_in(Browser(app), erika)
+    elsewhere = Browser(app).log_in(erika)
     browser.open(mailed(issue(LinkKind.RECOVERY, erika))).submit("Passwort speichern", NEW)
     assert elsewhere.open("/einstellungen").heading == "Anmelden"
 
@@ -391,7 +379,7 @@ def test_every_link_can_be_left_without_harm(browser, deeds, juergen, issue, mai
 def test_leaving_from_an_old_page_takes_a_second_click(browser, erika, issue, mailed):
     browser.open(mailed(issue(LinkKind.RECOVERY, erika)))
     there = browser.path
-    stale(browser).press("Abbrechen")
+    browser.stale().press("Abbrechen")
     assert (browser.status, browser.heading) == (422, "Abbrechen")
     browser.press("Abbrechen")
     assert browser.path == "/anmelden"
@@ -455,7 +443,7 @@ def test_every_step_from_an_old_page_works_at_the_second_click(browser, deeds, j
         LinkKind.ADDRESS: ("Bestätigen", {}),
         LinkKind.OBJECTION: ("Das war ich nicht – Konto sperren", {}),
     }[kind]
-    stale(browser).submit(button, fields)
+    browser.stale().submit(button, fields)
     assert browser.status == 422
     assert "Senden Sie das Formular bitte noch einmal ab." in browser.text
     assert cast.NEW_PASSWORD not in browser.answer.text

@@ -9,7 +9,7 @@ from kmzportal.domain.clerk import Clerk
 from kmzportal.services import login
 from tests import cast
 from tests.browser import Browser
-from tests.web.test_login import stale, token_in
+from tests.web.test_login import token_in
 
 pytestmark = [
     pytest.mark.usefixtures("clock"),
@@ -146,7 +146,7 @@ def test_a_clerk_who_is_none_is_not_found(desk, number):
 
 @pytest.mark.parametrize("button", ["Sperren", "Neuen Link senden"])
 def test_from_an_old_page_it_takes_a_second_click(desk, deeds, tim, button):
-    stale(desk).press(button)
+    desk.stale().press(button)
     assert desk.status == 422
     assert "Senden Sie das Formular bitte noch einmal ab." in desk.text
     assert (deeds.read(tim).locked_at, deeds.mails()) == (None, [])

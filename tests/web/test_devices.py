@@ -15,11 +15,6 @@ pytestmark = [pytest.mark.usefixtures("clock")]
 END, END_OTHERS = "Gerät abmelden", "Alle anderen Geräte abmelden"
 
 
-def log_in(browser, person):
-    fields = {"E-Mail-Adresse": person.email, "Passwort": cast.password_of(person)}
-    return browser.open("/anmelden").submit("Anmelden", fields)
-
-
 def session_of(deeds, person):
     return deeds.read(select(LoginSession).where(LoginSession.customer_id == person.id).order_by(LoginSession.id))[-1]
 
@@ -29,32 +24,25 @@ def post(browser, path):
     return browser.client.post(path, data={"csrf_token": token}, base_url=browser.site)
 
 
-def stale(browser):
-    for field in browser.page.iter("input"):
-        if field.get("name") == "csrf_token":
-            field.set("value", "veraltet")
-    return browser
-
-
 def test_erika_sees_where_she_is_logged_in(browser, deeds, erika):
     deeds.do(login.start_session, erika, "Safari unter iOS")
-    log_in(browser, erika).open("/einstellungen/geraete")
+    browser.log_in(erika).open("/einstellungen/geraete")
     assert "Safari unter iOS" in browser.text
     assert "Browser – hier sind Sie gerade" in browser.text
     assert "angemeldet seit 23.11.2026, 14:05 Uhr" in browser.text
 
 
 def test_she_ends_one_device_and_is_still_here(browser, app, erika):
-    phone = log_in(Browser(app), erika)
-    log_in(browser, erika).open("/einstellungen/geraete").press(END)
+    phone = Browser(app).log_in(erika)
+    browser.log_in(erika).open("/einstellungen/geraete").press(END)
     assert "Das Gerät ist abgemeldet." in browser.text
     assert END not in browser.text
     assert phone.open("/einstellungen").heading == "Anmelden"
 
 
 def test_she_ends_all_others_at_once_and_hears_of_it(browser, app, deeds, erika):
-    elsewhere = [log_in(Browser(app), erika) for _ in range(3)]
-    log_in(browser, erika).open("/einstellungen/geraete").press(END_OTHERS)
+    elsewhere = [Browser(app).log_in(erika) for _ in range(3)]
+    browser.log_in(erika).open("/einstellungen/geraete").press(END_OTHERS)
     assert "Alle anderen Geräte sind abgemeldet." in browser.text
     assert [one.open("/einstellungen").heading for one in elsewhere] == ["Anmelden"] * 3
     assert browser.open("/einstellungen").heading == "Einstellungen"
@@ -63,8 +51,8 @@ def test_she_ends_all_others_at_once_and_hears_of_it(browser, app, deeds, erika)
 
 @pytest.mark.parametrize("button", [END, END_OTHERS])
 def test_from_an_old_page_it_takes_a_second_click(browser, app, erika, button):
-    phone = log_in(Browser(app), erika)
-    stale(log_in(browser, erika).open("/einstellungen/geraete")).press(button)
+    phone = Browser(app).log_in(erika)
+    browser.log_in(erika).open("/einstellungen/geraete").stale().press(button)
     assert browser.status == 422
     assert "Senden Sie das Formular bitte noch einmal ab." in browser.text
     assert phone.open("/einstellungen").heading == "Einstellungen"
@@ -73,9 +61,9 @@ def test_from_an_old_page_it_takes_a_second_click(browser, app, erika, button):
 
 
 def test_nobody_ends_a_session_of_somebody_else(browser, app, deeds, erika, max_):
-    at_home = log_in(Browser(app), max_)
+    at_home = Browser(app).log_in(max_)
     his = session_of(deeds, max_)
-    log_in(browser, erika)
+    browser.log_in(erika)
     assert post(browser, f"/einstellungen/geraete/{his.id}/beenden").status_code == 404
     assert deeds.read(his).ended_at is None
     assert at_home.open("/einstellungen").heading == "Einstellungen"
@@ -83,31 +71,31 @@ def test_nobody_ends_a_session_of_somebody_else(browser, app, deeds, erika, max_
 
 @pytest.mark.parametrize("number", ["0", "4711", "2147483648", "9" * 30, "-1", "x", "1%00"])
 def test_a_session_that_is_none_is_not_found(browser, erika, number):
-    log_in(browser, erika)
+    browser.log_in(erika)
     assert post(browser, f"/einstellungen/geraete/{number}/beenden").status_code == 404
 
 
 def test_ending_the_session_one_is_in_is_logging_out(browser, deeds, erika):
-    log_in(browser, erika)
+    browser.log_in(erika)
     post(browser, f"/einstellungen/geraete/{session_of(deeds, erika).id}/beenden")
     assert browser.open("/einstellungen").heading == "Anmelden"
 
 
 def test_the_devices_of_others_are_not_shown(browser, deeds, erika, max_):
     deeds.do(login.start_session, max_, "Opera unter Linux")
-    assert "Opera" not in log_in(browser, erika).open("/einstellungen/geraete").text
+    assert "Opera" not in browser.log_in(erika).open("/einstellungen/geraete").text
 
 
 def test_a_device_that_rested_too_long_is_not_shown(browser, deeds, erika, clock):
     deeds.do(login.start_session, erika, "Opera unter Linux")
     clock.shift(timedelta(minutes=31))
-    assert "Opera" not in log_in(browser, erika).open("/einstellungen/geraete").text
+    assert "Opera" not in browser.log_in(erika).open("/einstellungen/geraete").text
 
 
 def test_a_dead_session_ends_nobody_and_leads_to_a_page_after_logging_in(browser, app, erika, clock):
-    log_in(browser, erika)
+    browser.log_in(erika)
     clock.shift(timedelta(minutes=5))
-    log_in(Browser(app), erika)
+    Browser(app).log_in(erika)
     browser.open("/einstellungen/geraete")
     clock.shift(timedelta(minutes=31))
     browser.press(END_OTHERS)
@@ -121,7 +109,7 @@ def test_history_tells_in_german_what_happened_and_names_no_clerk(browser, deeds
         work.record("link.issued", work.session.get(type(erika), erika.id))
     with deeds.work(f"customer:{max_.id}") as work:
         work.record("data.changed", work.session.get(type(max_), max_.id))
-    log_in(browser, erika).open("/einstellungen/verlauf")
+    browser.log_in(erika).open("/einstellungen/verlauf")
     assert DEEDS["link.issued"] in browser.text
     assert "Kundenservice" in browser.text
     assert "Rosa" not in browser.text
@@ -131,5 +119,5 @@ def test_history_tells_in_german_what_happened_and_names_no_clerk(browser, deeds
 def test_a_forged_browser_name_is_no_device(app, deeds, erika):
     browser = Browser(app)
     browser.client.environ_base["HTTP_USER_AGENT"] = "<img src=x onerror=alert(1)>\x1b[31m Firefox\u202e"
-    log_in(browser, erika)
+    browser.log_in(erika)
     assert session_of(deeds, erika).device == "Firefox"

@@ -47,11 +47,6 @@ def at_her_data(browser, erika):
     return browser.open("/einstellungen/konto").submit("Weiter", {"Aktuelles Passwort": cast.password_of(erika)})
 
 
-def log_in(browser, person):
-    fields = {"E-Mail-Adresse": person.email, "Passwort": cast.password_of(person)}
-    return browser.open("/anmelden").submit("Anmelden", fields)
-
-
 @pytest.mark.parametrize(
     "path",
     [
@@ -128,7 +123,7 @@ def test_nonsense_is_a_form_with_errors(ask, path, content_type, body, headers):
 @pytest.mark.parametrize("content_type", ["application/x-www-form-urlencoded", "application/json", "x"])
 @pytest.mark.parametrize("body", [b"\xff\xfe%00=%00", b"csrf_token=%ff&csrf_token=%00", b"{}"])
 def test_nonsense_logs_nobody_out(app, erika, body, content_type):
-    browser = log_in(Browser(app), erika)
+    browser = Browser(app).log_in(erika)
     browser.client.post("/abmelden", base_url=browser.site, data=body, content_type=content_type)
     assert browser.open("/einstellungen").heading == "Einstellungen"
 
@@ -168,7 +163,7 @@ def test_a_link_in_a_mail_comes_from_elsewhere_and_opens(app, deeds, erika):
 
 
 def test_another_sites_form_logs_nobody_out(app, erika):
-    browser = log_in(Browser(app), erika)
+    browser = Browser(app).log_in(erika)
     browser.client.post("/abmelden", base_url=browser.site, headers={"Sec-Fetch-Site": "cross-site"})
     assert browser.open("/einstellungen").heading == "Einstellungen"
 
@@ -226,7 +221,7 @@ def test_a_broken_statement_leaves_no_address_and_no_password_in_the_log(app, er
 
 def test_without_its_database_the_portal_still_says_sorry(browser, app, erika):
     """Who is logged in cannot be found out; the page must not fail over that."""
-    log_in(browser, erika)
+    browser.log_in(erika)
     rename(app, "login_session", "gone")
     try:
         browser.open("/einstellungen")

@@ -30,11 +30,6 @@ ELSEWHERE = (
 )  # fmt: skip
 
 
-def log_in(browser, person, password=None, path="/anmelden"):
-    fields = {"E-Mail-Adresse": person.email, "Passwort": password or cast.password_of(person)}
-    return browser.open(path).submit("Anmelden", fields)
-
-
 def cookie(browser):
     return browser.client.get_cookie(COOKIE, HOST).value
 
@@ -43,16 +38,8 @@ def token_in(browser):
     return next(one.get("value") for one in browser.page.iter("input") if one.get("name") == "csrf_token")
 
 
-def stale(browser):
-    """Let the page be one that was open before the cookie changed."""
-    for field in browser.page.iter("input"):
-        if field.get("name") == "csrf_token":
-            field.set("value", "veraltet")
-    return browser
-
-
 def test_erika_logs_in(browser, erika):
-    log_in(browser, erika)
+    browser.log_in(erika)
     assert (browser.path, browser.heading) == ("/einstellungen", "Einstellungen")
     assert "Erika Mustermann" in browser.text
 
@@ -66,13 +53,13 @@ def test_her_address_is_understood_as_she_pastes_it(browser, erika, how):
 
 @pytest.mark.parametrize("how", [" {}", "{} ", "{}\t", "{}\u00a0"])
 def test_a_password_is_never_trimmed(browser, erika, how):
-    log_in(browser, erika, how.format(cast.password_of(erika)))
+    browser.log_in(erika, how.format(cast.password_of(erika)))
     assert browser.status == 422
     assert REFUSED in browser.text
 
 
 def test_a_password_is_never_shown_again(browser, erika):
-    log_in(browser, erika, "kanarienvogel 4711")
+    browser.log_in(erika, "kanarienvogel 4711")
     assert "kanarienvogel" not in browser.answer.text
     assert browser.value("Passwort") == ""
     assert browser.value("E-Mail-Adresse") == erika.email
@@ -104,7 +91,7 @@ def refusal(browser, app, deeds, erika, changes, failures, password):
             work.session.add(Throttle(account=account, failures=failures, failed_at=work.now))
         for name, value in (normal | changes).items():
             setattr(work.session.get(Customer, erika.id), name, value)
-    stranger = log_in(Browser(app, browser.htmx), erika, password or "irgendein passwort")
+    stranger = Browser(app, browser.htmx).log_in(erika, password or "irgendein passwort")
     with stranger.client.session_transaction(base_url=stranger.site) as session:
         kept = {name: value for name, value in session.items() if name != "csrf_token"}
     body = re.sub(r'(name="csrf_token"[^>]*value=)"[^"]+"', r'\1""', stranger.answer.text)
@@ -113,7 +100,7 @@ def refusal(browser, app, deeds, erika, changes, failures, password):
 
 
 def test_under_a_refusal_stand_the_ways_out(browser, erika):
-    log_in(browser, erika, "falsches passwort")
+    browser.log_in(erika, "falsches passwort")
     assert browser.title.startswith("Fehler: ") or browser.htmx
     assert "Nach mehreren Versuchen einige Minuten warten; der Link per E-Mail hilft sofort" in browser.text
     assert "Kein Zugriff mehr auf Ihre E-Mail-Adresse?" in browser.text
@@ -121,7 +108,7 @@ def test_under_a_refusal_stand_the_ways_out(browser, erika):
 
 
 def test_the_typed_address_goes_along_to_passwort_vergessen(browser, erika):
-    log_in(browser, erika, "falsches passwort").follow("Passwort vergessen?")
+    browser.log_in(erika, "falsches passwort").follow("Passwort vergessen?")
     assert browser.heading == "Passwort vergessen?"
     assert browser.value("E-Mail-Adresse") == erika.email
 
@@ -143,13 +130,13 @@ def test_whoever_wanted_a_page_gets_it_after_logging_in(browser, erika):
 
 @pytest.mark.parametrize("wanted", ELSEWHERE)
 def test_nobody_is_led_elsewhere_by_logging_in(browser, erika, wanted):
-    log_in(browser, erika, path=f"/anmelden?weiter={quote(wanted, safe='')}")
+    browser.log_in(erika, path=f"/anmelden?weiter={quote(wanted, safe='')}")
     assert browser.path == "/einstellungen"
 
 
 @pytest.mark.parametrize("wanted", ELSEWHERE)
 def test_nobody_is_led_elsewhere_by_logging_out(app, erika, wanted):
-    browser = log_in(Browser(app), erika)
+    browser = Browser(app).log_in(erika)
     url = f"/abmelden?weiter={quote(wanted, safe='')}"
     answer = browser.client.post(url, data={"csrf_token": token_in(browser)}, base_url=browser.site)
     assert answer.location == "/anmelden"
@@ -170,7 +157,7 @@ def test_every_login_draws_a_new_token_and_a_new_secret_for_forms(browser, deeds
         browser.open("/anmelden")
         with browser.client.session_transaction(base_url=browser.site) as session:
             seen.add(session["csrf_token"])
-        log_in(browser, erika)
+        browser.log_in(erika)
         with browser.client.session_transaction(base_url=browser.site) as session:
             seen |= {session["_user_id"], session.get("csrf_token")}
         browser.press("Abmelden")
@@ -182,12 +169,12 @@ def test_a_token_that_somebody_planted_logs_nobody_in(browser, deeds, erika):
     with browser.client.session_transaction(base_url=browser.site) as session:
         session["_user_id"] = "x" * 43
     assert browser.open("/einstellungen").heading == "Anmelden"
-    log_in(browser, erika)
+    browser.log_in(erika)
     assert deeds.session_of("x" * 43) is None
 
 
 def test_logging_out_kills_the_session_on_the_server(browser, app, erika):
-    log_in(browser, erika)
+    browser.log_in(erika)
     kept = cookie(browser)
     browser.press("Abmelden")
     assert browser.path == "/anmelden"
@@ -198,7 +185,7 @@ def test_logging_out_kills_the_session_on_the_server(browser, app, erika):
 
 
 def test_logging_out_asks_the_browser_to_forget_pages_but_not_a_neighbours_cookies(browser, erika):
-    log_in(browser, erika)
+    browser.log_in(erika)
     answer = browser.client.post("/abmelden", data={"csrf_token": token_in(browser)}, base_url=browser.site)
     assert answer.status_code == 303
     assert answer.headers["Clear-Site-Data"] == '"cache", "storage"'
@@ -206,18 +193,18 @@ def test_logging_out_asks_the_browser_to_forget_pages_but_not_a_neighbours_cooki
 
 @pytest.mark.parametrize("path", ["/einstellungen", "/einstellungen/konto", "/passwort-vergessen", "/gibt-es-nicht"])
 def test_every_page_of_hers_has_a_way_out(browser, erika, path):
-    log_in(browser, erika).open(path).press("Abmelden")
+    browser.log_in(erika).open(path).press("Abmelden")
     assert browser.open("/einstellungen").heading == "Anmelden"
 
 
 def test_nobody_is_logged_out_by_a_link(browser, erika):
-    log_in(browser, erika).open("/abmelden")
+    browser.log_in(erika).open("/abmelden")
     assert browser.status == 405
     assert browser.open("/einstellungen").status == 200
 
 
 def test_logging_out_from_an_old_page_takes_one_more_click(browser, erika):
-    stale(log_in(browser, erika)).press("Abmelden")
+    browser.log_in(erika).stale().press("Abmelden")
     assert (browser.status, browser.heading) == (422, "Abmelden")
     browser.client.post("/abmelden", data={"csrf_token": token_in(browser)}, base_url=browser.site)
     assert browser.open("/einstellungen").heading == "Anmelden"
@@ -225,7 +212,7 @@ def test_logging_out_from_an_old_page_takes_one_more_click(browser, erika):
 
 def test_logging_in_from_an_old_page_keeps_the_address_and_works_at_the_second_click(browser, erika):
     browser.open("/anmelden")
-    stale(browser).submit("Anmelden", {"E-Mail-Adresse": erika.email, "Passwort": cast.password_of(erika)})
+    browser.stale().submit("Anmelden", {"E-Mail-Adresse": erika.email, "Passwort": cast.password_of(erika)})
     assert browser.status == 422
     assert "Senden Sie das Formular bitte noch einmal ab." in browser.text
     assert REFUSED not in browser.text
@@ -242,7 +229,7 @@ def test_a_login_page_left_open_over_the_weekend_still_works(browser, erika, clo
 
 
 def test_a_session_at_rest_ends_after_half_an_hour(browser, erika, clock):
-    log_in(browser, erika)
+    browser.log_in(erika)
     clock.shift(timedelta(minutes=29, seconds=59))
     assert browser.open("/einstellungen").heading == "Einstellungen"
     clock.shift(timedelta(minutes=30))
@@ -251,7 +238,7 @@ def test_a_session_at_rest_ends_after_half_an_hour(browser, erika, clock):
 
 
 def test_a_session_in_use_ends_after_a_working_day(browser, erika, clock):
-    log_in(browser, erika)
+    browser.log_in(erika)
     for _ in range(8 * 3 - 1):
         clock.shift(timedelta(minutes=20))
         assert browser.open("/einstellungen").heading == "Einstellungen"
@@ -260,7 +247,7 @@ def test_a_session_in_use_ends_after_a_working_day(browser, erika, clock):
 
 
 def test_being_there_is_noted_once_a_minute(browser, deeds, erika, clock):
-    log_in(browser, erika)
+    browser.log_in(erika)
     (here,) = deeds.read(select(LoginSession))
     seen = []
     for _ in range(4):
@@ -271,14 +258,14 @@ def test_being_there_is_noted_once_a_minute(browser, deeds, erika, clock):
 
 
 def test_locked_by_the_office_she_is_out_at_the_next_page(browser, deeds, erika):
-    log_in(browser, erika)
+    browser.log_in(erika)
     with deeds.work("clerk:1") as work:
         work.session.get(Customer, erika.id).locked_at = work.now
     assert browser.open("/einstellungen").heading == "Anmelden"
 
 
 def test_whoever_is_logged_in_is_not_asked_again(browser, erika):
-    log_in(browser, erika).open("/anmelden")
+    browser.log_in(erika).open("/anmelden")
     assert browser.path == "/einstellungen"
     assert browser.open("/").path == "/einstellungen"
 
@@ -288,7 +275,7 @@ def test_the_front_page_leads_strangers_to_the_door(browser):
 
 
 def test_rosa_from_the_desk_is_no_customer(browser, rosa):
-    log_in(browser, rosa)
+    browser.log_in(rosa)
     assert browser.status == 422
     assert REFUSED in browser.text
 
@@ -302,14 +289,14 @@ def test_a_clerks_session_opens_no_customers_page(browser, deeds, rosa):
 
 def test_nobody_gets_in_without_a_password_of_their_own(browser, anneliese):
     for guess in (" ", "changeme", anneliese.number, "None"):
-        log_in(browser, anneliese, guess)
+        browser.log_in(anneliese, guess)
         assert browser.status == 422
 
 
 def test_the_cookie_goes_nowhere_else_and_holds_no_more_than_it_must(browser, erika):
     answer = browser.open("/anmelden").answer
     assert re.fullmatch(rf"{COOKIE}=[^;]+; Secure; HttpOnly; Path=/; SameSite=Lax", answer.headers["Set-Cookie"])
-    log_in(browser, erika)
+    browser.log_in(erika)
     with browser.client.session_transaction(base_url=browser.site) as session:
         assert set(session) <= {"_user_id", "_id", "_fresh", "csrf_token", "_flashes", "links", "kept_form"}
 
@@ -324,5 +311,5 @@ def test_strangers_see_the_same_page_and_each_can_send_only_their_own_form(app, 
 
 
 def test_nobody_sees_the_address_that_somebody_else_typed(app, erika):
-    assert log_in(Browser(app), erika, "falsch").value("E-Mail-Adresse") == erika.email
+    assert Browser(app).log_in(erika, "falsch").value("E-Mail-Adresse") == erika.email
     assert Browser(app).open("/anmelden").value("E-Mail-Adresse") == ""

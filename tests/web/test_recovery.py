@@ -31,13 +31,6 @@ def let_the_worker_answer(deeds):
         deeds.do(recovery.answer, request, actor="worker")
 
 
-def stale(browser):
-    for field in browser.page.iter("input"):
-        if field.get("name") == "csrf_token":
-            field.set("value", "veraltet")
-    return browser
-
-
 def requests(deeds):
     return deeds.read(select(RecoveryRequest).order_by(RecoveryRequest.id))
 
@@ -189,7 +182,7 @@ def test_without_a_mail_server_nobody_is_promised_a_mail(browser, deeds):
 
 
 def test_asking_from_an_old_page_works_at_the_second_click(browser, deeds, erika):
-    stale(browser.open("/passwort-vergessen")).submit("Link anfordern", {"E-Mail-Adresse": erika.email})
+    browser.open("/passwort-vergessen").stale().submit("Link anfordern", {"E-Mail-Adresse": erika.email})
     assert browser.status == 422
     assert browser.value("E-Mail-Adresse") == erika.email
     assert requests(deeds) == []
@@ -200,7 +193,7 @@ def test_asking_from_an_old_page_works_at_the_second_click(browser, deeds, erika
 def test_sending_again_from_an_old_page_works_at_the_second_click(browser, deeds, erika, clock):
     ask(browser, erika.email)
     clock.shift(timedelta(minutes=5))
-    stale(browser).press("Noch einmal senden")
+    browser.stale().press("Noch einmal senden")
     assert browser.status == 422
     assert "Senden Sie das Formular bitte noch einmal ab." in browser.text
     assert len(requests(deeds)) == 1

@@ -61,13 +61,6 @@ def post(browser, path, **fields):
     return browser.client.post(path, data={"csrf_token": token, **fields}, base_url=browser.site)
 
 
-def stale(browser):
-    for field in browser.page.iter("input"):
-        if field.get("name") == "csrf_token":
-            field.set("value", "veraltet")
-    return browser
-
-
 def newest(deeds):
     return deeds.read(select(AccountLink).order_by(AccountLink.id))[-1]
 
@@ -233,7 +226,7 @@ def test_that_click_from_an_old_page_takes_a_second_one(landed, deeds, link):
     landed.follow("Code aus der E-Mail eingeben")
     for _ in range(5):
         landed.submit("Bestätigen", {CODE: "AAAA-AAAA"})
-    stale(landed).press("Neuen Link an dieselbe Adresse senden")
+    landed.stale().press("Neuen Link an dieselbe Adresse senden")
     assert (landed.status, landed.heading) == (422, "Dieser Code gilt nicht mehr")
     landed.press("Neuen Link an dieselbe Adresse senden")
     assert newest(deeds).id != link.id
@@ -257,7 +250,7 @@ def test_after_five_wrong_codes_the_pictures_still_open_the_link(landed, app, de
 
 def test_the_tick_from_an_old_page_works_at_the_second_click(landed, deeds, link):
     page.field(landed.page, "Ich bin kein Roboter").set("checked", "")
-    stale(landed).press("Weiter")
+    landed.stale().press("Weiter")
     assert landed.status == 422
     assert "Senden Sie das Formular bitte noch einmal ab." in landed.text
     assert deeds.read(link).opened_at is None
@@ -267,7 +260,7 @@ def test_the_tick_from_an_old_page_works_at_the_second_click(landed, deeds, link
 
 def test_the_pictures_from_an_old_page_work_at_the_second_click(landed, app, link):
     tick(landed)
-    choose(stale(landed), answer_to(app, puzzle_in(landed), link))
+    choose(landed.stale(), answer_to(app, puzzle_in(landed), link))
     assert landed.status == 422
     assert "Senden Sie das Formular bitte noch einmal ab." in landed.text
     choose(landed, answer_to(app, puzzle_in(landed), link))
@@ -277,7 +270,7 @@ def test_the_pictures_from_an_old_page_work_at_the_second_click(landed, app, lin
 def test_the_code_from_an_old_page_stays_and_works_at_the_second_click(landed, deeds, link):
     code = deeds.keys.code(link)
     landed.follow("Code aus der E-Mail eingeben")
-    stale(landed).submit("Bestätigen", {CODE: code})
+    landed.stale().submit("Bestätigen", {CODE: code})
     assert (landed.status, landed.value(CODE), deeds.read(link).code_tries) == (422, code, 0)
     landed.press("Bestätigen")
     assert landed.heading == "Bestätigt"

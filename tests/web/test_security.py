@@ -40,11 +40,6 @@ def house(tmp_path):
             db.engine.dispose()
 
 
-def log_in(browser, person):
-    fields = {"E-Mail-Adresse": person.email, "Passwort": cast.password_of(person)}
-    return browser.open("/anmelden").submit("Anmelden", fields)
-
-
 def fail_at_login(app, address="jemand@schule.example", headers=None, **environ):
     browser = Browser(app).open("/anmelden")
     token = next(one.get("value") for one in browser.page.iter("input") if one.get("name") == "csrf_token")
@@ -58,7 +53,7 @@ def sources(deeds):
 
 def answers(app, deeds, person, monkeypatch):
     """Yield one answer of every sort, with its status."""
-    site, client = app.config["PUBLIC_URL"], log_in(Browser(app), person).client
+    site, client = app.config["PUBLIC_URL"], Browser(app).log_in(person).client
     link = deeds.do(account_link.issue, LinkKind.DESK, person)
     dead = deeds.do(account_link.issue, LinkKind.DESK, person)
     deeds.do(account_link.issue, LinkKind.DESK, person)
@@ -113,7 +108,7 @@ def test_asking_from_elsewhere_opens_nothing(app):
 
 
 def test_the_file_with_her_data_is_never_shown_as_a_page(app, erika):
-    browser = log_in(Browser(app), erika).open("/einstellungen/daten")
+    browser = Browser(app).log_in(erika).open("/einstellungen/daten")
     browser.submit("Weiter", {"Aktuelles Passwort": cast.password_of(erika)})
     headers = browser.open("/einstellungen/daten.json").answer.headers
     assert (headers["Content-Type"], headers["X-Content-Type-Options"]) == ("application/json", "nosniff")
@@ -145,7 +140,7 @@ def test_a_source_is_an_address_or_a_block_of_them(app, deeds, address, source):
 def test_a_thousand_forged_sources_are_one(app, deeds, erika):
     for number in range(6):
         fail_at_login(app, erika.email, {"X-Forwarded-For": f"203.0.113.{number}"})
-    assert log_in(Browser(app), erika).status == 422
+    assert Browser(app).log_in(erika).status == 422
     assert set(sources(deeds)) == {"127.0.0.1"}
 
 
@@ -158,7 +153,7 @@ def test_over_http_on_this_machine_the_cookie_still_arrives(house):
 
 
 def test_a_cookie_signed_with_another_key_says_nothing(app, house, deeds, erika):
-    stolen = log_in(Browser(app), erika)
+    stolen = Browser(app).log_in(erika)
     with stolen.client.session_transaction(base_url=stolen.site) as session:
         contents = dict(session)
     other = house(SECRET_KEY="x" * 48)

@@ -13,8 +13,7 @@ from kmzportal.domain.throttle import Throttle
 from kmzportal.services import login
 from tests import cast
 from tests.browser import Browser
-from tests.web.test_login import ELSEWHERE, REFUSED, stale, token_in
-from tests.web.test_login import log_in as log_in_as_customer
+from tests.web.test_login import ELSEWHERE, REFUSED, token_in
 
 pytestmark = [
     pytest.mark.usefixtures("clock"),
@@ -36,8 +35,7 @@ def offered(app, monkeypatch):
 
 
 def log_in(browser, clerk, password=None, path=DOOR):
-    fields = {"E-Mail-Adresse": clerk.email, "Passwort": password or cast.password_of(clerk)}
-    return browser.open(path).submit("Anmelden", fields)
+    return browser.log_in(clerk, password, path)
 
 
 def cookies(browser):
@@ -110,7 +108,7 @@ def test_after_five_minutes_she_begins_again(browser, deeds, rosa, factor, clock
 
 def test_from_an_old_page_it_takes_a_second_click(browser, deeds, rosa, factor):
     log_in(browser, rosa)
-    stale(browser).submit("Weiter", {FIELD: deeds.app_shows(factor.secret)})
+    browser.stale().submit("Weiter", {FIELD: deeds.app_shows(factor.secret)})
     assert "Senden Sie das Formular bitte noch einmal ab." in browser.text
     browser.press("Weiter")
     assert is_at_the_desk(browser)
@@ -171,7 +169,7 @@ def test_a_customer_does_not_get_in_at_the_desks_door(browser, erika):
 
 
 def test_a_customer_who_is_logged_in_is_asked_to_log_out_first(browser, erika):
-    log_in_as_customer(browser, erika).open(DOOR)
+    browser.log_in(erika).open(DOOR)
     assert browser.status == 403
     assert "Melden Sie sich zuerst ab." in browser.text
     browser.press("Abmelden")
