@@ -36,6 +36,7 @@ from kmzportal.web import (
     robot_check,
     security,
     staff_login,
+    templates,
     time_left,
 )
 from kmzportal.web.visitor import login_manager
@@ -63,7 +64,7 @@ BLUEPRINTS = (
     health.bp,
     legal.bp,
 )
-HOUSE = (security, pages, errors, legal, front_door)
+HOUSE = (security, templates, pages, errors, legal, front_door)
 
 log = logging.getLogger(__name__)
 
@@ -72,6 +73,7 @@ def create_app(settings: dict[str, Any] | None = None, instance: Path | None = N
     """Return the portal. `settings` override file and environment; raises SettingsError."""
     instance = instance or configuration.instance_path()
     app = Flask(__name__, instance_path=str(instance), static_folder=None)
+    app.jinja_environment = templates.Templates
     loaded, warnings = configuration.load(instance)
     app.config.from_mapping(loaded | (settings or {}))
     for warning in warnings:

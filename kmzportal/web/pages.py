@@ -4,7 +4,6 @@ import gzip
 import io
 import secrets
 from collections.abc import Callable
-from functools import lru_cache
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -26,9 +25,6 @@ from markupsafe import escape
 from werkzeug.urls import iri_to_uri
 from werkzeug.wrappers import Response as AnyResponse
 
-from kmzportal import german
-from kmzportal.web.visitor import visitor
-
 LARGEST_KEY = 2**31 - 1
 csrf = CSRFProtect()  # gives templates csrf_token(); each form checks its own, so a stale one is a field error
 BLANK_PAGES, TOKEN = "blank_pages", "{the token of the form}"
@@ -36,10 +32,6 @@ BLANK_PAGES, TOKEN = "blank_pages", "{the token of the form}"
 
 def init_app(app: Flask) -> None:
     app.extensions[BLANK_PAGES] = {}
-    app.jinja_env.filters.update(moment=german.moment, hour=german.hour)
-    app.jinja_env.globals |= {"office": _office(app), "visitor": visitor, "demo": app.config.get("DEMO", False)}
-    # Most of these lead to the same few places, several times on each page (see docs/decisions/0040).
-    app.jinja_env.globals["url_for"] = lru_cache(512)(app.url_for)
     app.after_request(_compress)
     app.after_request(_vary)
 
@@ -48,11 +40,6 @@ def _vary(response: Response) -> Response:
     """No cache may hand a fragment to whom the page is meant for, or a packed page to whom cannot unpack it."""
     response.headers.add("Vary", "HX-Request, Accept-Encoding")
     return response
-
-
-def _office(app: Flask) -> dict[str, Any]:
-    """What every page says of the office."""
-    return {name.removeprefix("OFFICE_").lower(): app.config[name] for name in app.config if name.startswith("OFFICE_")}
 
 
 def _compress(response: Response) -> Response:
