@@ -18,7 +18,7 @@ form, mine = (app.jinja_env.from_string(FORM.format(title)) for title in ("Anmel
 def database():
     path = os.environ["KMZPORTAL_INSTANCE_PATH"] + "/limit.db"
     found = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
-    return found.executescript("PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL").connection
+    return found.execute("PRAGMA synchronous=NORMAL").connection
 
 
 @logins.user_loader
