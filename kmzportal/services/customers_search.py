@@ -43,7 +43,7 @@ def search(session: Session, query: str) -> Found | None:
     words = customer_search.terms(query)[:MOST_WORDS]
     if not any(len(word) >= SHORTEST for word in words):
         return None
-    _ask_indexes(session, words)
+    _plan_for(session, words)
     rows = session.execute(select(*COLUMNS).where(_holds(session, words)).limit(COUNTED + 1)).all()
     return _found(rows) if rows else _guessed(session, words)
 
@@ -71,10 +71,16 @@ def _named(whole: str) -> ColumnElement[bool]:
     return Customer.id.in_(union_all(*(select(Customer.id).where(one == whole.casefold()) for one in addresses)))
 
 
-def _ask_indexes(session: Session, words: Sequence[str]) -> None:
-    """PostgreSQL expects two words together as often as chance has it, and would read the table for what nobody has."""
-    if len(words) > 1 and session.get_bind().dialect.name == "postgresql":
-        session.execute(text("SET LOCAL enable_seqscan = off"))
+def _plan_for(session: Session, words: Sequence[str]) -> None:
+    """Let PostgreSQL plan for these very words, and ask its index for several.
+
+    It would soon plan once for all words, rare or common; and it expects two together as often as chance has it, and
+    would read the table for what nobody has.
+    """
+    if session.get_bind().dialect.name == "postgresql":
+        session.execute(text("SET LOCAL plan_cache_mode = force_custom_plan"))
+        if len(words) > 1:
+            session.execute(text("SET LOCAL enable_seqscan = off"))
 
 
 def _found(rows: Sequence[Any], guessed: bool = False) -> Found:
