@@ -20,6 +20,8 @@ LONG_AGO = datetime(2026, 9, 14, 8, 0, tzinfo=UTC)
 #: Passwords for people who choose a new one.
 NEW_PASSWORD = "birnbaum hinter der scheune"
 OTHER_PASSWORD = "zwölf gelbe gummistiefel"
+#: As every form that sets one asks for it.
+NEW = {"Passwort": NEW_PASSWORD, "Wdh. Passwort": NEW_PASSWORD}
 
 
 def person(data: dict[str, Any]) -> Customer | Clerk:

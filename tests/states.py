@@ -13,12 +13,12 @@ from kmzportal.domain.account_link import CODE_TRIES, AccountLink, LinkKind, Lin
 from kmzportal.domain.outgoing_mail import MailState
 from kmzportal.services import account_link, login
 from tests import cast
+from tests.cast import NEW
 from tests.deeds import Deeds
 
 State = tuple[str, Any]
 LONG = "Wolfeschlegelsteinhausenbergerdorff-Müller-Lüdenscheidt"
 LONG_ADDRESS = "anna.wolfeschlegelsteinhausenbergerdorff@gesamtschule-beispielhausen.example"
-NEW = {"Passwort": cast.NEW_PASSWORD, "Wdh. Passwort": cast.NEW_PASSWORD}
 
 
 class House:

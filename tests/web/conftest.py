@@ -1,4 +1,4 @@
-"""Pages that need somebody at the desk."""
+"""Pages that need somebody at the desk, or a link from a mail."""
 
 import pytest
 
@@ -9,3 +9,9 @@ from kmzportal.services import login
 def desk(browser, deeds, rosa):
     """Rosa at the desk."""
     return browser.come_in(deeds.do(login.start_session, rosa, "Firefox unter Linux"))
+
+
+@pytest.fixture
+def mailed(deeds):
+    """Return the path of a link as it stands in the mail."""
+    return lambda link: f"/link/{deeds.keys.token(link)}"

@@ -9,12 +9,12 @@ from kmzportal.domain.second_factor import SecondFactor
 from kmzportal.services import account_link, clerks
 from tests import canary, cast, page
 from tests.browser import Browser
+from tests.cast import NEW
 
 pytestmark = [
     pytest.mark.usefixtures("clock"),
     pytest.mark.parametrize("portal", ["sqlite"], indirect=True),
 ]
-NEW = {"Passwort": cast.NEW_PASSWORD, "Wdh. Passwort": cast.NEW_PASSWORD}
 SET_UP, FIELD = "Zugang einrichten", "Code aus der App"
 
 

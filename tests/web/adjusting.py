@@ -1,0 +1,11 @@
+"""A customer in front of Konto anpassen."""
+
+from tests import cast
+
+CURRENT, NEW_ADDRESS = "Aktuelles Passwort", "Neue E-Mail-Adresse"
+
+
+def adjust(browser, person):
+    """Log in, go to Konto anpassen and prove the password."""
+    browser.log_in(person).follow("Konto anpassen")
+    return browser.submit("Weiter", {CURRENT: cast.password_of(person)})

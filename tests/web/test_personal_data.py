@@ -1,0 +1,40 @@
+"""Meine Daten: hers to read and to take along, behind the proof and without secrets."""
+
+import json
+
+import pytest
+from sqlalchemy import select
+
+from kmzportal.domain.login_session import LoginSession
+from tests import canary, cast
+from tests.web.adjusting import CURRENT
+
+pytestmark = [
+    pytest.mark.usefixtures("clock"),
+    pytest.mark.parametrize("portal", ["sqlite"], indirect=True),
+]
+
+
+def test_her_data_is_hers_to_read_and_to_take_along(browser, erika, max_):
+    browser.log_in(erika).follow("Meine Daten").submit("Weiter", {CURRENT: cast.password_of(erika)})
+    for fact in (erika.number, erika.email, erika.phone, erika.school, "Angemeldet"):
+        assert fact in browser.text
+    browser.follow("Als Datei herunterladen (JSON)")
+    assert browser.answer.mimetype == "application/json"
+    assert browser.answer.headers["Content-Disposition"] == "attachment; filename=meine-daten.json"
+    assert json.loads(browser.answer.text)["Kundennummer"] == erika.number
+    assert max_.email not in browser.answer.text
+
+
+def test_the_file_holds_no_secret(browser, deeds, erika):
+    browser.log_in(erika).follow("Meine Daten").submit("Weiter", {CURRENT: cast.password_of(erika)})
+    text = browser.open("/einstellungen/daten.json").answer.text
+    (here,) = deeds.read(select(LoginSession))
+    for secret in (deeds.read(erika).password_hash, here.token_hash, cast.password_of(erika), "argon2"):
+        assert not canary.sings(secret, text)
+
+
+def test_without_the_proof_there_is_no_file(browser, erika):
+    browser.log_in(erika).open("/einstellungen/daten.json")
+    assert (browser.path, browser.heading) == ("/einstellungen/daten", "Meine Daten")
+    assert browser.value(CURRENT) == ""
