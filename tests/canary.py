@@ -30,6 +30,14 @@ def dump() -> str:
         return "\n".join(f"{table.name} {tuple(row)}" for table in tables for row in connection.execute(select(table)))
 
 
+def everything(but: Iterable[str] = ("last_seen",)) -> Iterable[str]:
+    """Return all rows of all tables, but for what a GET may write."""
+    with db.engine.connect() as connection:
+        for table in db.metadata.sorted_tables:
+            columns = [column for column in table.columns if column.name not in but]
+            yield from sorted(str(tuple(row)) for row in connection.execute(select(*columns)))
+
+
 def tokens_and_codes() -> Iterable[str]:
     """Return what was mailed for every link, and what every clerk's app and paper hold, as only the key can tell."""
     keys = link_keys()

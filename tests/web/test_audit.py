@@ -8,7 +8,8 @@ from kmzportal.services import login
 from kmzportal.web.audit import DETAILS
 from tests import page
 from tests.browser import Browser
-from tests.test_house_rules import everything, recorded_details
+from tests.canary import everything
+from tests.house_rules.records import recorded_details
 
 pytestmark = [
     pytest.mark.usefixtures("clock", "portal"),
