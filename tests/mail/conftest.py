@@ -1,8 +1,13 @@
-"""The portal with a mail server at hand."""
+"""The portal with a mail server at hand, and mails that wait for it."""
 
 import pytest
+from sqlalchemy import select, update
 
-from kmzportal.mail.delivery import mail_server
+from kmzportal.db import db
+from kmzportal.domain.account_link import LinkKind
+from kmzportal.domain.outgoing_mail import OutgoingMail
+from kmzportal.mail.delivery import deliver_due, mail_server
+from kmzportal.services import account_link
 from tests.mail.post_office import Opened, PostOffice
 
 
@@ -33,3 +38,51 @@ def open_office(office, relay):
     with Opened(office) as opened:
         relay(MAIL_PORT=opened.port)
         yield office
+
+
+@pytest.fixture
+def deliver(app):
+    def _deliver():
+        with app.app_context():
+            return deliver_due()
+
+    return _deliver
+
+
+@pytest.fixture
+def queue(deeds):
+    """Queue a notice to somebody."""
+    return lambda person: deeds.do(lambda work, one: work.send("password_changed", one), person).id
+
+
+@pytest.fixture
+def link(deeds, erika):
+    """The open desk link that waits in the outbox for Erika."""
+
+    def deed(work, person):
+        sent = account_link.issue(work, LinkKind.DESK, person, initials="ro")
+        account_link.send(work, sent)
+        return sent
+
+    return deeds.do(deed, erika)
+
+
+@pytest.fixture
+def mails(deeds):
+    return lambda: deeds.read(select(OutgoingMail).order_by(OutgoingMail.id))
+
+
+@pytest.fixture
+def change(app):
+    """Change mails in the database behind the portal's back."""
+
+    def _change(*which, **values):
+        with app.app_context():
+            db.session.execute(update(OutgoingMail).where(*which).values(**values))
+            db.session.commit()
+
+    return _change
+
+
+def states(mails):
+    return [(mail.state, mail.reply_code) for mail in mails()]
