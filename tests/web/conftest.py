@@ -1,4 +1,4 @@
-"""Pages that need somebody at the desk, or a link from a mail."""
+"""Pages that need somebody at the desk, a clerk's second factor, or a link from a mail."""
 
 import pytest
 
@@ -9,6 +9,17 @@ from kmzportal.services import login
 def desk(browser, deeds, rosa):
     """Rosa at the desk."""
     return browser.come_in(deeds.do(login.start_session, rosa, "Firefox unter Linux"))
+
+
+@pytest.fixture
+def factor(deeds, rosa):
+    return deeds.give_factor(rosa)
+
+
+@pytest.fixture
+def offered(app, monkeypatch):
+    """A second factor is offered, and nobody needs one."""
+    monkeypatch.setitem(app.config, "STAFF_SECOND_FACTOR", "offered")
 
 
 @pytest.fixture

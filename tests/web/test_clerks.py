@@ -9,7 +9,7 @@ from kmzportal.domain.clerk import Clerk
 from kmzportal.services import login
 from tests import cast
 from tests.browser import Browser
-from tests.web.test_login import token_in
+from tests.web.by_hand import post
 
 pytestmark = [
     pytest.mark.usefixtures("clock"),
@@ -28,10 +28,6 @@ def at_the_desk(browser, deeds, clerk):
 def desk(browser, deeds, rosa, tim):
     """Rosa, who is an admin, before the list."""
     return at_the_desk(browser, deeds, rosa).open(LIST)
-
-
-def post(browser, path):
-    return browser.client.post(path, data={"csrf_token": token_in(browser)}, base_url=browser.site)
 
 
 def kim(deeds):

@@ -10,6 +10,7 @@ from kmzportal.domain.login_session import LoginSession
 from kmzportal.services import login
 from tests import cast
 from tests.browser import Browser
+from tests.web.by_hand import post
 
 pytestmark = [pytest.mark.usefixtures("clock")]
 END, END_OTHERS = "Gerät abmelden", "Alle anderen Geräte abmelden"
@@ -17,11 +18,6 @@ END, END_OTHERS = "Gerät abmelden", "Alle anderen Geräte abmelden"
 
 def session_of(deeds, person):
     return deeds.read(select(LoginSession).where(LoginSession.customer_id == person.id).order_by(LoginSession.id))[-1]
-
-
-def post(browser, path):
-    token = next(one.get("value") for one in browser.page.iter("input") if one.get("name") == "csrf_token")
-    return browser.client.post(path, data={"csrf_token": token}, base_url=browser.site)
 
 
 def test_erika_sees_where_she_is_logged_in(browser, deeds, erika):

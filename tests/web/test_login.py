@@ -1,41 +1,21 @@
-"""Who gets in at the door, who is refused and learns nothing by it, and how a session ends."""
+"""Who gets in at the door, and who is refused and learns nothing by it."""
 
 import re
 from datetime import timedelta
-from urllib.parse import quote
 
 import pytest
-from sqlalchemy import delete, select
+from sqlalchemy import delete
 
 from kmzportal.domain.customer import Customer
-from kmzportal.domain.login_session import LoginSession
 from kmzportal.domain.throttle import Throttle
-from kmzportal.services import login
 from tests import cast
 from tests.browser import Browser
+from tests.web.doors import REFUSED
 
 pytestmark = [
     pytest.mark.usefixtures("clock"),
     pytest.mark.parametrize("portal", ["sqlite"], indirect=True),
 ]
-COOKIE, HOST = "__Host-kmzportal", "konto.kmz.example"
-REFUSED = "Falsche Zugangsdaten"
-ELSEWHERE = (
-    "//evil.example", "///evil.example", "////evil.example", "/\\evil.example", "\\\\evil.example", "\\/evil.example",
-    "https://evil.example", "http:evil.example", "https:evil.example", "HTTPS://evil.example", "ftp://evil.example",
-    "javascript:alert(1)", "JaVaScRiPt:alert(1)", "data:text/html,x", "mailto:a@evil.example", "evil.example",
-    "@evil.example", "?weiter=//evil.example", "#//evil.example", "/\t/evil.example", "/\n/evil.example", "\t//evil",
-    " //evil.example", "/ /evil.example", "/einstellungen\r\nSet-Cookie: a=b", "/\0/evil.example", "/a\\..\\evil",
-    "/\u202e//evil.example", "/\u2028/evil.example", ".", "../..", "https:///evil.example", "",
-)  # fmt: skip
-
-
-def cookie(browser):
-    return browser.client.get_cookie(COOKIE, HOST).value
-
-
-def token_in(browser):
-    return next(one.get("value") for one in browser.page.iter("input") if one.get("name") == "csrf_token")
 
 
 def test_erika_logs_in(browser, erika):
@@ -121,95 +101,6 @@ def test_what_is_no_address_is_said_at_the_field(browser, typed):
     assert browser.value("E-Mail-Adresse") == typed
 
 
-def test_whoever_wanted_a_page_gets_it_after_logging_in(browser, erika):
-    browser.open("/einstellungen/geraete")
-    assert browser.heading == "Anmelden"
-    browser.submit("Anmelden", {"E-Mail-Adresse": erika.email, "Passwort": cast.password_of(erika)})
-    assert browser.path == "/einstellungen/geraete"
-
-
-@pytest.mark.parametrize("wanted", ELSEWHERE)
-def test_nobody_is_led_elsewhere_by_logging_in(browser, erika, wanted):
-    browser.log_in(erika, path=f"/anmelden?weiter={quote(wanted, safe='')}")
-    assert browser.path == "/einstellungen"
-
-
-@pytest.mark.parametrize("wanted", ELSEWHERE)
-def test_nobody_is_led_elsewhere_by_logging_out(app, erika, wanted):
-    browser = Browser(app).log_in(erika)
-    url = f"/abmelden?weiter={quote(wanted, safe='')}"
-    answer = browser.client.post(url, data={"csrf_token": token_in(browser)}, base_url=browser.site)
-    assert answer.location == "/anmelden"
-
-
-def test_a_wanted_page_with_an_umlaut_is_a_header_that_can_be_sent(app, erika):
-    client, site = app.test_client(), app.config["PUBLIC_URL"]
-    path = "/anmelden?weiter=/%E6%97%A5%C3%BC"
-    token = re.search(r'name="csrf_token"[^>]*value="([^"]+)"', client.get(path, base_url=site).text)[1]
-    data = {"csrf_token": token, "email": erika.email, "password": cast.password_of(erika)}
-    answer = client.post(path, data=data, base_url=site, headers={"HX-Request": "true"})
-    assert answer.headers["HX-Redirect"] == "/%E6%97%A5%C3%BC"
-
-
-def test_every_login_draws_a_new_token_and_a_new_secret_for_forms(browser, deeds, erika):
-    seen = set()
-    for _ in range(3):
-        browser.open("/anmelden")
-        with browser.client.session_transaction(base_url=browser.site) as session:
-            seen.add(session["csrf_token"])
-        browser.log_in(erika)
-        with browser.client.session_transaction(base_url=browser.site) as session:
-            seen |= {session["_user_id"], session.get("csrf_token")}
-        browser.press("Abmelden")
-    assert len(seen - {None}) >= 6
-    assert len(deeds.read(select(LoginSession))) == 3
-
-
-def test_a_token_that_somebody_planted_logs_nobody_in(browser, deeds, erika):
-    with browser.client.session_transaction(base_url=browser.site) as session:
-        session["_user_id"] = "x" * 43
-    assert browser.open("/einstellungen").heading == "Anmelden"
-    browser.log_in(erika)
-    assert deeds.session_of("x" * 43) is None
-
-
-def test_logging_out_kills_the_session_on_the_server(browser, app, erika):
-    browser.log_in(erika)
-    kept = cookie(browser)
-    browser.press("Abmelden")
-    assert browser.path == "/anmelden"
-    assert "Sie sind abgemeldet." in browser.text
-    thief = Browser(app)
-    thief.client.set_cookie(COOKIE, kept, domain=HOST, secure=True)
-    assert thief.open("/einstellungen").heading == "Anmelden"
-
-
-def test_logging_out_asks_the_browser_to_forget_pages_but_not_a_neighbours_cookies(browser, erika):
-    browser.log_in(erika)
-    answer = browser.client.post("/abmelden", data={"csrf_token": token_in(browser)}, base_url=browser.site)
-    assert answer.status_code == 303
-    assert answer.headers["Clear-Site-Data"] == '"cache", "storage"'
-
-
-@pytest.mark.parametrize("path", ["/einstellungen", "/einstellungen/konto", "/passwort-vergessen", "/gibt-es-nicht"])
-def test_every_page_of_hers_has_a_way_out(browser, erika, path):
-    browser.log_in(erika).open(path).press("Abmelden")
-    assert browser.open("/einstellungen").heading == "Anmelden"
-
-
-def test_nobody_is_logged_out_by_a_link(browser, erika):
-    browser.log_in(erika).open("/abmelden")
-    assert browser.status == 405
-    assert browser.open("/einstellungen").status == 200
-
-
-def test_logging_out_from_an_old_page_takes_one_more_click(browser, erika):
-    browser.log_in(erika).stale().press("Abmelden")
-    assert (browser.status, browser.heading) == (422, "Abmelden")
-    browser.client.post("/abmelden", data={"csrf_token": token_in(browser)}, base_url=browser.site)
-    assert browser.open("/einstellungen").heading == "Anmelden"
-
-
 def test_logging_in_from_an_old_page_keeps_the_address_and_works_at_the_second_click(browser, erika):
     browser.open("/anmelden")
     browser.stale().submit("Anmelden", {"E-Mail-Adresse": erika.email, "Passwort": cast.password_of(erika)})
@@ -228,77 +119,10 @@ def test_a_login_page_left_open_over_the_weekend_still_works(browser, erika, clo
     assert browser.path == "/einstellungen"
 
 
-def test_a_session_at_rest_ends_after_half_an_hour(browser, erika, clock):
-    browser.log_in(erika)
-    clock.shift(timedelta(minutes=29, seconds=59))
-    assert browser.open("/einstellungen").heading == "Einstellungen"
-    clock.shift(timedelta(minutes=30))
-    assert browser.open("/einstellungen").heading == "Anmelden"
-    assert "Sie wurden abgemeldet." in browser.text
-
-
-def test_a_session_in_use_ends_after_a_working_day(browser, erika, clock):
-    browser.log_in(erika)
-    for _ in range(8 * 3 - 1):
-        clock.shift(timedelta(minutes=20))
-        assert browser.open("/einstellungen").heading == "Einstellungen"
-    clock.shift(timedelta(minutes=20))
-    assert browser.open("/einstellungen").heading == "Anmelden"
-
-
-def test_being_there_is_noted_once_a_minute(browser, deeds, erika, clock):
-    browser.log_in(erika)
-    (here,) = deeds.read(select(LoginSession))
-    seen = []
-    for _ in range(4):
-        clock.shift(31)
-        browser.open("/einstellungen")
-        seen.append((deeds.read(here).last_seen - cast.NOW).total_seconds())
-    assert seen == [0, 62, 62, 124]
-
-
-def test_locked_by_the_office_she_is_out_at_the_next_page(browser, deeds, erika):
-    browser.log_in(erika)
-    with deeds.work("clerk:1") as work:
-        work.session.get(Customer, erika.id).locked_at = work.now
-    assert browser.open("/einstellungen").heading == "Anmelden"
-
-
-def test_whoever_is_logged_in_is_not_asked_again(browser, erika):
-    browser.log_in(erika).open("/anmelden")
-    assert browser.path == "/einstellungen"
-    assert browser.open("/").path == "/einstellungen"
-
-
-def test_the_front_page_leads_strangers_to_the_door(browser):
-    assert browser.open("/").path == "/anmelden"
-
-
-def test_rosa_from_the_desk_is_no_customer(browser, rosa):
-    browser.log_in(rosa)
-    assert browser.status == 422
-    assert REFUSED in browser.text
-
-
-def test_a_clerks_session_opens_no_customers_page(browser, deeds, rosa):
-    token = deeds.do(login.start_session, rosa, "Firefox")
-    with browser.client.session_transaction(base_url=browser.site) as session:
-        session["_user_id"] = token
-    assert browser.open("/einstellungen").status == 403
-
-
 def test_nobody_gets_in_without_a_password_of_their_own(browser, anneliese):
     for guess in (" ", "changeme", anneliese.number, "None"):
         browser.log_in(anneliese, guess)
         assert browser.status == 422
-
-
-def test_the_cookie_goes_nowhere_else_and_holds_no_more_than_it_must(browser, erika):
-    answer = browser.open("/anmelden").answer
-    assert re.fullmatch(rf"{COOKIE}=[^;]+; Secure; HttpOnly; Path=/; SameSite=Lax", answer.headers["Set-Cookie"])
-    browser.log_in(erika)
-    with browser.client.session_transaction(base_url=browser.site) as session:
-        assert set(session) <= {"_user_id", "_id", "_fresh", "csrf_token", "_flashes", "links", "kept_form"}
 
 
 def test_strangers_see_the_same_page_and_each_can_send_only_their_own_form(app, erika):
