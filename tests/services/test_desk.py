@@ -1,4 +1,4 @@
-"""The desk: a clerk corrects an address, sends links, and each deed stands in the customer's own history."""
+"""The desk corrects an address: the new one waits, the old one can object, and history tells all of it."""
 
 from datetime import timedelta
 
@@ -6,38 +6,14 @@ import pytest
 from sqlalchemy import select
 
 from kmzportal.domain.account_link import AccountLink, LinkKind, LinkState
-from kmzportal.domain.audit_event import AuditEvent
-from kmzportal.domain.customer import Customer
 from kmzportal.domain.passwords import hash_password
-from kmzportal.domain.refusals import AccountLocked, AddressTaken, ChangedMeanwhile, LinkUnusable, TooManyMails
+from kmzportal.domain.refusals import AddressTaken, ChangedMeanwhile
 from kmzportal.services import account, account_link, address, desk, history, recovery
 from tests import cast
+from tests.services.conftest import NEW
+from tests.services.links import newest
 
 pytestmark = pytest.mark.usefixtures("clock")
-NEW = "erika@neue-schule.example"
-
-
-@pytest.fixture
-def rosas(deeds):
-    """Let Rosa do a deed, as the web does it on her behalf."""
-
-    def do(deed, *what, now=None):
-        with deeds.work("clerk:1") as work:
-            work.initials = "ro"
-            return deed(work, *(work.session.get(type(one), one.id) if hasattr(one, "id") else one for one in what))
-
-    return do
-
-
-@pytest.fixture
-def corrected(rosas, deeds, erika):
-    """Rosa corrected Erika's address; the link that was mailed to the new one."""
-    rosas(desk.correct_address, erika, erika.version, NEW, "callback", "Sekretariat")
-    return newest(deeds, LinkKind.DESK)
-
-
-def newest(deeds, kind):
-    return deeds.read(select(AccountLink).where(AccountLink.kind == kind).order_by(AccountLink.id))[-1]
 
 
 def test_the_new_address_waits_and_the_old_one_still_logs_in(deeds, erika, corrected):
@@ -118,12 +94,6 @@ def test_the_same_address_is_no_correction(rosas, erika):
         rosas(desk.correct_address, erika, erika.version, f" {erika.email.upper()} ", "callback", "")
 
 
-def test_a_locked_account_gets_no_link(deeds, rosas, lieselotte):
-    with pytest.raises(AccountLocked):
-        rosas(desk.send_link, lieselotte, "ro")
-    assert deeds.mails() == []
-
-
 def test_who_stole_an_account_keeps_nothing_once_the_desk_has_given_it_back(deeds, rosas, erika, corrected):
     """The desk was talked into a thief's address; the old mailbox objects; the desk corrects, unlocks and sends."""
     deeds.do(account.register, corrected, cast.NOW, deeds.read(erika).version, {}, hash_password(cast.NEW_PASSWORD))
@@ -158,97 +128,3 @@ def test_of_four_corrections_at_once_one_is_made(deeds, erika):
     got = deeds.at_once(4, correct, erika)
     assert sorted(type(one).__name__ for one in got) == ["ChangedMeanwhile"] * 3 + ["NoneType"]
     assert len(deeds.mails("desk_link")) == 1
-
-
-def test_the_stored_address_gets_a_link_and_the_older_one_dies(deeds, rosas, erika, issue):
-    first = issue(LinkKind.DESK, erika)
-    rosas(desk.send_link, erika, "ro", "Anruf")
-    assert deeds.read(first).ended_as == LinkState.REPLACED
-    assert deeds.mails("desk_link")[-1].recipient == erika.email
-    sent = deeds.read(select(AuditEvent).where(AuditEvent.deed == "link.sent"))[0]
-    assert (sent.details["by"], sent.remark) == ("ro", "Anruf")
-
-
-def test_a_link_to_the_stored_address_ends_the_desks_own_correction(deeds, rosas, erika, corrected):
-    rosas(desk.send_link, erika, "ro")
-    assert deeds.read(erika).pending_email is None
-    assert deeds.read(corrected).ended_as == LinkState.WITHDRAWN
-
-
-def test_but_not_a_change_that_the_customer_asked_for(deeds, rosas, erika):
-    deeds.do(address.ask_to_change, erika, NEW)
-    rosas(desk.send_link, erika, "ro")
-    assert deeds.read(erika).pending_email == NEW
-
-
-def test_sent_again_it_is_the_same_link_and_lives_anew(deeds, rosas, erika, corrected, clock):
-    clock.shift(timedelta(hours=70))
-    rosas(desk.send_again, corrected)
-    mails = deeds.mails("desk_link")
-    assert [mail.recipient for mail in mails] == [NEW, NEW]
-    assert {mail.link_id for mail in mails} == {corrected.id}
-    assert deeds.read(corrected).expires_at == cast.NOW + timedelta(hours=142)
-
-
-def test_a_dead_link_is_not_sent_again(rosas, corrected, clock):
-    clock.shift(timedelta(hours=73))
-    with pytest.raises(LinkUnusable):
-        rosas(desk.send_again, corrected)
-
-
-def test_a_used_up_code_needs_a_new_link(deeds, rosas, corrected):
-    with deeds.work() as work:
-        work.session.get(AccountLink, corrected.id).code_tries = 5
-    with pytest.raises(LinkUnusable):
-        rosas(desk.send_again, corrected)
-
-
-def test_withdrawn_it_opens_nothing_and_the_address_waits_no_longer(deeds, rosas, erika, corrected):
-    rosas(desk.withdraw, corrected)
-    assert deeds.read(corrected).ended_as == LinkState.WITHDRAWN
-    assert deeds.read(erika).pending_email is None
-    with pytest.raises(LinkUnusable):
-        deeds.do(account.register, corrected, cast.NOW, deeds.read(erika).version, {}, "hash")
-
-
-def test_the_desk_cannot_take_away_an_objection(deeds, rosas, corrected):
-    with pytest.raises(LinkUnusable):
-        rosas(desk.withdraw, newest(deeds, LinkKind.OBJECTION))
-
-
-def test_ten_mails_a_day_are_enough_for_anybody(deeds, rosas, erika):
-    for _ in range(10):
-        rosas(desk.send_link, erika, "ro")
-    with pytest.raises(TooManyMails):
-        rosas(desk.send_link, erika, "ro")
-    assert len(deeds.mails("desk_link")) == 10
-
-
-def test_a_new_customer_has_no_password_and_can_be_sent_a_link(deeds, rosas):
-    rosas(desk.create, "K-2001", "Neu@schule.example", {"last_name": "Neumann", "school": "GMS"})
-    (neu,) = deeds.read(select(Customer).where(Customer.number == "K-2001"))
-    assert (neu.password_hash, neu.email, neu.school, neu.town) == (None, "Neu@schule.example", "GMS", "")
-    rosas(desk.send_link, neu, "ro")
-    assert deeds.history()[0] == "customer.created"
-
-
-def test_nobody_gets_what_somebody_has(rosas, erika):
-    with pytest.raises(AddressTaken):
-        rosas(desk.create, "K-2001", erika.email.upper(), {"last_name": "Neumann"})
-    with pytest.raises(desk.NumberTaken):
-        rosas(desk.create, erika.number, NEW, {"last_name": "Neumann"})
-
-
-def test_a_lock_ends_all_and_stands_in_history_with_its_reason(deeds, rosas, erika, corrected):
-    token = deeds.log_in(erika.email, cast.password_of(erika))
-    rosas(desk.lock, erika, "Gerät gestohlen")
-    assert deeds.session_of(token).ended_at
-    assert deeds.read(corrected).ended_as == LinkState.WITHDRAWN
-    assert deeds.log_in(erika.email, cast.password_of(erika)) is None
-    rosas(desk.unlock, erika, "Gerät gefunden")
-    assert deeds.log_in(erika.email, cast.password_of(erika))
-    events = deeds.read(select(AuditEvent).where(AuditEvent.deed.startswith("account.")).order_by(AuditEvent.id))
-    assert [(event.in_german, event.remark) for event in events] == [
-        ("Konto gesperrt", "Gerät gestohlen"),
-        ("Konto entsperrt", "Gerät gefunden"),
-    ]
