@@ -1,5 +1,6 @@
 """What no page of the portal does: a form sent by hand, a cookie taken out of its browser."""
 
+HTMX = {"HX-Request": "true"}
 COOKIE, HOST = "__Host-kmzportal", "konto.kmz.example"
 
 

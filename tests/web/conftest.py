@@ -1,14 +1,29 @@
-"""Pages that need somebody at the desk, a clerk's second factor, or a link from a mail."""
+"""Who stands where before a page is opened: Rosa at the desk, Erika with a link, and nobody at all."""
 
 import pytest
 
-from kmzportal.services import login
+from kmzportal.domain.account_link import LinkKind
+from kmzportal.services import account_link, login
+
+
+@pytest.fixture
+def ask(app):
+    """Send a request as it comes, from nobody."""
+    return lambda path, method="GET", **how: app.test_client().open(
+        path, method=method, base_url=app.config["PUBLIC_URL"], **how
+    )
 
 
 @pytest.fixture
 def desk(browser, deeds, rosa):
     """Rosa at the desk."""
     return browser.come_in(deeds.do(login.start_session, rosa, "Firefox unter Linux"))
+
+
+@pytest.fixture
+def screen(desk, erika):
+    """Rosa in front of Erika's screen."""
+    return desk.open(f"/kundenservice/kunden/{erika.id}")
 
 
 @pytest.fixture
@@ -26,3 +41,17 @@ def offered(app, monkeypatch):
 def mailed(deeds):
     """Return the path of a link as it stands in the mail."""
     return lambda link: f"/link/{deeds.keys.token(link)}"
+
+
+@pytest.fixture
+def link(deeds, erika):
+    """The desk's link for Erika."""
+    link = deeds.do(account_link.issue, LinkKind.DESK, erika, None, "ro", actor="clerk:1")
+    deeds.do(account_link.send, link)
+    return link
+
+
+@pytest.fixture
+def landed(browser, deeds, link):
+    """The browser on the page where the link begins."""
+    return browser.open(f"/link/{deeds.keys.token(link)}")

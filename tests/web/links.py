@@ -1,7 +1,15 @@
-"""What the pages of all links say, and the shortest way through the robot check."""
+"""What the pages of all links say, the newest link there is, and the shortest way through the robot check."""
+
+from sqlalchemy import select
+
+from kmzportal.domain.account_link import AccountLink
 
 LOST = "Diesen Link können wir nicht öffnen"
 DEAD = "Dieser Link gilt nicht mehr"
+
+
+def newest(deeds):
+    return deeds.read(select(AccountLink).order_by(AccountLink.id))[-1]
 
 
 def pass_the_robot_check(browser, deeds, link):

@@ -53,6 +53,10 @@ def test_scanners_may_look_as_often_as_they_like(app, browser, juergen, issue, m
     assert browser.open(path).status == 200
 
 
+def test_looking_at_the_link_is_not_opening_it(landed, deeds, link):
+    assert deeds.read(link).opened_at is None
+
+
 @pytest.mark.parametrize(
     "text", ["x", "x" * 43, "x" * 5000, "%00", "..%2f..", "%F0%9F%98%80", "' OR 1=1 --", "{{7*7}}"]
 )

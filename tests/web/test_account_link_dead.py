@@ -3,7 +3,6 @@
 from datetime import timedelta
 
 import pytest
-from sqlalchemy import select
 
 from kmzportal.domain.account_link import AccountLink, LinkKind, LinkState
 from kmzportal.domain.customer import Customer
@@ -11,17 +10,13 @@ from kmzportal.services import account_link
 from tests.browser import Browser
 from tests.cast import NEW
 from tests.web.by_hand import COOKIE, HOST
-from tests.web.links import DEAD
+from tests.web.links import DEAD, newest
 
 pytestmark = [
     pytest.mark.usefixtures("clock"),
     pytest.mark.parametrize("portal", ["sqlite"], indirect=True),
 ]
 RENEW = "Neuen Link an dieselbe Adresse senden"
-
-
-def newest(deeds):
-    return deeds.read(select(AccountLink).order_by(AccountLink.id))[-1]
 
 
 def test_a_used_link_says_when_and_offers_no_other(browser, erika, issue, mailed, clock):

@@ -2,11 +2,15 @@
 
 import pytest
 
+from kmzportal.domain.customer import Customer
 from kmzportal.services import audit
 from tests.page import words
+from tests.web.by_hand import token_in as token
 
-NEW = "erika@neue-schule.example"
 pytestmark = [pytest.mark.usefixtures("clock"), pytest.mark.parametrize("portal", ["sqlite"], indirect=True)]
+NEW = "erika@neue-schule.example"
+CORRECT = "Adresse berichtigen und Link senden"
+HOSTILE = '<img src=x onerror=alert(1)> {{ 7*7 }} " hx-get="/x'
 
 
 @pytest.mark.parametrize(
@@ -35,3 +39,25 @@ def test_nothing_in_a_name_makes_the_number_beside_it_read_backwards(desk, deeds
     assert (desk.status, deeds.read(erika).last_name) == (422, erika.last_name)
     desk.submit("Speichern", {"Nachname": "علي"})
     assert deeds.read(erika).last_name == "علي"
+
+
+def test_hostile_text_is_text_everywhere(desk, deeds, erika):
+    with deeds.work("console") as work:
+        customer = work.session.get(Customer, erika.id)
+        customer.last_name = customer.school = customer.street = HOSTILE
+    for path in (f"?suche={HOSTILE[:8]}", f"/{erika.id}", f"/{erika.id}/daten", f"/{erika.id}?neue-adresse={HOSTILE}"):
+        desk.open(f"/kundenservice/kunden{path}")
+        assert not [one for one in desk.page.iter("img") if one.get("src") == "x"], path
+        assert "{{ 7*7 }}" in desk.text, path
+        assert not [one for one in desk.page.iter() if one.get("hx-get") == "/x"], path
+    screen = desk.open(f"/kundenservice/kunden/{erika.id}")
+    screen.check("Sonstiges").submit(CORRECT, {"Neue E-Mail-Adresse": NEW, "Anmerkung zur Prüfung": HOSTILE})
+    assert f"Sonstiges – {HOSTILE}" in screen.text
+    assert not [one for one in screen.page.iter("img") if one.get("src") == "x"]
+
+
+def test_what_the_form_never_offers_is_refused(desk, deeds, erika, screen):
+    data = {"csrf_token": token(desk), "email": NEW, "check": "geglaubt", "version": str(erika.version)}
+    answer = desk.client.post(f"/kundenservice/kunden/{erika.id}/adresse", data=data, base_url=desk.site)
+    assert answer.status_code == 422
+    assert deeds.mails() == []

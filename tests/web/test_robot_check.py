@@ -1,68 +1,21 @@
-"""Ich bin kein Roboter: a tick, nine pictures, or the code from the mail; none of them burns the link."""
+"""Ich bin kein Roboter: a tick and nine pictures; a puzzle counts once, for one link, and burns nothing."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 import pytest
-from sqlalchemy import select
 
-from kmzportal.domain.account_link import AccountLink, LinkKind
-from kmzportal.robot_check.puzzle import ANSWERS
+from kmzportal.domain.account_link import LinkKind
 from kmzportal.services import account_link
-from kmzportal.web.robot_check import puzzles
 from tests import cast, page
 from tests.browser import Browser
+from tests.web.by_hand import post
+from tests.web.pictures import answer_to, choose, puzzle_in, tick
 
 pytestmark = [
     pytest.mark.usefixtures("clock"),
     pytest.mark.parametrize("portal", ["sqlite"], indirect=True),
 ]
-CODE = "Code aus der E-Mail"
 AGAIN = "Das stimmt leider nicht. Hier ist ein neues Rätsel. Oder nehmen Sie den Code."
-
-
-@pytest.fixture
-def link(deeds, erika):
-    link = deeds.do(account_link.issue, LinkKind.DESK, erika, None, "ro", actor="clerk:1")
-    deeds.do(account_link.send, link)
-    return link
-
-
-@pytest.fixture
-def landed(browser, deeds, link):
-    """The browser on the page where the link begins."""
-    return browser.open(f"/link/{deeds.keys.token(link)}")
-
-
-def tick(browser):
-    browser.check("Ich bin kein Roboter")
-    return browser if browser.htmx else browser.press("Weiter")
-
-
-def puzzle_in(browser):
-    return next(one.get("value") for one in browser.page.iter("input") if one.get("name") == "puzzle")
-
-
-def answer_to(app, puzzle, link):
-    """Return the right tiles, as only the key can tell."""
-    with app.app_context():
-        tries = (set(tiles) for tiles in ANSWERS)
-        return next(one for one in tries if puzzles().solved_by(puzzle, one, f"link:{link.id}", datetime.now(UTC)))
-
-
-def choose(browser, tiles):
-    for tile in tiles:
-        browser.check(f"Bild {tile + 1} von 9")
-    return browser.press("Bestätigen")
-
-
-def post(browser, path, **fields):
-    """Send what no form on the page would send."""
-    token = next(one.get("value") for one in browser.page.iter("input") if one.get("name") == "csrf_token")
-    return browser.client.post(path, data={"csrf_token": token, **fields}, base_url=browser.site)
-
-
-def newest(deeds):
-    return deeds.read(select(AccountLink).order_by(AccountLink.id))[-1]
 
 
 def test_ticking_brings_up_the_puzzle_in_place(landed, deeds, link):
@@ -70,18 +23,6 @@ def test_ticking_brings_up_the_puzzle_in_place(landed, deeds, link):
     assert landed.heading == "Bilderrätsel"
     assert landed.path == f"/konto-link/{link.id}/{'roboter' if landed.htmx else 'raetsel'}"
     assert deeds.read(link).opened_at == cast.NOW
-
-
-def test_who_mistypes_the_code_sees_how_many_tries_are_left(landed):
-    landed.follow("Code aus der E-Mail eingeben")
-    assert "Sie haben 5 Versuche." in landed.text
-    for left in ("4 Versuche.", "3 Versuche.", "2 Versuche.", "1 Versuch."):
-        landed.submit("Bestätigen", {"Code aus der E-Mail": "ABCD-EFGH"})
-        assert f"Sie haben {left}" in landed.text
-
-
-def test_looking_at_the_link_is_not_opening_it(landed, deeds, link):
-    assert deeds.read(link).opened_at is None
 
 
 def test_whoever_forgets_the_tick_is_told(landed):
@@ -188,66 +129,6 @@ def test_the_page_names_none_of_the_pictures(landed):
     assert ".webp" not in landed.answer.text
 
 
-def test_the_code_stands_beside_the_puzzle_and_needs_none(landed, deeds, link):
-    tick(landed).follow("Code aus der E-Mail eingeben")
-    landed.submit("Bestätigen", {CODE: deeds.keys.code(link)})
-    assert landed.heading == "Bestätigt"
-
-
-@pytest.mark.parametrize("how", [str.lower, lambda code: code.replace("-", ""), " {} ".format, " ".join])
-def test_the_code_is_understood_as_people_type_it(landed, deeds, link, how):
-    landed.follow("Code aus der E-Mail eingeben").submit("Bestätigen", {CODE: how(deeds.keys.code(link))})
-    assert landed.heading == "Bestätigt"
-
-
-@pytest.mark.parametrize("typed", ["", "AAAA-AAAA", "\0", "ü" * 8, "x" * 10_000, "<b>x</b>"])
-def test_a_wrong_code_is_told_and_burns_no_link(landed, deeds, link, typed):
-    landed.follow("Code aus der E-Mail eingeben").submit("Bestätigen", {CODE: typed})
-    assert landed.status == 422
-    assert deeds.read(link).ended_at is None
-    landed.submit("Bestätigen", {CODE: deeds.keys.code(link)})
-    assert landed.heading == "Bestätigt"
-
-
-def test_after_five_wrong_codes_one_click_mails_a_fresh_link_and_code(landed, deeds, link):
-    landed.follow("Code aus der E-Mail eingeben")
-    for _ in range(5):
-        landed.submit("Bestätigen", {CODE: "AAAA-AAAA"})
-    assert "Der Code wurde fünfmal falsch eingegeben." in landed.text
-    landed.press("Neuen Link an dieselbe Adresse senden")
-    assert "Ein neuer Link ist unterwegs an dieselbe Adresse." in landed.text
-    fresh = newest(deeds)
-    landed.open(f"/link/{deeds.keys.token(fresh)}").follow("Code aus der E-Mail eingeben")
-    landed.submit("Bestätigen", {CODE: deeds.keys.code(fresh)})
-    assert landed.heading == "Bestätigt"
-
-
-def test_that_click_from_an_old_page_takes_a_second_one(landed, deeds, link):
-    landed.follow("Code aus der E-Mail eingeben")
-    for _ in range(5):
-        landed.submit("Bestätigen", {CODE: "AAAA-AAAA"})
-    landed.stale().press("Neuen Link an dieselbe Adresse senden")
-    assert (landed.status, landed.heading) == (422, "Dieser Code gilt nicht mehr")
-    landed.press("Neuen Link an dieselbe Adresse senden")
-    assert newest(deeds).id != link.id
-
-
-def test_the_sixth_code_comes_too_late_even_if_it_is_right(landed, deeds, link):
-    for _ in range(5):
-        post(landed, f"/konto-link/{link.id}/code", code="AAAA-AAAA")
-    assert post(landed, f"/konto-link/{link.id}/code", code=deeds.keys.code(link)).status_code == 422
-    assert landed.open(f"/konto-link/{link.id}/konto").heading == "Link zum Konto"
-
-
-def test_after_five_wrong_codes_the_pictures_still_open_the_link(landed, app, deeds, link):
-    landed.follow("Code aus der E-Mail eingeben")
-    for _ in range(5):
-        landed.submit("Bestätigen", {CODE: "AAAA-AAAA"})
-    landed.follow("Lieber das Bilderrätsel lösen")
-    choose(landed, answer_to(app, puzzle_in(landed), link))
-    assert landed.heading == "Bestätigt"
-
-
 def test_the_tick_from_an_old_page_works_at_the_second_click(landed, deeds, link):
     page.field(landed.page, "Ich bin kein Roboter").set("checked", "")
     landed.stale().press("Weiter")
@@ -265,18 +146,3 @@ def test_the_pictures_from_an_old_page_work_at_the_second_click(landed, app, lin
     assert "Senden Sie das Formular bitte noch einmal ab." in landed.text
     choose(landed, answer_to(app, puzzle_in(landed), link))
     assert landed.heading == "Bestätigt"
-
-
-def test_the_code_from_an_old_page_stays_and_works_at_the_second_click(landed, deeds, link):
-    code = deeds.keys.code(link)
-    landed.follow("Code aus der E-Mail eingeben")
-    landed.stale().submit("Bestätigen", {CODE: code})
-    assert (landed.status, landed.value(CODE), deeds.read(link).code_tries) == (422, code, 0)
-    landed.press("Bestätigen")
-    assert landed.heading == "Bestätigt"
-
-
-def test_the_check_is_passed_for_this_browser_only(landed, app, deeds, link):
-    landed.follow("Code aus der E-Mail eingeben").submit("Bestätigen", {CODE: deeds.keys.code(link)})
-    other = Browser(app).open(f"/link/{deeds.keys.token(link)}")
-    assert other.open(f"/konto-link/{link.id}/konto").heading == "Link zum Konto"
