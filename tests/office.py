@@ -6,6 +6,11 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from sqlalchemy import select
+
+from kmzportal.domain.account_link import AccountLink
+from kmzportal.domain.customer import Customer
+from kmzportal.services import account
 from kmzportal.services.customers_check import Finding, check
 from kmzportal.services.customers_file import COLUMNS, read
 from kmzportal.services.customers_import import RowsRefused, carry_out
@@ -69,3 +74,22 @@ class Office:
 def counts(report: dict[str, list[Finding]]) -> dict[str, int]:
     """Return how many rows there are of each kind, without those that there are none of."""
     return {kind: len(findings) for kind, findings in report.items() if findings}
+
+
+def customer(office: Office, number: str = "1001") -> Any:
+    """Return the customer with this number as the portal knows them."""
+    return office.deeds.read(select(Customer).where(Customer.number == number))[0]
+
+
+def links(office: Office) -> Any:
+    return office.deeds.read(select(AccountLink).order_by(AccountLink.id))
+
+
+def changes(office: Office, person: Customer, **data: str) -> None:
+    office.deeds.do(account.change_data, person, data, actor=f"customer:{person.id}")
+
+
+def awaits(office: Office, person: Customer, email: str) -> None:
+    """Let the desk have corrected the address; its holder has not confirmed it yet."""
+    with office.deeds.work("clerk:1") as work:
+        work.session.get_one(Customer, person.id).await_confirmation_of(email)

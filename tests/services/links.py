@@ -12,11 +12,18 @@ def set_password(deeds, link, arrived=cast.NOW):
     deeds.do(password.set_by_link, link, arrived, hash_password(cast.NEW_PASSWORD))
 
 
+def links(deeds):
+    return deeds.read(select(AccountLink).order_by(AccountLink.id))
+
+
 def open_links(deeds):
-    still_open = select(AccountLink).where(AccountLink.ended_at.is_(None)).order_by(AccountLink.id)
-    return [link.id for link in deeds.read(still_open)]
+    return [link.id for link in links(deeds) if link.ended_at is None]
 
 
 def newest(deeds, *kinds):
-    links = deeds.read(select(AccountLink).order_by(AccountLink.id))
-    return [link for link in links if link.kind in kinds or not kinds][-1]
+    return [link for link in links(deeds) if link.kind in kinds or not kinds][-1]
+
+
+def link_of(deeds, template):
+    (link,) = deeds.read(select(AccountLink).where(AccountLink.id == deeds.mails(template)[-1].link_id))
+    return link

@@ -9,7 +9,7 @@ from sqlalchemy import select
 from kmzportal.db import db
 from kmzportal.domain.customer import Customer
 from kmzportal.services import account, customers_export
-from tests.office import HEADER, Office, counts, number, row
+from tests.office import HEADER, counts, number, row
 
 ODD = [
     "=HYPERLINK(1)",
@@ -24,11 +24,6 @@ ODD = [
     "Ö 'x'",
     "'",
 ]
-
-
-@pytest.fixture
-def office(deeds, tmp_path):
-    return Office(deeds, tmp_path)
 
 
 def export(app):

@@ -5,47 +5,16 @@ import time
 import pytest
 from sqlalchemy import select
 
-from kmzportal.domain.account_link import AccountLink, LinkKind
 from kmzportal.domain.audit_event import AuditEvent
 from kmzportal.domain.customer import Customer
 from kmzportal.domain.passwords import hash_password, prove
 from kmzportal.domain.refusals import ChangedMeanwhile
-from kmzportal.services import account, account_link, address, customers_import
+from kmzportal.services import customers_import
 from kmzportal.services.customers_check import check
 from kmzportal.services.customers_file import read
 from kmzportal.services.customers_plan import compare
 from tests import cast
-from tests.office import Office, counts, number, row
-
-
-@pytest.fixture
-def office(deeds, tmp_path):
-    return Office(deeds, tmp_path)
-
-
-@pytest.fixture
-def known(office):
-    """Anneliese, as the last import brought her."""
-    assert counts(office.sends(row())) == {"Neu": 1}
-    return customer(office)
-
-
-def customer(office, number="1001"):
-    return office.deeds.read(select(Customer).where(Customer.number == number))[0]
-
-
-def links(office):
-    return office.deeds.read(select(AccountLink).order_by(AccountLink.id))
-
-
-def changes(office, person, **data):
-    office.deeds.do(account.change_data, person, data, actor=f"customer:{person.id}")
-
-
-def awaits(office, person, email):
-    """Let the desk have corrected the address; its holder has not confirmed it yet."""
-    with office.deeds.work("clerk:1") as work:
-        work.session.get(Customer, person.id).await_confirmation_of(email)
+from tests.office import changes, counts, customer, number, row
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "cp1252"])
@@ -144,57 +113,6 @@ def test_the_report_follows_the_file(office, erika):
 def test_a_column_that_is_missing_leaves_its_field_alone(office, known):
     office.sends("1001;Müller;anneliese@schule.example", header="Kundennummer;Nachname;E-Mail")
     assert (customer(office).last_name, customer(office).town) == ("Müller", "Calw")
-
-
-def test_a_new_address_counts_and_the_links_to_the_old_one_die(office, known):
-    with office.deeds.work() as work:
-        account_link.issue(work, LinkKind.RECOVERY, work.session.get(Customer, known.id))
-        used = account_link.issue(work, LinkKind.RECOVERY, work.session.get(Customer, known.id))
-        used.ended_at, used.ended_as = work.now, "redeemed"
-    assert counts(office.sends(row(email="Anneliese@BW-Schule.example"))) == {"Geändert": 1}
-    assert customer(office).email == "Anneliese@bw-schule.example"
-    assert customer(office).email_canonical == "anneliese@bw-schule.example"
-    assert [link.ended_as for link in links(office)] == ["withdrawn", "redeemed"]
-
-
-def test_another_spelling_of_her_address_kills_no_link(office, known):
-    with office.deeds.work() as work:
-        account_link.issue(work, LinkKind.RECOVERY, work.session.get(Customer, known.id))
-    assert counts(office.sends(row(email="Anneliese@schule.example"))) == {"Geändert": 1}
-    assert [link.ended_as for link in links(office)] == [None]
-
-
-def test_an_address_she_confirmed_here_is_not_undone(office, known):
-    awaits(office, known, "neu@schule.example")
-    with office.deeds.work() as work:
-        address.take_pending(work, work.session.get(Customer, known.id))
-    assert counts(office.sends(row())) == {"Unverändert": 1}
-    assert counts(office.sends(row(email="dritte@schule.example"))) == {"Konflikt": 1}
-    assert customer(office).email == "neu@schule.example"
-
-
-def test_an_address_that_waits_for_its_holder_is_not_overtaken(office, known):
-    awaits(office, known, "neu@schule.example")
-    assert counts(office.sends(row(email="neu@schule.example"))) == {"Unverändert": 1}
-    assert "hier „neu@schule.example“" in office.sends(row(email="dritte@schule.example"))["Konflikt"][0].text
-    assert customer(office).email == "anneliese@schule.example"
-
-
-@pytest.mark.parametrize("taken", ["max.mustermann@gms-musterstadt.example", "Max.Mustermann@GMS-Musterstadt.example"])
-def test_nobody_gets_an_address_that_belongs_to_another(office, known, max_, taken):
-    reason = [f"2: E-Mail gehört schon zu Kundennummer {max_.number}"]
-    assert office.is_refused(row(email=taken)) == reason
-    assert office.is_refused(number(7, email=taken), number(8)) == reason
-    assert len(office.deeds.read(select(Customer))) == 2
-
-
-def test_two_may_swap_their_addresses_and_a_third_take_one_that_is_left(office):
-    office.sends(number(1), number(2), number(3))
-    person = [f"person{n}@schule.example" for n in range(5)]
-    owners = {1: 2, 2: 1, 3: 4, 4: 3}
-    list_ = [number(n, email=person[other]) for n, other in owners.items()]
-    assert counts(office.sends(*list_)) == {"Geändert": 3, "Neu": 1}
-    assert [customer(office, str(1000 + n)).email_canonical for n in owners] == [person[n] for n in owners.values()]
 
 
 @pytest.mark.parametrize("lines", [[row(town="Nagold")], [number(5)]])

@@ -1,63 +1,14 @@
-"""Each mail leaves once, comes back after a while when it could not, and never carries a dead link."""
+"""Each mail leaves once, and comes back after a while when it could not."""
 
-from datetime import timedelta
-
-import pytest
 from sqlalchemy import select
 
-from kmzportal.domain.account_link import AccountLink, LinkKind, LinkState
+from kmzportal.domain.account_link import AccountLink, LinkKind
 from kmzportal.domain.audit_event import AuditEvent
-from kmzportal.domain.outgoing_mail import MailState, OutgoingMail
-from kmzportal.services import account_link, outbox
-from kmzportal.services.outbox import Answer
+from kmzportal.domain.outgoing_mail import MailState
+from kmzportal.services import outbox
 from tests import canary, cast
-
-TAKEN = Answer(MailState.SENT, 250)
-GREYLISTED = Answer(MailState.DEFERRED, 450, "Der Mailserver nimmt die E-Mail gerade nicht an")
-UNKNOWN = Answer(MailState.REFUSED, 550, "Adresse unbekannt")
-TEMPLATES = {LinkKind.OBJECTION: "address_changed_old", None: "password_changed"}
-
-
-class Outbox:
-    """The outbox as the worker uses it, each step in a transaction of its own."""
-
-    def __init__(self, deeds, person):
-        self.deeds = deeds
-        self.person = person
-
-    def queue(self, kind=None):
-        def deed(work, person):
-            link = account_link.issue(work, kind, person) if kind else None
-            return work.send(TEMPLATES.get(kind, f"{kind}_link"), person, link=link)
-
-        return self.deeds.do(deed, self.person).id
-
-    def due(self):
-        return self.deeds.do(lambda work: list(outbox.due(work.session, work.now)))
-
-    def claim(self, mail_id):
-        return self.deeds.do(outbox.claim, mail_id, actor="worker")
-
-    def settle(self, mail, answer):
-        return self.deeds.do(outbox.settle, mail.id, mail.leased_until, answer, actor="worker")
-
-    def try_(self, mail_id, answer):
-        return self.settle(self.claim(mail_id), answer)
-
-    def mail(self, mail_id):
-        return self.deeds.read(select(OutgoingMail).where(OutgoingMail.id == mail_id))[0]
-
-    def end_links(self, as_):
-        self.deeds.do(account_link.end, self.person, as_, set(LinkKind))
-
-
-@pytest.fixture
-def box(deeds, clock, erika):
-    return Outbox(deeds, erika)
-
-
-def wait(clock, **how_long):
-    clock.shift(timedelta(**how_long))
+from tests.answers import GREYLISTED, TAKEN, UNKNOWN
+from tests.services.worker import wait
 
 
 def test_of_two_workers_who_claim_at_once_one_posts(box, deeds):
@@ -123,73 +74,6 @@ def test_not_all_mails_come_back_in_the_same_second(box):
         box.try_(mail_id, GREYLISTED)
         waits.add(box.mail(mail_id).next_try_at)
     assert len(waits) > 1
-
-
-@pytest.mark.parametrize(
-    ("kind", "longest"),
-    [
-        (LinkKind.RECOVERY, timedelta(hours=2)),
-        (LinkKind.DESK, timedelta(hours=24)),
-        (LinkKind.OBJECTION, timedelta(days=5)),
-        (None, timedelta(days=5)),
-    ],
-)
-def test_it_is_given_up_when_it_would_come_too_late(box, clock, kind, longest):
-    mail_id = box.queue(kind)
-    started = box.mail(mail_id).queued_at
-    while box.due() == [mail_id]:
-        box.try_(mail_id, GREYLISTED)
-        clock.move_to(box.mail(mail_id).next_try_at)
-    mail = box.mail(mail_id)
-    assert mail.state == MailState.EXPIRED
-    assert mail.reason == GREYLISTED.reason
-    assert longest - timedelta(hours=2, minutes=20) < mail.settled_at - started <= longest
-
-
-@pytest.mark.parametrize(
-    ("ended_as", "state", "reason"),
-    [
-        (LinkState.REDEEMED, MailState.CANCELLED, "Der Link wurde schon benutzt."),
-        (LinkState.WITHDRAWN, MailState.CANCELLED, "Der Link wurde zurückgezogen."),
-        (LinkState.REPLACED, MailState.CANCELLED, "Der Link wurde durch einen neueren ersetzt."),
-    ],
-)
-def test_a_dead_link_is_never_mailed(box, ended_as, state, reason):
-    mail_id = box.queue(LinkKind.DESK)
-    box.end_links(ended_as)
-    assert box.claim(mail_id) is None
-    mail = box.mail(mail_id)
-    assert (mail.state, mail.reason) == (state, reason)
-    assert box.due() == []
-
-
-def test_a_link_that_ran_out_in_the_outbox_is_never_mailed(box, clock):
-    mail_id = box.queue(LinkKind.RECOVERY)
-    wait(clock, hours=2)
-    assert box.claim(mail_id) is None
-    assert box.mail(mail_id).state == MailState.EXPIRED
-    assert "abgelaufen" in box.mail(mail_id).reason
-
-
-@pytest.mark.parametrize(("kind", "hours"), [(LinkKind.DESK, 24), (None, 120)])
-def test_what_waited_too_long_for_a_mail_server_is_not_mailed_any_more(box, clock, kind, hours):
-    early = box.queue(kind)
-    wait(clock, seconds=1)
-    in_time = box.queue(None)
-    wait(clock, hours=hours, seconds=-1)
-    assert box.claim(early) is None
-    assert box.mail(early).state == MailState.EXPIRED
-    assert "zu lange gewartet" in box.mail(early).reason
-    assert box.claim(in_time).id == in_time
-
-
-def test_a_link_that_dies_between_two_tries_is_not_mailed_the_second_time(box, clock):
-    mail_id = box.queue(LinkKind.DESK)
-    box.try_(mail_id, GREYLISTED)
-    box.end_links(LinkState.WITHDRAWN)
-    wait(clock, minutes=2)
-    assert box.claim(mail_id) is None
-    assert box.mail(mail_id).state == MailState.CANCELLED
 
 
 def test_after_a_refusal_nobody_tries_again_and_the_desk_sees_why(box, clock):

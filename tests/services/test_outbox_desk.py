@@ -12,12 +12,8 @@ from kmzportal.services import account_link, outbox, outbox_desk
 from kmzportal.services.outbox import Answer
 from kmzportal.services.outbox_desk import NotAgain
 from kmzportal.unit_of_work import unit_of_work
+from tests.answers import DOWN, GREYLISTED, TAKEN, UNKNOWN
 from tests.cast import NOW
-
-TAKEN = Answer(MailState.SENT, 250)
-GREYLISTED = Answer(MailState.DEFERRED, 450, "Der Mailserver nimmt die E-Mail gerade nicht an")
-UNKNOWN = Answer(MailState.REFUSED, 550, "Adresse unbekannt")
-DOWN = Answer(MailState.DEFERRED, None, "Der Mailserver ist nicht erreichbar", disturbed=True)
 
 pytestmark = pytest.mark.usefixtures("clock")
 

@@ -1,4 +1,4 @@
-"""One transaction a deed: all of it or nothing, a refusal stays on record, and secrets are nowhere."""
+"""One transaction a deed: all of it or nothing, a refusal stays on record."""
 
 from datetime import timedelta
 
@@ -6,14 +6,12 @@ import pytest
 from sqlalchemy import select
 
 from kmzportal.db import db
-from kmzportal.domain.account_link import LinkKind
 from kmzportal.domain.audit_event import AuditEvent
 from kmzportal.domain.customer import Customer
-from kmzportal.domain.passwords import hash_password, prove
-from kmzportal.domain.refusals import ChangedMeanwhile, Refusal, TooManyMails
-from kmzportal.services import account, account_link, address, password, recovery
+from kmzportal.domain.refusals import ChangedMeanwhile, Refusal
+from kmzportal.services import account
 from kmzportal.unit_of_work import unit_of_work
-from tests import canary, cast
+from tests import cast
 
 pytestmark = pytest.mark.usefixtures("clock")
 
@@ -105,89 +103,3 @@ def test_work_happens_at_one_moment_in_utc(deeds, erika):
 def test_a_moment_without_a_zone_is_not_stored(deeds, erika):
     with pytest.raises(Exception, match="zone"), deeds.work() as work:
         work.session.get(Customer, erika.id).locked_at = cast.NOW.replace(tzinfo=None)
-
-
-def send(deeds, person, times):
-    for _ in range(times):
-        with deeds.work() as work:
-            work.send("password_changed", person)
-
-
-def test_nobody_gets_more_than_ten_mails_a_day(deeds, erika, max_, clock):
-    send(deeds, erika, 10)
-    with pytest.raises(TooManyMails):
-        send(deeds, erika, 1)
-    send(deeds, max_, 1)
-    (event,) = deeds.read(select(AuditEvent))
-    assert (event.deed, event.customer_id) == ("mail.capped", erika.id)
-    clock.shift(timedelta(days=1))
-    send(deeds, erika, 1)
-
-
-def test_the_cap_counts_a_mailbox_however_it_is_spelled(deeds, erika):
-    send(deeds, erika, 9)
-    with deeds.work() as work:
-        work.send("password_changed", erika, to=erika.email.upper())
-        with pytest.raises(TooManyMails):
-            work.send("password_changed", erika)
-
-
-def test_over_the_cap_a_notice_is_left_out_and_the_deed_goes_on(deeds, erika):
-    send(deeds, erika, 10)
-    here = deeds.session_of(deeds.log_in(erika.email, cast.password_of(erika)))
-    deeds.log_in(erika.email, cast.password_of(erika))
-    assert deeds.do(account.end_other_sessions, erika, here) == 1
-    assert "mail.capped" in deeds.history()
-    assert len(deeds.mails()) == 10
-
-
-def test_over_the_cap_nobody_can_silence_the_word_of_a_new_password(deeds, erika):
-    send(deeds, erika, 10)
-    link = deeds.do(account_link.issue, LinkKind.RECOVERY, erika)
-    deeds.do(password.set_by_link, link, cast.NOW, hash_password(cast.NEW_PASSWORD))
-    assert deeds.log_in(erika.email, cast.NEW_PASSWORD)
-    assert len(deeds.mails("password_set")) == 1
-
-
-def test_every_mail_has_an_id_of_its_own_on_the_offices_domain(deeds, erika, app, monkeypatch):
-    monkeypatch.setitem(app.config, "MAIL_DEFAULT_SENDER", "Medienzentrum <support@kmz.example>")
-    send(deeds, erika, 2)
-    ids = {mail.message_id for mail in deeds.mails()}
-    assert len(ids) == 2
-    assert all(one.endswith("@kmz.example>") for one in ids)
-
-
-def test_no_token_no_code_and_no_password_is_anywhere_after_any_deed(deeds, app, erika, juergen, rosa):
-    tokens = [deeds.log_in(erika.email, cast.password_of(erika))]
-    here = deeds.session_of(tokens[0])
-    desk = deeds.do(account_link.issue, LinkKind.DESK, juergen, juergen.pending_email, "ro")
-    proof = prove(cast.password_of(erika), erika.password_hash)
-    new, other = hash_password(cast.NEW_PASSWORD), hash_password(cast.OTHER_PASSWORD)
-    walk = [
-        (recovery.ask, erika.email),
-        (account.prove, erika, here, proof),
-        (account.change_data, erika, {"phone": "4711"}),
-        (account.save, erika, here, erika.version + 1, {"phone": "4712"}, "erika@neue-schule.example", new),
-        (account_link.send, desk),
-        (account_link.open_link, desk),
-        (account_link.check_code, desk, "AAAA-AAAA"),
-        (account_link.check_code, desk, deeds.keys.code(desk)),
-        (account.register, desk, cast.NOW, juergen.version, {"phone": "4713"}, other),
-        (address.withdraw, erika),
-        (account.end_other_sessions, erika, here),
-        (account_link.issue, LinkKind.CLERK_FIRST, rosa),
-    ]
-    for deed, *what in walk:
-        got = deeds.do(deed, *what)
-        tokens += [got] if isinstance(got, str) and len(got) == 43 else []
-        canary.check(app, *tokens)
-    assert len(tokens) == 3
-
-
-def test_the_canary_would_sing(deeds, app, erika):
-    link = deeds.do(account_link.issue, LinkKind.DESK, erika)
-    for secret in (deeds.keys.token(link), deeds.keys.code(link).lower(), cast.NEW_PASSWORD):
-        deeds.do(account.change_data, erika, {"phone": f"tel {secret}"})
-        with pytest.raises(AssertionError):
-            canary.check(app)
-    deeds.do(account.change_data, erika, {"phone": "4711"})
