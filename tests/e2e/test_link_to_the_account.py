@@ -21,7 +21,6 @@ from tests.e2e.hands import (
 )
 
 pytestmark = pytest.mark.browser
-
 DESK = "Ihr Link zum Konto"
 PERSONAL = "07051 123456"  # Erika's telephone
 QUESTION = "Wählen Sie alle Bilder mit"
@@ -214,12 +213,3 @@ def test_who_cancels_keeps_the_link(page, erika, sent):
     whole(page, "Diesen Link können wir nicht öffnen")
     page.goto(letter.link)
     whole(page, "Link zum Konto")
-
-
-def test_the_keyboard_skips_to_the_content(page):
-    page.goto("/anmelden")
-    hand = Keyboard(page)
-    hand.press(link(page, "Zum Inhalt springen"))
-    expect(page.get_by_role("main")).to_be_focused()
-    page.keyboard.press("Tab")
-    expect(field(page, "E-Mail-Adresse")).to_be_focused()
