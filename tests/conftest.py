@@ -68,6 +68,11 @@ def issue(deeds):
     return deeds.issue
 
 
+@pytest.fixture
+def factor(deeds, rosa):
+    return deeds.give_factor(rosa)
+
+
 def _person(data):
     return pytest.fixture(lambda deeds: deeds.enter(cast.person(data)))
 

@@ -76,8 +76,3 @@ def known(office):
     """Anneliese, as the last import brought her."""
     assert counts(office.sends(row())) == {"Neu": 1}
     return customer(office)
-
-
-@pytest.fixture
-def factor(deeds, rosa):
-    return deeds.give_factor(rosa)

@@ -1,9 +1,13 @@
 """Who stands where before a page is opened: Rosa at the desk, Erika with a link, and nobody at all."""
 
 import pytest
+from sqlalchemy import select
 
+from kmzportal import create_app
+from kmzportal.db import db
 from kmzportal.domain.account_link import LinkKind
-from kmzportal.services import account_link, login
+from kmzportal.domain.outgoing_mail import OutgoingMail
+from kmzportal.services import account_link, login, outbox
 
 
 @pytest.fixture
@@ -24,11 +28,6 @@ def desk(browser, deeds, rosa):
 def screen(desk, erika):
     """Rosa in front of Erika's screen."""
     return desk.open(f"/kundenservice/kunden/{erika.id}")
-
-
-@pytest.fixture
-def factor(deeds, rosa):
-    return deeds.give_factor(rosa)
 
 
 @pytest.fixture
@@ -55,3 +54,36 @@ def link(deeds, erika):
 def landed(browser, deeds, link):
     """The browser on the page where the link begins."""
     return browser.open(f"/link/{deeds.keys.token(link)}")
+
+
+@pytest.fixture
+def queue(deeds):
+    """Mail somebody a link, and let the mail server answer."""
+
+    def queue(person, answer=None, kind=LinkKind.DESK):
+        link = deeds.issue(kind, person)
+        [mail] = deeds.read(select(OutgoingMail).where(OutgoingMail.link_id == link.id))
+        if answer:
+            claimed = deeds.do(outbox.claim, mail.id)
+            deeds.do(outbox.settle, mail.id, claimed.leased_until, answer)
+        return mail
+
+    return queue
+
+
+@pytest.fixture
+def house(tmp_path):
+    """Build a portal with other settings, for this test only."""
+    built = []
+
+    def house(**settings):
+        portal = create_app({"PUBLIC_URL": "https://konto.kmz.example", "TESTING": True, **settings}, tmp_path)
+        with portal.app_context():
+            db.create_all()
+        built.append(portal)
+        return portal
+
+    yield house
+    for portal in built:
+        with portal.app_context():
+            db.engine.dispose()

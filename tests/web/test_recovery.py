@@ -1,7 +1,6 @@
 """Passwort vergessen: everybody gets the same page, and only the mailbox tells who is known."""
 
 import re
-from datetime import timedelta
 
 import pytest
 from sqlalchemy import delete, select
@@ -9,30 +8,15 @@ from sqlalchemy import delete, select
 from kmzportal.domain.account_link import AccountLink
 from kmzportal.domain.customer import Customer
 from kmzportal.domain.recovery_request import RecoveryRequest
-from kmzportal.services import heartbeat, recovery
+from kmzportal.services import recovery
 from tests import canary, cast
 from tests.browser import Browser
+from tests.web.forgotten import ask, let_the_worker_answer, requests
 
 pytestmark = [
     pytest.mark.usefixtures("clock"),
     pytest.mark.parametrize("portal", ["sqlite"], indirect=True),
 ]
-DISTURBED = "Der E-Mail-Versand ist gerade gestört"
-
-
-def ask(browser, address):
-    return browser.open("/passwort-vergessen").submit("Link anfordern", {"E-Mail-Adresse": address})
-
-
-def let_the_worker_answer(deeds):
-    with deeds.work("worker") as work:
-        waiting = recovery.unanswered(work.session)
-    for request in waiting:
-        deeds.do(recovery.answer, request, actor="worker")
-
-
-def requests(deeds):
-    return deeds.read(select(RecoveryRequest).order_by(RecoveryRequest.id))
 
 
 def test_erika_comes_back_with_one_mail_and_four_clicks(browser, deeds, erika):
@@ -46,16 +30,6 @@ def test_erika_comes_back_with_one_mail_and_four_clicks(browser, deeds, erika):
     assert browser.value("E-Mail-Adresse") == erika.email
     browser.submit("Anmelden", {"Passwort": cast.NEW_PASSWORD})
     assert browser.heading == "Einstellungen"
-
-
-def test_the_page_says_all_one_needs_to_know_while_waiting(browser, deeds, erika):
-    ask(browser, erika.email)
-    (request,) = requests(deeds)
-    for fact in (
-        erika.email, "support@kmz-cw.de", "Ihr neues Passwort – Kreismedienzentrum Calw", "23.11.2026, 16:05 Uhr",
-        request.reference, "Spam", "07051 965 220",
-    ):  # fmt: skip
-        assert fact in browser.text
 
 
 def test_nobody_learns_whether_an_address_is_known(browser, app, deeds, erika):
@@ -139,48 +113,6 @@ def test_what_is_no_address_stays_in_the_form(browser, deeds, typed):
     assert requests(deeds) == []
 
 
-def test_sending_again_takes_a_minute(browser, deeds, erika, clock):
-    ask(browser, erika.email)
-    clock.shift(59)
-    browser.press("Noch einmal senden")
-    assert "Ihre Anfrage ist schon unterwegs." in browser.text
-    assert len(requests(deeds)) == 1
-    clock.shift(1)
-    browser.press("Noch einmal senden")
-    assert "Wir haben Ihre Anfrage noch einmal aufgenommen." in browser.text
-    assert requests(deeds)[-1].reference in browser.text
-    assert len(requests(deeds)) == 2
-
-
-def test_the_wait_can_be_seen_counting(browser, erika, clock):
-    ask(browser, erika.email)
-    clock.shift(20)
-    browser.open("/passwort-vergessen/gesendet")
-    assert [one.get("data-countdown") for one in browser.page.iter("p") if one.get("role") == "timer"] == ["40"]
-
-
-def test_mail_is_called_disturbed_when_the_worker_is_silent(app, browser, deeds, clock, monkeypatch):
-    monkeypatch.setitem(app.config, "MAIL_SERVER", "mail.example")
-    for loop in heartbeat.LOOPS:
-        deeds.do(heartbeat.beat, loop)
-    clock.shift(60)
-    assert DISTURBED not in ask(browser, "jemand@schule.example").text
-    clock.shift(1)
-    assert DISTURBED in browser.open("/passwort-vergessen/gesendet").text
-
-
-def test_one_silent_loop_is_enough(app, browser, deeds, monkeypatch):
-    monkeypatch.setitem(app.config, "MAIL_SERVER", "mail.example")
-    deeds.do(heartbeat.beat, heartbeat.REQUESTS)
-    assert DISTURBED in ask(browser, "jemand@schule.example").text
-
-
-def test_without_a_mail_server_nobody_is_promised_a_mail(browser, deeds):
-    for loop in heartbeat.LOOPS:
-        deeds.do(heartbeat.beat, loop)
-    assert DISTURBED in ask(browser, "jemand@schule.example").text
-
-
 def test_asking_from_an_old_page_works_at_the_second_click(browser, deeds, erika):
     browser.open("/passwort-vergessen").stale().submit("Link anfordern", {"E-Mail-Adresse": erika.email})
     assert browser.status == 422
@@ -188,18 +120,3 @@ def test_asking_from_an_old_page_works_at_the_second_click(browser, deeds, erika
     assert requests(deeds) == []
     browser.press("Link anfordern")
     assert len(requests(deeds)) == 1
-
-
-def test_sending_again_from_an_old_page_works_at_the_second_click(browser, deeds, erika, clock):
-    ask(browser, erika.email)
-    clock.shift(timedelta(minutes=5))
-    browser.stale().press("Noch einmal senden")
-    assert browser.status == 422
-    assert "Senden Sie das Formular bitte noch einmal ab." in browser.text
-    assert len(requests(deeds)) == 1
-    browser.press("Noch einmal senden")
-    assert len(requests(deeds)) == 2
-
-
-def test_whoever_has_not_asked_is_led_to_the_question(browser):
-    assert browser.open("/passwort-vergessen/gesendet").path == "/passwort-vergessen"

@@ -1,54 +1,19 @@
-"""What every answer carries, whose word about addresses is believed, and what is never reflected."""
+"""What every answer carries, what a forged cookie says, and what is never reflected."""
 
 import pytest
-from sqlalchemy import select
 
-from kmzportal import create_app
-from kmzportal.db import db
 from kmzportal.domain.account_link import LinkKind
-from kmzportal.domain.audit_event import AuditEvent
 from kmzportal.services import account_link
 from kmzportal.web.access import anyone
 from kmzportal.web.security import HEADERS
 from tests import cast
 from tests.browser import Browser
-from tests.deeds import Deeds
+from tests.web.by_hand import HTMX
 
 pytestmark = [
     pytest.mark.usefixtures("clock", "portal"),
     pytest.mark.parametrize("portal", ["sqlite"], indirect=True),
 ]
-HTMX = {"HX-Request": "true"}
-SENT_BY_PROXIES = {"X-Forwarded-For": "203.0.113.1, 203.0.113.2, 203.0.113.3"}
-
-
-@pytest.fixture
-def house(tmp_path):
-    """Build a portal with other settings, for this test only."""
-    built = []
-
-    def house(**settings):
-        portal = create_app({"PUBLIC_URL": "https://konto.kmz.example", "TESTING": True, **settings}, tmp_path)
-        with portal.app_context():
-            db.create_all()
-        built.append(portal)
-        return portal
-
-    yield house
-    for portal in built:
-        with portal.app_context():
-            db.engine.dispose()
-
-
-def fail_at_login(app, address="jemand@schule.example", headers=None, **environ):
-    browser = Browser(app).open("/anmelden")
-    token = next(one.get("value") for one in browser.page.iter("input") if one.get("name") == "csrf_token")
-    data = {"csrf_token": token, "email": address, "password": "falsches passwort"}
-    return browser.client.post("/anmelden", data=data, base_url=browser.site, headers=headers, environ_base=environ)
-
-
-def sources(deeds):
-    return [event.source for event in deeds.read(select(AuditEvent).order_by(AuditEvent.id))]
 
 
 def answers(app, deeds, person, monkeypatch):
@@ -114,34 +79,6 @@ def test_the_file_with_her_data_is_never_shown_as_a_page(app, erika):
     assert (headers["Content-Type"], headers["X-Content-Type-Options"]) == ("application/json", "nosniff")
     assert headers["Content-Disposition"].startswith("attachment")
     assert headers["Cache-Control"] == "no-store"
-
-
-def test_without_a_proxy_nobody_is_believed_who_they_forward_for(app, deeds):
-    fail_at_login(app, headers=SENT_BY_PROXIES, REMOTE_ADDR="192.0.2.7")
-    assert sources(deeds) == ["192.0.2.7"]
-
-
-@pytest.mark.parametrize(("hops", "source"), [(1, "203.0.113.3"), (2, "203.0.113.2")])
-def test_behind_proxies_only_what_they_added_is_believed(house, hops, source):
-    app = house(PROXY_HOPS=hops)
-    fail_at_login(app, headers=SENT_BY_PROXIES, REMOTE_ADDR="192.0.2.7")
-    assert sources(Deeds(app)) == [source]
-
-
-@pytest.mark.parametrize(
-    ("address", "source"),
-    [("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64"), ("::1", "::/64"), ("unix:", None), ("", None), ("<b>", None)],
-)
-def test_a_source_is_an_address_or_a_block_of_them(app, deeds, address, source):
-    fail_at_login(app, REMOTE_ADDR=address)
-    assert sources(deeds) == [source]
-
-
-def test_a_thousand_forged_sources_are_one(app, deeds, erika):
-    for number in range(6):
-        fail_at_login(app, erika.email, {"X-Forwarded-For": f"203.0.113.{number}"})
-    assert Browser(app).log_in(erika).status == 422
-    assert set(sources(deeds)) == {"127.0.0.1"}
 
 
 def test_over_http_on_this_machine_the_cookie_still_arrives(house):
