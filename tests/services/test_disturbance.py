@@ -8,9 +8,9 @@ from kmzportal.domain.outgoing_mail import MailState
 from kmzportal.services import heartbeat, outbox
 from kmzportal.services.disturbance import BY_ITSELF, SILENT, UNSET, disturbance
 from kmzportal.services.outbox import Answer
+from tests.answers import DOWN
 from tests.cast import NOW
 
-DOWN = Answer(MailState.DEFERRED, None, "Der Mailserver ist nicht erreichbar", disturbed=True)
 WITH_SERVER = {"MAIL_SERVER": "localhost"}
 
 pytestmark = pytest.mark.usefixtures("clock")

@@ -3,6 +3,7 @@
 from tests import cast
 
 CURRENT, NEW_ADDRESS = "Aktuelles Passwort", "Neue E-Mail-Adresse"
+FIELDS = ("Vorname", "Nachname", "Schule", "Straße", "Telefon")
 
 
 def adjust(browser, person):

@@ -3,7 +3,7 @@
 import pytest
 
 from tests.browser import Browser
-from tests.web.adjusting import adjust
+from tests.web.adjusting import FIELDS, adjust
 from tests.web.by_hand import post
 
 pytestmark = pytest.mark.usefixtures("clock")
@@ -24,7 +24,6 @@ HOSTILE = {
     "sql": "'; DROP TABLE customer; --",
     "percent": "%00%s%n%(x)s",
 }
-FIELDS = ("Vorname", "Nachname", "Schule", "Straße", "Telefon")
 
 
 @on_sqlite

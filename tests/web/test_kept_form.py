@@ -10,14 +10,13 @@ from kmzportal.domain.customer import Customer
 from tests import cast
 from tests.browser import Browser
 from tests.cast import NEW
-from tests.web.adjusting import CURRENT, adjust
+from tests.web.adjusting import CURRENT, FIELDS, adjust
 from tests.web.by_hand import COOKIE, cookie
 from tests.web.links import LOST, pass_the_robot_check
 
 pytestmark = pytest.mark.usefixtures("clock")
 on_sqlite = pytest.mark.parametrize("portal", ["sqlite"], indirect=True)
 KEPT = "Ihre Eingaben stehen wieder im Formular."
-FIELDS = ("Vorname", "Nachname", "Schule", "Straße", "Telefon")
 
 
 def log_in_again(browser, person):
