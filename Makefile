@@ -30,7 +30,8 @@ screenshots: .venv/ready .venv/chromium ## fotografiert alle Seiten in allen Zus
 bench: .venv/ready bench/.peers/flask-security/ready bench/.peers/allauth/ready ## misst das Portal neben seiner Grenze und zwei anderen (braucht wrk)
 	@command -v wrk > /dev/null || { [ "$$(id -u)" = 0 ] && apt-get update -qq && apt-get install -y -qq --no-install-recommends wrk; } \
 		|| { echo "wrk fehlt. Als root: apt-get install wrk"; exit 1; }
-	$(BIN)/python -m bench
+	$(BIN)/python -m bench > bench/.peers/results.md
+	@cat bench/.peers/results.md && [ "$$BENCH_QUICK" ] || cp bench/.peers/results.md bench
 
 css: ## baut kmzportal/static neu (braucht npm)
 	cd tools/look && npm ci --ignore-scripts --no-fund --no-audit && npm run build

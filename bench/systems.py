@@ -12,7 +12,7 @@ from itertools import count
 from pathlib import Path
 from urllib.error import URLError
 from urllib.parse import urlencode, urlsplit
-from urllib.request import HTTPCookieProcessor, HTTPRedirectHandler, build_opener
+from urllib.request import HTTPCookieProcessor, HTTPErrorProcessor, build_opener
 
 from bench.table import FACTS, HERE, figures
 from kmzportal.server.web_server import OPTIONS
@@ -24,13 +24,11 @@ HIDDEN = re.compile(r'<input(?=[^>]*type="hidden")[^>]*name="([^"]+)"[^>]*value=
 customers = (f"person{n}@schule.example" for n in count(1))  #: each deed takes a fresh one, whom no cap knows
 
 
-class Redirects(HTTPRedirectHandler):
-    """Lead to a page, but not away from the answer to a form."""
+class Answers(HTTPErrorProcessor):
+    """Follows where a page leads, but not away from the answer to a form."""
 
-    def http_error_302(self, request, answer, *about):
-        return answer if request.data else super().http_error_302(request, answer, *about)
-
-    http_error_303 = http_error_302
+    def http_response(self, request, answer):
+        return answer if request.data else super().http_response(request, answer)
 
 
 class System:
@@ -41,21 +39,27 @@ class System:
         self.bin = HERE / home / "bin" if home else Path(sys.executable).parent
         self.place = f"127.0.0.1:{free_port()}"
 
-    def run(self, program, *rest):
-        return subprocess.Popen([self.bin / program, *rest], cwd=HERE.parent, text=True, stdout=subprocess.PIPE)
+    def fill_in(self, database):
+        """Make the tables by its own means, and enter the customers."""
+        made = [self.bin / "python", "-m", self.app]
+        hashed = subprocess.check_output(made, cwd=HERE.parent, text=True, timeout=120).strip()
+        assert "$argon2id$v=19$m=65536,t=3,p=4$" in hashed, f"{self.name} does not hash at the same cost"
+        for statement in self.fill:
+            database.execute(statement, {"password_hash": hashed})
 
     def start(self):
         """Start it anew, and note the seconds until its login page is right for the first time."""
         self.stop()
         ours = ["kmzportal", "serve", "--port", self.place.partition(":")[2]]
-        began, theirs = time.perf_counter(), [*GUNICORN, f"--bind={self.place}", f"{self.app}:app"]
-        self.process = self.run(*(ours if self is ALL[0] else theirs))
-        while self.process.poll() is None and time.perf_counter() - began < 30:
+        program, *options = ours if self is ALL[0] else [*GUNICORN, f"--bind={self.place}", f"{self.app}:app"]
+        began = time.perf_counter()
+        self.process = subprocess.Popen([self.bin / program, *options], cwd=HERE.parent, stdout=subprocess.DEVNULL)
+        while True:
+            assert self.process.poll() is None and time.perf_counter() - began < 30, f"{self.name} does not start"
             with suppress(URLError):
                 self.open("login")
                 return figures["start", self.name].append(time.perf_counter() - began)
             time.sleep(0.005)
-        raise RuntimeError(f"{self.name} does not start")
 
     def stop(self):
         if self.process:
@@ -84,7 +88,7 @@ class System:
     def open(self, name, path="", jar=None):
         """Open a page; return what sends its form for a customer, again if wanted, and returns the cookies then."""
         page, jar = self.pages[name], jar or CookieJar()
-        visitor = build_opener(Redirects, HTTPCookieProcessor(jar))
+        visitor = build_opener(Answers, HTTPCookieProcessor(jar))
         with visitor.open(f"http://{self.place}{path or page['path']}", timeout=90) as answer:
             here, said = answer.url, answer.read().decode()
         assert page["says"] in said, f"{here}: {said[:2000]}"

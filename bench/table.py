@@ -1,25 +1,24 @@
-"""What was measured, and what it says: medians, ratios and verdicts, and the page they are written on."""
+"""What was measured, and what it says: medians, proportions and verdicts, and the page they are written on."""
 
 import os
 import platform
-import time
+import timeit
 import tomllib
 from collections import defaultdict
+from functools import partial
 from math import inf
-from operator import truediv
 from pathlib import Path
-from statistics import median
+from statistics import median, quantiles
 
 HERE = Path(__file__).parent
 FACTS = tomllib.loads((HERE / "systems.toml").read_text("utf-8"))
+LOAD = os.getloadavg()[0]  # before the measuring begins
 figures = defaultdict(list)  #: by work, and by who does it
 
 
-def timed(work, who, deed, *of):
-    """Note the milliseconds that a deed takes."""
-    began = time.perf_counter()
-    deed(*of)
-    figures[work, who].append((time.perf_counter() - began) * 1000)
+def timed(work, who, deed, *about, takes=1):
+    """Note the milliseconds that a deed takes; of several takes, the middle."""
+    figures[work, who].append(median(timeit.repeat(partial(deed, *about), number=1, repeat=takes)) * 1000)
 
 
 def slower(some, others):
@@ -30,28 +29,34 @@ def slower(some, others):
 def verdict(goal):
     """Hold what the goal is about against its bounds, in proportion to another if it names one.
 
-    What was measured in turns is compared turn by turn, as both had the same weather then; the median counts.
+    What was measured in turns is compared turn by turn, as both had the same weather then; the median counts, and
+    the middle half of the turns is told beside it.
     """
     sides = [tuple(goal[side]) for side in ("of", "to") if side in goal]
-    what, *others = (figures[side] for side in sides)
-    beside = others[0] if others else [1.0] * len(what)
-    in_turns = len(what) == len(beside)
-    found = median(map(truediv, what, beside)) if in_turns else median(what) / median(beside)
-    about = " to ".join(f"{FACTS['works'].get(work, work)}: {who}" for work, who in sides)
-    bounds = [f"{sign} {goal[bound]:g}" for sign, bound in (("≥", "least"), ("≤", "most")) if bound in goal]
-    reached = goal.get("least", 0) <= found <= goal.get("most", inf)
-    return f"| {about} | {' and '.join(bounds)} | {found:.3g} | {'reached' if reached else 'MISSED'} |"
+    found, beside = figures[sides[0]], figures[sides[1]] if sides[1:] else [1.0]
+    in_turns = zip(found, beside, strict=True) if len(found) == len(beside) else [(median(found), median(beside))]
+    found = [one / other for one, other in in_turns]
+    works, whose = (dict.fromkeys(each) for each in zip(*sides, strict=True))
+    about = f"{' to '.join(FACTS['works'].get(work, work) for work in works)}: {' to '.join(whose)}"
+    low, middle, high = map(short, quantiles([*found, median(found)], n=4, method="inclusive"))
+    bounds = " and ".join(f"{sign} {goal[bound]:g}" for sign, bound in (("≥", "least"), ("≤", "most")) if bound in goal)
+    reached = goal.get("least", 0) <= median(found) <= goal.get("most", inf)
+    spread = f" ({low} to {high})" if low != high else ""
+    return f"| {about} | {bounds} | {middle}{spread} | {'reached' if reached else 'MISSED'} |"
+
+
+def short(figure):
+    return f"{float(f'{figure:.3g}'):g}"
 
 
 def page():
     """Return all of it as Markdown."""
     model = Path("/proc/cpuinfo").read_text().partition("model name\t: ")[2].partition("\n")[0]
-    machine = f"{os.cpu_count()} × {model}, Python {platform.python_version()}, load {os.getloadavg()[2]:.1f}"
+    machine = f"{os.cpu_count()} × {model}, Python {platform.python_version()}, load {LOAD:.1f} before"
     names = [system["name"] for system in FACTS["system"]]
     rows = [f"| | {' | '.join(names)} |", "|---|--:|--:|--:|--:|"]
     for work, what in FACTS["works"].items():
-        cells = [f"{median(found):.3g}" if (found := figures[work, name]) else "–" for name in names]
+        cells = [short(median(found)) if (found := figures[work, name]) else "–" for name in names]
         rows.append(f"| {what} | {' | '.join(cells)} |")
-    verdicts = ["Proportions are taken turn by turn, so they differ from those of the medians above.", ""]
-    verdicts += ["| | goal | measured | |", "|---|---|--:|---|", *map(verdict, FACTS["goals"])]
-    return "\n".join(["# How fast the portal is", "", machine, "", *rows, "", *verdicts, ""])
+    rows += ["", *FACTS["about"].strip().splitlines(), "", "| | goal | measured | |", "|---|---|--:|---|"]
+    return "\n".join(["# How fast the portal is", "", machine, "", *rows, *map(verdict, FACTS["goals"]), ""])

@@ -8,6 +8,7 @@ from argon2 import PasswordHasher
 from flask import Flask, redirect, request
 from flask_login import LoginManager, UserMixin, current_user, login_required, login_user
 
+PATH = os.environ["KMZPORTAL_INSTANCE_PATH"] + "/limit.db"
 FORM = "<!doctype html><title>Seite</title><h1>{}</h1><form method=post><input name=email><input name=password></form>"
 app, hasher = Flask(__name__), PasswordHasher()
 app.secret_key, logins = "bench" * 8, LoginManager(app)
@@ -16,8 +17,7 @@ form, mine = (app.jinja_env.from_string(FORM.format(title)) for title in ("Anmel
 
 @cache
 def database():
-    path = os.environ["KMZPORTAL_INSTANCE_PATH"] + "/limit.db"
-    found = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+    found = sqlite3.connect(PATH, isolation_level=None, check_same_thread=False)
     return found.execute("PRAGMA synchronous=NORMAL").connection
 
 
