@@ -6,18 +6,11 @@ It stands beside the package, because whatever stands in it imports all of it fi
 import os
 import sys
 
-#: Argon2 fills 64 MiB for each password: in huge pages, and in memory that is kept from one to the next, it takes a
-#: third less (see docs/decisions/0040). glibc keeps what is smaller than this many bytes, if all threads share it.
-KEPT = 128 * 1024 * 1024
-MEMORY = (
-    "glibc.malloc.hugetlb=1",
-    "glibc.malloc.arena_max=1",
-    f"glibc.malloc.mmap_threshold={KEPT}",
-    f"glibc.malloc.trim_threshold={KEPT}",
-)
+#: Argon2 fills 64 MiB for each password; in huge pages that takes a quarter less (see docs/decisions/0040).
+HUGE_PAGES = "glibc.malloc.hugetlb=1"
 
 
 def main() -> None:
-    chosen = os.environ.get("GLIBC_TUNABLES")  # the operator's come last, and count
-    os.environ["GLIBC_TUNABLES"] = ":".join(filter(None, [*MEMORY, chosen]))
+    tunables = [HUGE_PAGES, os.environ.get("GLIBC_TUNABLES", "")]  # the operator's come last, and count
+    os.environ["GLIBC_TUNABLES"] = ":".join(filter(None, tunables))
     os.execv(sys.executable, [sys.executable, "-P", "-m", "kmzportal", *sys.argv[1:]])  # noqa: S606  no shell is wanted
