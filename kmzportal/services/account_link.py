@@ -95,7 +95,7 @@ def redeem(work: UnitOfWork, link: AccountLink, arrived: datetime, kinds: set[Li
     work.session.refresh(link)
     if link.holder.locked_at and link.kind != LinkKind.OBJECTION:
         raise AccountLocked("link.refused", link.holder, kind=link.kind)
-    if link.kind not in kinds or not link.usable(arrived) or not still_theirs(link):
+    if link.kind not in kinds or not still_opens(link, arrived):
         raise LinkUnusable("link.refused", link.holder, kind=link.kind)
     still_open = update(AccountLink).where(AccountLink.id == link.id, AccountLink.ended_at.is_(None))
     if not changed(work.session, still_open.values(ended_at=work.now, ended_as=LinkState.REDEEMED)):
@@ -118,6 +118,11 @@ def renew(work: UnitOfWork, link: AccountLink) -> None:
     work.session.execute(update(AccountLink).where(*family, AccountLink.renewals < renewals).values(renewals=renewals))
     fresh = issue(work, LinkKind(link.kind), link.holder, link.email, link.initials, renewals)
     send(work, fresh)
+
+
+def still_opens(link: AccountLink, arrived: datetime) -> bool:
+    """Whether it opens its holder's account for someone who arrived then, also as things are now."""
+    return link.usable(arrived) and still_theirs(link)
 
 
 def still_theirs(link: AccountLink) -> bool:

@@ -123,7 +123,7 @@ def obstacle(link: AccountLink, visit: Visit) -> ResponseReturnValue | None:
         return page("account_link/somebody_else.html", "account_link/_somebody_else.html", Button(), link=link)
     if link.holder.locked_at and link.kind != LinkKind.OBJECTION:
         return say_locked()
-    if not link.usable(visit.arrived) or not deeds.still_theirs(link):
+    if not deeds.still_opens(link, visit.arrived):
         return dead(link)
     g.visit = visit  # so its page asks how long it lasts, see time_left.py
     return None

@@ -5,6 +5,9 @@ from datetime import UTC, datetime
 from flask import Blueprint, g, render_template
 from flask.typing import ResponseReturnValue
 
+from kmzportal.db import db
+from kmzportal.domain.account_link import AccountLink
+from kmzportal.services import account_link as deeds
 from kmzportal.web import link_visit
 from kmzportal.web.access import anyone, quiet
 from kmzportal.web.pages import go, wants_fragment
@@ -35,8 +38,8 @@ def extend() -> ResponseReturnValue:
 @anyone
 @quiet
 def ask_visit(link_id: int) -> ResponseReturnValue:
-    """Sets no cookie, or it would undo what another tab does meanwhile. After Abbrechen there is nothing to say."""
-    return ("", 204) if wants_fragment() and not link_visit.look(link_id) else _of_visit(link_id)
+    """Sets no cookie, or it would undo what another tab does meanwhile."""
+    return _of_visit(link_id)
 
 
 @bp.post("/konto-link/<int:link_id>/sitzung")
@@ -51,5 +54,12 @@ def _of_session() -> ResponseReturnValue:
 
 
 def _of_visit(link_id: int) -> ResponseReturnValue:
-    g.visit = link_visit.look(link_id)
-    return _of_session() if wants_fragment() and g.visit else go("account_link.show", link_id=link_id)
+    """After Abbrechen, or when the link is dead, there is nothing to say, and nothing asks any more."""
+    if not wants_fragment():
+        return go("account_link.show", link_id=link_id)
+    visit = link_visit.look(link_id)
+    link = db.session.get(AccountLink, link_id) if visit else None
+    if visit is None or link is None or not deeds.still_opens(link, visit.arrived):
+        return ""
+    g.visit = visit
+    return render_template("time_left/_time_left.html")

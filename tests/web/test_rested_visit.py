@@ -1,0 +1,53 @@
+"""Somebody opens a link, types, and comes back when the visit, or the link itself, is over."""
+
+from datetime import timedelta
+
+import pytest
+
+from kmzportal.domain.account_link import LinkKind, LinkState
+from kmzportal.services import account_link
+from tests.browser import Browser
+
+pytestmark = [pytest.mark.usefixtures("clock"), pytest.mark.parametrize("portal", ["sqlite"], indirect=True)]
+
+BACK = "Dann stehen Ihre Eingaben wieder da."
+KEPT = "Ihre Eingaben stehen wieder im Formular."
+
+
+@pytest.fixture
+def link(erika, issue):
+    return issue(LinkKind.DESK, erika)
+
+
+@pytest.fixture
+def follow(app, deeds):
+    """Open a link as from the mail, and go on to the form behind the robot check."""
+
+    def follow(browser, link):
+        browser.open(f"/link/{deeds.keys.token(link)}").follow("Code aus der E-Mail eingeben")
+        browser.submit("Bestätigen", {"Code aus der E-Mail": deeds.keys.code(link)})
+        return browser.follow("Konto bearbeiten")
+
+    return follow
+
+
+@pytest.fixture
+def hers(app, link, follow):
+    """Erika stands before the form."""
+    return follow(Browser(app), link)
+
+
+def ask_how_long(browser, link, method="GET", **fields):
+    """Ask as the open page does by itself, or as its button does."""
+    headers = {"HX-Request": "true", "Sec-Fetch-Site": "same-origin"}
+    there = f"/konto-link/{link.id}/sitzung"
+    return browser.client.open(there, method=method, base_url=browser.site, headers=headers, data=fields or None)
+
+
+def test_nothing_asks_by_itself_on_the_page_of_a_dead_link(hers, deeds, erika, link, clock):
+    clock.shift(timedelta(minutes=28, seconds=30))
+    assert "Sind Sie noch da?" in ask_how_long(hers, link).text
+    deeds.do(account_link.end, erika, LinkState.WITHDRAWN, {LinkKind.DESK})
+    for method in ("GET", "POST"):
+        answer = ask_how_long(hers, link, method)
+        assert (answer.status_code, answer.text) == (200, "")
