@@ -57,10 +57,7 @@ def look(link_id: int) -> Visit | None:
 def find(link_id: int) -> Visit | None:
     """Return the visit if it did not rest too long, and note that it goes on."""
     visit, now = look(link_id), datetime.now(UTC)
-    if visit and now >= visit.ends_at:
-        kept_form.keep(visitor.name, request.path)  # opened again, the link shows it again
-        return None
-    return visit and _note(visit, now, visit.checked)
+    return _note(visit, now, visit.checked) if visit and now < visit.ends_at else None
 
 
 def mark_checked(visit: Visit) -> None:
@@ -106,6 +103,7 @@ def link_holder(*kinds: LinkKind, checked: bool = False) -> Callable[[View], Vie
 
 def lost() -> ResponseReturnValue:
     """The one neutral page for unknown tokens, foreign ids and visits that rested too long."""
+    kept_form.keep(visitor.name, request.path)  # opened again, the link shows it again
     kept = session.get("kept_form", {}).get("path") == request.path
     return sorry(
         "Diesen Link können wir nicht öffnen",

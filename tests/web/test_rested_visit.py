@@ -51,3 +51,11 @@ def test_nothing_asks_by_itself_on_the_page_of_a_dead_link(hers, deeds, erika, l
     for method in ("GET", "POST"):
         answer = ask_how_long(hers, link, method)
         assert (answer.status_code, answer.text) == (200, "")
+
+
+def test_a_page_that_asks_too_late_takes_nothing_back_that_was_typed(hers, link, follow, clock):
+    clock.shift(timedelta(minutes=31))
+    hers.submit("Registrieren", {"Telefon": "07051 4711"})
+    ask_how_long(hers, link, "POST", phone="nirgends")
+    follow(hers, link)
+    assert KEPT in hers.text and hers.value("Telefon") == "07051 4711"
