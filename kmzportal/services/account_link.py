@@ -104,8 +104,8 @@ def redeem(work: UnitOfWork, link: AccountLink, arrived: datetime, kinds: set[Li
     work.record("link.redeemed", link.holder, kind=link.kind)
 
 
-def renew(work: UnitOfWork, link: AccountLink) -> None:
-    """Mail a fresh link of the same kind to the same address, three times at most; raises LinkUnusable.
+def renew(work: UnitOfWork, link: AccountLink) -> AccountLink:
+    """Mail a fresh link of the same kind to the same address, three times at most, and return it; raises LinkUnusable.
 
     The count is kept on all links it may be asked from: pressing the oldest again gives no further ones.
     """
@@ -118,6 +118,7 @@ def renew(work: UnitOfWork, link: AccountLink) -> None:
     work.session.execute(update(AccountLink).where(*family, AccountLink.renewals < renewals).values(renewals=renewals))
     fresh = issue(work, LinkKind(link.kind), link.holder, link.email, link.initials, renewals)
     send(work, fresh)
+    return fresh
 
 
 def still_opens(link: AccountLink, arrived: datetime) -> bool:

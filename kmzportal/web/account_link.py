@@ -15,7 +15,7 @@ from kmzportal.services import account as account_deeds
 from kmzportal.services import account_link as deeds
 from kmzportal.services import password as password_deeds
 from kmzportal.unit_of_work import outside_transaction, unit_of_work
-from kmzportal.web import link_visit
+from kmzportal.web import kept_form, link_visit
 from kmzportal.web.access import anyone
 from kmzportal.web.customer_data import CustomerData
 from kmzportal.web.fields import Button, NewPassword, PortalForm
@@ -132,7 +132,7 @@ def renew(link_id: int) -> ResponseReturnValue:
         return link_visit.dead(link, form) if link else link_visit.lost()
     try:
         with unit_of_work(f"link:{link.id}", source()) as work:
-            deeds.renew(work, link)
+            kept_form.hand_on(link.id, deeds.renew(work, link).id)
     except (LinkUnusable, TooManyMails):
         form.form_errors.append("Heute können wir keinen weiteren Link senden. Bitte rufen Sie uns an.")
         return link_visit.dead(link, form)

@@ -25,6 +25,12 @@ def keep(actor: str, path: str) -> None:
         session["kept_form"] = {"actor": actor, "path": path, "fields": fields}
 
 
+def hand_on(old: int, fresh: int) -> None:
+    """Let what was typed on the pages of a link wait on those of the link that comes in its place."""
+    if kept := session.get("kept_form"):
+        session["kept_form"] = kept | {"path": kept["path"].replace(f"/konto-link/{old}/", f"/konto-link/{fresh}/")}
+
+
 def entries() -> MultiDict[str, str] | None:
     """Return what the visitor typed on this page before; once, but to all forms of the page."""
     if "kept_form" not in g:

@@ -3,8 +3,9 @@
 from datetime import timedelta
 
 import pytest
+from sqlalchemy import select
 
-from kmzportal.domain.account_link import LinkKind, LinkState
+from kmzportal.domain.account_link import AccountLink, LinkKind, LinkState
 from kmzportal.services import account_link
 from tests.browser import Browser
 
@@ -58,4 +59,15 @@ def test_a_page_that_asks_too_late_takes_nothing_back_that_was_typed(hers, link,
     hers.submit("Registrieren", {"Telefon": "07051 4711"})
     ask_how_long(hers, link, "POST", phone="nirgends")
     follow(hers, link)
+    assert KEPT in hers.text and hers.value("Telefon") == "07051 4711"
+
+
+def test_what_was_typed_comes_back_with_a_fresh_link_when_the_old_one_ran_out_as_well(app, deeds, link, follow, clock):
+    clock.shift(timedelta(hours=71, minutes=50))
+    hers = follow(Browser(app), link)
+    clock.shift(timedelta(minutes=31))
+    hers.submit("Registrieren", {"Telefon": "07051 4711"})
+    assert BACK in hers.text
+    hers.open(f"/link/{deeds.keys.token(link)}").press("Neuen Link an dieselbe Adresse senden")
+    follow(hers, deeds.read(select(AccountLink).order_by(AccountLink.id.desc()))[0])
     assert KEPT in hers.text and hers.value("Telefon") == "07051 4711"
