@@ -110,6 +110,11 @@ class AuditEvent(Base):
 
     @property
     def actor_in_german(self) -> str:
-        """Who it was, without naming anybody; clerks by the initials that stand in their mails."""
+        """Who it was, as the customer reads it, without naming anybody; clerks by the initials in their mails."""
         initials = self.details.get("by")
         return ACTORS[self.actor.partition(":")[0]] + (f" ({initials})" if initials else "")
+
+    @property
+    def actor_at_the_desk(self) -> str:
+        """Who it was, as clerks read it: to them a customer is somebody else."""
+        return "Kundin oder Kunde" if self.actor.startswith("customer:") else self.actor_in_german
