@@ -55,9 +55,10 @@ migration: .venv/ready ## schreibt eine Version der Datenbank aus den Modellen (
 	$(PIP) install --quiet --no-deps --no-build-isolation -e .
 	@touch $@
 
-# Holds the path of a Chromium that starts.
-.venv/chromium: .venv/ready tools/chromium
+# Holds the path of a Chromium that starts; one that is named is tried each time.
+.venv/chromium: .venv/ready tools/chromium $(if $(KMZPORTAL_TEST_CHROMIUM),named)
 	tools/chromium
+named:
 
 # What the portal is measured beside lives in environments of its own.
 bench/.peers/%/ready: bench/%.txt
