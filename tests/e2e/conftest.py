@@ -15,7 +15,7 @@ from tests.e2e.portals import Serving
 from tests.e2e.watch import Watch
 from tests.server.conftest import free_port
 
-CHROMIUM = os.environ.get("KMZPORTAL_TEST_CHROMIUM") or "chromium"
+CHROMIUM = os.environ.get("KMZPORTAL_TEST_CHROMIUM") or "chromium-headless-shell"  # what `make test` takes first
 OPTIONS = (
     *("--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-dev-shm-usage", "--no-first-run"),
     *("--disable-background-networking", "--disable-component-update", "--disable-sync"),  # calls nobody
