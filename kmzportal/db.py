@@ -1,9 +1,12 @@
 """The database: SQLite by default, PostgreSQL when outgrown; the same code for both."""
 
 import sqlite3
+from functools import cache
 from pathlib import Path
 from typing import Any
 
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from flask_migrate import Migrate
 from flask_sqlalchemy import SQLAlchemy
 from sqlalchemy import Connection, Engine, event
@@ -55,3 +58,13 @@ def _begin_sqlite(connection: Connection) -> None:
     if connection.dialect.name == "sqlite":
         writes = connection.get_execution_options().get(WRITES)
         connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+
+def up_to_date() -> bool:
+    """Whether the tables are as this code wants them; raises DBAPIError where there is no database to ask."""
+    return MigrationContext.configure(db.session.connection()).get_current_revision() == _newest_revision()
+
+
+@cache
+def _newest_revision() -> str | None:
+    return ScriptDirectory(str(MIGRATIONS)).get_current_head()

@@ -4,9 +4,8 @@ from collections.abc import Callable
 
 import click
 from flask import current_app
-from flask.cli import AppGroup
 
-from kmzportal.cli.fault import Fault
+from kmzportal.cli.fault import Fault, Group
 from kmzportal.domain.account_link import AccountLink
 from kmzportal.domain.mail_address import NotAnAddress
 from kmzportal.domain.refusals import AccountLocked, TooManyMails
@@ -15,7 +14,7 @@ from kmzportal.services import clerks as deeds
 from kmzportal.services.work import UnitOfWork
 from kmzportal.unit_of_work import unit_of_work
 
-clerks = AppGroup("clerks", help="Menschen im Kundenservice.")
+clerks = Group("clerks", help="Menschen im Kundenservice.")
 
 
 @clerks.command()

@@ -6,9 +6,8 @@ from pathlib import Path
 from typing import IO, Any
 
 import click
-from flask.cli import AppGroup
 
-from kmzportal.cli.fault import Fault
+from kmzportal.cli.fault import Fault, Group
 from kmzportal.db import db
 from kmzportal.domain.refusals import ChangedMeanwhile
 from kmzportal.services import customers_export, customers_import
@@ -20,7 +19,7 @@ from kmzportal.unit_of_work import unit_of_work
 
 SHOWN = 50  # rows of each kind
 
-customers = AppGroup("customers", help="Kundinnen und Kunden als CSV-Datei.")
+customers = Group("customers", help="Kundinnen und Kunden als CSV-Datei.")
 
 
 @customers.command("import")

@@ -1,10 +1,9 @@
 """kmzportal links: the link to the account, sent from the command line."""
 
 import click
-from flask.cli import AppGroup
 from sqlalchemy import select
 
-from kmzportal.cli.fault import Fault
+from kmzportal.cli.fault import Fault, Group
 from kmzportal.db import db
 from kmzportal.domain import mail_address
 from kmzportal.domain.clerk import Clerk
@@ -14,7 +13,7 @@ from kmzportal.domain.refusals import AccountLocked, TooManyMails
 from kmzportal.services import desk
 from kmzportal.unit_of_work import unit_of_work
 
-links = AppGroup("links", help="Links zum Konto.")
+links = Group("links", help="Links zum Konto.")
 
 
 @links.command()

@@ -5,9 +5,8 @@ from email.utils import make_msgid
 
 import click
 from flask import current_app
-from flask.cli import AppGroup
 
-from kmzportal.cli.fault import Fault
+from kmzportal.cli.fault import Fault, Group
 from kmzportal.domain import mail_address
 from kmzportal.domain.mail_address import NotAnAddress
 from kmzportal.domain.outgoing_mail import MailState, OutgoingMail
@@ -15,7 +14,7 @@ from kmzportal.mail.compose import Letter, compose
 from kmzportal.mail.delivery import deliver_due, post
 from kmzportal.unit_of_work import link_keys
 
-mail = AppGroup("mail", help="E-Mails und der Mailserver.")
+mail = Group("mail", help="E-Mails und der Mailserver.")
 
 
 @mail.command()
