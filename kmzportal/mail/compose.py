@@ -1,7 +1,8 @@
 """From a row of the outbox to a mail, at the moment it is posted: only then do link and code exist in clear.
 
 Each mail has one source, `templates/mail/<template>.txt`: its first line is the subject, the rest the text. The
-HTML part is built from the same paragraphs; a line that is one of our own URLs becomes a link named by the line above.
+HTML part is built from the same paragraphs; a line that is one of our own URLs becomes a link named by the line above,
+and the office's telephone number is dialled when it is tapped.
 """
 
 import re
@@ -74,7 +75,7 @@ def compose(mail: OutgoingMail, keys: LinkKeys, settings: Mapping[str, Any], now
         subject=subject,
         recipients=[mail_address.mailable(mail.recipient)],
         body=text,
-        html=_html(subject, text, settings["PUBLIC_URL"]),
+        html=_html(subject, text, settings),
         sender=str(Address(sender_name, addr_spec=mail_address.mailable(settings["MAIL_DEFAULT_SENDER"]))),
         reply_to=mail_address.mailable(settings["OFFICE_SUPPORT_EMAIL"]),
     )
@@ -125,7 +126,8 @@ def _text(template: str, context: dict[str, Any]) -> tuple[str, str]:
     return subject, re.sub(r"\n{3,}", "\n\n", text).strip() + "\n"
 
 
-def _html(subject: str, text: str, public_url: str) -> str:
+def _html(subject: str, text: str, settings: Mapping[str, Any]) -> str:
     paragraphs = [paragraph.splitlines() for paragraph in text.strip().split("\n\n")]
     page = TEMPLATES.get_template("mail/_page.html")
-    return page.render(subject=subject, paragraphs=paragraphs, public_url=public_url)
+    public_url, phone = settings["PUBLIC_URL"], settings["OFFICE_PHONE"]
+    return page.render(subject=subject, paragraphs=paragraphs, public_url=public_url, phone=phone)

@@ -36,10 +36,16 @@ class Seen(HTMLParser):
     def handle_starttag(self, tag, attrs):
         self.tags.add(tag)
         self.attributes += attrs
+        self.words.append("" if tag == "a" else " ")
 
     def handle_data(self, data):
         self.words.append(data)
 
     @property
     def text(self):
-        return " ".join(" ".join(self.words).split())
+        return " ".join("".join(self.words).split())
+
+    @property
+    def pages(self):
+        """Where it leads, but for the telephone."""
+        return [value for name, value in self.attributes if name == "href" and not value.startswith("tel:")]

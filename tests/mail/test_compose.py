@@ -68,6 +68,16 @@ def test_the_text_comes_first_and_the_html_says_the_same(template):
 
 
 @EVERY
+def test_the_offices_number_is_dialled_when_it_is_tapped(template):
+    text, html = parts(letter(template))
+    assert html.count('<a href="tel:07051965220">07051 965 220</a>') == text.count("07051 965 220") > 0
+
+
+def test_an_office_without_a_telephone_writes_all_the_same():
+    assert "tel:" not in letter("test", office=OFFICE | {"OFFICE_PHONE": ""}).html
+
+
+@EVERY
 def test_reading_it_asks_nobody_for_anything(template):
     html = Seen(parts(letter(template))[1])
     assert html.tags <= {"html", "head", "meta", "title", "body", "h1", "p", "a", "strong", "br"}

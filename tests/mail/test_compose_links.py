@@ -19,7 +19,7 @@ def test_the_link_stands_alone_on_its_line_and_nothing_breaks_it(template):
     assert written.body.splitlines().count(url) == 1
     assert f"\r\n{url}\r\n".encode() in written.as_bytes()
     html = parts(written)[1]
-    assert [value for name, value in Seen(html).attributes if name == "href"] == [url]
+    assert Seen(html).pages == [url]
     assert url in Seen(html).text
 
 
