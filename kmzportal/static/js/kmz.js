@@ -45,7 +45,7 @@ function fail(kind, ctx) { // nothing was swapped: the form stands as it was, th
   if (quiet(ctx)) return;
   closeDialog();
   const ours = ctx.response?.headers.get("HX-Retarget") === "#meldung"; // else a proxy speaks, in words of its own
-  region().textContent = ours ? ctx.text : region().dataset[kind];
+  region().innerHTML = ours ? ctx.text : region().dataset[kind];
   setTimeout(() => { if (lost()) ctx.request.submitter?.focus(); });
 }
 wake();
