@@ -41,8 +41,12 @@ def hold_all(work: UnitOfWork) -> None:
 
 
 def add(work: UnitOfWork, email: str, name: str, initials: str, admin: bool = False) -> AccountLink:
-    """Write a clerk without a password and return the first link, not yet sent; raises ClerkExists."""
-    taken = {one.initials.casefold() for one in everybody(work.session)}  # SQLite's lower() leaves umlauts
+    """Write a clerk without a password and return the first link, not yet sent; raises ClerkExists.
+
+    All admins hear of it, so nobody lets anybody in unseen with a session that is not theirs.
+    """
+    there = everybody(work.session)
+    taken = {one.initials.casefold() for one in there}  # SQLite's lower() leaves umlauts
     if initials.casefold() in taken or find(work.session, email):
         raise ClerkExists("clerk.refused", initials=initials)
     clerk = Clerk(name=name, initials=initials, admin=admin, created_at=work.now)
@@ -50,6 +54,9 @@ def add(work: UnitOfWork, email: str, name: str, initials: str, admin: bool = Fa
     work.session.add(clerk)
     work.session.flush()
     work.record("clerk.added", clerk, admin=admin)
+    for one in there:
+        if one.admin and not one.locked_at:
+            work.warn("clerk_added", one, initials=initials)
     return first_link(work, clerk)
 
 

@@ -93,9 +93,9 @@ class UnitOfWork:
         self.session.add(mail)
         return mail
 
-    def warn(self, template: str, person: Customer | Clerk) -> None:
+    def warn(self, template: str, person: Customer | Clerk, **facts: Any) -> None:
         """Queue a notice that passes the cap: nobody may silence it by asking for other mails first."""
-        self.send(template, person, always=True)
+        self.send(template, person, always=True, **facts)
 
     def notify(self, template: str, person: Customer | Clerk, to: str | None = None, **facts: Any) -> None:
         """Queue a notice; over the cap the deed goes on and the missing notice stays on record."""
