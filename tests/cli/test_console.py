@@ -65,9 +65,10 @@ def test_nobody_exists_after_installation(tmp_path):
     connection.close()
 
 
-def test_the_console_script_becomes_the_portal_with_huge_pages_for_argon2_unless_the_operator_says_otherwise(tmp_path):
+def test_the_console_script_becomes_the_portal_with_memory_for_argon2_unless_the_operator_says_otherwise(tmp_path):
     begin = [sys.executable, "-c", "from kmzportal_start import main; main()", "shell"]
     environment = {"KMZPORTAL_INSTANCE_PATH": str(tmp_path), "PYTHONPATH": str(ROOT), "GLIBC_TUNABLES": CHOSEN}
     told = "import os; print('tunables', os.environ['GLIBC_TUNABLES'])"
     shell = subprocess.run(begin, cwd=tmp_path, env=environment, input=told, capture_output=True, text=True, check=True)
-    assert f"tunables glibc.malloc.hugetlb=1:{CHOSEN}\n" in shell.stdout  # the last one counts
+    assert "tunables glibc.malloc.hugetlb=1:" in shell.stdout
+    assert f"trim_threshold=134217728:{CHOSEN}\n" in shell.stdout  # the last one counts
