@@ -21,7 +21,8 @@ from tests.server.conftest import free_port
 GUNICORN = ["python", "-m", "gunicorn", "--preload", "--no-control-socket", "--log-level=warning"]
 GUNICORN += [f"--{name.replace('_', '-')}={OPTIONS[name]}" for name in ("workers", "threads", "worker_class")]
 HIDDEN = re.compile(r'<input(?=[^>]*type="hidden")[^>]*name="([^"]+)"[^>]*value="([^"]*)"')
-customers = (f"person{n}@schule.example" for n in count(1))  #: each deed takes a fresh one, whom no cap knows
+#: Each deed takes a fresh one, whom no cap knows. Many threads may ask at once, which a generator refuses.
+customers = map("person{}@schule.example".format, count(1))
 
 
 class Answers(HTTPErrorProcessor):
