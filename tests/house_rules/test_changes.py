@@ -16,26 +16,28 @@ pytestmark = [pytest.mark.usefixtures("clock", "portal"), pytest.mark.parametriz
 FIRST_OF = {Customer: LinkKind.DESK, Clerk: LinkKind.CLERK_FIRST}
 
 
-@pytest.mark.parametrize("method", ["GET", "HEAD"])
-def test_looking_changes_nothing(app, deeds, erika, rosa, method):
-    browser, clerk = log_in(app, erika), at_the_desk(app, deeds, rosa)
-    for person, visiting in ((erika, browser), (rosa, clerk)):
+@pytest.fixture
+def visitors(app, deeds, erika, rosa):
+    """A customer and a clerk, each logged in, and on the way of a link of their own."""
+    both = log_in(app, erika), at_the_desk(app, deeds, rosa)
+    for person, visitor in zip((erika, rosa), both, strict=True):
         link = deeds.do(account_link.issue, FIRST_OF[type(person)], person)
-        visiting.open(f"/link/{deeds.keys.token(link)}")
+        visitor.open(f"/link/{deeds.keys.token(link)}")
+    return both
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+def test_looking_changes_nothing(app, visitors, method):
     with app.app_context():
         before = list(everything())
         for rule, path in rules(app):
             if method in rule.methods:
-                browser.client.open(path, method=method, base_url=cast_url(app))
-                clerk.client.open(path, method=method, base_url=cast_url(app))
+                for visitor in visitors:
+                    visitor.client.open(path, method=method, base_url=cast_url(app))
         assert list(everything()) == before
 
 
-def test_no_form_is_taken_without_its_token(app, deeds, erika, rosa, tim):
-    browser, clerk = log_in(app, erika), at_the_desk(app, deeds, rosa)
-    for person, visiting in ((erika, browser), (rosa, clerk)):
-        link = deeds.do(account_link.issue, FIRST_OF[type(person)], person)
-        visiting.open(f"/link/{deeds.keys.token(link)}")
+def test_no_form_is_taken_without_its_token(app, visitors, erika, rosa, tim):
     with app.app_context():
         before = list(everything())
         for rule, path in rules(app):
@@ -43,8 +45,8 @@ def test_no_form_is_taken_without_its_token(app, deeds, erika, rosa, tim):
                 data = {"human": "y", "code": "AAAA-AAAA", "new": cast.NEW_PASSWORD, "repeat": cast.NEW_PASSWORD}
                 data |= {"email": erika.email, "last_name": "Anders", "current": cast.password_of(erika), "tiles": "1"}
                 data |= {"name": "Kim Muster", "initials": "km", "password": cast.password_of(rosa)}
-                browser.client.post(path, data=data, base_url=cast_url(app))
-                clerk.client.post(path, data=data, base_url=cast_url(app))
+                for visitor in visitors:
+                    visitor.client.post(path, data=data, base_url=cast_url(app))
         assert list(everything()) == before
 
 

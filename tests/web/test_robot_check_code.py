@@ -14,6 +14,12 @@ pytestmark = [
 CODE = "Code aus der E-Mail"
 
 
+def mistype_five_times(browser):
+    browser.follow("Code aus der E-Mail eingeben")
+    for _ in range(5):
+        browser.submit("Bestätigen", {CODE: "AAAA-AAAA"})
+
+
 def test_who_mistypes_the_code_sees_how_many_tries_are_left(landed):
     landed.follow("Code aus der E-Mail eingeben")
     assert "Sie haben 5 Versuche." in landed.text
@@ -44,9 +50,7 @@ def test_a_wrong_code_is_told_and_burns_no_link(landed, deeds, link, typed):
 
 
 def test_after_five_wrong_codes_one_click_mails_a_fresh_link_and_code(landed, deeds, link):
-    landed.follow("Code aus der E-Mail eingeben")
-    for _ in range(5):
-        landed.submit("Bestätigen", {CODE: "AAAA-AAAA"})
+    mistype_five_times(landed)
     assert "Der Code wurde fünfmal falsch eingegeben." in landed.text
     landed.press("Neuen Link an dieselbe Adresse senden")
     assert "Ein neuer Link ist unterwegs an dieselbe Adresse." in landed.text
@@ -57,9 +61,7 @@ def test_after_five_wrong_codes_one_click_mails_a_fresh_link_and_code(landed, de
 
 
 def test_that_click_from_an_old_page_takes_a_second_one(landed, deeds, link):
-    landed.follow("Code aus der E-Mail eingeben")
-    for _ in range(5):
-        landed.submit("Bestätigen", {CODE: "AAAA-AAAA"})
+    mistype_five_times(landed)
     landed.stale().press("Neuen Link an dieselbe Adresse senden")
     assert (landed.status, landed.heading) == (422, "Dieser Code gilt nicht mehr")
     landed.press("Neuen Link an dieselbe Adresse senden")
@@ -74,9 +76,7 @@ def test_the_sixth_code_comes_too_late_even_if_it_is_right(landed, deeds, link):
 
 
 def test_after_five_wrong_codes_the_pictures_still_open_the_link(landed, app, deeds, link):
-    landed.follow("Code aus der E-Mail eingeben")
-    for _ in range(5):
-        landed.submit("Bestätigen", {CODE: "AAAA-AAAA"})
+    mistype_five_times(landed)
     landed.follow("Lieber das Bilderrätsel lösen")
     choose(landed, answer_to(app, puzzle_in(landed), link))
     assert landed.heading == "Bestätigt"
