@@ -24,6 +24,7 @@ from kmzportal.web import (
     devices,
     errors,
     first_link,
+    first_visit,
     front_door,
     health,
     legal,
@@ -64,7 +65,7 @@ BLUEPRINTS = (
     health.bp,
     legal.bp,
 )
-HOUSE = (security, templates, pages, errors, legal, front_door)
+HOUSE = (security, templates, pages, errors, legal, first_visit, front_door)
 
 log = logging.getLogger(__name__)
 

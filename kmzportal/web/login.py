@@ -14,7 +14,7 @@ from kmzportal.web.access import anyone
 from kmzportal.web.credentials import LoginForm
 from kmzportal.web.fields import Button
 from kmzportal.web.origin import source
-from kmzportal.web.pages import blank_page, first_visit, go, go_to, local_path, page
+from kmzportal.web.pages import go, go_to, local_path, page
 from kmzportal.web.visitor import DOOR, forget, login_manager, visitor, welcome
 
 bp = Blueprint("login", __name__)
@@ -29,8 +29,6 @@ def start() -> Response:
 @bp.route("/anmelden", methods=["GET", "POST"])
 @anyone
 def login() -> ResponseReturnValue:
-    if first_visit():
-        return blank_page("login/login.html", LoginForm, wanted=None)
     if visitor.is_authenticated:
         return go(visitor.home)
     form = LoginForm(email=session.get("address"))

@@ -3,35 +3,29 @@
 import gzip
 import io
 import secrets
-from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlsplit
 
 from flask import (
     Flask,
     Response,
-    current_app,
     flash,
     make_response,
     redirect,
     render_template,
     request,
-    session,
     url_for,
 )
 from flask_wtf import CSRFProtect
-from flask_wtf.csrf import generate_csrf
 from markupsafe import escape
 from werkzeug.urls import iri_to_uri
 from werkzeug.wrappers import Response as AnyResponse
 
 LARGEST_KEY = 2**31 - 1
 csrf = CSRFProtect()  # gives templates csrf_token(); each form checks its own, so a stale one is a field error
-BLANK_PAGES, TOKEN = "blank_pages", "{the token of the form}"
 
 
 def init_app(app: Flask) -> None:
-    app.extensions[BLANK_PAGES] = {}
     app.after_request(_compress)
     app.after_request(_vary)
 
@@ -43,14 +37,19 @@ def _vary(response: Response) -> Response:
 
 
 def _compress(response: Response) -> Response:
-    """Send pages packed, behind a name of random length: it hides how well they shrank (BREACH, decision 33)."""
+    """Send pages packed to whom can unpack them."""
     if response.mimetype == "text/html" and request.accept_encodings["gzip"] and response.status_code != 204:
-        packed = io.BytesIO()
-        with gzip.GzipFile("x" * (1 + secrets.randbelow(100)), "wb", 6, packed, mtime=0) as pack:
-            pack.write(response.get_data())
-        response.set_data(packed.getvalue())
+        response.set_data(pack(response.get_data()))
         response.headers["Content-Encoding"] = "gzip"
     return response
+
+
+def pack(page: bytes) -> bytes:
+    """Pack a page behind a name of random length: it hides how well it shrank (BREACH, decision 33)."""
+    packed = io.BytesIO()
+    with gzip.GzipFile("x" * (1 + secrets.randbelow(100)), "wb", 6, packed, mtime=0) as archive:
+        archive.write(page)
+    return packed.getvalue()
 
 
 def page(whole: str, fragment: str, form: Any = None, **context: Any) -> Response:
@@ -58,22 +57,6 @@ def page(whole: str, fragment: str, form: Any = None, **context: Any) -> Respons
     refused = bool(form is not None and form.errors)
     template = fragment if wants_fragment() else whole
     return make_response(render_template(template, form=form, refused=refused, **context), 422 if refused else 200)
-
-
-def first_visit() -> bool:
-    """Whether a page is asked for by somebody of whom nothing is known, and in no special way."""
-    return request.method == "GET" and not (request.args or wants_fragment() or session.keys() - {"csrf_token"})
-
-
-def blank_page(whole: str, form: Callable[[], Any], **context: Any) -> Response:
-    """A page that is the same at every first visit, but for the token of its form; so it is drawn once.
-
-    Twice as many login pages a second, see docs/decisions/0040.
-    """
-    drawn, token = current_app.extensions[BLANK_PAGES], generate_csrf()
-    if whole not in drawn:
-        drawn[whole] = render_template(whole, form=form(), refused=False, **context).replace(token, TOKEN)
-    return make_response(drawn[whole].replace(TOKEN, token))
 
 
 def stay(endpoint: str, notice: str | None = None, **values: Any) -> AnyResponse:
