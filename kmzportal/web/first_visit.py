@@ -19,7 +19,6 @@ from kmzportal.web.front_door import StartResponse
 from kmzportal.web.pages import pack
 
 TOKEN = re.compile(r'name="csrf_token" type="hidden" value="([^"]+)"')
-KNOWN = {"HTTP_COOKIE", "HTTP_HX_REQUEST"}  # who sends one of these was here before
 
 
 @dataclass(frozen=True)
@@ -49,7 +48,8 @@ class FirstVisit:
 
     def _is_first(self, environ: dict[str, Any]) -> bool:
         asked = environ["REQUEST_METHOD"], environ.get("PATH_INFO"), environ.get("QUERY_STRING", "")
-        return asked == ("GET", self.path, "") and not KNOWN & environ.keys()
+        was_here = environ.get("HTTP_COOKIE") or environ.get("HTTP_HX_REQUEST")
+        return asked == ("GET", self.path, "") and not was_here
 
     def _draw(self, environ: dict[str, Any]) -> Drawn | None:
         """Let Flask draw the page for this visitor; what is no page is not kept."""
