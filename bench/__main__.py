@@ -52,8 +52,8 @@ def logins(system):
 def forgotten(system, known, unknown):
     """Ask for known and unknown addresses in an order left to chance; return how many of either."""
     send, pairs = system.open("forgot"), PEER_PAIRS if system in PEERS else PAIRS
-    for work, who in random.sample([(known, ""), (unknown, "nobody-")] * pairs, 2 * pairs):
-        timed(work, system.name, send, who + next(customers))
+    for tx, who in random.sample([(known, ""), (unknown, "nobody-")] * pairs, 2 * pairs):
+        timed(tx, system.name, send, who + next(customers))
     return pairs
 
 
@@ -69,15 +69,15 @@ def recoveries(system):
         system.at_once("redeem", 4, [system.open("redeem", urlsplit(link).path) for link in found[:PEER_PAIRS]])
 
 
-def login_page_while(work, system, form="login", people=1, deeds=0):
+def login_page_while(tx, system, form="login", people=1, backend=0):
     """Take the time of the login page as one visitor sees it while others send a form."""
-    forms = [system.open(form) for _ in range(deeds)]
+    forms = [system.open(form) for _ in range(backend)]
     with ThreadPoolExecutor(people) as pool:
         others = pool.map(lambda send: send(), forms)
         time.sleep(0.5)  # until all are at it
         until = time.monotonic() + 1
         while time.monotonic() < until:
-            timed(work, system.name, system.open, "login")
+            timed(tx, system.name, system.open, "login")
         list(others)  # raises what went wrong with them
 
 

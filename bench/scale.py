@@ -12,14 +12,14 @@ from sqlalchemy import create_engine, select, text
 from bench.table import HERE, figures, timed
 from kmzportal import create_app
 from kmzportal.db import db
-from kmzportal.domain import customer_search
-from kmzportal.domain.customer import Customer
-from kmzportal.domain.passwords import Proof, hash_password
+from kmzportal.models import customer
+from kmzportal.models.customer import Customer
 from kmzportal.robot_check import drawing
 from kmzportal.robot_check.puzzle import Puzzles
 from kmzportal.server.serve import prepare
-from kmzportal.services import customers_search, login, recovery
-from kmzportal.unit_of_work import unit_of_work
+from kmzportal.services import customers_search, recovery, sessions
+from kmzportal.services.passwords import PasswordCheck, hash_password
+from kmzportal.services.transaction import transaction
 from tests import postgres
 
 
@@ -32,10 +32,10 @@ def portal(**settings: str) -> Flask:
 def fill(app: Flask, count: int, password_hash: str = "") -> None:
     """Enter so many customers. The index of words is made afterwards, which is far quicker."""
     with app.app_context():
-        before, after = ["DROP INDEX customer_search"], [customer_search.POSTGRESQL[1], "ANALYZE"]
+        before, after = ["DROP INDEX customer_search"], [customer.POSTGRESQL[1], "ANALYZE"]
         if db.engine.dialect.name == "sqlite":
             before = [f"DROP TRIGGER customer_search_{when}" for when in ("insert", "delete", "update")]
-            after = ["INSERT INTO customer_search (customer_search) VALUES ('rebuild')", *customer_search.SQLITE[1:]]
+            after = ["INSERT INTO customer_search (customer_search) VALUES ('rebuild')", *customer.SQLITE[1:]]
         for statement in (*before, (HERE / "customers.sql").read_text("utf-8"), *after):
             db.session.execute(text(statement), {"count": count, "password_hash": password_hash})
         db.session.commit()
@@ -43,18 +43,18 @@ def fill(app: Flask, count: int, password_hash: str = "") -> None:
 
 def log_in(who: Customer) -> None:
     """All of a login but the hashing, which would hide the database."""
-    proof = Proof(login.password_hash_of(db.session(), who.email), True)
-    with unit_of_work("visitor") as work:
-        assert login.log_in(work, who.email, proof, "Firefox")
+    proof = PasswordCheck(sessions.find_password_hash(db.session(), who.email), True)
+    with transaction("visitor") as tx:
+        assert sessions.log_in(tx, who.email, proof, "Firefox")
 
 
 def forget(who: Customer) -> None:
     """All of Passwort vergessen but the mail: the request, and the worker's answer to it."""
-    with unit_of_work("visitor") as work:
-        recovery.ask(work, who.email)
+    with transaction("visitor") as tx:
+        recovery.request_link(tx, who.email)
     for request in recovery.unanswered(db.session()):
-        with unit_of_work("worker") as work:
-            recovery.answer(work, request)
+        with transaction("worker") as tx:
+            recovery.answer(tx, request)
 
 
 def search(query: str) -> None:
@@ -65,7 +65,7 @@ def search(query: str) -> None:
 
 def anybody(count: int) -> Customer:
     who = db.session.scalars(select(Customer).filter_by(number=f"K-{random.randint(1, count)}")).one()
-    assert who.search == customer_search.text_of(who)
+    assert who.search == customer.text_of(who)
     return who
 
 

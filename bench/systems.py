@@ -91,16 +91,16 @@ class System:
         page, jar = self.pages[name], jar or CookieJar()
         visitor = build_opener(Answers, HTTPCookieProcessor(jar))
         with visitor.open(f"http://{self.place}{path or page['path']}", timeout=90) as answer:
-            here, said = answer.url, answer.read().decode()
-        assert page["says"] in said, f"{here}: {said[:2000]}"
+            login_session, said = answer.url, answer.read().decode()
+        assert page["says"] in said, f"{login_session}: {said[:2000]}"
         hidden = dict(HIDDEN.findall(said))
 
         def send(who=""):
             typed = {field: value.format(customer=who or next(customers)) for field, value in page["typed"].items()}
-            with visitor.open(here, urlencode(hidden | typed).encode(), timeout=90) as answer:
+            with visitor.open(login_session, urlencode(hidden | typed).encode(), timeout=90) as answer:
                 there = urlsplit(answer.headers.get("Location", "")).path
                 said = f"{answer.status} {there}\n{answer.read().decode()}"
-            assert page["then"] in said, f"{here}: {said[:2000]}"
+            assert page["then"] in said, f"{login_session}: {said[:2000]}"
             return jar
 
         return send
@@ -118,13 +118,13 @@ class System:
         figures[f"{name} page", self.name].append((self.cpu() - cpu) / got)
         figures[f"{name} page/s", self.name].append(got / took)
 
-    def at_once(self, work, people, deeds):
+    def at_once(self, tx, people, backend):
         """Let so many people do all deeds; note milliseconds of processor a deed, and deeds a second."""
         cpu, began = self.cpu(), time.perf_counter()
         with ThreadPoolExecutor(people) as pool:
-            list(pool.map(lambda deed: deed(), deeds))
-        figures[work, self.name].append((self.cpu() - cpu) / len(deeds))
-        figures[f"{work}/s", self.name].append(len(deeds) / (time.perf_counter() - began))
+            list(pool.map(lambda deed: deed(), backend))
+        figures[tx, self.name].append((self.cpu() - cpu) / len(backend))
+        figures[f"{tx}/s", self.name].append(len(backend) / (time.perf_counter() - began))
 
 
 ALL = [System(**facts) for facts in FACTS["system"]]

@@ -16,9 +16,9 @@ LOAD = os.getloadavg()[0]  # before the measuring begins
 figures = defaultdict(list)  #: by work, and by who does it
 
 
-def timed(work, who, deed, *about, takes=1):
+def timed(tx, who, deed, *about, takes=1):
     """Note the milliseconds that a deed takes; of several takes, the middle."""
-    figures[work, who].append(median(timeit.repeat(partial(deed, *about), number=1, repeat=takes)) * 1000)
+    figures[tx, who].append(median(timeit.repeat(partial(deed, *about), number=1, repeat=takes)) * 1000)
 
 
 def slower(some, others):
@@ -37,7 +37,7 @@ def verdict(goal):
     in_turns = zip(found, beside, strict=True) if len(found) == len(beside) else [(median(found), median(beside))]
     found = [one / other for one, other in in_turns]
     works, whose = (dict.fromkeys(each) for each in zip(*sides, strict=True))
-    about = f"{' to '.join(FACTS['works'].get(work, work) for work in works)}: {' to '.join(whose)}"
+    about = f"{' to '.join(FACTS['works'].get(tx, tx) for tx in works)}: {' to '.join(whose)}"
     low, middle, high = map(short, quantiles([*found, median(found)], n=4, method="inclusive"))
     bounds = " and ".join(f"{sign} {goal[bound]:g}" for sign, bound in (("≥", "least"), ("≤", "most")) if bound in goal)
     reached = goal.get("least", 0) <= median(found) <= goal.get("most", inf)
@@ -55,8 +55,8 @@ def page():
     machine = f"{os.cpu_count()} × {model}, Python {platform.python_version()}, load {LOAD:.1f} before"
     names = [system["name"] for system in FACTS["system"]]
     rows = [f"| | {' | '.join(names)} |", "|---|--:|--:|--:|--:|"]
-    for work, what in FACTS["works"].items():
-        cells = [short(median(found)) if (found := figures[work, name]) else "–" for name in names]
+    for tx, what in FACTS["works"].items():
+        cells = [short(median(found)) if (found := figures[tx, name]) else "–" for name in names]
         rows.append(f"| {what} | {' | '.join(cells)} |")
     rows += ["", *FACTS["about"].strip().splitlines(), "", "| | goal | measured | |", "|---|---|--:|---|"]
     return "\n".join(["# How fast the portal is", "", machine, "", *rows, *map(verdict, FACTS["goals"]), ""])

@@ -9,8 +9,8 @@ from flask import Flask
 from kmzportal import configuration
 from kmzportal.cli import COMMANDS
 from kmzportal.db import db, migrate
-from kmzportal.domain import passwords
 from kmzportal.mail.delivery import mail_server
+from kmzportal.services import passwords
 from kmzportal.web import (
     account,
     account_link,
@@ -30,19 +30,19 @@ from kmzportal.web import (
     legal,
     login,
     outbox,
-    pages,
     proof,
     recovery,
     requests,
+    responses,
     robot_check,
     security,
+    session_timeout,
     staff_login,
     templates,
-    time_left,
 )
-from kmzportal.web.visitor import login_manager
+from kmzportal.web.auth import login_manager
 
-EXTENSIONS = (db, migrate, login_manager, mail_server, pages.csrf)
+EXTENSIONS = (db, migrate, login_manager, mail_server, responses.csrf)
 BLUEPRINTS = (
     login.bp,
     recovery.bp,
@@ -55,7 +55,7 @@ BLUEPRINTS = (
     desk.bp,
     desk_links.bp,
     desk_account.bp,
-    time_left.bp,
+    session_timeout.bp,
     staff_login.bp,
     first_link.bp,
     clerks.bp,
@@ -65,7 +65,7 @@ BLUEPRINTS = (
     health.bp,
     legal.bp,
 )
-HOUSE = (security, templates, pages, errors, legal, first_visit, front_door)
+HOUSE = (security, templates, responses, errors, legal, first_visit, front_door)
 
 log = logging.getLogger(__name__)
 
@@ -79,7 +79,7 @@ def create_app(settings: dict[str, Any] | None = None, instance: Path | None = N
     app.config.from_mapping(loaded | (settings or {}))
     for warning in warnings:
         log.warning(warning)
-    passwords.bound(app.config["HASHING_THREADS"])
+    passwords.set_hashing_threads(app.config["HASHING_THREADS"])
     for extension in EXTENSIONS:
         extension.init_app(app)
     for blueprint in (*BLUEPRINTS, demo.bp) if app.config.get("DEMO") else BLUEPRINTS:

@@ -11,19 +11,7 @@ from flask_migrate import Migrate
 from flask_sqlalchemy import SQLAlchemy
 from sqlalchemy import Connection, Engine, event
 
-from kmzportal.domain import (  # noqa: F401  every table must be known to the metadata
-    account_link,
-    audit_event,
-    clerk,
-    customer,
-    heartbeat,
-    login_session,
-    outgoing_mail,
-    recovery_request,
-    throttle,
-    used_puzzle,
-)
-from kmzportal.domain.base import Base
+from kmzportal.models.base import Base
 
 #: Objects stay readable after their transaction has ended, so a page is drawn without holding a connection.
 #: Errors are logged, and the values of a statement are addresses and hashes.

@@ -12,7 +12,7 @@ from xml.etree.ElementTree import Element
 from flask import Flask
 from werkzeug.test import TestResponse
 
-from tests import cast, page
+from tests import page, people
 from tests.page import words
 
 FOLLOWED_AT_MOST = 5
@@ -104,7 +104,7 @@ class Browser:
         return self.press(label, **fields)
 
     def log_in(self, person: Any, password: str | None = None, path: str = "/anmelden") -> "Browser":
-        fields = {"E-Mail-Adresse": person.email, "Passwort": password or cast.password_of(person)}
+        fields = {"E-Mail-Adresse": person.email, "Passwort": password or people.password_of(person)}
         return self.open(path).submit("Anmelden", fields)
 
     def come_in(self, token: str) -> "Browser":

@@ -2,6 +2,6 @@
 
 from argon2 import PasswordHasher
 
-from kmzportal.domain import passwords
+from kmzportal.services import passwords as password_service
 
-passwords._hasher = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
+password_service._hasher = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)

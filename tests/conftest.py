@@ -6,9 +6,14 @@ from jinja2 import StrictUndefined
 
 from kmzportal import create_app
 from kmzportal.db import db
-from tests import canary, cast, cheap_hashing, postgres  # noqa: F401
+from tests import (
+    cheap_hashing,  # noqa: F401
+    people,
+    postgres,  # noqa: F401
+    secret_scan,
+)
+from tests.backend import Backend
 from tests.browser import Browser
-from tests.deeds import Deeds
 
 PUBLIC_URL = "https://konto.kmz.example"
 
@@ -39,7 +44,7 @@ def portal(request, tmp_path_factory):
 def app(portal):
     """The portal with empty tables. After each test the canary looks through them."""
     yield portal
-    canary.check(portal)
+    secret_scan.check(portal)
     with portal.app_context(), db.engine.begin() as connection:
         for table in reversed(db.metadata.sorted_tables):
             connection.execute(table.delete())
@@ -48,13 +53,13 @@ def app(portal):
 @pytest.fixture
 def clock():
     """Stop the clock at `cast.NOW`; tests shift it."""
-    with time_machine.travel(cast.NOW, tick=False) as stopped:
+    with time_machine.travel(people.NOW, tick=False) as stopped:
         yield stopped
 
 
 @pytest.fixture
-def deeds(app):
-    return Deeds(app)
+def backend(app):
+    return Backend(app)
 
 
 @pytest.fixture(params=["browser", "htmx"])
@@ -64,19 +69,19 @@ def browser(request, app):
 
 
 @pytest.fixture
-def issue(deeds):
-    return deeds.issue
+def issue(backend):
+    return backend.issue
 
 
 @pytest.fixture
-def factor(deeds, rosa):
-    return deeds.give_factor(rosa)
+def factor(backend, rosa):
+    return backend.add_second_factor(rosa)
 
 
 def _person(data):
-    return pytest.fixture(lambda deeds: deeds.enter(cast.person(data)))
+    return pytest.fixture(lambda backend: backend.add(people.person(data)))
 
 
-erika, max_, anneliese = _person(cast.ERIKA), _person(cast.MAX), _person(cast.ANNELIESE)
-juergen, lieselotte = _person(cast.JUERGEN), _person(cast.LIESELOTTE)
-rosa, tim = _person(cast.ROSA), _person(cast.TIM)
+erika, max_, anneliese = _person(people.ERIKA), _person(people.MAX), _person(people.ANNELIESE)
+juergen, lieselotte = _person(people.JUERGEN), _person(people.LIESELOTTE)
+rosa, tim = _person(people.ROSA), _person(people.TIM)

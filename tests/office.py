@@ -8,14 +8,14 @@ from typing import Any
 
 from sqlalchemy import select
 
-from kmzportal.domain.account_link import AccountLink
-from kmzportal.domain.customer import Customer
-from kmzportal.services import account
+from kmzportal.models.account_link import AccountLink
+from kmzportal.models.customer import Customer
+from kmzportal.services import accounts
 from kmzportal.services.customers_check import Finding, check
 from kmzportal.services.customers_file import COLUMNS, read
 from kmzportal.services.customers_import import RowsRefused, carry_out
 from kmzportal.services.customers_plan import compare
-from tests.deeds import Deeds
+from tests.backend import Backend
 
 HEADER = "Kundennummer;Anrede;Vorname;Nachname;E-Mail;Schule;Straße;PLZ;Ort;Telefon"
 ANNELIESE = {
@@ -42,8 +42,8 @@ def number(n: int, **cells: str) -> str:
 
 
 class Office:
-    def __init__(self, deeds: Deeds, folder: Path):
-        self.deeds = deeds
+    def __init__(self, backend: Backend, folder: Path):
+        self.backend = backend
         self.file = folder / "kunden.csv"
 
     def writes(self, *lines: str, encoding: str = "utf-8", header: str = HEADER) -> Path:
@@ -59,9 +59,9 @@ class Office:
         """Import the file as it lies there."""
         plan: Any = None
         checked = check(read(self.file), lambda _: None)
-        with suppress(RowsRefused), self.deeds.work("console") as work:
-            plan = compare(work.session, checked)
-            carry_out(work, plan, lambda _: None)
+        with suppress(RowsRefused), self.backend.transaction("console") as tx:
+            plan = compare(tx.session, checked)
+            carry_out(tx, plan, lambda _: None)
         return plan.report()
 
     def is_refused(self, *lines: str) -> list[str]:
@@ -78,18 +78,18 @@ def counts(report: dict[str, list[Finding]]) -> dict[str, int]:
 
 def customer(office: Office, number: str = "1001") -> Any:
     """Return the customer with this number as the portal knows them."""
-    return office.deeds.read(select(Customer).where(Customer.number == number))[0]
+    return office.backend.read(select(Customer).where(Customer.number == number))[0]
 
 
 def links(office: Office) -> Any:
-    return office.deeds.read(select(AccountLink).order_by(AccountLink.id))
+    return office.backend.read(select(AccountLink).order_by(AccountLink.id))
 
 
 def changes(office: Office, person: Customer, **data: str) -> None:
-    office.deeds.do(account.change_data, person, data, actor=f"customer:{person.id}")
+    office.backend.run(accounts.change_data, person, data, actor=f"customer:{person.id}")
 
 
 def awaits(office: Office, person: Customer, email: str) -> None:
     """Let the desk have corrected the address; its holder has not confirmed it yet."""
-    with office.deeds.work("clerk:1") as work:
-        work.session.get_one(Customer, person.id).await_confirmation_of(email)
+    with office.backend.transaction("clerk:1") as tx:
+        tx.session.get_one(Customer, person.id).set_pending_email(email)

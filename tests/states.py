@@ -9,12 +9,12 @@ from collections.abc import Callable, Iterator
 from datetime import timedelta
 from typing import Any
 
-from kmzportal.domain.account_link import CODE_TRIES, AccountLink, LinkKind, LinkState
-from kmzportal.domain.outgoing_mail import MailState
-from kmzportal.services import account_link, login
-from tests import cast
-from tests.cast import NEW
-from tests.deeds import Deeds
+from kmzportal.models.account_link import CODE_TRIES, AccountLink, LinkKind, LinkState
+from kmzportal.models.outgoing_mail import MailState
+from kmzportal.services import links, sessions
+from tests import people as people_module
+from tests.backend import Backend
+from tests.people import NEW
 
 State = tuple[str, Any]
 LONG = "Wolfeschlegelsteinhausenbergerdorff-Müller-Lüdenscheidt"
@@ -24,33 +24,43 @@ LONG_ADDRESS = "anna.wolfeschlegelsteinhausenbergerdorff@gesamtschule-beispielha
 class House:
     """The portal with its people; whoever sits down gets a browser of their own."""
 
-    def __init__(self, sit_down: Callable[[], Any], deeds: Deeds):
+    def __init__(self, sit_down: Callable[[], Any], backend: Backend):
         self.sit_down = sit_down
-        self.deeds = deeds
-        people = (cast.ERIKA, cast.MAX, cast.ANNELIESE, cast.ROSA, cast.TIM)
-        self.erika, self.max, self.anneliese, self.rosa, self.tim = (deeds.enter(cast.person(one)) for one in people)
+        self.backend = backend
+        people = (
+            people_module.ERIKA,
+            people_module.MAX,
+            people_module.ANNELIESE,
+            people_module.ROSA,
+            people_module.TIM,
+        )
+        self.erika, self.max, self.anneliese, self.rosa, self.tim = (
+            backend.add(people_module.person(one)) for one in people
+        )
 
     def log_in(self, person: Any) -> Any:
         browser = self.sit_down().open("/anmelden")
-        return browser.submit("Anmelden", {"E-Mail-Adresse": person.email, "Passwort": cast.password_of(person)})
+        return browser.submit(
+            "Anmelden", {"E-Mail-Adresse": person.email, "Passwort": people_module.password_of(person)}
+        )
 
     def at_the_desk(self, clerk: Any) -> Any:
-        return self.sit_down().come_in(self.deeds.do(login.start_session, clerk, "Firefox unter Linux"))
+        return self.sit_down().come_in(self.backend.run(sessions.start_session, clerk, "Firefox unter Linux"))
 
     def issue(self, kind: LinkKind, person: Any) -> AccountLink:
-        return self.deeds.do(account_link.issue, kind, person)
+        return self.backend.run(links.issue, kind, person)
 
     def follow(self, link: AccountLink) -> Any:
         """Open the link as from the mail."""
         return self.sit_down().open(self.mailed(link))
 
     def mailed(self, link: AccountLink) -> str:
-        return f"/link/{self.deeds.keys.token(link)}"
+        return f"/link/{self.backend.keys.token(link)}"
 
     def set(self, thing: Any, **values: Any) -> None:
         """Let something be as time, or the office, makes it."""
-        with self.deeds.work("console") as work:
-            found = work.session.get(type(thing), thing.id)
+        with self.backend.transaction("console") as tx:
+            found = tx.session.get(type(thing), thing.id)
             for name, value in values.items():
                 setattr(found, name, value)
 
@@ -75,7 +85,7 @@ def the_account(house: House) -> Iterator[State]:
     yield "einstellungen/neu", browser
     yield "konto-anpassen/passwort", browser.follow("Konto anpassen")
     yield "konto-anpassen/falsches-passwort", browser.submit("Weiter", {"Aktuelles Passwort": "falsches passwort"})
-    hers = {"Aktuelles Passwort": cast.password_of(house.erika)}
+    hers = {"Aktuelles Passwort": people_module.password_of(house.erika)}
     yield "konto-anpassen/formular", browser.submit("Weiter", hers)
     wrong = {"Neue E-Mail-Adresse": "kein", "Passwort": "x", "Nachname": ""}
     yield "konto-anpassen/abgewiesen", browser.submit("Speichern", wrong)
@@ -90,7 +100,7 @@ def the_account(house: House) -> Iterator[State]:
     yield "abmelden/lange-offen", browser.stale().press("Abmelden")
     yield "anmelden/abgemeldet", browser.open("/einstellungen").press("Abmelden")
     browser = house.log_in(house.erika).follow("Konto anpassen")
-    house.deeds.do(login.end_sessions, house.erika)
+    house.backend.run(sessions.end_all, house.erika)
     yield "anmelden/sitzung-beendet", browser.submit("Weiter", hers)
 
 
@@ -144,7 +154,7 @@ def the_desk_link(house: House) -> Iterator[State]:
     yield "bilderraetsel/neues-raetsel", browser.follow("Neues Rätsel")
     yield "code/neu", browser.follow("Code aus der E-Mail eingeben")
     yield "code/falsch", browser.submit("Bestätigen", {"Code aus der E-Mail": "falsch"})
-    yield "bestaetigt/neu", browser.submit("Bestätigen", {"Code aus der E-Mail": house.deeds.keys.code(link)})
+    yield "bestaetigt/neu", browser.submit("Bestätigen", {"Code aus der E-Mail": house.backend.keys.code(link)})
     yield "konto-bearbeiten/neu", browser.follow("Konto bearbeiten")
     yield "konto-bearbeiten/abgewiesen", browser.submit("Registrieren", {"Passwort": "kurz", "Nachname": ""})
     yield "fertig/registriert", browser.submit("Registrieren", {"Nachname": LONG, **NEW})
@@ -174,17 +184,17 @@ def the_desk(house: House) -> Iterator[State]:
 def the_staff(house: House) -> Iterator[State]:
     tim, browser = house.tim, house.sit_down()
     yield "kundenservice-anmelden/neu", browser.open("/kundenservice/anmelden")
-    hers = {"E-Mail-Adresse": tim.email, "Passwort": cast.password_of(tim)}
+    hers = {"E-Mail-Adresse": tim.email, "Passwort": people_module.password_of(tim)}
     wrong = browser.submit("Anmelden", hers | {"Passwort": "falsches passwort"})
     yield "kundenservice-anmelden/abgewiesen", wrong
     yield "kundenservice-anmelden/ohne-zugang", browser.submit("Anmelden", hers)
     link = house.issue(LinkKind.CLERK_FIRST, tim)
     yield "zugang-einrichten/neu", browser.open(house.mailed(link))
     yield "zugang-einrichten/falscher-code", browser.submit("Zugang einrichten", NEW | {"Code aus der App": "000000"})
-    code = house.deeds.app_shows(browser.read("code"))
+    code = house.backend.totp_code(browser.read("code"))
     yield "zugang-einrichten/fertig", browser.submit("Zugang einrichten", NEW | {"Code aus der App": code})
     browser.follow("Zur Anmeldung im Kundenservice")
-    yield "zweiter-faktor/neu", browser.submit("Anmelden", {"Passwort": cast.NEW_PASSWORD})
+    yield "zweiter-faktor/neu", browser.submit("Anmelden", {"Passwort": people_module.NEW_PASSWORD})
     yield "zweiter-faktor/falsch", browser.submit("Weiter", {"Code aus der App": "000000"})
     yield "zugang-einrichten/benutzt", browser.open(house.mailed(link))
     desk = house.at_the_desk(house.rosa)
@@ -196,7 +206,7 @@ def the_staff(house: House) -> Iterator[State]:
 
 def the_lists(house: House) -> Iterator[State]:
     browser = house.at_the_desk(house.rosa)
-    refused = house.deeds.do(lambda work, person: work.send("password_changed", person), house.erika)
+    refused = house.backend.run(lambda tx, person: tx.send("password_changed", person), house.erika)
     house.set(refused, state=MailState.REFUSED)
     yield "anfragen/neu", browser.open("/kundenservice/anfragen")
     yield "anfragen/falsche-nummer", browser.open("/kundenservice/anfragen?nummer=x")

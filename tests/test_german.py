@@ -4,15 +4,15 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from kmzportal.german import BERLIN, clock, moment, span
+from kmzportal.dates import BERLIN, format_datetime, format_duration, format_short
 
 
 def test_a_moment_is_told_in_the_time_of_berlin():
-    assert moment(datetime(2026, 11, 22, 13, 5, tzinfo=UTC)) == "22.11.2026, 14:05 Uhr"
+    assert format_datetime(datetime(2026, 11, 22, 13, 5, tzinfo=UTC)) == "22.11.2026, 14:05 Uhr"
 
 
 def test_in_summer_clocks_are_two_hours_ahead():
-    assert moment(datetime(2026, 7, 1, 22, 30, tzinfo=UTC)) == "02.07.2026, 00:30 Uhr"
+    assert format_datetime(datetime(2026, 7, 1, 22, 30, tzinfo=UTC)) == "02.07.2026, 00:30 Uhr"
 
 
 @pytest.mark.parametrize(
@@ -25,12 +25,12 @@ def test_in_summer_clocks_are_two_hours_ahead():
     ],
 )
 def test_in_the_nights_when_clocks_change_the_hour_is_right(utc, berlin):
-    assert moment(utc) == berlin
+    assert format_datetime(utc) == berlin
 
 
 def test_a_moment_without_a_zone_is_refused():
     with pytest.raises(ValueError, match="zone"):
-        moment(datetime(2026, 11, 22, 13, 5))
+        format_datetime(datetime(2026, 11, 22, 13, 5))
 
 
 @pytest.mark.parametrize(
@@ -44,10 +44,10 @@ def test_a_moment_without_a_zone_is_refused():
     ],
 )
 def test_a_time_is_told_in_its_largest_unit(time, said):
-    assert span(time) == said
+    assert format_duration(time) == said
 
 
 def test_a_moment_of_today_is_its_time_and_any_other_has_its_day():
     now = datetime(2026, 11, 24, 0, 30, tzinfo=BERLIN)
-    assert clock(datetime(2026, 11, 23, 23, 5, tzinfo=UTC), now) == "00:05"
-    assert clock(datetime(2026, 11, 23, 22, 55, tzinfo=UTC), now) == "23.11.2026, 23:55"
+    assert format_short(datetime(2026, 11, 23, 23, 5, tzinfo=UTC), now) == "00:05"
+    assert format_short(datetime(2026, 11, 23, 22, 55, tzinfo=UTC), now) == "23.11.2026, 23:55"

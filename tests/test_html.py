@@ -17,9 +17,9 @@ HTMX = r"Attribute .hx-[a-z:]+. not allowed on element .*"  # htmx's own, which 
 
 
 @pytest.mark.usefixtures("clock")
-def test_no_page_and_no_mail_has_an_error(app, deeds, tmp_path, monkeypatch):
+def test_no_page_and_no_mail_has_an_error(app, backend, tmp_path, monkeypatch):
     monkeypatch.setattr(app.jinja_env, "undefined", StrictUndefined)
-    for name, browser in every_state(House(lambda: Browser(app), deeds)):
+    for name, browser in every_state(House(lambda: Browser(app), backend)):
         (tmp_path / f"{name.replace('/', ' ')}.html").write_text(browser.answer.text, "utf-8")
     with app.app_context():
         for name, letter in previews(app.config).items():

@@ -11,7 +11,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from kmzportal.domain.common_passwords import LIST, plain
+from kmzportal.services.passwords import _LIST_FILE, _bare_word
 
 GERMAN = ("commonWords", "firstnames", "lastnames", "wikipedia")
 
@@ -25,9 +25,9 @@ def words(passwords: Path, german: Path) -> Iterator[str]:
 
 def build(passwords: Path, german: Path) -> None:
     """Write each word once, sorted, between newlines; the same sources give the same bytes."""
-    entries = sorted({plain(word) for word in words(passwords, german)} - {""})
-    LIST.write_bytes(gzip.compress("\n".join(["", *entries, ""]).encode(), 9, mtime=0))
-    print(f"{len(entries)} entries, {LIST.stat().st_size} bytes")
+    entries = sorted({_bare_word(word) for word in words(passwords, german)} - {""})
+    _LIST_FILE.write_bytes(gzip.compress("\n".join(["", *entries, ""]).encode(), 9, mtime=0))
+    print(f"{len(entries)} entries, {_LIST_FILE.stat().st_size} bytes")
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from kmzportal.robot_check.pictures import CATALOGUE, FOLDER
+from kmzportal.robot_check.puzzle import CATALOGUE, FOLDER
 
 SIZE = 128
 CODES = {

@@ -6,13 +6,12 @@ import click
 from flask import current_app
 
 from kmzportal.cli.fault import Fault, Group
-from kmzportal.domain.account_link import AccountLink
-from kmzportal.domain.mail_address import NotAnAddress
-from kmzportal.domain.refusals import AccountLocked, TooManyMails
-from kmzportal.services import account_link
-from kmzportal.services import clerks as deeds
-from kmzportal.services.work import UnitOfWork
-from kmzportal.unit_of_work import unit_of_work
+from kmzportal.mail_address import InvalidAddress
+from kmzportal.models.account_link import AccountLink
+from kmzportal.services import clerks as clerk_service
+from kmzportal.services import links
+from kmzportal.services.refusals import AccountLocked, TooManyMails
+from kmzportal.services.transaction import Transaction, transaction
 
 clerks = Group("clerks", help="Menschen im Kundenservice.")
 
@@ -26,8 +25,8 @@ clerks = Group("clerks", help="Menschen im Kundenservice.")
 def add(mail: str, name: str, initials: str, admin: bool, print_link: bool) -> None:
     """Legt jemanden an und schickt den ersten Link, mit dem das Passwort gesetzt wird."""
     try:
-        url = _issue(mail, print_link, lambda work: deeds.add(work, mail, name, initials, admin))
-    except deeds.ClerkExists:
+        url = _issue(mail, print_link, lambda tx: clerk_service.add(tx, mail, name, initials, admin))
+    except clerk_service.ClerkExists:
         raise Fault(f"Es gibt schon jemanden mit der Adresse {mail} oder dem Kürzel {initials}.") from None
     click.echo(url if print_link else f"{name} ist angelegt. Der erste Link geht an {mail}.")
 
@@ -41,11 +40,11 @@ def link(mail: str, print_link: bool) -> None:
     Bis er benutzt ist, gelten die alten.
     """
 
-    def first_link(work: UnitOfWork) -> AccountLink:
-        clerk = deeds.find(work.session, mail)
+    def first_link(tx: Transaction) -> AccountLink:
+        clerk = clerk_service.find(tx.session, mail)
         if clerk is None:
             raise Fault(f"Niemand im Kundenservice hat die Adresse {mail}. Anlegen: kmzportal clerks add.")
-        return deeds.first_link(work, clerk)
+        return clerk_service.first_link(tx, clerk)
 
     try:
         url = _issue(mail, print_link, first_link)
@@ -54,15 +53,15 @@ def link(mail: str, print_link: bool) -> None:
     click.echo(url if print_link else f"Der Link geht an {mail}.")
 
 
-def _issue(mail: str, print_link: bool, issue: Callable[[UnitOfWork], AccountLink]) -> str:
+def _issue(mail: str, print_link: bool, issue: Callable[[Transaction], AccountLink]) -> str:
     """Issue a first link, mail it unless it is to be printed, and return its URL."""
     try:
-        with unit_of_work("console") as work:
-            issued = issue(work)
-            token = work.keys.token(issued)
+        with transaction("console") as tx:
+            issued = issue(tx)
+            token = tx.keys.token(issued)
             if not print_link:
-                account_link.send(work, issued)
-    except NotAnAddress:
+                links.send(tx, issued)
+    except InvalidAddress:
         raise Fault(f"„{mail}“ ist keine E-Mail-Adresse.") from None
     except TooManyMails:
         raise Fault(f"An {mail} gingen heute schon zu viele E-Mails. Nehmen Sie --print-link.") from None

@@ -10,7 +10,7 @@ from flask.cli import with_appcontext
 from sqlalchemy import make_url
 
 from kmzportal.configuration import faults, load
-from kmzportal.services import legal
+from kmzportal.services import office_pages
 from kmzportal.settings import SETTINGS
 
 SECRET_ENDINGS = ("_KEY", "_KEY_FALLBACKS", "_PASSWORD")
@@ -28,9 +28,9 @@ def config() -> None:
         value = _shown(setting.name, current_app.config[setting.name])
         click.echo(f"{setting.name} = {value}")
         click.echo(f"    Vorgabe {_shown(setting.name, setting.default)} ({setting.unit}); {setting.why}")
-    click.echo(f"Texte der Seiten: {legal.SHIPPED}; eigene in {legal.own_folder(instance)}")
+    click.echo(f"Texte der Seiten: {office_pages.SHIPPED}; eigene in {office_pages.own_folder(instance)}")
     _, warnings = load(instance)
-    lacking = legal.lacking(instance, current_app.config, datetime.now(UTC).date())
+    lacking = office_pages.lacking(instance, current_app.config, datetime.now(UTC).date())
     for sentence in (*warnings, *faults(current_app.config), *lacking):
         click.echo(f"Achtung: {sentence}", err=True)
 

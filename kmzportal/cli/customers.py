@@ -9,13 +9,13 @@ import click
 
 from kmzportal.cli.fault import Fault, Group
 from kmzportal.db import db
-from kmzportal.domain.refusals import ChangedMeanwhile
 from kmzportal.services import customers_export, customers_import
 from kmzportal.services.customers_check import CONTROL, Checked, Finding, check
 from kmzportal.services.customers_file import FileRefused, read
 from kmzportal.services.customers_import import RowsRefused
 from kmzportal.services.customers_plan import Plan, compare
-from kmzportal.unit_of_work import unit_of_work
+from kmzportal.services.refusals import ChangedMeanwhile
+from kmzportal.services.transaction import transaction
 
 SHOWN = 50  # rows of each kind
 
@@ -55,8 +55,8 @@ def export(file: str) -> None:
 
 
 def _export(out: IO[bytes]) -> None:
-    with unit_of_work("console") as work:
-        number = customers_export.announce(work)
+    with transaction("console") as tx:
+        number = customers_export.announce(tx)
     with _progress("Schreiben", number) as bar:
         for line in customers_export.lines(db.session()):
             out.write(line.encode())
@@ -65,10 +65,10 @@ def _export(out: IO[bytes]) -> None:
 
 def _import(checked: Checked) -> Plan:
     try:
-        with unit_of_work("console") as work:
-            plan = compare(work.session, checked)
+        with transaction("console") as tx:
+            plan = compare(tx.session, checked)
             with _progress("Schreiben", len(plan.touched) + len(plan.new)) as bar:
-                customers_import.carry_out(work, plan, bar.update)
+                customers_import.carry_out(tx, plan, bar.update)
     except RowsRefused:
         return plan
     except ChangedMeanwhile:

@@ -3,15 +3,15 @@
 import click
 from sqlalchemy import select
 
+from kmzportal import mail_address
 from kmzportal.cli.fault import Fault, Group
 from kmzportal.db import db
-from kmzportal.domain import mail_address
-from kmzportal.domain.clerk import Clerk
-from kmzportal.domain.customer import Customer
-from kmzportal.domain.mail_address import NotAnAddress
-from kmzportal.domain.refusals import AccountLocked, TooManyMails
+from kmzportal.mail_address import InvalidAddress
+from kmzportal.models.clerk import Clerk
+from kmzportal.models.customer import Customer
 from kmzportal.services import desk
-from kmzportal.unit_of_work import unit_of_work
+from kmzportal.services.refusals import AccountLocked, TooManyMails
+from kmzportal.services.transaction import transaction
 
 links = Group("links", help="Links zum Konto.")
 
@@ -22,8 +22,8 @@ links = Group("links", help="Links zum Konto.")
 def send(mail: str, by: str) -> None:
     """Schickt den Link zum Konto an die hinterlegte Adresse."""
     try:
-        with unit_of_work("console") as work:
-            desk.send_link(work, _customer(mail), _clerk(by).initials)
+        with transaction("console") as tx:
+            desk.send_link(tx, _customer(mail), _clerk(by).initials)
     except AccountLocked:
         raise Fault(f"Das Konto von {mail} ist gesperrt. Ein Link würde es nicht öffnen.") from None
     except TooManyMails:
@@ -34,7 +34,7 @@ def send(mail: str, by: str) -> None:
 def _customer(mail: str) -> Customer:
     try:
         canonical = mail_address.canonical(mail)
-    except NotAnAddress:
+    except InvalidAddress:
         raise Fault(f"„{mail}“ ist keine E-Mail-Adresse.") from None
     customer = db.session.scalar(select(Customer).where(Customer.email_canonical == canonical))
     if customer is None:

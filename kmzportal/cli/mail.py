@@ -6,13 +6,13 @@ from email.utils import make_msgid
 import click
 from flask import current_app
 
+from kmzportal import mail_address
 from kmzportal.cli.fault import Fault, Group
-from kmzportal.domain import mail_address
-from kmzportal.domain.mail_address import NotAnAddress
-from kmzportal.domain.outgoing_mail import MailState, OutgoingMail
-from kmzportal.mail.compose import Letter, compose
+from kmzportal.mail.compose import Email, compose
 from kmzportal.mail.delivery import deliver_due, post
-from kmzportal.unit_of_work import link_keys
+from kmzportal.mail_address import InvalidAddress
+from kmzportal.models.outgoing_mail import MailState, OutgoingMail
+from kmzportal.services.transaction import link_keys
 
 mail = Group("mail", help="E-Mails und der Mailserver.")
 
@@ -43,12 +43,12 @@ def _server() -> str:
     return f"{config['MAIL_SERVER']}:{config['MAIL_PORT']}"
 
 
-def _letter(address: str) -> Letter:
+def _letter(address: str) -> Email:
     """Compose the probe; it stands in no database."""
     config, now = current_app.config, datetime.now(UTC)
     try:
-        recipient = mail_address.understand(address)
-    except NotAnAddress:
+        recipient = mail_address.parse(address)
+    except InvalidAddress:
         raise Fault(f"„{address}“ ist keine E-Mail-Adresse.") from None
     message_id = make_msgid(domain=config["MAIL_DEFAULT_SENDER"].rpartition("@")[2])
     probe = OutgoingMail(template="test", recipient=recipient, facts={}, message_id=message_id, queued_at=now)

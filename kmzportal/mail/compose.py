@@ -8,8 +8,10 @@ and the office's telephone number is dialled when it is tapped.
 import re
 from collections.abc import Mapping
 from datetime import datetime
-from email.headerregistry import Address
+from email.header import Header
+from email.headerregistry import Address, HeaderRegistry, UniqueSingleAddressHeader, UniqueUnstructuredHeader
 from email.message import EmailMessage
+from email.policy import SMTP
 from email.utils import parseaddr
 from functools import cache
 from pathlib import Path
@@ -18,11 +20,11 @@ from typing import Any
 from flask_mail import Message
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, TemplateNotFound, select_autoescape
 
-from kmzportal.domain import mail_address
-from kmzportal.domain.account_link import AccountLink, LinkKeys, LinkKind
-from kmzportal.domain.outgoing_mail import OutgoingMail
-from kmzportal.german import moment
-from kmzportal.mail.headers import POLICY
+from kmzportal import mail_address
+from kmzportal.dates import format_datetime
+from kmzportal.models.account_link import AccountLink, LinkKind
+from kmzportal.models.outgoing_mail import OutgoingMail
+from kmzportal.services.tokens import LinkKeys
 
 TEMPLATES = Environment(
     loader=FileSystemLoader(Path(__file__).parent.parent / "templates"),
@@ -31,7 +33,7 @@ TEMPLATES = Environment(
     trim_blocks=True,
     lstrip_blocks=True,
 )
-WITHOUT_A_NAME = "Guten Tag"
+NEUTRAL_GREETING = "Guten Tag"
 HEADERS = {
     "Auto-Submitted": "auto-generated",
     "X-Auto-Response-Suppress": "All",
@@ -39,7 +41,7 @@ HEADERS = {
 }
 
 
-class Letter(Message):
+class Email(Message):
     """Flask-Mail's message, written by the modern email package: folds, encodes, and refuses CR and LF in headers."""
 
     def __init__(self, message_id: str, written_at: datetime, **parts: Any):
@@ -62,14 +64,14 @@ class Letter(Message):
         return letter
 
 
-def compose(mail: OutgoingMail, keys: LinkKeys, settings: Mapping[str, Any], now: datetime) -> Letter:
+def compose(mail: OutgoingMail, keys: LinkKeys, settings: Mapping[str, Any], now: datetime) -> Email:
     """Return the mail as it leaves; raises NotAnAddress, or LookupError when its key or PUBLIC_URL is missing."""
     if not settings["PUBLIC_URL"]:
         raise LookupError("PUBLIC_URL is empty")
     context = _context(mail, keys, settings)
     subject, text = _text(mail.template, context)
     sender_name = parseaddr(settings["MAIL_DEFAULT_SENDER"])[0] or settings["OFFICE_NAME"]
-    return Letter(
+    return Email(
         mail.message_id,
         now,
         subject=subject,
@@ -82,7 +84,7 @@ def compose(mail: OutgoingMail, keys: LinkKeys, settings: Mapping[str, Any], now
 
 
 @cache
-def subject(template: str) -> str:
+def subject_of(template: str) -> str:
     """Return what the subject of such a mail says, without the office's name; of one that is no more, its own."""
     try:
         written = TEMPLATES.get_template(f"mail/{template}.txt")
@@ -99,8 +101,8 @@ def _context(mail: OutgoingMail, keys: LinkKeys, settings: Mapping[str, Any]) ->
     )  # whoever asked may call themselves anything
     office = {name.removeprefix("OFFICE_").lower(): settings[name] for name in settings if name.startswith("OFFICE_")}
     context = {
-        "greeting": " ".join(person.greeting.split()) if person and not to_a_stranger else WITHOUT_A_NAME,
-        "asked_at": moment(mail.queued_at),
+        "greeting": " ".join(person.greeting.split()) if person and not to_a_stranger else NEUTRAL_GREETING,
+        "asked_at": format_datetime(mail.queued_at),
         "facts": mail.facts,
         "office": office,
         "public_url": settings["PUBLIC_URL"],
@@ -112,8 +114,8 @@ def _link_context(link: AccountLink, keys: LinkKeys, public_url: str) -> dict[st
     return {
         "url": f"{public_url}/link/{keys.token(link)}",
         "code": keys.code(link) if link.needs_robot_check else None,
-        "issued_at": moment(link.issued_at),
-        "valid_until": moment(link.expires_at),
+        "issued_at": format_datetime(link.issued_at),
+        "valid_until": format_datetime(link.expires_at),
         "renewed": link.renewals > 0,
         "initials": link.initials,
     }
@@ -131,3 +133,28 @@ def _html(subject: str, text: str, settings: Mapping[str, Any]) -> str:
     page = TEMPLATES.get_template("mail/_page.html")
     public_url, phone = settings["PUBLIC_URL"], settings["OFFICE_PHONE"]
     return page.render(subject=subject, paragraphs=paragraphs, public_url=public_url, phone=phone)
+
+
+MAX_LINE = 76  # RFC 2045, 6.7 and RFC 2047, 2; the library's 78 is for lines that are not encoded
+
+
+class Subject(UniqueUnstructuredHeader):
+    def fold(self, *, policy: Any) -> str:
+        return f"Subject: {_encode_header(str(self), 'Subject')}\r\n"
+
+
+class Sender(UniqueSingleAddressHeader):
+    def fold(self, *, policy: Any) -> str:
+        name, address = self.address.display_name, self.address.addr_spec
+        return f"From: {_encode_header(name, 'From')}\r\n <{address}>\r\n"
+
+
+def _encode_header(text: str, header: str) -> str:
+    charset = "us-ascii" if re.fullmatch(r"[\w &'/+-]*", text, re.ASCII) else "utf-8"
+    return Header(text, charset, MAX_LINE, header).encode(linesep="\r\n")
+
+
+_registry = HeaderRegistry()
+_registry.map_to_type("subject", Subject)  # type: ignore[arg-type]
+_registry.map_to_type("from", Sender)  # type: ignore[arg-type]
+POLICY = SMTP.clone(max_line_length=MAX_LINE, header_factory=_registry)

@@ -1,6 +1,7 @@
 """Posts what is due: each mail on its own, outside any transaction, and with no word about its content in the log."""
 
 import logging
+import re
 import smtplib
 import ssl
 import traceback
@@ -12,14 +13,13 @@ from urllib.parse import urlsplit
 from flask import current_app
 from flask_mail import Connection, Mail
 
+from kmzportal import mail_address
 from kmzportal.db import db
-from kmzportal.domain import mail_address
-from kmzportal.domain.outgoing_mail import MailState, OutgoingMail
-from kmzportal.mail.answers import NO_ADDRESS, SENT, understood
-from kmzportal.mail.compose import Letter, compose
+from kmzportal.mail.compose import Email, compose
+from kmzportal.models.outgoing_mail import MailState, OutgoingMail
 from kmzportal.services import outbox
-from kmzportal.services.outbox import Answer
-from kmzportal.unit_of_work import link_keys, unit_of_work
+from kmzportal.services.outbox import DeliveryResult
+from kmzportal.services.transaction import link_keys, transaction
 
 log = logging.getLogger(__name__)
 
@@ -77,32 +77,32 @@ def deliver_due() -> int:
     for mail_id in outbox.due(db.session(), datetime.now(UTC)):
         answer = _deliver(mail_id)
         taken += answer is SENT
-        if answer and answer.disturbed:
+        if answer and answer.server_failed:
             break
     return taken
 
 
-def post(letter: Letter) -> Answer:
+def post(letter: Email) -> DeliveryResult:
     """Hand the letter to the mail server and return what it answered."""
     sender = mail_address.mailable(current_app.config["MAIL_DEFAULT_SENDER"])
     try:
         with mail_server.connect() as connection:
             connection.send(letter, envelope_from=sender)
     except (smtplib.SMTPException, OSError) as error:
-        return understood(error)
+        return result_of(error)
     return SENT
 
 
-def _deliver(mail_id: int) -> Answer | None:
-    with unit_of_work("worker") as work:
-        mail = outbox.claim(work, mail_id)
+def _deliver(mail_id: int) -> DeliveryResult | None:
+    with transaction("worker") as tx:
+        mail = outbox.claim(tx, mail_id)
     if mail is None:
         return None
     lease = mail.leased_until
-    letter = _write(mail)
-    answer = post(letter) if isinstance(letter, Letter) else letter
-    with unit_of_work("worker") as work:
-        settled = outbox.settle(work, mail_id, lease, answer)
+    letter = _compose(mail)
+    answer = post(letter) if isinstance(letter, Email) else letter
+    with transaction("worker") as tx:
+        settled = outbox.settle(tx, mail_id, lease, answer)
     level = logging.INFO if answer is SENT else logging.WARNING
     log.log(level, "Mail %d: %s %s %s", mail_id, answer.state, answer.code or "", answer.reason or "")
     if not settled:
@@ -110,17 +110,59 @@ def _deliver(mail_id: int) -> Answer | None:
     return answer
 
 
-def _write(mail: OutgoingMail) -> Letter | Answer:
+def _compose(mail: OutgoingMail) -> Email | DeliveryResult:
     """Compose the mail; what cannot be composed waits for somebody who mends the cause."""
     try:
         mail_address.mailable(mail.recipient)
-    except mail_address.NotAnAddress:
-        return NO_ADDRESS
+    except mail_address.InvalidAddress:
+        return INVALID_RECIPIENT
     try:
         letter = compose(mail, link_keys(), current_app.config, datetime.now(UTC))
         letter.as_bytes()
     except Exception as error:  # whatever it is, it must not keep the other mails
         name = type(error).__name__
         log.error("Mail %d: %s\n%s", mail.id, name, "".join(traceback.format_tb(error.__traceback__)))
-        return Answer(MailState.DEFERRED, reason=f"Die E-Mail konnte nicht geschrieben werden ({name})")
+        return DeliveryResult(MailState.DEFERRED, reason=f"Die E-Mail konnte nicht geschrieben werden ({name})")
     return letter
+
+
+SENT = DeliveryResult(MailState.SENT, 250)
+INVALID_RECIPIENT = DeliveryResult(MailState.REFUSED, reason="Das ist keine gültige E-Mail-Adresse")
+_NOT_NOW = "Der Mailserver nimmt die E-Mail gerade nicht an"
+#: By the subject of the enhanced status code (RFC 3463, 4), else by the reply code (RFC 5321, 4.2.2).
+_BY_STATUS = {"1": "Adresse unbekannt", "2": "Postfach voll oder gesperrt"}
+_BY_CODE = {
+    550: "Adresse unbekannt",
+    551: "Adresse unbekannt",
+    552: "Postfach voll oder gesperrt",
+    553: "Adresse unbekannt",
+}
+_REJECTED = "Der Mailserver weist die E-Mail ab"
+#: The server does not want us, whatever the mail: it is closing, or we should log in or encrypt.
+_SENDER_CODES = {421, 530, 534, 535, 538}
+_CONNECTION_FAULTS = (
+    (smtplib.SMTPAuthenticationError, "Der Mailserver nimmt unsere Anmeldung nicht an"),
+    (smtplib.SMTPSenderRefused, "Der Mailserver nimmt unseren Absender nicht an"),
+    (smtplib.SMTPNotSupportedError, "Der Mailserver bietet keine Verschlüsselung oder Anmeldung an"),
+    (ssl.SSLError, "Die Verbindung zum Mailserver ist nicht sicher; bitte sein Zertifikat prüfen"),
+    (Exception, "Der Mailserver ist nicht erreichbar"),
+)
+
+
+def result_of(error: smtplib.SMTPException | OSError) -> DeliveryResult:
+    """Return what the failing of a try means: for the mail, or for the mail server as a whole."""
+    if isinstance(error, smtplib.SMTPRecipientsRefused):
+        return _from_reply(*next(iter(error.recipients.values())))
+    if isinstance(error, smtplib.SMTPDataError):
+        return _from_reply(error.smtp_code, error.smtp_error)
+    reason = next(text for kind, text in _CONNECTION_FAULTS if isinstance(error, kind))
+    return DeliveryResult(MailState.DEFERRED, getattr(error, "smtp_code", None), reason, server_failed=True)
+
+
+def _from_reply(code: int, text: bytes | str) -> DeliveryResult:
+    if code < 500 or code in _SENDER_CODES:
+        return DeliveryResult(MailState.DEFERRED, code, _NOT_NOW, server_failed=code in _SENDER_CODES)
+    words = text.decode(errors="replace") if isinstance(text, bytes) else text
+    status = re.match(r"5\.(\d{1,3})\.\d", words)
+    reason = _BY_STATUS.get(status[1], _REJECTED) if status else _BY_CODE.get(code, _REJECTED)
+    return DeliveryResult(MailState.REFUSED, code, reason)

@@ -4,11 +4,12 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from kmzportal.domain.account_link import LIFETIMES, AccountLink, LinkKeys, LinkKind
-from kmzportal.domain.clerk import Clerk
-from kmzportal.domain.customer import Customer
-from kmzportal.domain.outgoing_mail import OutgoingMail
-from kmzportal.mail.compose import Letter, compose
+from kmzportal.mail.compose import Email, compose
+from kmzportal.models.account_link import LIFETIMES, AccountLink, LinkKind
+from kmzportal.models.clerk import Clerk
+from kmzportal.models.customer import Customer
+from kmzportal.models.outgoing_mail import OutgoingMail
+from kmzportal.services.tokens import LinkKeys
 from kmzportal.settings import BY_NAME
 
 ASKED = datetime(2026, 11, 22, 13, 5, tzinfo=UTC)
@@ -37,12 +38,12 @@ MAILS = {
 }
 
 
-def previews(settings: Mapping[str, Any]) -> dict[str, Letter]:
+def previews(settings: Mapping[str, Any]) -> dict[str, Email]:
     """Return one letter for each template, by its name."""
     return {template: compose(sample(template), KEYS, settings, ASKED) for template in MAILS}
 
 
-class Veil(LinkKeys):
+class RedactedKeys(LinkKeys):
     """Stands for the keys where somebody sees a mail who must not open what it opens."""
 
     def __init__(self) -> None:
@@ -55,14 +56,16 @@ class Veil(LinkKeys):
         return "••••-••••"
 
 
-def veiled(template: str, customer: Customer, initials: str, settings: Mapping[str, Any], now: datetime) -> Letter:
+def redacted_preview(
+    template: str, customer: Customer, initials: str, settings: Mapping[str, Any], now: datetime
+) -> Email:
     """Return the mail that would leave now, but for its link and its code."""
     kind = MAILS[template]
     mail = sample(template, customer=customer, recipient=customer.email, queued_at=now)
     if mail.link and kind:
         mail.link.issued_at, mail.link.expires_at = now, now + timedelta(seconds=settings[LIFETIMES[kind]])
         mail.link.initials = initials if kind is LinkKind.DESK else None
-    return compose(mail, Veil(), settings, now)
+    return compose(mail, RedactedKeys(), settings, now)
 
 
 def sample(template: str, **different: Any) -> OutgoingMail:

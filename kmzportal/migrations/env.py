@@ -10,7 +10,7 @@ from flask import current_app
 from sqlalchemy import Connection, text
 
 from kmzportal.db import WRITES, db
-from kmzportal.domain.base import UTCDateTime
+from kmzportal.models.base import UTCDateTime
 
 ADVISORY_LOCK = 4_761_526_001
 WAIT_FOR_THE_OTHER = 600_000  # milliseconds

@@ -12,7 +12,7 @@ from random import SystemRandom
 from PIL import Image, ImageEnhance
 from PIL.Image import Resampling, Transpose
 
-from kmzportal.robot_check.pictures import FOLDER
+from kmzportal.robot_check.puzzle import FOLDER
 
 TILE, GAP = 144, 6
 SIDE = 3 * (TILE + GAP)  # each third of the image is one tile, with its half of the gaps

@@ -7,17 +7,17 @@ so the caller keeps `identity(token)` in a unique row before it asks `solved_by`
 
 import hmac
 import secrets
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from hashlib import sha256
 from itertools import chain, combinations
+from pathlib import Path
 from typing import NamedTuple, TypeVar
 
 from itsdangerous import BadData, URLSafeSerializer
 
-from kmzportal.domain.refusals import Refusal
-from kmzportal.robot_check.pictures import CATALOGUE
+from kmzportal.services.refusals import Refusal
 
 T = TypeVar("T")
 
@@ -107,3 +107,19 @@ class Puzzles:
     def _shuffled(self, puzzle: str, things: Iterable[T]) -> list[T]:
         """Put things in an order that only the key can tell, the same for the same puzzle."""
         return sorted(things, key=lambda thing: hmac.digest(self._key, f"{puzzle} {thing}".encode(), "sha256"))
+
+
+FOLDER = Path(__file__).parent / "pictures"
+
+# A phrase completes "Wählen Sie alle Bilder mit …". The names are files in FOLDER and never leave the server.
+CATALOGUE: Mapping[str, tuple[str, ...]] = {
+    "einem Tier": ("dog", "cat", "horse", "cow", "pig", "elephant", "turtle", "owl"),
+    "einem Fahrzeug": ("car", "bus", "tractor", "fire-engine", "locomotive", "truck", "ambulance"),
+    "Obst": ("apple", "banana", "grapes", "strawberry", "pear", "cherries", "pineapple"),
+    "einem Musikinstrument": ("guitar", "trumpet", "violin", "drum", "saxophone", "accordion"),
+    "einem Kleidungsstück": ("t-shirt", "jeans", "dress", "socks", "coat", "shorts"),
+    "einem Gebäude": ("house", "school", "church", "castle", "factory", "office-block"),
+    "einem Werkzeug": ("hammer", "saw", "screwdriver", "wrench", "axe", "pickaxe"),
+    "einer Blume": ("tulip", "rose", "sunflower", "hibiscus", "daisy"),
+    "einem Ball": ("football", "basketball", "volleyball", "baseball", "american-football"),
+}

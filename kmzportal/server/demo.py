@@ -9,9 +9,9 @@ from typing import IO, Any
 
 from flask import Flask
 
-from kmzportal.server import cast, process
+from kmzportal.server import process, sample_people
 from kmzportal.server.serve import prepare, serve, taken_by_another
-from kmzportal.unit_of_work import unit_of_work
+from kmzportal.services.transaction import transaction
 
 HOST = "127.0.0.1"
 DATABASE = "demo.db"  # never the name of a portal in earnest
@@ -94,15 +94,15 @@ def clear(folder: Path) -> None:
 def build(app: Flask) -> int:
     """Fill the database; in a process of its own, as threads that hash do not survive a fork."""
     prepare(app)
-    with app.app_context(), unit_of_work("console") as work:
-        cast.enter(work)
+    with app.app_context(), transaction("console") as tx:
+        sample_people.enter(tx)
     return 0
 
 
 def welcome(url: str) -> str:
     names = ("ERIKA", "MAX", "ANNELIESE", "JUERGEN", "LIESELOTTE", "ROSA", "TIM")
-    people = {name.lower(): getattr(cast, name) for name in names}
-    return WELCOME.format(url=url, passwords=cast.PASSWORDS, **people)
+    people = {name.lower(): getattr(sample_people, name) for name in names}
+    return WELCOME.format(url=url, passwords=sample_people.PASSWORDS, **people)
 
 
 def _held(lock: IO[str]) -> bool:

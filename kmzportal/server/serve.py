@@ -9,9 +9,9 @@ from flask import Flask
 
 from kmzportal.configuration import faults
 from kmzportal.db import db
-from kmzportal.domain import passwords
 from kmzportal.server import web_server, worker
 from kmzportal.server.supervisor import supervise
+from kmzportal.services import passwords
 
 BAD_SETTINGS = 2
 DEBUGGING = "FLASK_DEBUG ist gesetzt. Das ist nur für `kmzportal run` auf dem eigenen Rechner."
@@ -45,7 +45,7 @@ def prepare(app: Flask) -> None:
         flask_migrate.upgrade()
         db.session.remove()
         db.engine.dispose()
-    passwords.bound(app.config["HASHING_THREADS"])
+    passwords.set_hashing_threads(app.config["HASHING_THREADS"])
 
 
 def reasons_not_to(app: Flask) -> list[str]:

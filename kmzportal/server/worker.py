@@ -18,8 +18,8 @@ from sqlalchemy.exc import DBAPIError, OperationalError
 
 from kmzportal.db import db
 from kmzportal.mail.delivery import deliver_due
-from kmzportal.services import heartbeat, recovery, retention
-from kmzportal.unit_of_work import unit_of_work
+from kmzportal.services import outbox, recovery, retention
+from kmzportal.services.transaction import transaction
 
 POLL_EVERY = 0.5  # seconds
 BEAT_EVERY = 10.0
@@ -35,9 +35,9 @@ log = logging.getLogger(__name__)
 def work(app: Flask) -> int:
     """Run all loops until a signal comes, and finish what was begun."""
     signal.pthread_sigmask(signal.SIG_BLOCK, END)
-    mails = Loop(app, heartbeat.MAILS, deliver_due)
-    requests = Loop(app, heartbeat.REQUESTS, Requests(then=mails.wake.set).answer)
-    loops = (mails, requests, Loop(app, heartbeat.PURGE, purge_if_due, ASK_WHETHER_TO_PURGE_EVERY))
+    mails = Loop(app, outbox.MAILS_LOOP, deliver_due)
+    requests = Loop(app, outbox.REQUESTS_LOOP, Requests(then=mails.wake.set).answer)
+    loops = (mails, requests, Loop(app, outbox.PURGE_LOOP, purge_if_due, ASK_WHETHER_TO_PURGE_EVERY))
     threads = [threading.Thread(target=loop.run, name=loop.name, daemon=True) for loop in loops]
     for thread in threads:
         thread.start()
@@ -82,9 +82,9 @@ class Loop:
             report(self.name, error)
 
     def _beat_if_due(self) -> None:
-        if self.name in heartbeat.LOOPS and time.monotonic() >= self.beat_at:
-            with unit_of_work("worker") as work:
-                heartbeat.beat(work, self.name)
+        if self.name in outbox.MAIL_LOOPS and time.monotonic() >= self.beat_at:
+            with transaction("worker") as tx:
+                outbox.record_heartbeat(tx, self.name)
             self.beat_at = time.monotonic() + BEAT_EVERY
 
 
@@ -104,8 +104,8 @@ class Requests:
 
     def _answer(self, request: int) -> None:
         try:
-            with unit_of_work("worker") as work:
-                recovery.answer(work, request)
+            with transaction("worker") as tx:
+                recovery.answer(tx, request)
             self.then()
         except OperationalError:
             raise
@@ -116,10 +116,10 @@ class Requests:
 
 def purge_if_due() -> None:
     """Clear away old rows once an hour, whichever worker comes first."""
-    if heartbeat.due(db.session(), heartbeat.PURGE, PURGE_EVERY, datetime.now(UTC)):
-        with unit_of_work("worker") as work:
-            heartbeat.beat(work, heartbeat.PURGE)
-            retention.purge(work)
+    if outbox.is_due(db.session(), outbox.PURGE_LOOP, PURGE_EVERY, datetime.now(UTC)):
+        with transaction("worker") as tx:
+            outbox.record_heartbeat(tx, outbox.PURGE_LOOP)
+            retention.purge(tx)
 
 
 def reason(error: DBAPIError) -> str:

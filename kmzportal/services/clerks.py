@@ -6,19 +6,19 @@ from datetime import datetime
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from kmzportal.domain import mail_address
-from kmzportal.domain.account_link import AccountLink, LinkKind, LinkState
-from kmzportal.domain.clerk import Clerk
-from kmzportal.domain.refusals import Refusal
-from kmzportal.services import account_link, login, password, second_factor
-from kmzportal.services.work import UnitOfWork
+from kmzportal import mail_address
+from kmzportal.models.account_link import AccountLink, LinkKind, LinkState
+from kmzportal.models.clerk import Clerk
+from kmzportal.services import accounts, links, second_factor, sessions
+from kmzportal.services.refusals import Refusal
+from kmzportal.services.transaction import Transaction
 
 
 class ClerkExists(Refusal):
     """A clerk has this mail address or these initials already."""
 
 
-class Oneself(Refusal):
+class OwnAccess(Refusal):
     """Nobody decides on their own access: somebody else must."""
 
 
@@ -26,7 +26,7 @@ class LastAdmin(Refusal):
     """Without this admin nobody could let anybody in."""
 
 
-def everybody(session: Session) -> Sequence[Clerk]:
+def all_clerks(session: Session) -> Sequence[Clerk]:
     return session.scalars(select(Clerk).order_by(Clerk.name, Clerk.id)).all()
 
 
@@ -34,73 +34,73 @@ def find(session: Session, address: str) -> Clerk | None:
     return session.scalar(select(Clerk).where(Clerk.email_canonical == mail_address.canonical(address)))
 
 
-def hold_all(work: UnitOfWork) -> None:
+def lock_all(tx: Transaction) -> None:
     """Let what is done to clerks happen one after another; two who lock each other never wait in a circle."""
     everyone = select(Clerk).order_by(Clerk.id).with_for_update(key_share=True)
-    work.session.scalars(everyone.execution_options(populate_existing=True)).all()
+    tx.session.scalars(everyone.execution_options(populate_existing=True)).all()
 
 
-def add(work: UnitOfWork, email: str, name: str, initials: str, admin: bool = False) -> AccountLink:
+def add(tx: Transaction, email: str, name: str, initials: str, admin: bool = False) -> AccountLink:
     """Write a clerk without a password and return the first link, not yet sent; raises ClerkExists.
 
     All admins hear of it, so nobody lets anybody in unseen with a session that is not theirs.
     """
-    there = everybody(work.session)
+    there = all_clerks(tx.session)
     taken = {one.initials.casefold() for one in there}  # SQLite's lower() leaves umlauts
-    if initials.casefold() in taken or find(work.session, email):
+    if initials.casefold() in taken or find(tx.session, email):
         raise ClerkExists("clerk.refused", initials=initials)
-    clerk = Clerk(name=name, initials=initials, admin=admin, created_at=work.now)
-    clerk.move_to(email)
-    work.session.add(clerk)
-    work.session.flush()
-    work.record("clerk.added", clerk, admin=admin)
+    clerk = Clerk(name=name, initials=initials, admin=admin, created_at=tx.now)
+    clerk.set_email(email)
+    tx.session.add(clerk)
+    tx.session.flush()
+    tx.record("clerk.added", clerk, admin=admin)
     for one in there:
         if one.admin and not one.locked_at:
-            work.warn("clerk_added", one, initials=initials)
-    return first_link(work, clerk)
+            tx.warn("clerk_added", one, initials=initials)
+    return first_link(tx, clerk)
 
 
-def first_link(work: UnitOfWork, clerk: Clerk) -> AccountLink:
+def first_link(tx: Transaction, clerk: Clerk) -> AccountLink:
     """Return a link to a password and a second factor, not yet sent; until it is used the old ones count.
 
     Clerks never ask for it by mail themselves: an admin or the console does (standards C9). Raises AccountLocked.
     """
-    return account_link.issue(work, LinkKind.CLERK_FIRST, clerk)
+    return links.issue(tx, LinkKind.CLERK_FIRST, clerk)
 
 
-def send_link(work: UnitOfWork, clerk: Clerk, by: Clerk) -> None:
+def send_link(tx: Transaction, clerk: Clerk, by: Clerk) -> None:
     """Mail a colleague a new first link; raises Oneself, AccountLocked, TooManyMails."""
     if clerk.id == by.id:
-        raise Oneself
-    account_link.send(work, first_link(work, clerk))
+        raise OwnAccess
+    links.send(tx, first_link(tx, clerk))
 
 
 def use_first_link(
-    work: UnitOfWork, link: AccountLink, arrived: datetime, password_hash: str, nonce: str, code: str
+    tx: Transaction, link: AccountLink, arrived: datetime, password_hash: str, nonce: str, code: str
 ) -> None:
     """Set the password and, with a code from the app, the second factor; all of it or nothing. Raises WrongCode."""
-    password.set_by_link(work, link, arrived, password_hash)
-    if link.clerk and (code or work.settings["STAFF_SECOND_FACTOR"] != "offered"):
-        second_factor.set_up(work, link.clerk, nonce, code)
+    accounts.set_password_by_link(tx, link, arrived, password_hash)
+    if link.clerk and (code or tx.settings["STAFF_SECOND_FACTOR"] != "offered"):
+        second_factor.set_up(tx, link.clerk, nonce, code)
 
 
-def lock(work: UnitOfWork, clerk: Clerk, by: Clerk) -> None:
+def lock(tx: Transaction, clerk: Clerk, by: Clerk) -> None:
     """Keep a clerk out at once, with all sessions and links; raises Oneself, LastAdmin."""
-    hold_all(work)
+    lock_all(tx)
     if clerk.id == by.id:
-        raise Oneself
+        raise OwnAccess
     others = select(Clerk.id).where(Clerk.admin, Clerk.locked_at.is_(None), Clerk.id != clerk.id)
-    if work.session.scalar(others.limit(1)) is None:
+    if tx.session.scalar(others.limit(1)) is None:
         raise LastAdmin
-    clerk.locked_at = clerk.locked_at or work.now
-    login.end_sessions(work, clerk)
-    account_link.end(work, clerk, LinkState.WITHDRAWN, {LinkKind.CLERK_FIRST})
-    work.record("clerk.locked", clerk)
+    clerk.locked_at = clerk.locked_at or tx.now
+    sessions.end_all(tx, clerk)
+    links.end(tx, clerk, LinkState.WITHDRAWN, {LinkKind.CLERK_FIRST})
+    tx.record("clerk.locked", clerk)
 
 
-def unlock(work: UnitOfWork, clerk: Clerk, by: Clerk) -> None:
+def unlock(tx: Transaction, clerk: Clerk, by: Clerk) -> None:
     """Let a clerk in again, with the password and the second factor from before; raises Oneself."""
     if clerk.id == by.id:
-        raise Oneself
+        raise OwnAccess
     clerk.locked_at = None
-    work.record("clerk.unlocked", clerk)
+    tx.record("clerk.unlocked", clerk)

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from kmzportal.domain import mail_address
+from kmzportal import mail_address
 from kmzportal.services.customers_file import COLUMNS, REQUIRED, SIZES, Line, Table, unguard
 
 CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
@@ -68,7 +68,7 @@ def _join(checked: Checked, line: int, number: str, values: dict[str, str]) -> I
     """Add the row, or say what is no address, or which earlier row has its number or address already."""
     try:
         canonical = mail_address.canonical(values["email"])
-        email = mail_address.understand(values["email"])
+        email = mail_address.parse(values["email"])
     except ValueError:
         yield f"E-Mail: „{values['email']}“ ist keine vollständige Adresse"
         return

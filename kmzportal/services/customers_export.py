@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from kmzportal.domain.customer import Customer
+from kmzportal.models.customer import Customer
 from kmzportal.services.customers_file import COLUMNS, guard
-from kmzportal.services.work import UnitOfWork
+from kmzportal.services.transaction import Transaction
 
 BOM = "\ufeff"  # tells Excel that this is UTF-8
 
@@ -20,10 +20,10 @@ class _Sink:
         return text
 
 
-def announce(work: UnitOfWork) -> int:
+def announce(tx: Transaction) -> int:
     """Put the export on record, before anything leaves the house, and return how many customers there are."""
-    number = work.session.scalar(select(func.count(Customer.id))) or 0
-    work.record("customers.exported", number=number)
+    number = tx.session.scalar(select(func.count(Customer.id))) or 0
+    tx.record("customers.exported", number=number)
     return number
 
 

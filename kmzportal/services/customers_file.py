@@ -8,12 +8,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple, NoReturn
 
-from kmzportal.domain import mail_address
-from kmzportal.domain.customer import Customer
-from kmzportal.domain.refusals import Refusal
+from kmzportal import mail_address
+from kmzportal.models.customer import Customer
+from kmzportal.services.refusals import Refusal
 
 #: Each field's column and longest length.
-SIZES = {"number": ("Kundennummer", 50), "email": ("E-Mail", mail_address.LONGEST * 2)} | Customer.DATA
+SIZES = {"number": ("Kundennummer", 50), "email": ("E-Mail", mail_address.MAX_LENGTH * 2)} | Customer.DATA_FIELDS
 FIELDS = (
     *("number", "salutation", "first_name", "last_name", "email"),
     *("school", "street", "postcode", "town", "phone"),

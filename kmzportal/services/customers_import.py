@@ -7,15 +7,15 @@ from typing import Any
 from sqlalchemy import bindparam, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
-from kmzportal.domain import customer_search
-from kmzportal.domain.account_link import AccountLink, LinkKind, LinkState
-from kmzportal.domain.base import Base
-from kmzportal.domain.refusals import ChangedMeanwhile, Refusal
+from kmzportal.models import customer
+from kmzportal.models.account_link import AccountLink, LinkKind, LinkState
+from kmzportal.models.base import Base
 from kmzportal.services import customers_search
 from kmzportal.services.customers_check import Row
 from kmzportal.services.customers_file import COLUMNS
 from kmzportal.services.customers_plan import Merge, Plan
-from kmzportal.services.work import UnitOfWork
+from kmzportal.services.refusals import ChangedMeanwhile, Refusal
+from kmzportal.services.transaction import Transaction
 
 AT_ONCE = 1000  # rows
 CUSTOMERS = Base.metadata.tables["customer"]
@@ -29,20 +29,20 @@ class RowsRefused(Refusal):
     """Some rows cannot be imported, so none is."""
 
 
-def carry_out(work: UnitOfWork, plan: Plan, tell: Callable[[int], object]) -> None:
+def carry_out(tx: Transaction, plan: Plan, tell: Callable[[int], object]) -> None:
     """Write what is planned, telling how many rows are done; raises RowsRefused or ChangedMeanwhile."""
     if plan.refused:
         raise RowsRefused
     try:
         for movers in _portions([merge for merge in plan.changed if merge.moves]):
-            _free_addresses(work, movers)
+            _free_addresses(tx, movers)
         for merges in _portions(plan.touched):
-            _update(work, merges)
+            _update(tx, merges)
             tell(len(merges))
         for rows in _portions(plan.new):
-            _insert(work, rows)
+            _insert(tx, rows)
             tell(len(rows))
-        customers_search.take_in(work.session)
+        customers_search.take_in(tx.session)
     except IntegrityError:
         raise ChangedMeanwhile from None
 
@@ -51,36 +51,36 @@ def _portions(things: Sequence[Any]) -> Iterator[Sequence[Any]]:
     return (things[start : start + AT_ONCE] for start in range(0, len(things), AT_ONCE))
 
 
-def _free_addresses(work: UnitOfWork, movers: Sequence[Merge]) -> None:
+def _free_addresses(tx: Transaction, movers: Sequence[Merge]) -> None:
     """Let go of the old addresses, that others in the file may take them, and of the links sent to them."""
     ids = [merge.stored.id for merge in movers]
     parked = [{"_id": id_, "email_canonical": f"import:{id_}"} for id_ in ids]
-    work.session.execute(update(CUSTOMERS).where(BY_ID), parked)
-    work.session.execute(
+    tx.session.execute(update(CUSTOMERS).where(BY_ID), parked)
+    tx.session.execute(
         update(AccountLink)
         .where(
             AccountLink.customer_id.in_(ids), AccountLink.ended_at.is_(None), AccountLink.kind.in_(ENDED_BY_AN_ADDRESS)
         )
-        .values(ended_at=work.now, ended_as=LinkState.WITHDRAWN)
+        .values(ended_at=tx.now, ended_as=LinkState.WITHDRAWN)
     )
 
 
-def _update(work: UnitOfWork, merges: Sequence[Merge]) -> None:
+def _update(tx: Transaction, merges: Sequence[Merge]) -> None:
     """Write the rows unless one of them was saved by somebody else since it was read."""
     changes = update(CUSTOMERS).where(AS_READ).values(version=CUSTOMERS.c.version + 1)
-    updated = work.session.connection().execute(changes, [_changed_row(merge) for merge in merges])
+    updated = tx.session.connection().execute(changes, [_changed_row(merge) for merge in merges])
     if updated.rowcount != len(merges):
         raise ChangedMeanwhile
     changed = [merge for merge in merges if merge.taken]
-    events = [_event(work, "data.imported", merge.stored.id, fields=list(merge.taken)) for merge in changed]
+    events = [_event(tx, "data.imported", merge.stored.id, fields=list(merge.taken)) for merge in changed]
     if events:
-        work.session.execute(insert(EVENTS), events)
+        tx.session.execute(insert(EVENTS), events)
 
 
 def _changed_row(merge: Merge) -> dict[str, Any]:
     stored = merge.stored
     fields = {name: merge.taken.get(name, getattr(stored, name)) for name in COLUMNS}
-    words = customer_search.text_of(SimpleNamespace(**fields, pending_email=stored.pending_email))
+    words = customer.text_of(SimpleNamespace(**fields, pending_email=stored.pending_email))
     canonical = merge.row.canonical if merge.moves else stored.email_canonical
     return fields | {
         "_id": stored.id,
@@ -91,31 +91,31 @@ def _changed_row(merge: Merge) -> dict[str, Any]:
     }
 
 
-def _insert(work: UnitOfWork, rows: Sequence[Row]) -> None:
+def _insert(tx: Transaction, rows: Sequence[Row]) -> None:
     """Let new customers in, without a password: only a link gives them one (standards R014)."""
-    work.session.execute(insert(CUSTOMERS), [_new_row(work, row) for row in rows])
+    tx.session.execute(insert(CUSTOMERS), [_new_row(tx, row) for row in rows])
     ids = select(CUSTOMERS.c.id).where(CUSTOMERS.c.number.in_([row.number for row in rows]))
-    events = [_event(work, "customer.imported", id_) for id_ in work.session.scalars(ids)]
-    work.session.execute(insert(EVENTS), events)
+    events = [_event(tx, "customer.imported", id_) for id_ in tx.session.scalars(ids)]
+    tx.session.execute(insert(EVENTS), events)
 
 
-def _new_row(work: UnitOfWork, row: Row) -> dict[str, Any]:
+def _new_row(tx: Transaction, row: Row) -> dict[str, Any]:
     fields = dict.fromkeys(COLUMNS, "") | row.values | {"number": row.number}
     return fields | {
-        "search": customer_search.text_of(SimpleNamespace(**fields, pending_email=None)),
+        "search": customer.text_of(SimpleNamespace(**fields, pending_email=None)),
         "email_canonical": row.canonical,
         "imported": row.values,
-        "created_at": work.now,
+        "created_at": tx.now,
         "version": 1,
     }
 
 
-def _event(work: UnitOfWork, deed: str, customer_id: int, **details: Any) -> dict[str, Any]:
+def _event(tx: Transaction, action: str, customer_id: int, **details: Any) -> dict[str, Any]:
     return {
-        "at": work.now,
-        "deed": deed,
-        "actor": work.actor,
+        "at": tx.now,
+        "action": action,
+        "actor": tx.actor,
         "customer_id": customer_id,
         "details": details,
-        "source": work.source,
+        "source": tx.source,
     }

@@ -11,7 +11,7 @@ from sqlalchemy import Row as Stored
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from kmzportal.domain.customer import Customer
+from kmzportal.models.customer import Customer
 from kmzportal.services.customers_check import Checked, Finding, Row
 from kmzportal.services.customers_file import COLUMNS
 

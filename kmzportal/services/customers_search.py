@@ -8,9 +8,8 @@ from typing import Any
 from sqlalchemy import ColumnElement, and_, column, or_, select, table, text, union_all
 from sqlalchemy.orm import Session
 
-from kmzportal.domain import customer_search
-from kmzportal.domain.customer import Customer
-from kmzportal.domain.customer_search import fold, one_letter_off
+from kmzportal.models import customer
+from kmzportal.models.customer import Customer, fold, one_letter_off
 
 SHORTEST = 3  # signs; a trigram
 SHORTEST_WITH_AN_ERROR = 5
@@ -40,7 +39,7 @@ def search(session: Session, query: str) -> Found | None:
     """
     if named := session.execute(select(*COLUMNS).where(_named(query.replace("\0", "").strip()))).all():
         return Found(named)
-    words = customer_search.terms(query)[:MOST_WORDS]
+    words = customer.terms(query)[:MOST_WORDS]
     if not any(len(word) >= SHORTEST for word in words):
         return None
     _plan_for(session, words)

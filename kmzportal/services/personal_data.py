@@ -65,7 +65,7 @@ REGISTER = (
         "Angemeldete Geräte",
         {
             "login_session": "token_hash customer_id clerk_id started_at last_seen idle_after expires_at ended_at "
-            "password_proved_at awaits_code device"
+            "password_checked_at awaits_code device"
         },
         "Wann und womit Sie angemeldet sind, zum Beispiel „Firefox unter Windows“.",
         "Sie angemeldet halten. Sie sollen sehen, wo Sie angemeldet sind.",
@@ -87,7 +87,7 @@ REGISTER = (
         "E-Mails an Sie",
         {
             "outgoing_mail": "template recipient recipient_canonical customer_id clerk_id link_id facts message_id "
-            "queued_at state next_try_at tries leased_until settled_at retried_at disturbed_at reply_code reason"
+            "queued_at state next_try_at tries leased_until settled_at retried_at outage_since reply_code reason"
         },
         "Art der E-Mail, Empfänger, Zeit und Antwort des Mailservers. Den Text der E-Mail speichern wir nicht.",
         "E-Mails zustellen. Ihnen sagen können, warum eine E-Mail nicht ankam.",
@@ -104,7 +104,7 @@ REGISTER = (
     ),
     Entry(
         "Verlauf",
-        {"audit_event": "at deed actor customer_id clerk_id details source"},
+        {"audit_event": "at action actor customer_id clerk_id details source"},
         "Was mit Ihrem Konto geschah, wann und durch wen. Dazu die Internet-Adresse (IP).",
         "Missbrauch erkennen und aufklären. Sie können Ihren Verlauf selbst lesen.",
         SECURITY,

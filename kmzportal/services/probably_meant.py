@@ -8,8 +8,7 @@ from typing import Any
 from sqlalchemy import JSON, String, and_, column, func, literal, select, values
 from sqlalchemy.orm import Session
 
-from kmzportal.domain.customer import Customer
-from kmzportal.domain.customer_search import fold, one_letter_off
+from kmzportal.models.customer import Customer, fold, one_letter_off
 from kmzportal.services.customers_search import holding
 
 SHOWN = 3
@@ -81,12 +80,12 @@ def _ways(address: str) -> Iterator[tuple[str, str, str]]:
 
 def _slips_at_the_beginning(address: str) -> Iterator[str]:
     for place in (0, 1):
-        before, here, after = address[:place], address[place : place + 1], address[place + 1 :]
+        before, login_session, after = address[:place], address[place : place + 1], address[place + 1 :]
         yield before + after
-        yield before + after[:1] + here + after[1:]
+        yield before + after[:1] + login_session + after[1:]
         for sign in SIGNS:
             yield before + sign + after
-            yield before + sign + here + after
+            yield before + sign + login_session + after
 
 
 def _named(session: Session, addresses: Collection[str]) -> Sequence[Any]:

@@ -1,30 +1,42 @@
 """Passwort vergessen: asked for in a web request, answered by the worker."""
 
+import re
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from random import SystemRandom
 
 from sqlalchemy import Select, func, insert, select
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, joinedload
 
-from kmzportal.domain import mail_address
-from kmzportal.domain.account_link import AccountLink, LinkKind
-from kmzportal.domain.base import Base
-from kmzportal.domain.customer import Customer
-from kmzportal.domain.recovery_request import RecoveryRequest, draw_reference
-from kmzportal.domain.refusals import AccountLocked, TooManyMails
-from kmzportal.services import account_link
-from kmzportal.services.work import UnitOfWork
+from kmzportal import mail_address
+from kmzportal.models.account_link import AccountLink, LinkKind
+from kmzportal.models.base import Base
+from kmzportal.models.customer import Customer
+from kmzportal.models.recovery_request import RecoveryRequest
+from kmzportal.services import links
+from kmzportal.services.probably_meant import Guess, guesses
+from kmzportal.services.refusals import AccountLocked, TooManyMails
+from kmzportal.services.retention import REQUESTS_KEPT
+from kmzportal.services.tokens import CODE_ALPHABET
+from kmzportal.services.transaction import Transaction
+
+
+def draw_reference() -> str:
+    """Return a Vorgangsnummer such as `V-7KQM-3PAX`: short enough for the phone, no look-alikes."""
+    signs = "".join(SystemRandom().choices(CODE_ALPHABET, k=8))
+    return f"V-{signs[:4]}-{signs[4:]}"
+
 
 #: Past the ORM, which does three times as much for a row that nobody looks at again here (see docs/decisions/0040).
 ONE_ROW = insert(Base.metadata.tables[RecoveryRequest.__tablename__])
 
 
-def ask(work: UnitOfWork, address: str) -> str:
+def request_link(tx: Transaction, address: str) -> str:
     """Write one row for any address, known or not, and return its Vorgangsnummer."""
     reference = draw_reference()
     canonical = mail_address.canonical(address)
-    row = {"reference": reference, "email_canonical": canonical, "requested_at": work.now, "source": work.source}
-    work.session.execute(ONE_ROW, row)
+    row = {"reference": reference, "email_canonical": canonical, "requested_at": tx.now, "source": tx.source}
+    tx.session.execute(ONE_ROW, row)
     return reference
 
 
@@ -34,105 +46,139 @@ def unanswered(session: Session) -> Sequence[int]:
     return session.scalars(waiting.order_by(RecoveryRequest.requested_at).limit(100)).all()
 
 
-def answer(work: UnitOfWork, request_id: int) -> None:
+def answer(tx: Transaction, request_id: int) -> None:
     """Look the customer up and mail a link to the stored address; who answers first locks the others out."""
     waiting = select(RecoveryRequest).where(RecoveryRequest.id == request_id, RecoveryRequest.answered_at.is_(None))
-    request = work.session.scalar(waiting.with_for_update(skip_locked=True))
+    request = tx.session.scalar(waiting.with_for_update(skip_locked=True))
     if request is None:
         return
-    customer = _customer_of(work, request.email_canonical)
+    customer = _find_customer(tx, request.email_canonical)
     if customer:
-        work.lock(customer)
-    request.answered_at = work.now
+        tx.lock(customer)
+    request.answered_at = tx.now
     request.customer_id = customer.id if customer else None
-    request.outcome = _answer(work, request, customer)
-    work.record(f"recovery.{request.outcome}", customer, reference=request.reference)
+    request.outcome = _mail_link(tx, request, customer)
+    tx.record(f"recovery.{request.outcome}", customer, reference=request.reference)
 
 
-def _answer(work: UnitOfWork, request: RecoveryRequest, customer: Customer | None) -> str:
+def _mail_link(tx: Transaction, request: RecoveryRequest, customer: Customer | None) -> str:
     if customer is None:
         return "unknown"
-    if _asked_too_often(work, request):
+    if _over_cap(tx, request):
         return "capped"
     try:
         if request.email_canonical == customer.email_canonical:
-            account_link.send(work, _recovery_link(work, customer, request.requested_at))
+            links.send(tx, _recovery_link(tx, customer, request.requested_at))
         else:
-            _send_pending_again(work, customer)
+            _resend_pending(tx, customer)
     except AccountLocked:
-        work.notify("account_locked", customer)
+        tx.notify("account_locked", customer)
         return "locked"
     except TooManyMails:
         return "capped"
     return "sent"
 
 
-def _customer_of(work: UnitOfWork, canonical: str) -> Customer | None:
+def _find_customer(tx: Transaction, canonical: str) -> Customer | None:
     """The customer of this address, or the one to whom the desk sent a link there: the stored one goes first.
 
     Anybody may have entered the address as a new one; without an open link from the desk it is nobody's.
     """
-    stored = work.session.scalar(select(Customer).where(Customer.email_canonical == canonical))
-    link = None if stored else work.session.scalar(_open_desk_links(work, canonical))
+    stored = tx.session.scalar(select(Customer).where(Customer.email_canonical == canonical))
+    link = None if stored else tx.session.scalar(_open_desk_links(tx, canonical))
     return link.owner if link else stored
 
 
-def _recovery_link(work: UnitOfWork, customer: Customer, requested_at: datetime) -> AccountLink:
+def _recovery_link(tx: Transaction, customer: Customer, requested_at: datetime) -> AccountLink:
     """The link of a moment ago with its life extended, or a further one; a stranger can void none."""
     recent = select(AccountLink).where(
         AccountLink.customer_id == customer.id,
         AccountLink.kind == LinkKind.RECOVERY,
         AccountLink.ended_at.is_(None),
-        AccountLink.issued_at > requested_at - timedelta(seconds=work.settings["SAME_LINK_WITHIN"]),
+        AccountLink.issued_at > requested_at - timedelta(seconds=tx.settings["SAME_LINK_WITHIN"]),
     )
-    link = work.session.scalar(recent.order_by(AccountLink.issued_at.desc()).limit(1))
+    link = tx.session.scalar(recent.order_by(AccountLink.issued_at.desc()).limit(1))
     if link is None or customer.locked_at:
-        return account_link.issue(work, LinkKind.RECOVERY, customer)
-    link.expires_at = work.now + timedelta(seconds=work.settings["RECOVERY_LINK_LIFETIME"])
+        return links.issue(tx, LinkKind.RECOVERY, customer)
+    link.expires_at = tx.now + timedelta(seconds=tx.settings["RECOVERY_LINK_LIFETIME"])
     return link
 
 
-def _send_pending_again(work: UnitOfWork, customer: Customer) -> None:
+def _resend_pending(tx: Transaction, customer: Customer) -> None:
     """Mail the open desk link to the pending address once more."""
     if customer.locked_at:
         raise AccountLocked
-    waiting = _open_desk_links(work, customer.pending_email_canonical)
-    if link := work.session.scalar(waiting.where(AccountLink.customer_id == customer.id)):
-        account_link.send(work, link)
+    waiting = _open_desk_links(tx, customer.pending_email_canonical)
+    if link := tx.session.scalar(waiting.where(AccountLink.customer_id == customer.id)):
+        links.send(tx, link)
 
 
-def _open_desk_links(work: UnitOfWork, canonical: str | None) -> Select[AccountLink]:
+def _open_desk_links(tx: Transaction, canonical: str | None) -> Select[AccountLink]:
     waiting = select(AccountLink).join(AccountLink.customer).order_by(AccountLink.issued_at.desc()).limit(1)
     return waiting.where(
         Customer.pending_email_canonical == canonical,
         AccountLink.email == Customer.pending_email,
         AccountLink.kind == LinkKind.DESK,
         AccountLink.ended_at.is_(None),
-        AccountLink.expires_at > work.now,
+        AccountLink.expires_at > tx.now,
     )
 
 
-def _asked_too_often(work: UnitOfWork, request: RecoveryRequest) -> bool:
+def _over_cap(tx: Transaction, request: RecoveryRequest) -> bool:
     """Whether this address was mailed often enough, or its source asked for too many addresses."""
 
     def answered(hours: int) -> int:
-        since = work.now - timedelta(hours=hours)
+        since = tx.now - timedelta(hours=hours)
         mails = select(func.count()).where(
             RecoveryRequest.email_canonical == request.email_canonical,
             RecoveryRequest.outcome.in_(("sent", "locked")),
             RecoveryRequest.requested_at > since,
         )
-        return work.session.scalar(mails) or 0
+        return tx.session.scalar(mails) or 0
 
     asked_for = select(func.count(RecoveryRequest.email_canonical.distinct())).where(
         RecoveryRequest.source == request.source,
         RecoveryRequest.email_canonical != request.email_canonical,
         RecoveryRequest.requested_at.between(request.requested_at - timedelta(hours=1), request.requested_at),
     )
-    crowded = request.source and (work.session.scalar(asked_for) or 0) >= work.settings["RECOVERY_PER_SOURCE"]
+    crowded = request.source and (tx.session.scalar(asked_for) or 0) >= tx.settings["RECOVERY_PER_SOURCE"]
     today = answered(hours=24)
     return bool(
-        answered(hours=1) >= work.settings["RECOVERY_PER_HOUR"]
-        or today >= work.settings["RECOVERY_PER_DAY"]
+        answered(hours=1) >= tx.settings["RECOVERY_PER_HOUR"]
+        or today >= tx.settings["RECOVERY_PER_DAY"]
         or (today and crowded)  # the first of the day is mailed: a school must not be shut out by one of it
     )
+
+
+REQUESTS_SHOWN = 25
+UNKNOWN = "unknown"
+
+
+def recent_requests(session: Session, now: datetime, before: int | None = None) -> Sequence[RecoveryRequest]:
+    """Return the requests of the last days, latest first; one more than is shown where older ones follow."""
+    wanted = _visible(now).order_by(RecoveryRequest.id.desc()).limit(REQUESTS_SHOWN + 1)
+    return session.scalars(wanted.where(RecoveryRequest.id < before) if before else wanted).all()
+
+
+def find_by_reference(session: Session, now: datetime, said: str) -> Sequence[RecoveryRequest]:
+    """Return the one request whose Vorgangsnummer is said on the phone; how it is written does not matter."""
+    return session.scalars(_visible(now).where(RecoveryRequest.reference == _normalize_reference(said))).all()
+
+
+def probably_meant(session: Session, requests: Sequence[RecoveryRequest]) -> dict[str, list[Guess]]:
+    """Return for each unknown address among these whom it probably means."""
+    return guesses(session, {one.email_canonical for one in requests if one.outcome == UNKNOWN})
+
+
+def _visible(now: datetime) -> Select[RecoveryRequest]:
+    return (
+        select(RecoveryRequest)
+        .options(joinedload(RecoveryRequest.customer))
+        .where(RecoveryRequest.requested_at > now - REQUESTS_KEPT)
+    )
+
+
+def _normalize_reference(said: str) -> str:
+    signs = re.sub(r"[^A-Z0-9]", "", said.upper())
+    signs = signs[1:] if len(signs) == 9 else signs  # the V before the eight signs
+    return f"V-{signs[:4]}-{signs[4:]}"

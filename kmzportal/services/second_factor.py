@@ -1,62 +1,115 @@
-"""The second factor: asked for after the right password, and set up with the first link."""
+"""The second factor of a clerk: a code from an app (TOTP, RFC 6238), or one of ten codes on paper.
 
+All of it derives by HMAC from LINK_KEY and a random nonce, as a link's token does: the database holds no secret. What
+was made under an older key is still taken while that key stands in LINK_KEY_FALLBACKS.
+"""
+
+import base64
+import hmac
+from datetime import datetime
+
+from pyotp import TOTP
 from sqlalchemy import update
 
-from kmzportal.domain.clerk import Clerk
-from kmzportal.domain.login_session import LoginSession
-from kmzportal.domain.refusals import SessionOver, WrongCode
-from kmzportal.domain.second_factor import SecondFactor
-from kmzportal.services import login
-from kmzportal.services.upsert import changed
-from kmzportal.services.work import UnitOfWork
+from kmzportal.models.clerk import Clerk
+from kmzportal.models.login_session import LoginSession
+from kmzportal.services import sessions
+from kmzportal.services.refusals import SessionOver, WrongCode
+from kmzportal.services.tokens import LinkKeys, format_code, normalize_code
+from kmzportal.services.transaction import Transaction, rows_changed
+
+STEP = 30  # seconds
+_DRIFT = 1  # steps that the clock of a telephone may be wrong, either way
+RECOVERY_CODES = 10
+_GROUPS = 4  # of four signs with 5 bits each: 80 bits a code
 
 
-def enter(work: UnitOfWork, here: LoginSession, typed: str) -> str | None:
+class SecondFactor:
+    def __init__(self, keys: LinkKeys, nonce: str):
+        secrets = [base64.b32encode(digest[:20]).decode() for digest in keys.derive("factor", nonce)]
+        self._apps = [TOTP(secret, interval=STEP) for secret in secrets]
+        places = [keys.derive(f"recovery{place}", nonce) for place in range(RECOVERY_CODES)]
+        self._on_paper = [[format_code(digest, _GROUPS) for digest in digests] for digests in places]
+
+    @property
+    def secret(self) -> str:
+        """What an app is given, in Base32."""
+        return str(self._apps[0].secret)
+
+    @property
+    def recovery_codes(self) -> list[str]:
+        return [codes[0] for codes in self._on_paper]
+
+    def uri(self, address: str, office: str) -> str:
+        """Return the secret as apps read it from a QR code."""
+        return str(self._apps[0].provisioning_uri(name=address, issuer_name=office))
+
+    def step_of(self, typed: str, now: datetime) -> int | None:
+        """Return the step of time that this code of the app belongs to, if it is one of the present."""
+        present = int(now.timestamp()) // STEP
+        for step in range(present - _DRIFT, present + _DRIFT + 1):
+            if any(_codes_match(typed, app.generate_otp(step)) for app in self._apps):
+                return step
+        return None
+
+    def place_of(self, typed: str) -> int | None:
+        """Return which of the ten codes this is, if any; blanks, hyphens and case are forgiven."""
+        places = (
+            place for place, codes in enumerate(self._on_paper) if any(_codes_match(typed, code) for code in codes)
+        )
+        return next(places, None)
+
+
+def _codes_match(typed: str, code: str) -> bool:
+    return hmac.compare_digest(normalize_code(typed).encode(), normalize_code(code).encode())
+
+
+def verify_login(tx: Transaction, login_session: LoginSession, typed: str) -> str | None:
     """Return the token of a whole session in place of the one that awaits its code; None if the code is wrong.
 
     Every try is counted before it is compared; who knows the password must not guess the code. Raises SessionOver.
     """
-    login.still_here(work, here)
-    clerk = here.clerk
-    if clerk is None or not here.awaits_code:
+    sessions.ensure_alive(tx, login_session)
+    clerk = login_session.clerk
+    if clerk is None or not login_session.awaits_code:
         raise SessionOver
-    codes = _counted_as(work, clerk)
-    if login.throttled(work, codes, whatever_the_source=True):
-        work.record("login.code_throttled", clerk)
+    codes = _throttle_key(tx, clerk)
+    if sessions.is_throttled(tx, codes, whatever_the_source=True):
+        tx.record("login.code_throttled", clerk)
         return None
-    login.count(work, codes)
-    if not _takes(work, clerk, typed):
-        work.record("login.code_wrong", clerk)
+    sessions.count_try(tx, codes)
+    if not _accepts(tx, clerk, typed):
+        tx.record("login.code_wrong", clerk)
         return None
-    login.forget_failures(work, codes)
-    here.ended_at = work.now
-    return login.begin(work, clerk, here.device)
+    sessions.clear_throttle(tx, codes)
+    login_session.ended_at = tx.now
+    return sessions.start(tx, clerk, login_session.device)
 
 
-def set_up(work: UnitOfWork, clerk: Clerk, nonce: str, typed: str) -> None:
+def set_up(tx: Transaction, clerk: Clerk, nonce: str, typed: str) -> None:
     """Let codes from now on derive from this nonce, once the app has proved that it knows; raises WrongCode."""
-    step = SecondFactor(work.keys, nonce).step_of(typed, work.now)
+    step = SecondFactor(tx.keys, nonce).step_of(typed, tx.now)
     if step is None:
         raise WrongCode("factor.refused", clerk)
     clerk.factor_nonce, clerk.factor_step, clerk.recovery_codes_used = nonce, step, []
-    login.forget_failures(work, _counted_as(work, clerk))
-    work.record("factor.set", clerk)
+    sessions.clear_throttle(tx, _throttle_key(tx, clerk))
+    tx.record("factor.set", clerk)
 
 
-def _takes(work: UnitOfWork, clerk: Clerk, typed: str) -> bool:
+def _accepts(tx: Transaction, clerk: Clerk, typed: str) -> bool:
     """Whether the code is the clerk's and was not used before; then it is used now."""
     if clerk.factor_nonce is None:
         return False
-    factor = SecondFactor(work.keys, clerk.factor_nonce)
-    step, place = factor.step_of(typed, work.now), factor.place_of(typed)
+    factor = SecondFactor(tx.keys, clerk.factor_nonce)
+    step, place = factor.step_of(typed, tx.now), factor.place_of(typed)
     if step is not None:
         newer = update(Clerk).where(Clerk.id == clerk.id, Clerk.factor_step < step)
-        return changed(work.session, newer.values(factor_step=step)) == 1
+        return rows_changed(tx.session, newer.values(factor_step=step)) == 1
     if place is None or place in clerk.recovery_codes_used:
         return False
     clerk.recovery_codes_used = [*clerk.recovery_codes_used, place]
     return True
 
 
-def _counted_as(work: UnitOfWork, clerk: Clerk) -> str:
-    return work.keys.fingerprint(f"codes:{clerk.id}")
+def _throttle_key(tx: Transaction, clerk: Clerk) -> str:
+    return tx.keys.fingerprint(f"codes:{clerk.id}")

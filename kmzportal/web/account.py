@@ -4,21 +4,23 @@ from flask import Blueprint, current_app, jsonify, request
 from flask.typing import ResponseReturnValue
 
 from kmzportal.db import db
-from kmzportal.domain import passwords
-from kmzportal.domain.customer import Customer
-from kmzportal.domain.refusals import ChangedMeanwhile, TooManyMails
-from kmzportal.services import account as deeds
-from kmzportal.services import address as address_deeds
-from kmzportal.services import history
-from kmzportal.services import password as password_deeds
-from kmzportal.unit_of_work import outside_transaction
-from kmzportal.web import kept_form
-from kmzportal.web.access import customer_only
-from kmzportal.web.customer_data import CustomerData
-from kmzportal.web.fields import Button, NewPassword, PortalForm, mail_address_field, password_field, repeat_field
-from kmzportal.web.pages import go, page, stay
+from kmzportal.models.customer import Customer
+from kmzportal.services import accounts, audit, passwords
+from kmzportal.services.refusals import ChangedMeanwhile, TooManyMails
+from kmzportal.services.transaction import run_outside_transaction
+from kmzportal.web import forms
+from kmzportal.web.auth import current_user, customer_only, store_session_token, user_transaction
+from kmzportal.web.forms import (
+    ActionForm,
+    CustomerData,
+    NewPassword,
+    PortalForm,
+    mail_address_field,
+    password_field,
+    repeat_field,
+)
 from kmzportal.web.proof import ask_for_proof, proved, take_proof
-from kmzportal.web.visitor import carry, visitor, visitors_work
+from kmzportal.web.responses import redirect_in_place, redirect_to, render
 
 SAVED = "Ihre Änderungen sind gespeichert."
 LINK_SENT = " Wir haben einen Link an die neue E-Mail-Adresse gesendet. Bis Sie ihn öffnen, gilt die alte."
@@ -45,21 +47,21 @@ def overview() -> ResponseReturnValue:
 @customer_only
 def edit() -> ResponseReturnValue:
     """The personal data; the proof may have run out since they were opened, then the same form asks for it."""
-    customer: Customer = visitor.customer
-    if request.method == "GET" and not kept_form.entries() and not proved():
+    customer: Customer = current_user.customer
+    if request.method == "GET" and not forms.saved_input() and not proved():
         return ask_for_proof("konto")
     form = AccountForm(data=customer.data() | {"version": customer.version})
     form.offer_salutations(customer.salutation)
     if form.validate_on_submit() and _allowed(form) and _new_password_suits(form):
         return _save(form)
     if form.errors:
-        form.say_emptied()
+        form.add_emptied_error()
     return _edit(form)
 
 
 def _edit(form: AccountForm) -> ResponseReturnValue:
-    context = {"customer": visitor.customer, "proved": proved(), "minimum": _minimum()}
-    return page("account/edit.html", "account/_edit_form.html", form, **context)
+    context = {"customer": current_user.customer, "proved": proved(), "minimum": _minimum()}
+    return render("account/edit.html", "account/_edit_form.html", form, **context)
 
 
 @bp.get("/daten")
@@ -67,15 +69,15 @@ def _edit(form: AccountForm) -> ResponseReturnValue:
 def data() -> ResponseReturnValue:
     if not proved():
         return ask_for_proof("daten")
-    return page("account/data.html", "account/_data.html", data=history.all_data(db.session(), visitor.customer))
+    return render("account/data.html", "account/_data.html", data=audit.all_data(db.session(), current_user.customer))
 
 
 @bp.get("/daten.json")
 @customer_only
 def data_json() -> ResponseReturnValue:
     if not proved():
-        return go(".data")
-    answer = jsonify(history.all_data(db.session(), visitor.customer))
+        return redirect_to(".data")
+    answer = jsonify(audit.all_data(db.session(), current_user.customer))
     answer.headers["Content-Disposition"] = "attachment; filename=meine-daten.json"
     return answer
 
@@ -83,20 +85,20 @@ def data_json() -> ResponseReturnValue:
 @bp.post("/adresse-zuruecknehmen")
 @customer_only
 def withdraw_address() -> ResponseReturnValue:
-    form = Button()
+    form = ActionForm()
     if not form.validate_on_submit():
         return _overview(form)
-    with visitors_work() as work:
-        address_deeds.withdraw(work, visitor.customer)
-    return go(".overview", "Ihre bisherige E-Mail-Adresse bleibt.")
+    with user_transaction() as tx:
+        accounts.withdraw_address_change(tx, current_user.customer)
+    return redirect_to(".overview", "Ihre bisherige E-Mail-Adresse bleibt.")
 
 
-def _overview(form: Button | None = None) -> ResponseReturnValue:
-    return page("account/overview.html", "account/_overview.html", form, customer=visitor.customer)
+def _overview(form: ActionForm | None = None) -> ResponseReturnValue:
+    return render("account/overview.html", "account/_overview.html", form, customer=current_user.customer)
 
 
 def _minimum() -> int:
-    return password_deeds.minimum(visitor.customer, current_app.config)
+    return accounts.password_minimum(current_user.customer, current_app.config)
 
 
 def _allowed(form: AccountForm) -> bool:
@@ -108,22 +110,22 @@ def _allowed(form: AccountForm) -> bool:
 
 
 def _new_password_suits(form: AccountForm) -> bool:
-    return not form.new.data or form.suits(visitor.customer)
+    return not form.new.data or form.validate_new_password(current_user.customer)
 
 
 def _save(form: AccountForm) -> ResponseReturnValue:
     """Save all of the form in one transaction, or nothing of it."""
-    password_hash = outside_transaction(passwords.hash_password, form.new.data) if form.new.data else None
+    password_hash = run_outside_transaction(passwords.hash_password, form.new.data) if form.new.data else None
     try:
-        with visitors_work() as work:
-            typed = form.seen, form.customer_data(), form.email.data
-            token = deeds.save(work, visitor.customer, visitor.here, *typed, password_hash)
+        with user_transaction() as tx:
+            typed = form.seen_version, form.customer_data(), form.email.data
+            token = accounts.save_account(tx, current_user.customer, current_user.login_session, *typed, password_hash)
     except TooManyMails:
         form.email.errors = ["Heute können wir an diese Adresse keine E-Mail mehr senden. Versuchen Sie es morgen."]
         return _edit(form)
     except ChangedMeanwhile:
-        form.say_changed(visitor.customer)
+        form.add_conflict_error(current_user.customer)
         return _edit(form)
     if token:
-        carry(token)
-    return stay(".edit", SAVED + LINK_SENT if form.email.data else SAVED)
+        store_session_token(token)
+    return redirect_in_place(".edit", SAVED + LINK_SENT if form.email.data else SAVED)

@@ -9,18 +9,17 @@ from flask.typing import ResponseReturnValue
 from wtforms import DateField, Field, Form, StringField, ValidationError
 from wtforms.validators import Optional
 
+from kmzportal.dates import BERLIN
 from kmzportal.db import db
-from kmzportal.domain.account_link import LinkKind
-from kmzportal.domain.audit_event import DEEDS, AuditEvent
-from kmzportal.domain.customer import Customer
-from kmzportal.domain.identity_check import IDENTITY_CHECKS
-from kmzportal.german import BERLIN
-from kmzportal.mail.compose import subject
-from kmzportal.services import audit as records
-from kmzportal.services.audit import Wanted
-from kmzportal.web.access import admin_only
-from kmzportal.web.fields import Filter, choice_field, one_line
-from kmzportal.web.pages import key, page
+from kmzportal.mail.compose import subject_of
+from kmzportal.models.account_link import LinkKind
+from kmzportal.models.audit_event import ACTIONS, IDENTITY_CHECKS, AuditEvent
+from kmzportal.models.customer import Customer
+from kmzportal.services import audit
+from kmzportal.services.audit import AuditQuery
+from kmzportal.web.auth import admin_only
+from kmzportal.web.forms import Filter, choice_field, one_line
+from kmzportal.web.responses import page_key, render
 
 bp = Blueprint("audit", __name__, url_prefix="/kundenservice")
 
@@ -32,7 +31,10 @@ KINDS = {
     LinkKind.OBJECTION: "Das war ich nicht",
 }
 WORDS: dict[str, Any] = {"kind": KINDS, "check": IDENTITY_CHECKS}
-FIELDS = {name: label for name, (label, _) in Customer.DATA.items()} | {"number": "Kundennummer", "email": "E-Mail"}
+FIELDS = {name: label for name, (label, _) in Customer.DATA_FIELDS.items()} | {
+    "number": "Kundennummer",
+    "email": "E-Mail",
+}
 #: What the details of a deed are called; `by` stands beside the name already.
 DETAILS = {
     "template": "E-Mail",
@@ -67,7 +69,7 @@ def day_field(label: str, name: str) -> DateField:
 
 
 class AuditFilter(Filter):
-    deed = choice_field("Vorgang", "vorgang", dict(sorted(DEEDS.items(), key=itemgetter(1))))
+    action = choice_field("Vorgang", "vorgang", dict(sorted(ACTIONS.items(), key=itemgetter(1))))
     person = StringField("Person", [one_line], name="person")
     since = day_field("Von", "von")
     until = day_field("Bis", "bis")
@@ -78,15 +80,15 @@ class AuditFilter(Filter):
 def events() -> ResponseReturnValue:
     form = AuditFilter(request.args)
     form.validate()
-    found = [] if form.errors else records.events(db.session(), _wanted(form))
-    shown = found[: records.SHOWN]
-    return page(
+    found = [] if form.errors else audit.events(db.session(), _wanted(form))
+    shown = found[: audit.EVENTS_SHOWN]
+    return render(
         "audit/events.html",
         "audit/_events.html",
         form,
         events=shown,
-        people=records.people(db.session(), shown),
-        older=_older(form, shown[-1]) if len(found) > records.SHOWN else None,
+        people=audit.people(db.session(), shown),
+        older=_older(form, shown[-1]) if len(found) > audit.EVENTS_SHOWN else None,
         now=datetime.now(UTC),
     )
 
@@ -104,17 +106,17 @@ def _in_german(name: str, value: Any) -> str:
     if isinstance(value, bool):
         return "ja" if value else "nein"
     if name == "template":
-        return subject(value)
+        return subject_of(value)
     return str(WORDS.get(name, {}).get(value, value))
 
 
-def _wanted(form: AuditFilter) -> Wanted:
-    return Wanted(
-        deed=form.deed.data or None,
+def _wanted(form: AuditFilter) -> AuditQuery:
+    return AuditQuery(
+        action=form.action.data or None,
         person=(form.person.data or "").strip() or None,
         since=_begins(form.since.data),
         until=_begins(form.until.data + timedelta(days=1)) if form.until.data else None,
-        before=key(),
+        before=page_key(),
     )
 
 

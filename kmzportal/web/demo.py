@@ -5,12 +5,11 @@ from flask.typing import ResponseReturnValue
 from sqlalchemy import select
 
 from kmzportal.db import db
-from kmzportal.domain.outgoing_mail import OutgoingMail
-from kmzportal.german import MAIL_STATES
-from kmzportal.mail.compose import Letter, compose
+from kmzportal.mail.compose import Email, compose
 from kmzportal.mail.previews import previews as all_previews
-from kmzportal.unit_of_work import link_keys
-from kmzportal.web.access import anyone
+from kmzportal.models.outgoing_mail import MAIL_STATES, OutgoingMail
+from kmzportal.services.transaction import link_keys
+from kmzportal.web.auth import anyone
 
 bp = Blueprint("demo", __name__, url_prefix="/demo")
 AS_MANY = 200
@@ -43,5 +42,5 @@ def previews() -> ResponseReturnValue:
     return render_template("demo/previews.html", letters=all_previews(current_app.config))
 
 
-def _compose(mail: OutgoingMail) -> Letter:
+def _compose(mail: OutgoingMail) -> Email:
     return compose(mail, link_keys(), current_app.config, mail.queued_at)

@@ -5,9 +5,9 @@ from flask.typing import ResponseReturnValue
 
 from kmzportal.db import db
 from kmzportal.services import customers_search
-from kmzportal.web.access import clerk_only
+from kmzportal.web.auth import clerk_only
 from kmzportal.web.desk_screen import customer_or_404, screen
-from kmzportal.web.pages import go, page
+from kmzportal.web.responses import redirect_to, render
 
 bp = Blueprint("desk", __name__, url_prefix="/kundenservice")
 
@@ -17,7 +17,7 @@ LONGEST_QUERY = 100
 @bp.get("")
 @clerk_only
 def start() -> ResponseReturnValue:
-    return go(".search")
+    return redirect_to(".search")
 
 
 @bp.get("/kunden")
@@ -25,7 +25,7 @@ def start() -> ResponseReturnValue:
 def search() -> ResponseReturnValue:
     query = request.args.get("suche", "").strip()[:LONGEST_QUERY]
     found = customers_search.search(db.session(), query)
-    return page("desk/search.html", "desk/_hits.html", query=query, found=found)
+    return render("desk/search.html", "desk/_hits.html", query=query, found=found)
 
 
 @bp.get("/kunden/<int(max=2147483647):customer_id>")

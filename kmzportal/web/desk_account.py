@@ -5,15 +5,13 @@ from flask.typing import ResponseReturnValue
 from wtforms import StringField
 from wtforms.validators import DataRequired, Length
 
-from kmzportal.domain.customer import Customer
-from kmzportal.domain.refusals import AddressTaken, ChangedMeanwhile
-from kmzportal.services import desk as deeds
-from kmzportal.web.access import clerk_only
-from kmzportal.web.customer_data import CustomerData
+from kmzportal.models.customer import Customer
+from kmzportal.services import desk
+from kmzportal.services.refusals import AddressTaken, ChangedMeanwhile
+from kmzportal.web.auth import clerk_only, user_transaction
 from kmzportal.web.desk_screen import LockForm, customer_or_404, screen
-from kmzportal.web.fields import PortalForm, mail_address_field, one_line, trimmed
-from kmzportal.web.pages import go, page, stay
-from kmzportal.web.visitor import visitors_work
+from kmzportal.web.forms import CustomerData, PortalForm, mail_address_field, one_line, trim
+from kmzportal.web.responses import redirect_in_place, redirect_to, render
 
 bp = Blueprint("desk_account", __name__, url_prefix="/kundenservice/kunden")
 
@@ -32,7 +30,7 @@ class NewForm(CustomerData, PortalForm):
             Length(max=LONGEST_NUMBER, message=f"Möglich sind bis zu {LONGEST_NUMBER} Zeichen."),
             one_line,
         ],
-        filters=[trimmed],
+        filters=[trim],
     )
     email = mail_address_field(missing="Geben Sie die E-Mail-Adresse ein.")
     first = ("number", "email")
@@ -44,17 +42,19 @@ def create() -> ResponseReturnValue:
     form = NewForm()
     form.offer_salutations("")
     if form.validate_on_submit() and (customer := _created(form)):
-        return go("desk.customer", "Das Konto ist angelegt. Senden Sie jetzt den Link.", customer_id=customer.id)
-    return page("desk_account/create.html", "desk_account/_create_form.html", form)
+        return redirect_to(
+            "desk.customer", "Das Konto ist angelegt. Senden Sie jetzt den Link.", customer_id=customer.id
+        )
+    return render("desk_account/create.html", "desk_account/_create_form.html", form)
 
 
 def _created(form: NewForm) -> Customer | None:
     try:
-        with visitors_work() as work:
-            return deeds.create(work, form.number.data or "", form.email.data or "", form.customer_data())
+        with user_transaction() as tx:
+            return desk.create_customer(tx, form.number.data or "", form.email.data or "", form.customer_data())
     except AddressTaken:
         form.email.errors = ["Diese Adresse gehört schon zu einem anderen Konto. Suchen Sie danach unter „Kunden“."]
-    except deeds.NumberTaken:
+    except desk.NumberTaken:
         form.number.errors = ["Diese Kundennummer gibt es schon. Suchen Sie danach unter „Kunden“."]
     return None
 
@@ -67,12 +67,12 @@ def data(customer_id: int) -> ResponseReturnValue:
     form.offer_salutations(customer.salutation)
     if form.validate_on_submit():
         try:
-            with visitors_work() as work:
-                deeds.correct_data(work, customer, form.seen, form.customer_data())
-            return go("desk.customer", "Die Daten sind gespeichert.", customer_id=customer.id)
+            with user_transaction() as tx:
+                desk.correct_data(tx, customer, form.seen_version, form.customer_data())
+            return redirect_to("desk.customer", "Die Daten sind gespeichert.", customer_id=customer.id)
         except ChangedMeanwhile:
-            form.say_changed(customer)
-    return page("desk_account/data.html", "desk_account/_data_form.html", form, customer=customer)
+            form.add_conflict_error(customer)
+    return render("desk_account/data.html", "desk_account/_data_form.html", form, customer=customer)
 
 
 @bp.post("/<int(max=2147483647):customer_id>/sperren")
@@ -81,10 +81,10 @@ def lock(customer_id: int) -> ResponseReturnValue:
     customer, form = customer_or_404(customer_id), LockForm()
     if not form.validate_on_submit():
         return screen(customer, lock=form)
-    with visitors_work() as work:
-        deeds.lock(work, customer, form.reason.data or "")
+    with user_transaction() as tx:
+        desk.lock(tx, customer, form.reason.data or "")
     notice = "Das Konto ist gesperrt. Alle Geräte sind abgemeldet, alle Links zurückgezogen."
-    return stay("desk.customer", notice, customer_id=customer.id)
+    return redirect_in_place("desk.customer", notice, customer_id=customer.id)
 
 
 @bp.post("/<int(max=2147483647):customer_id>/entsperren")
@@ -93,6 +93,6 @@ def unlock(customer_id: int) -> ResponseReturnValue:
     customer, form = customer_or_404(customer_id), LockForm()
     if not form.validate_on_submit():
         return screen(customer, lock=form)
-    with visitors_work() as work:
-        deeds.unlock(work, customer, form.reason.data or "")
-    return stay("desk.customer", "Das Konto ist wieder offen.", customer_id=customer.id)
+    with user_transaction() as tx:
+        desk.unlock(tx, customer, form.reason.data or "")
+    return redirect_in_place("desk.customer", "Das Konto ist wieder offen.", customer_id=customer.id)

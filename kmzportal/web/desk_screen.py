@@ -9,18 +9,16 @@ from wtforms import RadioField, SelectField, StringField
 from wtforms.fields.choices import SelectChoice  # type: ignore[attr-defined]  # newer than its types
 from wtforms.validators import DataRequired, InputRequired, Length
 
+from kmzportal import mail_address
 from kmzportal.db import db
-from kmzportal.domain import mail_address, mail_domains
-from kmzportal.domain.customer import Customer
-from kmzportal.domain.identity_check import IDENTITY_CHECKS
-from kmzportal.mail.previews import veiled
-from kmzportal.services import desk as deeds
-from kmzportal.services import history, outbox_desk
-from kmzportal.services.disturbance import disturbance
-from kmzportal.web.customer_data import Versioned
-from kmzportal.web.fields import Button, PortalForm, mail_address_field, one_line, trimmed
-from kmzportal.web.pages import page
-from kmzportal.web.visitor import visitor
+from kmzportal.mail.previews import redacted_preview
+from kmzportal.models.audit_event import IDENTITY_CHECKS
+from kmzportal.models.customer import Customer
+from kmzportal.services import audit, desk, outbox
+from kmzportal.services.outbox import mail_outage
+from kmzportal.web.auth import current_user
+from kmzportal.web.forms import ActionForm, PortalForm, Versioned, mail_address_field, one_line, trim
+from kmzportal.web.responses import render
 
 LONGEST_REASON = 200
 REASONS = ("Anruf", "E-Mail an den Kundenservice", "persönlich", "E-Mail kam nicht an", "Sonstiges")
@@ -31,7 +29,7 @@ LOGINS = ("login.succeeded", "login.refused", "login.throttled", "password.refus
 def reason_field(label: str, missing: str | None = None) -> StringField:
     needed = [DataRequired(missing)] if missing else []
     longest = Length(max=LONGEST_REASON, message=f"Möglich sind bis zu {LONGEST_REASON} Zeichen.")
-    return StringField(label, [*needed, longest, one_line], filters=[trimmed])
+    return StringField(label, [*needed, longest, one_line], filters=[trim])
 
 
 class CorrectForm(Versioned, PortalForm):
@@ -45,7 +43,7 @@ class CorrectForm(Versioned, PortalForm):
 
     @property
     def typed(self) -> tuple[int, str, str, str]:
-        return self.seen, self.email.data or "", self.check.data, self.note.data or ""
+        return self.seen_version, self.email.data or "", self.check.data, self.note.data or ""
 
 
 class SendForm(PortalForm):
@@ -70,33 +68,33 @@ def screen(
         "lock": LockForm(formdata=None),
         **refused,
     }
-    sent = next(iter(refused.values()), Button(formdata=None))
+    sent = next(iter(refused.values()), ActionForm(formdata=None))
     context = {**forms, **known_of(customer), **preview_of(customer, forms["correct"]["email"].data)}
-    return page("desk/customer.html", fragment, sent, customer=customer, **context)
+    return render("desk/customer.html", fragment, sent, customer=customer, **context)
 
 
 def known_of(customer: Customer) -> dict[str, object]:
     """Return what has happened: links, mails, logins, history, and whether mail leaves the house."""
     session, now = db.session(), datetime.now(UTC)
-    events = history.history(session, customer)
+    events = audit.history(session, customer)
     return {
         "now": now,
-        "links": deeds.links(session, customer),
-        "mails": outbox_desk.mails(session, customer=customer),
-        "disturbed": disturbance(session, now, current_app.config),
+        "links": desk.recent_links(session, customer),
+        "mails": outbox.list_mails(session, customer=customer),
+        "disturbed": mail_outage(session, now, current_app.config),
         "events": events,
-        "logins": [event for event in events if event.deed in LOGINS][:LOGINS_SHOWN],
+        "logins": [event for event in events if event.action in LOGINS][:LOGINS_SHOWN],
     }
 
 
 def preview_of(customer: Customer, typed: str | None) -> dict[str, object]:
     """Return what would leave for this new address, and what there is to say about it before."""
-    now, initials = datetime.now(UTC), visitor.clerk.initials
+    now, initials = datetime.now(UTC), current_user.clerk.initials
     templates = ("desk_link", "address_corrected")
-    letters = {name: veiled(name, customer, initials, current_app.config, now) for name in templates}
+    letters = {name: redacted_preview(name, customer, initials, current_app.config, now) for name in templates}
     said: dict[str, object] = {"letters": letters, "new": None, "owner": None, "meant": None, "free_mail": False}
-    with suppress(mail_address.NotAnAddress):
-        email = mail_address.understand(typed or "")
-        said |= {"new": email, "owner": deeds.owner_of(db.session(), email, now, but=customer)}
-        said |= {"meant": mail_domains.probably_meant(email), "free_mail": mail_domains.is_free_mail(email)}
+    with suppress(mail_address.InvalidAddress):
+        email = mail_address.parse(typed or "")
+        said |= {"new": email, "owner": desk.address_owner(db.session(), email, now, but=customer)}
+        said |= {"meant": mail_address.suggest_correction(email), "free_mail": mail_address.is_free_mail(email)}
     return said

@@ -6,12 +6,10 @@ from flask import Blueprint, abort
 from flask.typing import ResponseReturnValue
 
 from kmzportal.db import db
-from kmzportal.services import account as deeds
-from kmzportal.services import history as histories
-from kmzportal.web.access import customer_only
-from kmzportal.web.fields import Button
-from kmzportal.web.pages import page, stay
-from kmzportal.web.visitor import visitor, visitors_work
+from kmzportal.services import accounts, audit
+from kmzportal.web.auth import current_user, customer_only, user_transaction
+from kmzportal.web.forms import ActionForm
+from kmzportal.web.responses import redirect_in_place, render
 
 bp = Blueprint("devices", __name__, url_prefix="/einstellungen")
 
@@ -19,38 +17,40 @@ bp = Blueprint("devices", __name__, url_prefix="/einstellungen")
 @bp.get("/geraete")
 @customer_only
 def devices() -> ResponseReturnValue:
-    return _page(Button(formdata=None))
+    return _page(ActionForm(formdata=None))
 
 
 @bp.post("/geraete/<int(max=2147483647):session_id>/beenden")
 @customer_only
 def end(session_id: int) -> ResponseReturnValue:
-    form = Button()
+    form = ActionForm()
     if not form.validate_on_submit():
         return _page(form)
-    with visitors_work() as work:
-        ended = deeds.end_session(work, visitor.customer, session_id)
-    return stay(".devices", "Das Gerät ist abgemeldet.") if ended else abort(404)
+    with user_transaction() as tx:
+        ended = accounts.end_own_session(tx, current_user.customer, session_id)
+    return redirect_in_place(".devices", "Das Gerät ist abgemeldet.") if ended else abort(404)
 
 
 @bp.post("/geraete/andere-beenden")
 @customer_only
 def end_others() -> ResponseReturnValue:
-    form = Button()
+    form = ActionForm()
     if not form.validate_on_submit():
         return _page(form)
-    with visitors_work() as work:
-        deeds.end_other_sessions(work, visitor.customer, visitor.here)
-    return stay(".devices", "Alle anderen Geräte sind abgemeldet.")
+    with user_transaction() as tx:
+        accounts.end_other_sessions(tx, current_user.customer, current_user.login_session)
+    return redirect_in_place(".devices", "Alle anderen Geräte sind abgemeldet.")
 
 
 @bp.get("/verlauf")
 @customer_only
 def history() -> ResponseReturnValue:
-    events = histories.history(db.session(), visitor.customer)
-    return page("devices/history.html", "devices/_history.html", events=events)
+    events = audit.history(db.session(), current_user.customer)
+    return render("devices/history.html", "devices/_history.html", events=events)
 
 
-def _page(form: Button) -> ResponseReturnValue:
-    alive = deeds.sessions(db.session(), visitor.customer, datetime.now(UTC))
-    return page("devices/devices.html", "devices/_devices.html", form, sessions=alive, here=visitor.here.id)
+def _page(form: ActionForm) -> ResponseReturnValue:
+    alive = accounts.active_sessions(db.session(), current_user.customer, datetime.now(UTC))
+    return render(
+        "devices/devices.html", "devices/_devices.html", form, sessions=alive, here=current_user.login_session.id
+    )

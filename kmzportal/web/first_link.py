@@ -10,20 +10,16 @@ from wtforms import StringField
 from wtforms.validators import Length
 
 from kmzportal.db import db
-from kmzportal.domain import passwords
-from kmzportal.domain.account_link import AccountLink, LinkKind, LinkState
-from kmzportal.domain.refusals import WrongCode
-from kmzportal.domain.second_factor import SecondFactor
-from kmzportal.services import account_link as link_deeds
-from kmzportal.services import clerks as deeds
-from kmzportal.services import password as password_deeds
-from kmzportal.unit_of_work import link_keys, outside_transaction, unit_of_work
+from kmzportal.models.account_link import AccountLink, LinkKind, LinkState
+from kmzportal.services import accounts, clerks, links, passwords
+from kmzportal.services.refusals import WrongCode
+from kmzportal.services.second_factor import SecondFactor
+from kmzportal.services.transaction import link_keys, run_outside_transaction, transaction
 from kmzportal.web import link_visit
-from kmzportal.web.access import anyone
-from kmzportal.web.fields import NewPassword, PortalForm
+from kmzportal.web.auth import anyone, source
+from kmzportal.web.forms import NewPassword, PortalForm
 from kmzportal.web.link_visit import Visit, link_holder
-from kmzportal.web.origin import source
-from kmzportal.web.pages import page
+from kmzportal.web.responses import render
 
 bp = Blueprint("first_link", __name__, url_prefix="/konto-link/<int:link_id>/zugang")
 
@@ -40,24 +36,24 @@ class AccessForm(NewPassword, PortalForm):
 def set_up(link: AccountLink, visit: Visit) -> ResponseReturnValue:
     """One form and one POST for all of it; until then nothing is kept, and what was before still counts."""
     form = AccessForm()
-    if form.validate_on_submit() and form.suits(link.holder):
-        password_hash = outside_transaction(passwords.hash_password, form.new.data)
+    if form.validate_on_submit() and form.validate_new_password(link.holder):
+        password_hash = run_outside_transaction(passwords.hash_password, form.new.data)
         try:
-            with unit_of_work(f"link:{link.id}", source()) as work:
-                link_deeds.open_link(work, link)
-                deeds.use_first_link(work, link, visit.arrived, password_hash, _nonce(link.id), form.code.data or "")
+            with transaction(f"link:{link.id}", source()) as tx:
+                links.mark_opened(tx, link)
+                clerks.use_first_link(tx, link, visit.arrived, password_hash, _nonce(link.id), form.code.data or "")
         except WrongCode:
             form.code.errors = [WRONG if form.code.data else MISSING]
         else:
             return link_visit.finish(link)
     if form.errors:
-        form.say_emptied()
-    return page(
+        form.add_emptied_error()
+    return render(
         "first_link/set_up.html",
         "first_link/_set_up_form.html",
         form,
         link=link,
-        minimum=password_deeds.minimum(link.holder, current_app.config),
+        minimum=accounts.password_minimum(link.holder, current_app.config),
         factor=_factor(link.id),
         uri=_uri(link),
         required=current_app.config["STAFF_SECOND_FACTOR"] != "offered",
@@ -78,10 +74,10 @@ def done(link_id: int) -> ResponseReturnValue:
     """The codes for paper are shown only in the browser that has just set them up, and until it logs in."""
     link = db.session.get(AccountLink, link_id) if link_visit.find(link_id) else None
     if link is None or link.clerk is None or link.ended_as != LinkState.REDEEMED:
-        return link_visit.lost()
+        return link_visit.link_not_found()
     mine = link.clerk.factor_nonce and link.clerk.factor_nonce == _nonce(link_id)
     codes = _factor(link_id).recovery_codes if mine else []
-    return page("first_link/done.html", "first_link/_done.html", codes=codes)
+    return render("first_link/done.html", "first_link/_done.html", codes=codes)
 
 
 def _nonce(link_id: int) -> str:

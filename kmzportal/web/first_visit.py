@@ -16,7 +16,7 @@ from werkzeug.http import parse_accept_header
 from werkzeug.wrappers import Response
 
 from kmzportal.web.front_door import StartResponse
-from kmzportal.web.pages import pack
+from kmzportal.web.responses import _gzip
 
 TOKEN = re.compile(r'name="csrf_token" type="hidden" value="([^"]+)"')
 
@@ -66,7 +66,7 @@ class FirstVisit:
         secret = secrets.token_hex(20)
         page, headers = self.tokens.dumps(secret).join(drawn.page).encode(), list(drawn.headers)
         if parse_accept_header(environ.get("HTTP_ACCEPT_ENCODING"))["gzip"]:
-            page, headers = pack(page), [*headers, ("Content-Encoding", "gzip")]
+            page, headers = _gzip(page), [*headers, ("Content-Encoding", "gzip")]
         cookie = self.cookies.dumps({"csrf_token": secret}).join(drawn.cookie)
         start("200 OK", [*headers, ("Content-Length", str(len(page))), ("Set-Cookie", cookie)])
         return [page]

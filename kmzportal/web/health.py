@@ -4,7 +4,7 @@ from flask import Blueprint, Response
 from sqlalchemy.exc import DBAPIError
 
 from kmzportal.db import up_to_date
-from kmzportal.web.access import anyone
+from kmzportal.web.auth import anyone
 
 bp = Blueprint("health", __name__)
 

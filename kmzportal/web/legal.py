@@ -8,9 +8,9 @@ from pathlib import Path
 from flask import Blueprint, Flask, Response, abort, current_app, render_template, send_from_directory, url_for
 from flask.typing import ResponseReturnValue
 
-from kmzportal.services import legal
-from kmzportal.web.access import anyone
-from kmzportal.web.pages import go
+from kmzportal.services import office_pages
+from kmzportal.web.auth import anyone
+from kmzportal.web.responses import redirect_to
 
 bp = Blueprint("legal", __name__)
 
@@ -21,18 +21,18 @@ THEME = {"light": "#f3f4f7", "dark": "#131525"}
 
 
 def init_app(app: Flask) -> None:
-    app.extensions[PAPERS] = legal.read(Path(app.instance_path), app.config)
+    app.extensions[PAPERS] = office_pages.read(Path(app.instance_path), app.config)
     app.context_processor(lambda: {"theme": THEME, "video": _video()})
 
 
 def paper(name: str) -> Response:
     """Show one of the pages; people look for them, so search engines may know them."""
-    draft = name == "barrierefreiheit" and legal.is_draft(current_app.config)
+    draft = name == "barrierefreiheit" and office_pages.is_draft(current_app.config)
     text = render_template("legal/paper.html", name=name, paper=current_app.extensions[PAPERS][name], draft=draft)
     return Response(text, headers={"X-Robots-Tag": "all"})
 
 
-for name in legal.NAMES:
+for name in office_pages.NAMES:
     bp.add_url_rule(f"/{name}", name, anyone(partial(paper, name)))
 
 
@@ -49,14 +49,14 @@ def sign_language() -> ResponseReturnValue:
     named = current_app.config["SIGN_LANGUAGE_VIDEO"]
     if not named or "://" in named:
         abort(404)
-    return send_from_directory(legal.own_folder(Path(current_app.instance_path)), named)
+    return send_from_directory(office_pages.own_folder(Path(current_app.instance_path)), named)
 
 
 @bp.get("/.well-known/change-password")
 @anyone
 def change_password() -> ResponseReturnValue:
     """Where password managers send their owners."""
-    return go("account.edit")
+    return redirect_to("account.edit")
 
 
 @bp.get("/.well-known/security.txt")
@@ -84,7 +84,7 @@ def robots() -> Response:
 @bp.get("/favicon.ico")
 @anyone
 def favicon() -> ResponseReturnValue:
-    return go("static", filename="favicon.ico")
+    return redirect_to("static", filename="favicon.ico")
 
 
 @bp.get("/manifest.webmanifest")

@@ -14,19 +14,19 @@ from flask import current_app, g, request, session
 from flask.typing import ResponseReturnValue
 
 from kmzportal.db import db
-from kmzportal.domain.account_link import AccountLink, LinkKind
-from kmzportal.domain.refusals import AccountLocked, LinkUnusable
-from kmzportal.services import account_link as deeds
-from kmzportal.web import kept_form
-from kmzportal.web.errors import say_locked
-from kmzportal.web.fields import Button
-from kmzportal.web.pages import go, page, sorry
-from kmzportal.web.visitor import visitor
+from kmzportal.models.account_link import AccountLink, LinkKind
+from kmzportal.services import links
+from kmzportal.services.refusals import AccountLocked, LinkUnusable
+from kmzportal.web import forms
+from kmzportal.web.auth import current_user
+from kmzportal.web.errors import account_locked
+from kmzportal.web.forms import ActionForm
+from kmzportal.web.responses import error_page, redirect_to, render
 
-TAKEN = "Diese Adresse gehört inzwischen zu einem anderen Konto. Bitte rufen Sie uns an."
+ADDRESS_TAKEN = "Diese Adresse gehört inzwischen zu einem anderen Konto. Bitte rufen Sie uns an."
 BACK = "Dann stehen Ihre Eingaben wieder da. Nur Passwörter geben Sie noch einmal ein."
 CHECK = "Er muss vollständig sein, und Ihr Browser muss Cookies erlauben."
-MOST = 5  # links a cookie remembers
+_MAX_VISITS = 5  # links a cookie remembers
 
 
 @dataclass
@@ -38,14 +38,14 @@ class Visit:
     checked: bool
 
 
-def begin(link: AccountLink) -> None:
+def start(link: AccountLink) -> None:
     """Remember that the link was opened in this browser."""
     now = int(datetime.now(UTC).timestamp())
     others = {key: entry for key, entry in session.get("links", {}).items() if key != str(link.id)}
-    session["links"] = {**dict(list(others.items())[1 - MOST :]), str(link.id): [now, now, False]}
+    session["links"] = {**dict(list(others.items())[1 - _MAX_VISITS :]), str(link.id): [now, now, False]}
 
 
-def look(link_id: int) -> Visit | None:
+def peek(link_id: int) -> Visit | None:
     """Return the visit, over or not; to look does not let it go on."""
     arrived, seen, checked = session.get("links", {}).get(str(link_id), (0, 0, False))
     expires = arrived + current_app.config["LINK_SESSION_LIFETIME"]
@@ -56,7 +56,7 @@ def look(link_id: int) -> Visit | None:
 
 def find(link_id: int) -> Visit | None:
     """Return the visit if it did not rest too long, and note that it goes on."""
-    visit, now = look(link_id), datetime.now(UTC)
+    visit, now = peek(link_id), datetime.now(UTC)
     return _note(visit, now, visit.checked) if visit and now < visit.ends_at else None
 
 
@@ -65,14 +65,14 @@ def mark_checked(visit: Visit) -> None:
     _note(visit, datetime.now(UTC), True)
 
 
-def leave(link_id: int) -> None:
+def end(link_id: int) -> None:
     session["links"] = {key: entry for key, entry in session.get("links", {}).items() if key != str(link_id)}
 
 
 def _note(visit: Visit, now: datetime, checked: bool) -> Visit | None:
     entry = [int(visit.arrived.timestamp()), int(now.timestamp()), checked]
     session["links"] = {**session["links"], str(visit.link_id): entry}
-    return look(visit.link_id)
+    return peek(visit.link_id)
 
 
 View = Callable[..., ResponseReturnValue]
@@ -87,13 +87,13 @@ def link_holder(*kinds: LinkKind, checked: bool = False) -> Callable[[View], Vie
             visit = find(link_id)
             link = db.session.get(AccountLink, link_id) if visit else None
             if visit is None or link is None or link.kind not in kinds:
-                return lost()
+                return link_not_found()
             if checked and link.needs_robot_check and not visit.checked:
-                return go("account_link.show", link_id=link_id)
+                return redirect_to("account_link.show", link_id=link_id)
             try:
-                return obstacle(link, visit) or view(link, visit, **values)
+                return reason_to_refuse(link, visit) or view(link, visit, **values)
             except (LinkUnusable, AccountLocked):  # in the last moment, by another tab or by the office
-                return obstacle(link, visit) or dead(link)
+                return reason_to_refuse(link, visit) or link_ended(link)
 
         guarded.access = "link_holder"  # type: ignore[attr-defined]
         return guarded
@@ -101,11 +101,11 @@ def link_holder(*kinds: LinkKind, checked: bool = False) -> Callable[[View], Vie
     return decorate
 
 
-def lost() -> ResponseReturnValue:
+def link_not_found() -> ResponseReturnValue:
     """The one neutral page for unknown tokens, foreign ids and visits that rested too long."""
-    kept_form.keep(visitor.name, request.path)  # opened again, the link shows it again
+    forms.save_input(current_user.actor, request.path)  # opened again, the link shows it again
     kept = session.get("kept_form", {}).get("path") == request.path
-    return sorry(
+    return error_page(
         "Diesen Link können wir nicht öffnen",
         f"Öffnen Sie bitte den Link in der E-Mail noch einmal. {BACK if kept else CHECK} Oder fordern Sie einen neuen "
         "Link an.",
@@ -115,27 +115,27 @@ def lost() -> ResponseReturnValue:
     )
 
 
-def obstacle(link: AccountLink, visit: Visit) -> ResponseReturnValue | None:
+def reason_to_refuse(link: AccountLink, visit: Visit) -> ResponseReturnValue | None:
     """What stands between the holder of a link and the account, as a page; None if nothing does."""
-    if visitor.is_authenticated and visitor.person is not link.holder:
-        return page("account_link/somebody_else.html", "account_link/_somebody_else.html", Button(), link=link)
+    if current_user.is_authenticated and current_user.person is not link.holder:
+        return render("account_link/somebody_else.html", "account_link/_somebody_else.html", ActionForm(), link=link)
     if link.holder.locked_at and link.kind != LinkKind.OBJECTION:
-        return say_locked()
-    if not deeds.still_opens(link, visit.arrived):
-        return dead(link)
+        return account_locked()
+    if not links.is_usable(link, visit.arrived):
+        return link_ended(link)
     g.visit = visit  # so its page asks how long it lasts, see time_left.py
     return None
 
 
-def dead(link: AccountLink, form: Button | None = None) -> ResponseReturnValue:
+def link_ended(link: AccountLink, form: ActionForm | None = None) -> ResponseReturnValue:
     """Tell the holder of a dead link which way it died, and offer a fresh one where that is right."""
     g.pop("visit", None)  # nothing of it can go on
     now = datetime.now(UTC)
-    renewable = link.renewable(now) and deeds.still_theirs(link)
+    renewable = link.renewable(now) and links.address_is_current(link)
     state = link.state(now)
     context = {"link": link, "state": state, "renewable": renewable}
-    form = form or Button(formdata=None)
-    answer = page("account_link/dead.html", "account_link/_dead.html", form, **context)
+    form = form or ActionForm(formdata=None)
+    answer = render("account_link/dead.html", "account_link/_dead.html", form, **context)
     if not form.errors:
         answer.status_code = 410
     return answer
@@ -145,4 +145,4 @@ def finish(link: AccountLink) -> ResponseReturnValue:
     """Lead to the page that says Fertig; the login page behind it knows the address already."""
     if link.kind != LinkKind.OBJECTION:  # the old mailbox must not learn the new address
         session["address"] = link.holder.email
-    return go("first_link.done" if link.clerk else "account_link.done", link_id=link.id)
+    return redirect_to("first_link.done" if link.clerk else "account_link.done", link_id=link.id)

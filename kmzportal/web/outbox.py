@@ -7,20 +7,19 @@ from typing import Any
 from flask import Blueprint, abort, current_app, request
 from flask.typing import ResponseReturnValue
 
+from kmzportal.dates import format_short
 from kmzportal.db import db
-from kmzportal.domain.customer import Customer
-from kmzportal.domain.outgoing_mail import MailState, OutgoingMail
-from kmzportal.german import MAIL_STATES, clock, mail_story
-from kmzportal.mail.compose import subject
-from kmzportal.services import outbox_desk as deeds
-from kmzportal.services.disturbance import disturbance
-from kmzportal.web.access import clerk_only, quiet
-from kmzportal.web.fields import Button, Filter, choice_field
-from kmzportal.web.pages import key, page, stay
-from kmzportal.web.visitor import visitors_work
+from kmzportal.mail.compose import subject_of
+from kmzportal.models.customer import Customer
+from kmzportal.models.outgoing_mail import MAIL_STATES, MailState, OutgoingMail
+from kmzportal.services import outbox
+from kmzportal.services.outbox import mail_outage, mail_story
+from kmzportal.web.auth import background_poll, clerk_only, user_transaction
+from kmzportal.web.forms import ActionForm, Filter, choice_field
+from kmzportal.web.responses import page_key, redirect_in_place, render
 
 bp = Blueprint("outbox", __name__, url_prefix="/kundenservice")
-for words in (clock, mail_story, subject, deeds.why_not_again):
+for words in (format_short, mail_story, subject_of, outbox.retry_refusal):
     bp.add_app_template_filter(words)
 
 #: The states as they stand in the address of the page.
@@ -42,41 +41,41 @@ class OutboxFilter(Filter):
 @bp.get("/postausgang")
 @clerk_only
 def mails() -> ResponseReturnValue:
-    return _all(Button(formdata=None))
+    return _all(ActionForm(formdata=None))
 
 
 @bp.get("/postausgang/liste")
 @clerk_only
-@quiet
+@background_poll
 def renewed() -> ResponseReturnValue:
-    return _all(Button(formdata=None))
+    return _all(ActionForm(formdata=None))
 
 
 @bp.get("/kunden/<int(max=2147483647):customer_id>/emails")
 @clerk_only
 def of_customer(customer_id: int) -> ResponseReturnValue:
-    return _of_customer(customer_id, Button(formdata=None))
+    return _of_customer(customer_id, ActionForm(formdata=None))
 
 
 @bp.get("/kunden/<int(max=2147483647):customer_id>/emails/liste")
 @clerk_only
-@quiet
+@background_poll
 def renewed_of_customer(customer_id: int) -> ResponseReturnValue:
-    return _of_customer(customer_id, Button(formdata=None))
+    return _of_customer(customer_id, ActionForm(formdata=None))
 
 
 @bp.post("/postausgang/<int(max=2147483647):mail_id>/erneut-senden")
 @clerk_only
 def send_again(mail_id: int) -> ResponseReturnValue:
     """Send one mail again, from the list of all or from that of its customer (`kunde=1`)."""
-    form = Button()
-    mail = deeds.find(db.session(), mail_id) or abort(404)
+    form = ActionForm()
+    mail = outbox.find_mail(db.session(), mail_id) or abort(404)
     from_customer = mail.customer_id if "kunde" in request.args else None
     if form.validate_on_submit():
         try:
-            with visitors_work() as work:
-                deeds.retry(work, deeds.find(work.session, mail_id) or abort(404))
-        except deeds.NotAgain as refusal:
+            with user_transaction() as tx:
+                outbox.retry(tx, outbox.find_mail(tx.session, mail_id) or abort(404))
+        except outbox.RetryRefused as refusal:
             form.form_errors.append(refusal.reason)
         else:
             notice = f"Die E-Mail an {mail.recipient} geht gleich noch einmal hinaus."
@@ -87,42 +86,42 @@ def send_again(mail_id: int) -> ResponseReturnValue:
 @bp.post("/postausgang/alle-erneut-senden")
 @clerk_only
 def send_all_again() -> ResponseReturnValue:
-    form = Button()
+    form = ActionForm()
     if not form.validate_on_submit():
         return _all(form)
-    with visitors_work() as work:
-        number = deeds.retry_all(work)
+    with user_transaction() as tx:
+        number = outbox.retry_all(tx)
     return _back(f"{number} E-Mails gehen gleich noch einmal hinaus." if number else "Es gibt nichts erneut zu senden.")
 
 
 def _back(notice: str, customer_id: int | None = None) -> ResponseReturnValue:
     if customer_id:
-        return stay(".of_customer", notice, customer_id=customer_id)
-    return stay(".mails", notice, zustand=request.args.get("zustand") or None)
+        return redirect_in_place(".of_customer", notice, customer_id=customer_id)
+    return redirect_in_place(".mails", notice, zustand=request.args.get("zustand") or None)
 
 
-def _all(form: Button) -> ResponseReturnValue:
+def _all(form: ActionForm) -> ResponseReturnValue:
     """All mails, or those of one state, from the wanted key on."""
     chosen, now = OutboxFilter(request.args), datetime.now(UTC)
     state = STATES.get(chosen.state.data or "")
-    return page(
+    return render(
         "outbox/mails.html",
         "outbox/_outbox.html",
         form,
         filter=chosen,
         state=chosen.state.data if state else None,
-        before=key(),
-        **_listed(deeds.mails(db.session(), state, key()), now),
+        before=page_key(),
+        **_listed(outbox.list_mails(db.session(), state, page_key()), now),
     )
 
 
-def _of_customer(customer_id: int, form: Button) -> ResponseReturnValue:
+def _of_customer(customer_id: int, form: ActionForm) -> ResponseReturnValue:
     customer, now = db.get_or_404(Customer, customer_id), datetime.now(UTC)
-    shown = _listed(deeds.mails(db.session(), customer=customer), now)
-    return page("outbox/customer.html", "outbox/_customer.html", form, customer=customer, **shown)
+    shown = _listed(outbox.list_mails(db.session(), customer=customer), now)
+    return render("outbox/customer.html", "outbox/_customer.html", form, customer=customer, **shown)
 
 
 def _listed(found: Sequence[OutgoingMail], now: datetime) -> dict[str, Any]:
-    older = found[deeds.SHOWN - 1].id if len(found) > deeds.SHOWN else None
-    disturbed = disturbance(db.session(), now, current_app.config)
-    return {"mails": found[: deeds.SHOWN], "older": older, "now": now, "disturbed": disturbed}
+    older = found[outbox.MAILS_SHOWN - 1].id if len(found) > outbox.MAILS_SHOWN else None
+    disturbed = mail_outage(db.session(), now, current_app.config)
+    return {"mails": found[: outbox.MAILS_SHOWN], "older": older, "now": now, "disturbed": disturbed}

@@ -6,13 +6,11 @@ from flask import Blueprint, current_app, session
 from flask.typing import ResponseReturnValue
 
 from kmzportal.db import db
-from kmzportal.services import heartbeat
-from kmzportal.services import recovery as deeds
-from kmzportal.unit_of_work import unit_of_work
-from kmzportal.web.access import anyone
-from kmzportal.web.fields import Button, PortalForm, mail_address_field
-from kmzportal.web.origin import source
-from kmzportal.web.pages import go, page, stay
+from kmzportal.services import outbox, recovery
+from kmzportal.services.transaction import transaction
+from kmzportal.web.auth import anyone, source
+from kmzportal.web.forms import ActionForm, PortalForm, mail_address_field
+from kmzportal.web.responses import redirect_in_place, redirect_to, render
 
 bp = Blueprint("recovery", __name__, url_prefix="/passwort-vergessen")
 
@@ -29,35 +27,35 @@ def ask() -> ResponseReturnValue:
     form = AskForm(email=session.get("address"))
     if form.validate_on_submit():
         _ask_for(form.email.data or "")
-        return go(".asked")
-    return page("recovery/ask.html", "recovery/_ask_form.html", form)
+        return redirect_to(".asked")
+    return render("recovery/ask.html", "recovery/_ask_form.html", form)
 
 
 @bp.get("/gesendet")
 @anyone
 def asked() -> ResponseReturnValue:
-    return _asked(Button(formdata=None)) if "recovery" in session else go(".ask")
+    return _asked(ActionForm(formdata=None)) if "recovery" in session else redirect_to(".ask")
 
 
 @bp.post("/noch-einmal")
 @anyone
 def ask_again() -> ResponseReturnValue:
-    form, request = Button(), session.get("recovery")
+    form, request = ActionForm(), session.get("recovery")
     if not request:
-        return go(".ask")
+        return redirect_to(".ask")
     if not form.validate_on_submit():
         return _asked(form)
     if datetime.now(UTC).timestamp() - request["at"] >= AGAIN_AFTER:
         _ask_for(request["address"])
-        return stay(".asked", "Wir haben Ihre Anfrage noch einmal aufgenommen.")
-    return stay(".asked", "Ihre Anfrage ist schon unterwegs. Warten Sie bitte eine Minute.")
+        return redirect_in_place(".asked", "Wir haben Ihre Anfrage noch einmal aufgenommen.")
+    return redirect_in_place(".asked", "Ihre Anfrage ist schon unterwegs. Warten Sie bitte eine Minute.")
 
 
-def _asked(form: Button) -> ResponseReturnValue:
+def _asked(form: ActionForm) -> ResponseReturnValue:
     request = session["recovery"]
     asked_at = datetime.fromtimestamp(request["at"], UTC)
-    silent = heartbeat.silent(db.session(), datetime.now(UTC))
-    return page(
+    silent = outbox.worker_silent(db.session(), datetime.now(UTC))
+    return render(
         "recovery/asked.html",
         "recovery/_asked.html",
         form,
@@ -71,7 +69,7 @@ def _asked(form: Button) -> ResponseReturnValue:
 
 
 def _ask_for(address: str) -> None:
-    with unit_of_work("visitor", source()) as work:
-        reference = deeds.ask(work, address)
+    with transaction("visitor", source()) as tx:
+        reference = recovery.request_link(tx, address)
     session["address"] = address
-    session["recovery"] = {"address": address, "reference": reference, "at": int(work.now.timestamp())}
+    session["recovery"] = {"address": address, "reference": reference, "at": int(tx.now.timestamp())}

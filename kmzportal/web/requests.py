@@ -7,10 +7,10 @@ from flask.typing import ResponseReturnValue
 from wtforms import StringField
 
 from kmzportal.db import db
-from kmzportal.services import requests as deeds
-from kmzportal.web.access import clerk_only
-from kmzportal.web.fields import Filter
-from kmzportal.web.pages import key, page
+from kmzportal.services import recovery
+from kmzportal.web.auth import clerk_only
+from kmzportal.web.forms import Filter
+from kmzportal.web.responses import page_key, render
 
 bp = Blueprint("requests", __name__, url_prefix="/kundenservice")
 
@@ -32,16 +32,18 @@ class NumberForm(Filter):
 def overview() -> ResponseReturnValue:
     form, session, now = NumberForm(request.args), db.session(), datetime.now(UTC)
     said = (form.number.data or "").strip()
-    found = deeds.numbered(session, now, said) if said else deeds.recent(session, now, key())
-    shown = found[: deeds.SHOWN]
-    return page(
+    found = (
+        recovery.find_by_reference(session, now, said) if said else recovery.recent_requests(session, now, page_key())
+    )
+    shown = found[: recovery.REQUESTS_SHOWN]
+    return render(
         "requests/overview.html",
         "requests/_overview.html",
         search=form,
         said=said,
         requests=shown,
-        older=shown[-1].id if len(found) > deeds.SHOWN else None,
-        meant=deeds.probably_meant(session, shown),
+        older=shown[-1].id if len(found) > recovery.REQUESTS_SHOWN else None,
+        meant=recovery.probably_meant(session, shown),
         outcomes=OUTCOMES,
         now=now,
     )

@@ -12,15 +12,15 @@ from wtforms import BooleanField, HiddenField, SelectMultipleField, StringField
 from wtforms.validators import InputRequired, Length
 
 from kmzportal.db import db
-from kmzportal.domain.account_link import AccountLink, LinkKind
+from kmzportal.models.account_link import AccountLink, LinkKind
 from kmzportal.robot_check.puzzle import Puzzles, PuzzleUnusable
-from kmzportal.services import account_link as deeds
-from kmzportal.unit_of_work import unit_of_work
+from kmzportal.services import links
+from kmzportal.services.transaction import transaction
 from kmzportal.web import link_visit
-from kmzportal.web.fields import PortalForm
+from kmzportal.web.auth import source
+from kmzportal.web.forms import PortalForm
 from kmzportal.web.link_visit import Visit, link_holder
-from kmzportal.web.origin import source
-from kmzportal.web.pages import page, stay
+from kmzportal.web.responses import redirect_in_place, render
 
 bp = Blueprint("robot_check", __name__, url_prefix="/konto-link/<int:link_id>")
 
@@ -49,10 +49,10 @@ class CodeForm(PortalForm):
 def tick(link: AccountLink, visit: Visit) -> ResponseReturnValue:
     form = TickForm()
     if form.validate_on_submit():
-        with unit_of_work(f"link:{link.id}", source()) as work:
-            deeds.open_link(work, link)
-        return stay(".puzzle", link_id=link.id)
-    return page("robot_check/tick.html", "robot_check/_tick_form.html", form, link=link)
+        with transaction(f"link:{link.id}", source()) as tx:
+            links.mark_opened(tx, link)
+        return redirect_in_place(".puzzle", link_id=link.id)
+    return render("robot_check/tick.html", "robot_check/_tick_form.html", form, link=link)
 
 
 @bp.route("/raetsel", methods=["GET", "POST"])
@@ -66,7 +66,7 @@ def puzzle(link: AccountLink, visit: Visit) -> ResponseReturnValue:
         form.form_errors.append("Das stimmt leider nicht. Hier ist ein neues Rätsel. Oder nehmen Sie den Code.")
     new = puzzles().new(_bound_to(link), datetime.now(UTC))
     form.puzzle.data, form.tiles.data = new.token, []
-    return page("robot_check/puzzle.html", "robot_check/_puzzle_form.html", form, link=link, question=new.question)
+    return render("robot_check/puzzle.html", "robot_check/_puzzle_form.html", form, link=link, question=new.question)
 
 
 @bp.get("/bild/<token>")
@@ -75,7 +75,7 @@ def picture(link: AccountLink, visit: Visit, token: str) -> ResponseReturnValue:
     try:
         names = puzzles().pictures(token, datetime.now(UTC))
     except PuzzleUnusable:
-        return link_visit.lost()
+        return link_visit.link_not_found()
     db.session.commit()
     with _drawing:
         pen = _pen()
@@ -87,18 +87,18 @@ def picture(link: AccountLink, visit: Visit, token: str) -> ResponseReturnValue:
 def code(link: AccountLink, visit: Visit) -> ResponseReturnValue:
     form = CodeForm()
     if form.validate_on_submit():
-        with unit_of_work(f"link:{link.id}", source()) as work:
-            deeds.open_link(work, link)
-            right = deeds.check_code(work, link, form.code.data or "")
+        with transaction(f"link:{link.id}", source()) as tx:
+            links.mark_opened(tx, link)
+            right = links.check_code(tx, link, form.code.data or "")
         if right:
             return _passed(visit)
         form.code.errors = ["Dieser Code stimmt nicht. Er steht in der E-Mail unter dem Link und hat 8 Zeichen."]
-    return page("robot_check/code.html", "robot_check/_code_form.html", form, link=link)
+    return render("robot_check/code.html", "robot_check/_code_form.html", form, link=link)
 
 
 def _passed(visit: Visit) -> ResponseReturnValue:
     link_visit.mark_checked(visit)
-    return stay("account_link.show", link_id=visit.link_id)
+    return redirect_in_place("account_link.show", link_id=visit.link_id)
 
 
 def _solved(link: AccountLink, form: PuzzleForm) -> bool:
@@ -108,10 +108,10 @@ def _solved(link: AccountLink, form: PuzzleForm) -> bool:
         solved = puzzles().solved_by(token, chosen, _bound_to(link), datetime.now(UTC))
     except PuzzleUnusable:
         return False
-    with unit_of_work(f"link:{link.id}", source()) as work:
-        deeds.open_link(work, link)
-        first = deeds.use_puzzle(work, *puzzles().identity(token))
-        work.record("puzzle.solved" if first and solved else "puzzle.failed", link.holder)
+    with transaction(f"link:{link.id}", source()) as tx:
+        links.mark_opened(tx, link)
+        first = links.use_puzzle(tx, *puzzles().identity(token))
+        tx.record("puzzle.solved" if first and solved else "puzzle.failed", link.holder)
     return first and solved
 
 

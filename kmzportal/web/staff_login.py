@@ -8,18 +8,15 @@ from wtforms import StringField
 from wtforms.validators import InputRequired, Length
 
 from kmzportal.db import db
-from kmzportal.domain.clerk import Clerk
-from kmzportal.domain.login_session import LoginSession
-from kmzportal.domain.refusals import SessionOver
-from kmzportal.services import login as login_deeds
-from kmzportal.services import second_factor as deeds
-from kmzportal.unit_of_work import unit_of_work
-from kmzportal.web.access import anyone
-from kmzportal.web.credentials import LoginForm
-from kmzportal.web.fields import PortalForm
-from kmzportal.web.origin import source
-from kmzportal.web.pages import go, go_to, local_path, page, sorry
-from kmzportal.web.visitor import visitor, welcome
+from kmzportal.models.clerk import Clerk
+from kmzportal.models.login_session import LoginSession
+from kmzportal.services import second_factor as second_factor_service
+from kmzportal.services import sessions
+from kmzportal.services.refusals import SessionOver
+from kmzportal.services.transaction import transaction
+from kmzportal.web.auth import anyone, current_user, sign_in, source
+from kmzportal.web.forms import LoginForm, PortalForm
+from kmzportal.web.responses import error_page, local_path, redirect_to, redirect_to_path, render
 
 bp = Blueprint("staff_login", __name__, url_prefix="/kundenservice")
 
@@ -36,62 +33,68 @@ class CodeForm(PortalForm):
 @bp.route("/anmelden", methods=["GET", "POST"])
 @anyone
 def login() -> ResponseReturnValue:
-    if visitor.is_authenticated:
+    if current_user.is_authenticated:
         return _already_in()
     form = LoginForm(email=session.get("address"))
     if form.validate_on_submit() and (token := form.enter(Clerk)):
-        welcome(token)
-        return _go_in() if visitor.is_authenticated else go(".second_factor", weiter=_wanted())
-    return page("staff_login/login.html", "staff_login/_login_form.html", form, wanted=_wanted())
+        sign_in(token)
+        return _go_in() if current_user.is_authenticated else redirect_to(".second_factor", weiter=_wanted())
+    return render("staff_login/login.html", "staff_login/_login_form.html", form, wanted=_wanted())
 
 
 @bp.route("/zweiter-faktor", methods=["GET", "POST"])
 @anyone
 def second_factor() -> ResponseReturnValue:
     """Half of the way: the password was right, and this session can do nothing but take the code."""
-    if visitor.is_authenticated:
+    if current_user.is_authenticated:
         return _already_in()
-    here = _half_way()
-    if here is None or here.clerk is None:
+    login_session = _half_way()
+    if login_session is None or login_session.clerk is None:
         return _begin_again()
-    if here.clerk.factor_nonce is None:
-        return page("staff_login/no_factor.html", "staff_login/_no_factor.html", clerk=here.clerk)
+    if login_session.clerk.factor_nonce is None:
+        return render("staff_login/no_factor.html", "staff_login/_no_factor.html", clerk=login_session.clerk)
     form = CodeForm()
-    if form.validate_on_submit() and (answer := _take_code(here, form)):
+    if form.validate_on_submit() and (answer := _take_code(login_session, form)):
         return answer
-    return page("staff_login/second_factor.html", "staff_login/_second_factor_form.html", form, wanted=_wanted())
+    return render("staff_login/second_factor.html", "staff_login/_second_factor_form.html", form, wanted=_wanted())
 
 
-def _take_code(here: LoginSession, form: CodeForm) -> ResponseReturnValue | None:
+def _take_code(login_session: LoginSession, form: CodeForm) -> ResponseReturnValue | None:
     try:
-        with unit_of_work("visitor", source()) as work:
-            token = deeds.enter(work, here, form.code.data or "")
+        with transaction("visitor", source()) as tx:
+            token = second_factor_service.verify_login(tx, login_session, form.code.data or "")
     except SessionOver:  # another tab was quicker
         return _begin_again()
     if token is None:
         form.code.errors = [WRONG]
         return None
-    welcome(token)
+    sign_in(token)
     return _go_in()
 
 
 def _begin_again() -> ResponseReturnValue:
-    return go(".login", TOO_SLOW if session.pop("awaits_code", None) else None, weiter=_wanted())
+    return redirect_to(".login", TOO_SLOW if session.pop("awaits_code", None) else None, weiter=_wanted())
 
 
 def _half_way() -> LoginSession | None:
     """Return the session that awaits its code, if it is alive."""
     token = session.get("awaits_code")
-    here = login_deeds.find_session(db.session(), token) if token else None
+    login_session = sessions.find(db.session(), token) if token else None
     db.session.commit()
-    alive = here and here.awaits_code and here.clerk and not here.clerk.locked_at and here.alive(datetime.now(UTC))
-    return here if alive else None
+    alive = (
+        login_session
+        and login_session.awaits_code
+        and login_session.clerk
+        and not login_session.clerk.locked_at
+        and login_session.alive(datetime.now(UTC))
+    )
+    return login_session if alive else None
 
 
 def _already_in() -> ResponseReturnValue:
-    if visitor.here.clerk:
+    if current_user.login_session.clerk:
         return _go_in()
-    return sorry(
+    return error_page(
         "Sie sind als Kundin oder Kunde angemeldet",
         "Der Kundenservice ist für unsere Mitarbeitenden. Melden Sie sich zuerst ab.",
         403,
@@ -99,7 +102,7 @@ def _already_in() -> ResponseReturnValue:
 
 
 def _go_in() -> ResponseReturnValue:
-    return go_to(_wanted() or url_for(visitor.home))
+    return redirect_to_path(_wanted() or url_for(current_user.home_endpoint))
 
 
 def _wanted() -> str | None:

@@ -7,8 +7,8 @@ from typing import Any
 from flask import Flask
 from flask.templating import Environment
 
-from kmzportal import german
-from kmzportal.web.visitor import visitor
+from kmzportal import dates
+from kmzportal.web.auth import current_user
 
 
 class Templates(Environment):
@@ -22,8 +22,12 @@ class Templates(Environment):
 
 
 def init_app(app: Flask) -> None:
-    app.jinja_env.filters.update(moment=german.moment, hour=german.hour)
-    app.jinja_env.globals |= {"office": _office(app), "visitor": visitor, "demo": app.config.get("DEMO", False)}
+    app.jinja_env.filters.update(format_datetime=dates.format_datetime, format_time=dates.format_time)
+    app.jinja_env.globals |= {
+        "office": _office(app),
+        "current_user": current_user,
+        "demo": app.config.get("DEMO", False),
+    }
     # Most of these lead to the same few places, several times on each page (see docs/decisions/0040).
     app.jinja_env.globals["url_for"] = lru_cache(512)(app.url_for)
 

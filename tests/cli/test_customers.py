@@ -3,13 +3,13 @@
 import pytest
 from sqlalchemy import select
 
-from kmzportal.domain.customer import Customer
+from kmzportal.models.customer import Customer
 from tests.office import HEADER, Office, number, row
 
 
 @pytest.fixture
-def office(deeds, tmp_path):
-    return Office(deeds, tmp_path)
+def office(backend, tmp_path):
+    return Office(backend, tmp_path)
 
 
 @pytest.fixture
@@ -18,7 +18,7 @@ def console(app):
 
 
 def customers(office):
-    return [customer.number for customer in office.deeds.read(select(Customer).order_by(Customer.number))]
+    return [customer.number for customer in office.backend.read(select(Customer).order_by(Customer.number))]
 
 
 def test_an_import_reports_every_row_and_ends_well(console, office):
@@ -52,7 +52,7 @@ def test_a_dry_run_changes_nothing(console, office):
     assert "Neu: 1\n" in done.stdout
     assert done.stdout.endswith("Nur geprüft, nichts wurde geändert.\n")
     assert customers(office) == []
-    assert office.deeds.history() == []
+    assert office.backend.actions() == []
 
 
 @pytest.mark.parametrize("how", [[], ["--dry-run"]])
@@ -90,7 +90,7 @@ def test_an_export_goes_to_a_file_or_to_the_next_command(console, office, tmp_pa
     assert to_file.output == ""
     assert (tmp_path / "alle.csv").read_bytes() == to_stdout.stdout_bytes == console("export", "-").stdout_bytes
     assert "Müller-Lüdenscheidt".encode() in to_stdout.stdout_bytes
-    assert office.deeds.history().count("customers.exported") == 3
+    assert office.backend.actions().count("customers.exported") == 3
 
 
 def test_our_own_export_is_imported_as_unchanged(console, office, tmp_path, erika):
@@ -103,4 +103,4 @@ def test_an_export_that_cannot_be_written_says_so_and_is_not_on_record(console, 
     done = console("export", tmp_path / "nirgends" / "alle.csv")
     assert done.exit_code == 1
     assert "kann nicht geschrieben werden" in done.stderr
-    assert office.deeds.history() == []
+    assert office.backend.actions() == []

@@ -4,8 +4,8 @@ import pytest
 from aiosmtpd.controller import Controller
 from sqlalchemy import select
 
-from kmzportal.domain.outgoing_mail import MailState, OutgoingMail
-from tests import cast
+from kmzportal.models.outgoing_mail import MailState, OutgoingMail
+from tests import people
 from tests.server.conftest import free_port
 
 
@@ -58,9 +58,9 @@ def test_without_a_mail_server_nothing_is_pretended(type_in):
         assert result.output.startswith("MAIL_SERVER ist leer.")
 
 
-def test_what_waits_is_posted_once(type_in, deeds, erika, rosa, mail_server):
-    type_in("links", "send", cast.ERIKA["email"], "--by", "ro")
+def test_what_waits_is_posted_once(type_in, backend, erika, rosa, mail_server):
+    type_in("links", "send", people.ERIKA["email"], "--by", "ro")
     said = [type_in("mail", "deliver").output for _ in range(2)]
     assert said == ["Verschickte E-Mails: 1.\n", "Verschickte E-Mails: 0.\n"]
-    assert deeds.read(select(OutgoingMail))[0].state == MailState.SENT
+    assert backend.read(select(OutgoingMail))[0].state == MailState.SENT
     assert len(mail_server.handler.came) == 1

@@ -2,7 +2,7 @@
 
 import pytest
 
-from kmzportal.domain.audit_event import AuditEvent
+from kmzportal.models.audit_event import AuditEvent
 
 
 @pytest.mark.parametrize(("actor", "details", "to_the_customer", "at_the_desk"), [
@@ -11,5 +11,5 @@ from kmzportal.domain.audit_event import AuditEvent
     ("link:5", {}, "Über den Link", "Über den Link"),
 ])  # fmt: skip
 def test_only_her_own_history_says_you(actor, details, to_the_customer, at_the_desk):
-    event = AuditEvent(deed="data.changed", actor=actor, details=details)
-    assert (event.actor_in_german, event.actor_at_the_desk) == (to_the_customer, at_the_desk)
+    event = AuditEvent(action="data.changed", actor=actor, details=details)
+    assert (event.actor_label, event.actor_label_for_desk) == (to_the_customer, at_the_desk)

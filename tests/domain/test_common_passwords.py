@@ -5,7 +5,7 @@ import unicodedata
 
 import pytest
 
-from kmzportal.domain.common_passwords import LIST, is_common, plain
+from kmzportal.services.passwords import _LIST_FILE, _bare_word, is_common
 
 SHORTEST_CUSTOMER_PASSWORD = 12
 
@@ -55,7 +55,7 @@ def test_twelve_digits_that_follow_no_rule_are_not_common():
 
 
 def test_digits_alone_are_found_when_they_are_on_the_list():
-    assert plain("19841984") == "19841984"
+    assert _bare_word("19841984") == "19841984"
     assert is_common("31415926")
     assert is_common("3526535265")  # a piece twice, and only the whole is on the list
 
@@ -70,17 +70,17 @@ def test_both_ways_to_write_an_umlaut_are_the_same_password():
 
 
 def test_the_list_knows_thousands_that_are_long_enough_for_a_customer():
-    words = gzip.decompress(LIST.read_bytes()).decode().strip("\n").split("\n")
+    words = gzip.decompress(_LIST_FILE.read_bytes()).decode().strip("\n").split("\n")
     assert sum(len(word) >= SHORTEST_CUSTOMER_PASSWORD for word in words) >= 3000
     assert len(words) == len(set(words)) > 80_000
 
 
 def test_every_thirtieth_entry_of_the_list_is_refused():
-    words = gzip.decompress(LIST.read_bytes()).decode().strip("\n").split("\n")
+    words = gzip.decompress(_LIST_FILE.read_bytes()).decode().strip("\n").split("\n")
     assert [word for word in words[::30] if not is_common(word)] == []
 
 
 def test_the_licences_of_both_sources_lie_beside_the_list():
-    licences = LIST.with_name("common_passwords.licences.txt").read_text(encoding="utf-8")
+    licences = _LIST_FILE.with_name("common_passwords.licences.txt").read_text(encoding="utf-8")
     assert "Django Software Foundation" in licences
     assert "Dan Wheeler and Dropbox" in licences

@@ -2,7 +2,7 @@
 
 import pytest
 
-from kmzportal.domain.mail_address import NotAnAddress, canonical, understand
+from kmzportal.mail_address import InvalidAddress, canonical, parse
 
 ERIKA = "erika.mustermann@schule.example"
 
@@ -26,11 +26,11 @@ ERIKA = "erika.mustermann@schule.example"
     ],
 )
 def test_what_people_paste_is_understood(typed):
-    assert understand(typed) == ERIKA
+    assert parse(typed) == ERIKA
 
 
 def test_the_local_part_is_kept_as_it_was_typed():
-    assert understand("Erika.Mustermann@SCHULE.example") == "Erika.Mustermann@schule.example"
+    assert parse("Erika.Mustermann@SCHULE.example") == "Erika.Mustermann@schule.example"
 
 
 @pytest.mark.parametrize(
@@ -93,7 +93,7 @@ def test_different_addresses_stay_different(one, other):
     ],
 )
 def test_what_cannot_be_an_address_is_refused(typed):
-    with pytest.raises(NotAnAddress):
-        understand(typed)
-    with pytest.raises(NotAnAddress):
+    with pytest.raises(InvalidAddress):
+        parse(typed)
+    with pytest.raises(InvalidAddress):
         canonical(typed)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from kmzportal.domain.paper import Run, parse
+from kmzportal.services.office_pages import Run, parse
 
 
 def lines(text):

@@ -3,16 +3,16 @@
 import pytest
 from argon2 import PasswordHasher
 
-from kmzportal.domain import passwords
-from kmzportal.domain.passwords import hash_password, prove, refuse_weak
-from kmzportal.domain.refusals import WeakPassword
+from kmzportal.services import passwords
+from kmzportal.services.passwords import check_password, check_strength, hash_password
+from kmzportal.services.refusals import WeakPassword
 
 KNOWN = ["erika.mustermann@gms-musterstadt.example", "Erika Mustermann", "K-1001", "GMS Musterstadt", "Calw", "", "ro"]
 GOOD = "kirschbaum im april"
 
 
 def judge(password):
-    refuse_weak(password, 12, KNOWN)
+    check_strength(password, 12, KNOWN)
 
 
 def refusal(password):
@@ -29,7 +29,7 @@ def real_hashing(monkeypatch):
 def test_a_password_is_kept_as_argon2id_with_64_mib(real_hashing):
     stored = hash_password(GOOD)
     assert stored.startswith("$argon2id$v=19$m=65536,t=3,p=4$")
-    assert prove(GOOD, stored).holds
+    assert check_password(GOOD, stored).holds
 
 
 def test_two_people_with_one_password_have_different_hashes():
@@ -37,50 +37,50 @@ def test_two_people_with_one_password_have_different_hashes():
 
 
 def test_a_wrong_password_proves_nothing():
-    assert not prove("kirschbaum im mai", hash_password(GOOD)).holds
+    assert not check_password("kirschbaum im mai", hash_password(GOOD)).holds
 
 
 @pytest.mark.parametrize("typed", [f" {GOOD}", f"{GOOD} ", GOOD.title(), ""])
 def test_a_password_is_never_trimmed_and_its_case_counts(typed):
-    assert not prove(typed, hash_password(GOOD)).holds
+    assert not check_password(typed, hash_password(GOOD)).holds
 
 
 def test_one_password_typed_on_two_keyboards_is_one():
-    assert prove("za\u0308hne im fru\u0308hling", hash_password("zähne im frühling")).holds
+    assert check_password("za\u0308hne im fru\u0308hling", hash_password("zähne im frühling")).holds
 
 
 def test_every_sign_of_a_long_password_counts():
-    assert not prove("ä" * 255 + "x", hash_password("ä" * 256)).holds
+    assert not check_password("ä" * 255 + "x", hash_password("ä" * 256)).holds
 
 
 @pytest.mark.parametrize("typed", ["", "nobody has this password", "changeme", "K-1001"])
 def test_without_a_stored_password_nothing_is_right(typed):
-    assert not prove(typed, None).holds
+    assert not check_password(typed, None).holds
 
 
 @pytest.mark.parametrize("foreign", ["", "!", "md5$abc", "$2b$12$notargon"])
 def test_a_foreign_hash_opens_nothing(foreign):
-    assert not prove("", foreign).holds
-    assert not prove(foreign, foreign).holds
+    assert not check_password("", foreign).holds
+    assert not check_password(foreign, foreign).holds
 
 
 def test_an_unknown_account_costs_as_many_hashes_as_a_wrong_password(monkeypatch):
-    prove("once before", None)
+    check_password("once before", None)
     calls = []
     verify = PasswordHasher.verify
     monkeypatch.setattr(PasswordHasher, "verify", lambda *given: calls.append(1) or verify(*given))
-    prove("wrong", None)
+    check_password("wrong", None)
     unknown, calls[:] = len(calls), []
-    prove("wrong", hash_password(GOOD))
+    check_password("wrong", hash_password(GOOD))
     assert unknown == len(calls) == 1
 
 
 def test_an_old_hash_is_made_anew_when_the_password_is_right(monkeypatch):
     old = hash_password(GOOD)
-    assert prove(GOOD, old).rehashed is None
+    assert check_password(GOOD, old).rehashed is None
     monkeypatch.setattr(passwords, "_hasher", PasswordHasher(time_cost=2, memory_cost=8, parallelism=1))
-    assert prove("wrong", old).rehashed is None
-    assert prove(GOOD, prove(GOOD, old).rehashed).holds
+    assert check_password("wrong", old).rehashed is None
+    assert check_password(GOOD, check_password(GOOD, old).rehashed).holds
 
 
 @pytest.mark.parametrize(
@@ -136,5 +136,5 @@ def test_a_common_password_is_refused():
 )
 def test_the_example_beside_the_field_is_nobodys_password(typed):
     with pytest.raises(WeakPassword) as refusal:
-        refuse_weak(typed, 12, [])
+        check_strength(typed, 12, [])
     assert "unser Beispiel" in refusal.value.reason

@@ -6,9 +6,9 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from pyotp import TOTP
 
-from kmzportal.domain.account_link import CODE_ALPHABET, LinkKeys
-from kmzportal.domain.second_factor import STEP, SecondFactor
-from tests.cast import NOW
+from kmzportal.services.second_factor import STEP, SecondFactor
+from kmzportal.services.tokens import CODE_ALPHABET, LinkKeys
+from tests.people import NOW
 
 KEYS = LinkKeys(["a key", "an older key"])
 FACTOR = SecondFactor(KEYS, "nonce")

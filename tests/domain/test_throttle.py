@@ -4,8 +4,8 @@ from datetime import timedelta
 
 import pytest
 
-from kmzportal.domain.throttle import Throttle
-from tests.cast import NOW
+from kmzportal.models.throttle import Throttle
+from tests.people import NOW
 
 FREE, FIRST, LONGEST = 5, 30, 3600
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from playwright.sync_api import expect
 
-from tests import cast, states
+from tests import people, states
 from tests.e2e.hands import button
 from tests.states import House, State
 
@@ -20,8 +20,8 @@ def the_breakdowns(house: House) -> Iterator[State]:
         expect(stranger.page.locator("#meldung")).to_contain_text("Keine Verbindung.")
         yield "passwort-vergessen/offline", stranger
     hers = house.log_in(house.erika).open("/einstellungen/daten")
-    hers.submit("Weiter", {"Aktuelles Passwort": cast.password_of(house.erika)})
-    mail = house.deeds.do(lambda work, person: work.send("password_changed", person), house.erika)
+    hers.submit("Weiter", {"Aktuelles Passwort": people.password_of(house.erika)})
+    mail = house.backend.run(lambda tx, person: tx.send("password_changed", person), house.erika)
     house.set(mail, state="a state that nobody knows")
     yield "fehler/500", hers.open("/einstellungen/daten")
 

@@ -14,10 +14,10 @@ from sqlalchemy import func, select
 
 from kmzportal import create_app
 from kmzportal.db import db
-from kmzportal.domain.heartbeat import Heartbeat
-from kmzportal.domain.outgoing_mail import MailState, OutgoingMail
-from kmzportal.domain.recovery_request import RecoveryRequest
-from tests import canary
+from kmzportal.models.heartbeat import Heartbeat
+from kmzportal.models.outgoing_mail import MailState, OutgoingMail
+from kmzportal.models.recovery_request import RecoveryRequest
+from tests import secret_scan
 from tests.server.conftest import ROOT, Portal, until
 
 QUICKLY = (sys.executable, "-c", "import tests.cheap_hashing; from kmzportal.cli.main import main; main()")
@@ -60,7 +60,7 @@ class Serving(Portal):
         yield app
         with app.app_context():
             until(lambda: not _waiting())
-            canary.check(app)
+            secret_scan.check(app)
             with db.engine.begin() as connection:
                 for table in reversed(db.metadata.sorted_tables):
                     if table.name != Heartbeat.__tablename__:

@@ -3,8 +3,8 @@
 import pytest
 from playwright.sync_api import expect
 
-from kmzportal.services import login
-from tests import cast
+from kmzportal.services import sessions
+from tests import people
 from tests.e2e.hands import button, field, heading, in_place, link, log_in, notice, open_account, refusal, whole
 
 pytestmark = pytest.mark.browser
@@ -16,7 +16,7 @@ PROXY_DOWN = "<html><body><h1>502 Bad Gateway</h1></body></html>"
 
 @pytest.fixture
 def hers(erika):
-    return cast.password_of(erika)
+    return people.password_of(erika)
 
 
 @pytest.fixture
@@ -36,9 +36,9 @@ def saved(page):
     return notice(page, SAVED)
 
 
-def test_a_session_that_ended_loses_nothing_that_was_typed(form, computer, erika, hers, deeds):
-    field(form, "Passwort").fill(cast.NEW_PASSWORD)
-    field(form, "Wdh. Passwort").fill(cast.NEW_PASSWORD)
+def test_a_session_that_ended_loses_nothing_that_was_typed(form, computer, erika, hers, backend):
+    field(form, "Passwort").fill(people.NEW_PASSWORD)
+    field(form, "Wdh. Passwort").fill(people.NEW_PASSWORD)
     elsewhere = computer()
     log_in(elsewhere, erika.email, hers)
     link(elsewhere, "Angemeldete Geräte").click()
@@ -54,7 +54,7 @@ def test_a_session_that_ended_loses_nothing_that_was_typed(form, computer, erika
     whole(form, "Konto anpassen")
     expect(field(form, "Telefon")).to_have_value("0711 42")
     expect(field(form, "Passwort")).to_have_value("")
-    assert deeds.read(erika).phone == erika.phone
+    assert backend.read(erika).phone == erika.phone
 
     save(form)
     expect(refusal(form)).to_contain_text("noch einmal Ihr aktuelles Passwort")
@@ -62,13 +62,13 @@ def test_a_session_that_ended_loses_nothing_that_was_typed(form, computer, erika
     field(form, "Aktuelles Passwort").fill(hers)
     save(form)
     expect(saved(form)).to_be_focused()
-    assert deeds.read(erika).phone == "0711 42"
+    assert backend.read(erika).phone == "0711 42"
 
 
-def test_a_session_that_ended_before_the_password_was_asked_leads_back_there(page, erika, hers, deeds):
+def test_a_session_that_ended_before_the_password_was_asked_leads_back_there(page, erika, hers, backend):
     log_in(page, erika.email, hers)
     link(page, "Konto anpassen").click()
-    deeds.do(login.end_sessions, erika)
+    backend.run(sessions.end_all, erika)
     field(page, "Aktuelles Passwort").fill(hers)
     button(page, "Weiter").click()
     whole(page, "Anmelden")
@@ -104,18 +104,18 @@ def test_a_broken_server_is_told_in_german_and_nothing_is_lost(form):
         expect(saved(form)).to_be_focused()
 
 
-def test_saving_with_a_double_click_saves_once(form, deeds):
+def test_saving_with_a_double_click_saves_once(form, backend):
     button(form, "Speichern").dblclick()
     expect(saved(form)).to_be_focused()
     assert form.watch.sent.count("/einstellungen/konto") == 1
-    assert deeds.history().count("data.changed") == 1
+    assert backend.actions().count("data.changed") == 1
 
 
 def test_a_new_password_ends_the_session_in_another_tab_of_another_computer(form, computer, erika, hers, mailbox):
     elsewhere = computer()
     log_in(elsewhere, erika.email, hers)
-    field(form, "Passwort").fill(cast.NEW_PASSWORD)
-    field(form, "Wdh. Passwort").fill(cast.NEW_PASSWORD)
+    field(form, "Passwort").fill(people.NEW_PASSWORD)
+    field(form, "Wdh. Passwort").fill(people.NEW_PASSWORD)
     save(form)
     expect(saved(form)).to_be_focused()
     assert mailbox.letter(erika.email, "Ihr Passwort wurde geändert")

@@ -3,9 +3,9 @@
 import pytest
 from playwright.sync_api import expect
 
-from kmzportal.domain.account_link import LinkKind, LinkState
-from kmzportal.services import account_link
-from tests import cast
+from kmzportal.models.account_link import LinkKind, LinkState
+from kmzportal.services import links
+from tests import people
 from tests.e2e.hands import button, field, heading, whole
 
 pytestmark = pytest.mark.browser
@@ -13,13 +13,13 @@ pytestmark = pytest.mark.browser
 WARNED = 28 * 60 * 1000  # milliseconds after the page was opened
 
 
-def test_after_the_link_is_dead_its_page_asks_nothing_more(page, erika, deeds):
+def test_after_the_link_is_dead_its_page_asks_nothing_more(page, erika, backend):
     page.clock.install()
-    page.goto(f"/link/{deeds.keys.token(deeds.issue(LinkKind.RECOVERY, erika))}")
+    page.goto(f"/link/{backend.keys.token(backend.issue(LinkKind.RECOVERY, erika))}")
     whole(page, "Neues Passwort")
-    deeds.do(account_link.end, erika, LinkState.WITHDRAWN, {LinkKind.RECOVERY})
+    backend.run(links.end, erika, LinkState.WITHDRAWN, {LinkKind.RECOVERY})
     for label in ("Passwort", "Wdh. Passwort"):
-        field(page, label).fill(cast.NEW_PASSWORD)
+        field(page, label).fill(people.NEW_PASSWORD)
     button(page, "Passwort speichern").click()
     expect(heading(page, "Dieser Link gilt nicht mehr")).to_be_focused()
     with page.expect_response("**/sitzung"):

@@ -4,9 +4,9 @@ import pytest
 from playwright.sync_api import expect
 from sqlalchemy import select
 
-from kmzportal.domain.outgoing_mail import OutgoingMail
-from kmzportal.services import login
-from tests import cast
+from kmzportal.models.outgoing_mail import OutgoingMail
+from kmzportal.services import sessions
+from tests import people
 from tests.e2e.hands import Keyboard, Mouse, button, come_in, field, heading, in_place, link, log_in, whole
 
 pytestmark = pytest.mark.browser
@@ -37,12 +37,12 @@ class Counting(Keyboard):
 
 
 @pytest.fixture
-def rosas_page(page, app, deeds, rosa):
-    come_in(page, app, deeds.do(login.start_session, rosa, "Firefox unter Linux"))
+def rosas_page(page, app, backend, rosa):
+    come_in(page, app, backend.run(sessions.start_session, rosa, "Firefox unter Linux"))
     return page
 
 
-def test_three_actions_from_the_screen_to_the_accepted_mail(rosas_page, deeds, erika, mailbox):
+def test_three_actions_from_the_screen_to_the_accepted_mail(rosas_page, backend, erika, mailbox):
     rosas_page.goto(f"/kundenservice/kunden/{erika.id}")
     hand = Counting(rosas_page)
     with in_place(rosas_page):
@@ -55,12 +55,12 @@ def test_three_actions_from_the_screen_to_the_accepted_mail(rosas_page, deeds, e
     letter = mailbox.letter(NEW, "Ihr Link zum Konto")
     assert (hand.actions, hand.written) == (3, [NEW])
     assert "Bearbeiter: ro" in letter.text
-    (mail,) = deeds.read(select(OutgoingMail).where(OutgoingMail.recipient == NEW))
+    (mail,) = backend.read(select(OutgoingMail).where(OutgoingMail.recipient == NEW))
     expect(rosas_page.get_by_text("an den Mailserver übergeben").first).to_be_visible()
     assert mail.template == "desk_link"
 
 
-def test_erika_gets_in_with_her_new_address_and_the_old_one_can_object(computer, rosas_page, deeds, erika, mailbox):
+def test_erika_gets_in_with_her_new_address_and_the_old_one_can_object(computer, rosas_page, backend, erika, mailbox):
     rosas_page.goto(f"/kundenservice/kunden/{erika.id}")
     field(rosas_page, "Neue E-Mail-Adresse").fill(NEW)
     field(rosas_page, "persönlich").check()
@@ -76,11 +76,11 @@ def test_erika_gets_in_with_her_new_address_and_the_old_one_can_object(computer,
     field(hers, "Code aus der E-Mail").fill(letter.code)
     button(hers, "Bestätigen").click()
     link(hers, "Konto bearbeiten").click()
-    field(hers, "Passwort").fill(cast.NEW_PASSWORD)
-    field(hers, "Wdh. Passwort").fill(cast.NEW_PASSWORD)
+    field(hers, "Passwort").fill(people.NEW_PASSWORD)
+    field(hers, "Wdh. Passwort").fill(people.NEW_PASSWORD)
     button(hers, "Registrieren").click()
     whole(hers, "Fertig")
-    log_in(hers, NEW, cast.NEW_PASSWORD)
+    log_in(hers, NEW, people.NEW_PASSWORD)
     old = computer()
     old.goto(notice.link)
     button(old, "Das war ich nicht – Konto sperren").click()
@@ -89,7 +89,7 @@ def test_erika_gets_in_with_her_new_address_and_the_old_one_can_object(computer,
     expect(rosas_page.get_by_text("Dieses Konto ist seit")).to_be_visible()
 
 
-def test_hits_come_while_typing_and_are_reached_by_arrow_keys(rosas_page, deeds, erika, max_, lieselotte):
+def test_hits_come_while_typing_and_are_reached_by_arrow_keys(rosas_page, backend, erika, max_, lieselotte):
     rosas_page.goto("/kundenservice/kunden")
     with in_place(rosas_page):
         Keyboard(rosas_page).write(field(rosas_page, "Kunden suchen"), "mustermann")
@@ -107,9 +107,9 @@ def test_hits_come_while_typing_and_are_reached_by_arrow_keys(rosas_page, deeds,
     whole(rosas_page, "Erika Mustermann")
 
 
-def test_without_javascript_it_is_the_same_desk(computer, app, deeds, rosa, erika, mailbox):
+def test_without_javascript_it_is_the_same_desk(computer, app, backend, rosa, erika, mailbox):
     page = computer(java_script_enabled=False)
-    come_in(page, app, deeds.do(login.start_session, rosa, "Firefox unter Linux"))
+    come_in(page, app, backend.run(sessions.start_session, rosa, "Firefox unter Linux"))
     page.goto("/kundenservice/kunden")
     hand = Mouse(page)
     hand.write(field(page, "Kunden suchen"), "erika")

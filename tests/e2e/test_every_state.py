@@ -11,13 +11,13 @@ from tests.states import House
 pytestmark = [pytest.mark.browser, pytest.mark.parametrize("way", ALL_WAYS)]
 
 
-def test_every_state_is_reached_by_keyboard_and_suits_everybody(way, app, computer, deeds):
-    house = House(lambda: RealBrowser(app, computer(), Keyboard), deeds)
+def test_every_state_is_reached_by_keyboard_and_suits_everybody(way, app, computer, backend):
+    house = House(lambda: RealBrowser(app, computer(), Keyboard), backend)
     found = {name: faults(browser.page) for name, browser in way(house)}
     assert {name: wrong for name, wrong in found.items() if wrong} == {}
 
 
-def test_every_state_is_reached_without_javascript(way, app, computer, deeds):
-    house = House(lambda: RealBrowser(app, computer(java_script_enabled=False), htmx=False), deeds)
+def test_every_state_is_reached_without_javascript(way, app, computer, backend):
+    house = House(lambda: RealBrowser(app, computer(java_script_enabled=False), htmx=False), backend)
     for _, browser in way(house):
         assert browser.page.locator("h1").is_visible()

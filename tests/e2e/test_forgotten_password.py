@@ -5,13 +5,13 @@ from urllib.request import HTTPCookieProcessor, Request, build_opener
 import pytest
 from playwright.sync_api import expect
 
-from tests import cast
+from tests import people
 from tests.e2e.hands import button, field, heading, in_place, link, log_in, notice, open_account, refusal, whole
 from tests.office import HEADER, row
 
 pytestmark = pytest.mark.browser
 
-HER = cast.ANNELIESE["email"]
+HER = people.ANNELIESE["email"]
 FRESH, SET = "Ihr neues Passwort", "Ihr Passwort wurde gesetzt"
 
 
@@ -19,7 +19,7 @@ FRESH, SET = "Ihr neues Passwort", "Ihr Passwort wurde gesetzt"
 def imported(portal, app, tmp_path):
     """Anneliese, as the office's list has her: written by Excel, and without a password."""
     file = tmp_path / "kunden.csv"
-    file.write_bytes(f"{HEADER}\r\n{row(**cast.ANNELIESE)}\r\n".encode("cp1252"))
+    file.write_bytes(f"{HEADER}\r\n{row(**people.ANNELIESE)}\r\n".encode("cp1252"))
     assert "Neu: 1" in portal.console("customers", "import", str(file))
 
 
@@ -55,24 +55,24 @@ def test_anneliese_comes_from_the_offices_list_to_a_new_telephone_number(compute
     whole(page, "Neues Passwort")
     assert letter.link.rpartition("/")[2] not in page.url
     with in_place(page):
-        field(page, "Passwort").fill(cast.NEW_PASSWORD)
-        field(page, "Wdh. Passwort").fill(cast.OTHER_PASSWORD)
+        field(page, "Passwort").fill(people.NEW_PASSWORD)
+        field(page, "Wdh. Passwort").fill(people.OTHER_PASSWORD)
         button(page, "Passwort speichern").click()
         summary = refusal(page)
         expect(summary).to_be_focused()
         expect(summary).to_contain_text("Die beiden Passwörter sind nicht gleich")
         expect(page).to_have_title("Fehler: Neues Passwort – Kreismedienzentrum Calw")
-    field(page, "Passwort").fill(cast.NEW_PASSWORD)
-    field(page, "Wdh. Passwort").fill(cast.NEW_PASSWORD)
+    field(page, "Passwort").fill(people.NEW_PASSWORD)
+    field(page, "Wdh. Passwort").fill(people.NEW_PASSWORD)
     button(page, "Passwort speichern").click()
     whole(page, "Fertig")
     link(page, "Zur Anmeldung").click()
     expect(field(page, "E-Mail-Adresse")).to_have_value(HER)
-    field(page, "Passwort").fill(cast.NEW_PASSWORD)
+    field(page, "Passwort").fill(people.NEW_PASSWORD)
     button(page, "Anmelden").click()
     whole(page, "Einstellungen")
 
-    open_account(page, cast.NEW_PASSWORD)
+    open_account(page, people.NEW_PASSWORD)
     with in_place(page):
         field(page, "Telefon").fill("07051 987654")
         button(page, "Speichern").click()
@@ -89,25 +89,25 @@ def test_anneliese_comes_from_the_offices_list_to_a_new_telephone_number(compute
     assert mailbox.letter(HER, SET) and mailbox.to(HER) == [FRESH, SET]
 
 
-def test_asking_with_a_double_click_asks_once(page, erika, mailbox, deeds):
+def test_asking_with_a_double_click_asks_once(page, erika, mailbox, backend):
     page.goto("/passwort-vergessen")
     field(page, "E-Mail-Adresse").fill(erika.email)
     button(page, "Link anfordern").dblclick()
     expect(heading(page, "Sehen Sie in Ihr Postfach")).to_be_visible()
     assert page.watch.sent == ["/passwort-vergessen"]
     assert mailbox.letter(erika.email, FRESH)
-    assert deeds.history().count("recovery.sent") == 1
+    assert backend.actions().count("recovery.sent") == 1
 
 
 def test_a_password_is_set_once_with_a_double_click(page, erika, mailbox):
     ask(page, erika.email)
     page.goto(mailbox.letter(erika.email, FRESH).link)
-    field(page, "Passwort").fill(cast.NEW_PASSWORD)
-    field(page, "Wdh. Passwort").fill(cast.NEW_PASSWORD)
+    field(page, "Passwort").fill(people.NEW_PASSWORD)
+    field(page, "Wdh. Passwort").fill(people.NEW_PASSWORD)
     button(page, "Passwort speichern").dblclick()
     whole(page, "Fertig")
     assert len([path for path in page.watch.sent if path.endswith("/passwort")]) == 1
-    log_in(page, erika.email, cast.NEW_PASSWORD)
+    log_in(page, erika.email, people.NEW_PASSWORD)
 
 
 def test_the_wait_before_sending_again_is_shown(page, erika):
@@ -131,8 +131,8 @@ def test_back_forward_and_reload_always_give_whole_pages(page, erika):
     expect(refusal(page)).to_be_focused()
     page.go_forward()
     whole(page, "Sehen Sie in Ihr Postfach")
-    log_in(page, erika.email, cast.password_of(erika))
-    open_account(page, cast.password_of(erika))
+    log_in(page, erika.email, people.password_of(erika))
+    open_account(page, people.password_of(erika))
     page.reload()
     whole(page, "Konto anpassen")
     page.go_back()

@@ -3,8 +3,8 @@
 import pytest
 from playwright.sync_api import expect
 
-from kmzportal.domain.account_link import LinkKind
-from tests import cast
+from kmzportal.models.account_link import LinkKind
+from tests import people
 from tests.e2e.hands import button, field, heading, in_place, link, refusal
 from tests.e2e.suits import faults
 
@@ -16,11 +16,11 @@ OURS = {"HX-Retarget": "#meldung", "HX-Reswap": "innerHTML"}
 
 
 @pytest.fixture
-def landed(page, erika, deeds, issue):
+def landed(page, erika, backend, issue):
     """Erika has opened a link; which kind the test says."""
 
     def landed(kind):
-        page.goto(f"/link/{deeds.keys.token(issue(kind, erika))}")
+        page.goto(f"/link/{backend.keys.token(issue(kind, erika))}")
         return page
 
     return landed
@@ -29,11 +29,11 @@ def landed(page, erika, deeds, issue):
 def test_two_equal_passwords_are_praised_and_different_ones_not_blamed(landed):
     page = landed(LinkKind.RECOVERY)
     help_ = page.get_by_role("status").filter(has_text="Beide Passwörter sind gleich.")
-    field(page, "Passwort").fill(cast.NEW_PASSWORD)
-    field(page, "Wdh. Passwort").fill(cast.NEW_PASSWORD[:-1])
+    field(page, "Passwort").fill(people.NEW_PASSWORD)
+    field(page, "Wdh. Passwort").fill(people.NEW_PASSWORD[:-1])
     expect(help_).to_have_count(0)
     field(page, "Wdh. Passwort").press("End")
-    field(page, "Wdh. Passwort").press_sequentially(cast.NEW_PASSWORD[-1])
+    field(page, "Wdh. Passwort").press_sequentially(people.NEW_PASSWORD[-1])
     expect(help_).to_be_visible()
     assert faults(page) == []
     field(page, "Passwort").fill("")

@@ -4,8 +4,8 @@ import pytest
 from playwright.sync_api import expect
 from sqlalchemy import select
 
-from kmzportal.domain.audit_event import AuditEvent
-from tests import cast
+from kmzportal.models.audit_event import AuditEvent
+from tests import people
 from tests.e2e import https
 from tests.e2e.hands import button, field, in_place, link, notice, open_account, right_tiles, whole
 from tests.e2e.portals import Serving
@@ -51,7 +51,7 @@ def open_mail(page, letter):
 
 
 @pytest.mark.usefixtures("rosa")
-def test_the_link_to_the_account_and_logging_in_work_in_production(page, erika, portal, app, deeds, mailbox):
+def test_the_link_to_the_account_and_logging_in_work_in_production(page, erika, portal, app, backend, mailbox):
     portal.console("links", "send", erika.email, "--by", "ro")
     letter = mailbox.letter(erika.email, "Ihr Link zum Konto")
     assert letter.link.startswith(f"{portal.url}/link/")
@@ -64,24 +64,24 @@ def test_the_link_to_the_account_and_logging_in_work_in_production(page, erika, 
         button(page, "Bestätigen").click()
         expect(link(page, "Konto bearbeiten")).to_be_visible()
     link(page, "Konto bearbeiten").click()
-    field(page, "Passwort").fill(cast.NEW_PASSWORD)
-    field(page, "Wdh. Passwort").fill(cast.NEW_PASSWORD)
+    field(page, "Passwort").fill(people.NEW_PASSWORD)
+    field(page, "Wdh. Passwort").fill(people.NEW_PASSWORD)
     button(page, "Registrieren").click()
     whole(page, "Fertig")
     link(page, "Zur Anmeldung").click()
-    field(page, "Passwort").fill(cast.NEW_PASSWORD)
+    field(page, "Passwort").fill(people.NEW_PASSWORD)
     button(page, "Anmelden").click()
     whole(page, "Einstellungen")
     assert [cookie["name"] for cookie in page.context.cookies()] == ["__Host-kmzportal"]
     assert all(cookie["secure"] for cookie in page.context.cookies())
 
-    open_account(page, cast.NEW_PASSWORD)
+    open_account(page, people.NEW_PASSWORD)
     field(page, "Telefon").fill("0711 42")
     button(page, "Speichern").click()
     expect(notice(page, "Ihre Änderungen sind gespeichert.")).to_be_focused()
     button(page, "Abmelden").click()
     whole(page, "Anmelden")
-    logins = deeds.read(select(AuditEvent).where(AuditEvent.deed == "login.succeeded"))
+    logins = backend.read(select(AuditEvent).where(AuditEvent.action == "login.succeeded"))
     assert [login.source for login in logins] == [https.VISITOR]
 
 
@@ -93,16 +93,16 @@ def test_without_javascript_forms_are_taken_over_https_too(computer, erika, mail
     whole(page, "Sehen Sie in Ihr Postfach")
     open_mail(page, mailbox.letter(erika.email, "Ihr neues Passwort"))
     whole(page, "Neues Passwort")
-    field(page, "Passwort").fill(cast.NEW_PASSWORD)
-    field(page, "Wdh. Passwort").fill(cast.NEW_PASSWORD)
+    field(page, "Passwort").fill(people.NEW_PASSWORD)
+    field(page, "Wdh. Passwort").fill(people.NEW_PASSWORD)
     button(page, "Passwort speichern").click()
     whole(page, "Fertig")
 
 
-def test_a_form_sent_from_another_site_is_refused(page, erika, deeds):
+def test_a_form_sent_from_another_site_is_refused(page, erika, backend):
     form = f'<form method="post" action="{page.watch.origins[0]}passwort-vergessen"><button>Gewinn</button></form>'
     page.context.route(f"{WEBMAIL}/**", lambda route: route.fulfill(body=form, content_type="text/html"))
     page.goto(f"{WEBMAIL}/post")
     button(page, "Gewinn").click()
     whole(page, "Das geht von hier aus nicht")
-    assert deeds.history() == []
+    assert backend.actions() == []

@@ -3,11 +3,7 @@
 import pytest
 from playwright.sync_api import expect
 
-from tests.e2e.hands import (
-    Keyboard,
-    field,
-    link,
-)
+from tests.e2e.hands import Keyboard, field, link
 
 pytestmark = pytest.mark.browser
 

@@ -4,7 +4,7 @@ import pytest
 from playwright.sync_api import expect
 
 from kmzportal.services import desk
-from tests import cast
+from tests import people as people_module
 from tests.e2e.hands import (
     Keyboard,
     Mouse,
@@ -27,11 +27,11 @@ QUESTION = "Wählen Sie alle Bilder mit"
 
 
 @pytest.fixture
-def sent(deeds, rosa, mailbox):
+def sent(backend, rosa, mailbox):
     """Rosa sends somebody the link to the account."""
 
     def send(customer):
-        deeds.do(desk.send_link, customer, "ro")
+        backend.run(desk.send_link, customer, "ro")
         return mailbox.letter(customer.email, DESK)
 
     return send
@@ -84,13 +84,13 @@ def test_erika_follows_the_hand_out(hand, check, erika, portal, app, mailbox):
     whole(page, "Konto bearbeiten")
     expect(field(page, "Telefon")).to_have_value(PERSONAL)
     hand.write(field(page, "Ort"), "Bad Teinach")
-    hand.write(field(page, "Passwort"), cast.NEW_PASSWORD)
-    hand.write(field(page, "Wdh. Passwort"), cast.NEW_PASSWORD)
+    hand.write(field(page, "Passwort"), people_module.NEW_PASSWORD)
+    hand.write(field(page, "Wdh. Passwort"), people_module.NEW_PASSWORD)
     hand.press(button(page, "Registrieren"))
     whole(page, "Fertig")
     hand.press(link(page, "Zur Anmeldung"))
     expect(field(page, "E-Mail-Adresse")).to_have_value(erika.email)
-    hand.write(field(page, "Passwort"), cast.NEW_PASSWORD)
+    hand.write(field(page, "Passwort"), people_module.NEW_PASSWORD)
     hand.press(button(page, "Anmelden"))
     whole(page, "Einstellungen")
     assert mailbox.letter(erika.email, "Ihr Passwort wurde gesetzt")
@@ -131,8 +131,8 @@ def test_registering_with_a_double_click_registers_once(page, erika, sent):
     by_code(Mouse(page), None, letter)
     button(page, "Bestätigen").dblclick()
     link(page, "Konto bearbeiten").click()
-    field(page, "Passwort").fill(cast.NEW_PASSWORD)
-    field(page, "Wdh. Passwort").fill(cast.NEW_PASSWORD)
+    field(page, "Passwort").fill(people_module.NEW_PASSWORD)
+    field(page, "Wdh. Passwort").fill(people_module.NEW_PASSWORD)
     button(page, "Registrieren").dblclick()
     whole(page, "Fertig")
     assert [path.rpartition("/")[2] for path in page.watch.sent] == ["code", "konto"]
@@ -156,7 +156,7 @@ def test_a_reload_in_the_middle_gives_a_whole_page(page, erika, sent):
     whole(page, "Bilderrätsel")
 
 
-def test_two_links_in_two_tabs_never_mix(page, erika, max_, sent, deeds):
+def test_two_links_in_two_tabs_never_mix(page, erika, max_, sent, backend):
     letters = sent(erika), sent(max_)
     people = [(erika, page, letters[0]), (max_, page.context.new_page(), letters[1])]
     for _, tab, letter in people:
@@ -171,13 +171,13 @@ def test_two_links_in_two_tabs_never_mix(page, erika, max_, sent, deeds):
         tab.bring_to_front()
         expect(field(tab, "Vorname")).to_have_value(person.first_name)
         field(tab, "Telefon").fill(person.number)
-        field(tab, "Passwort").fill(cast.NEW_PASSWORD)
-        field(tab, "Wdh. Passwort").fill(cast.NEW_PASSWORD)
+        field(tab, "Passwort").fill(people_module.NEW_PASSWORD)
+        field(tab, "Wdh. Passwort").fill(people_module.NEW_PASSWORD)
     for _, tab, _ in people:
         tab.bring_to_front()
         button(tab, "Registrieren").click()
         whole(tab, "Fertig")
-    assert [deeds.read(person).phone for person, _, _ in people] == [erika.number, max_.number]
+    assert [backend.read(person).phone for person, _, _ in people] == [erika.number, max_.number]
 
 
 def test_the_code_of_one_link_does_not_open_another(page, erika, max_, sent):
@@ -190,7 +190,7 @@ def test_the_code_of_one_link_does_not_open_another(page, erika, max_, sent):
 
 def test_whose_link_it_is_not_has_to_log_out_first(page, erika, max_, sent):
     letter = sent(erika)
-    log_in(page, max_.email, cast.password_of(max_))
+    log_in(page, max_.email, people_module.password_of(max_))
     page.goto(letter.link)
     whole(page, "Jemand anderes ist angemeldet")
     expect(page.get_by_role("main")).to_contain_text(max_.name)

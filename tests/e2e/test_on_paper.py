@@ -3,14 +3,14 @@
 import pytest
 from playwright.sync_api import expect
 
-from kmzportal.services import login
+from kmzportal.services import sessions
 from tests.e2e.hands import button, come_in, heading, whole
 
 pytestmark = pytest.mark.browser
 
 
-def test_the_customers_screen_is_printed_without_its_forms(page, app, deeds, erika, rosa):
-    come_in(page, app, deeds.do(login.start_session, rosa, "Firefox unter Linux"))
+def test_the_customers_screen_is_printed_without_its_forms(page, app, backend, erika, rosa):
+    come_in(page, app, backend.run(sessions.start_session, rosa, "Firefox unter Linux"))
     page.goto(f"/kundenservice/kunden/{erika.id}")
     whole(page, erika.name)
     expect(button(page, "Link senden")).to_be_visible()

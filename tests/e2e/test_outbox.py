@@ -7,7 +7,7 @@ import pytest
 from playwright.sync_api import TimeoutError as NothingCame
 from playwright.sync_api import expect
 
-from kmzportal.services import desk, login
+from kmzportal.services import desk, sessions
 from tests.e2e.hands import button, come_in, field, in_place, whole
 
 pytestmark = pytest.mark.browser
@@ -21,19 +21,19 @@ def renewing(request):
 
 
 @pytest.fixture
-def at_the_desk(page, app, deeds, rosa):
+def at_the_desk(page, app, backend, rosa):
     """Rosa has the Postausgang open."""
-    come_in(page, app, deeds.do(login.start_session, rosa, "Firefox unter Linux"))
+    come_in(page, app, backend.run(sessions.start_session, rosa, "Firefox unter Linux"))
     page.goto(PAGE)
     whole(page, "Postausgang")
     return page
 
 
-def test_a_refused_mail_says_why_within_five_seconds_and_goes_out_with_one_click(at_the_desk, deeds, erika, mailbox):
+def test_a_refused_mail_says_why_within_five_seconds_and_goes_out_with_one_click(at_the_desk, backend, erika, mailbox):
     mailbox.refused.add(erika.email)
     with in_place(at_the_desk):
         sent_at = time.monotonic()
-        deeds.do(desk.send_link, erika, "ro", "Anruf")
+        backend.run(desk.send_link, erika, "ro", "Anruf")
         expect(at_the_desk.get_by_text("abgelehnt: Adresse unbekannt (550)")).to_be_visible()
         assert time.monotonic() - sent_at < 5
         expect(at_the_desk.get_by_role("status").filter(has_text="1 E-Mail")).to_be_visible()
@@ -47,14 +47,14 @@ def test_a_refused_mail_says_why_within_five_seconds_and_goes_out_with_one_click
     assert letter.link not in at_the_desk.content() and letter.code not in at_the_desk.content()
 
 
-def test_renewing_the_list_moves_neither_the_focus_nor_the_filter(at_the_desk, deeds, erika, max_, mailbox):
+def test_renewing_the_list_moves_neither_the_focus_nor_the_filter(at_the_desk, backend, erika, max_, mailbox):
     mailbox.refused.add(erika.email)
-    deeds.do(desk.send_link, erika, "ro", "Anruf")
+    backend.run(desk.send_link, erika, "ro", "Anruf")
     again = button(at_the_desk, "Erneut senden")
     again.focus()
     field(at_the_desk, "Zustand").select_option("zurückgekommen")
     again.focus()
-    deeds.do(desk.send_link, max_, "ro", "Anruf")
+    backend.run(desk.send_link, max_, "ro", "Anruf")
     expect(at_the_desk.get_by_text(max_.email)).to_be_visible()
     expect(again).to_be_focused()
     expect(field(at_the_desk, "Zustand")).to_have_value("zurueckgekommen")

@@ -38,10 +38,10 @@ PAGE = """() => { const last = location.pathname === "/impressum" ? "footer" : "
 WITHOUT_SCROLL_BAR = "html { scrollbar-width: none }"
 
 
-def test_pictures_of_every_state(app, computer, deeds):
+def test_pictures_of_every_state(app, computer, backend):
     FOLDER.mkdir(parents=True, exist_ok=True)
     sheets = {}
-    house = House(lambda: RealBrowser(app, computer()), deeds)
+    house = House(lambda: RealBrowser(app, computer()), backend)
     for name, browser in chain.from_iterable(way(house) for way in ALL_WAYS):
         row = name, [small(shot(browser.page, *look), look[-1]) for look in LOOKS]
         sheets.setdefault(name.partition("/")[0], []).append(row)

@@ -3,8 +3,8 @@
 import pytest
 from playwright.sync_api import expect
 
-from tests import cast
-from tests.deeds import Deeds
+from tests import people
+from tests.backend import Backend
 from tests.e2e.hands import Keyboard, Mouse, button, field, link, whole
 
 pytestmark = pytest.mark.browser
@@ -22,9 +22,9 @@ def set_up(page, hands, url):
     page.goto(url)
     whole(page, "Ihr Zugang zum Kundenservice")
     assert page.locator("img").evaluate("(it) => it.complete && it.naturalWidth > 100")
-    hands.write(field(page, "Passwort"), cast.NEW_PASSWORD)
-    hands.write(field(page, "Wdh. Passwort"), cast.NEW_PASSWORD)
-    hands.write(field(page, CODE), Deeds.app_shows(codes(page)[0]))
+    hands.write(field(page, "Passwort"), people.NEW_PASSWORD)
+    hands.write(field(page, "Wdh. Passwort"), people.NEW_PASSWORD)
+    hands.write(field(page, CODE), Backend.app_shows(codes(page)[0]))
     hands.press(button(page, "Zugang einrichten"))
     whole(page, "Fertig")
     return codes(page)
@@ -33,7 +33,7 @@ def set_up(page, hands, url):
 def log_in(page, hands, code):
     hands.press(link(page, "Zur Anmeldung im Kundenservice"))
     expect(field(page, "E-Mail-Adresse")).to_have_value(ROBIN)
-    hands.write(field(page, "Passwort"), cast.NEW_PASSWORD)
+    hands.write(field(page, "Passwort"), people.NEW_PASSWORD)
     hands.press(button(page, "Anmelden"))
     whole(page, "Zweiter Faktor")
     hands.write(field(page, CODE), code)

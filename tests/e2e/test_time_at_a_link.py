@@ -5,7 +5,7 @@ import re
 import pytest
 from playwright.sync_api import expect
 
-from kmzportal.domain.account_link import LinkKind
+from kmzportal.models.account_link import LinkKind
 from tests.e2e.hands import button, field, whole
 from tests.e2e.question import WARNED, dialog
 from tests.e2e.suits import faults
@@ -14,10 +14,10 @@ pytestmark = pytest.mark.browser
 
 
 @pytest.fixture
-def visit(page, erika, deeds):
+def visit(page, erika, backend):
     """Erika has opened a link, typed half of her new password, and is interrupted."""
     page.clock.install()
-    page.goto(f"/link/{deeds.keys.token(deeds.issue(LinkKind.RECOVERY, erika))}")
+    page.goto(f"/link/{backend.keys.token(backend.issue(LinkKind.RECOVERY, erika))}")
     whole(page, "Neues Passwort")
     field(page, "Passwort").fill("lampe")
     return page

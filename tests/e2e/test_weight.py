@@ -61,9 +61,9 @@ class Scales:
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_no_page_is_heavy(way, app, deeds, page):
+def test_no_page_is_heavy(way, app, backend, page):
     heavy, seen, scales = {}, set(), Scales(page)
-    for name, browser in way(House(lambda: Browser(app), deeds)):
+    for name, browser in way(House(lambda: Browser(app), backend)):
         kind = re.sub(r"\d+|/link/.*", "", browser.path)
         if kind in seen or browser.status == 405:
             continue

@@ -8,6 +8,6 @@ from tests.states import House
 
 
 @pytest.fixture
-def house(app, deeds, monkeypatch):
+def house(app, backend, monkeypatch):
     monkeypatch.setattr(app.jinja_env, "undefined", StrictUndefined)
-    return House(lambda: Browser(app), deeds)
+    return House(lambda: Browser(app), backend)

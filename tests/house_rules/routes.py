@@ -1,6 +1,6 @@
 """Every route there is, and somebody to try it."""
 
-from kmzportal.services import login
+from kmzportal.services import sessions
 from tests.browser import Browser
 
 NOT_READY = "/readyz"  # the tests make their tables without migrations
@@ -25,5 +25,5 @@ def log_in(portal, person):
     return browser
 
 
-def at_the_desk(app, deeds, clerk, htmx=False):
-    return Browser(app, htmx).come_in(deeds.do(login.start_session, clerk, "Firefox unter Linux"))
+def at_the_desk(app, backend, clerk, htmx=False):
+    return Browser(app, htmx).come_in(backend.run(sessions.start_session, clerk, "Firefox unter Linux"))

@@ -39,23 +39,23 @@ def refused(portal, browser, *access):
                 yield f"{method} {path}", answer.status_code
 
 
-def test_a_clerk_is_no_customer(app, deeds, rosa):
-    answers = dict(refused(app, at_the_desk(app, deeds, rosa), "customer"))
+def test_a_clerk_is_no_customer(app, backend, rosa):
+    answers = dict(refused(app, at_the_desk(app, backend, rosa), "customer"))
     assert set(answers.values()) == {403}, answers
 
 
-def test_a_customer_is_nobody_at_the_desk(app, deeds, erika, rosa):
+def test_a_customer_is_nobody_at_the_desk(app, backend, erika, rosa):
     answers = dict(refused(app, log_in(app, erika), "clerk", "admin"))
     assert len(answers) > 5 and set(answers.values()) <= {403, 404}, answers
 
 
-def test_a_clerk_is_no_admin(app, deeds, rosa, tim):
-    answers = dict(refused(app, at_the_desk(app, deeds, tim), "admin"))
+def test_a_clerk_is_no_admin(app, backend, rosa, tim):
+    answers = dict(refused(app, at_the_desk(app, backend, tim), "admin"))
     assert len(answers) > 5 and set(answers.values()) == {403}, answers
 
 
-def test_an_admin_may_come_wherever_clerks_may(app, deeds, rosa):
-    answers = dict(refused(app, at_the_desk(app, deeds, rosa), "clerk", "admin"))
+def test_an_admin_may_come_wherever_clerks_may(app, backend, rosa):
+    answers = dict(refused(app, at_the_desk(app, backend, rosa), "clerk", "admin"))
     assert 403 not in answers.values(), answers
 
 

@@ -4,25 +4,25 @@ from datetime import timedelta
 
 import pytest
 
-from kmzportal.domain.account_link import LinkKind
-from kmzportal.domain.clerk import Clerk
-from kmzportal.domain.customer import Customer
-from kmzportal.services import account_link
-from tests import cast
-from tests.canary import everything
+from kmzportal.models.account_link import LinkKind
+from kmzportal.models.clerk import Clerk
+from kmzportal.models.customer import Customer
+from kmzportal.services import links
+from tests import people
 from tests.house_rules.routes import at_the_desk, cast_url, log_in, rules
+from tests.secret_scan import everything
 
 pytestmark = [pytest.mark.usefixtures("clock", "portal"), pytest.mark.parametrize("portal", ["sqlite"], indirect=True)]
 FIRST_OF = {Customer: LinkKind.DESK, Clerk: LinkKind.CLERK_FIRST}
 
 
 @pytest.fixture
-def visitors(app, deeds, erika, rosa):
+def visitors(app, backend, erika, rosa):
     """A customer and a clerk, each logged in, and on the way of a link of their own."""
-    both = log_in(app, erika), at_the_desk(app, deeds, rosa)
+    both = log_in(app, erika), at_the_desk(app, backend, rosa)
     for person, visitor in zip((erika, rosa), both, strict=True):
-        link = deeds.do(account_link.issue, FIRST_OF[type(person)], person)
-        visitor.open(f"/link/{deeds.keys.token(link)}")
+        link = backend.run(links.issue, FIRST_OF[type(person)], person)
+        visitor.open(f"/link/{backend.keys.token(link)}")
     return both
 
 
@@ -42,9 +42,14 @@ def test_no_form_is_taken_without_its_token(app, visitors, erika, rosa, tim):
         before = list(everything())
         for rule, path in rules(app):
             if "POST" in rule.methods:
-                data = {"human": "y", "code": "AAAA-AAAA", "new": cast.NEW_PASSWORD, "repeat": cast.NEW_PASSWORD}
-                data |= {"email": erika.email, "last_name": "Anders", "current": cast.password_of(erika), "tiles": "1"}
-                data |= {"name": "Kim Muster", "initials": "km", "password": cast.password_of(rosa)}
+                data = {"human": "y", "code": "AAAA-AAAA", "new": people.NEW_PASSWORD, "repeat": people.NEW_PASSWORD}
+                data |= {
+                    "email": erika.email,
+                    "last_name": "Anders",
+                    "current": people.password_of(erika),
+                    "tiles": "1",
+                }
+                data |= {"name": "Kim Muster", "initials": "km", "password": people.password_of(rosa)}
                 for visitor in visitors:
                     visitor.client.post(path, data=data, base_url=cast_url(app))
         assert list(everything()) == before

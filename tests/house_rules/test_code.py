@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 import kmzportal
-from kmzportal.domain.audit_event import ACTORS, DEEDS
+from kmzportal.models.audit_event import ACTIONS, ACTORS
 from tests.house_rules.records import recorded
 
 pytestmark = [pytest.mark.usefixtures("clock", "portal"), pytest.mark.parametrize("portal", ["sqlite"], indirect=True)]
@@ -33,7 +33,7 @@ def test_only_one_module_knows_htmx():
 def test_history_has_words_for_every_deed():
     written = set(recorded())
     assert {"password.changed", "link.redeemed", "address.objected", "mail.capped"} <= written
-    assert written - set(DEEDS) == set()
+    assert written - set(ACTIONS) == set()
     assert set(ACTORS) == {"customer", "clerk", "link", "visitor", "worker", "console"}
 
 

@@ -3,7 +3,7 @@
 import pytest
 from jinja2 import StrictUndefined
 
-from tests import cast, page
+from tests import page, people
 from tests.browser import Browser
 from tests.house_rules.routes import cast_url, log_in, rules
 from tests.states import every_state
@@ -29,9 +29,9 @@ def test_every_answer_carries_its_headers(app, erika):
             assert {"Secure", "HttpOnly", "Path=/", "SameSite=Lax"} <= set(cookie.split("; ")), cookie
 
 
-def test_every_page_is_whole(app, erika, deeds):
+def test_every_page_is_whole(app, erika, backend):
     browser = log_in(app, erika)
-    browser.open("/einstellungen/konto").submit("Weiter", {"Aktuelles Passwort": cast.password_of(erika)})
+    browser.open("/einstellungen/konto").submit("Weiter", {"Aktuelles Passwort": people.password_of(erika)})
     paths = [path for rule, path in rules(app) if "GET" in rule.methods and not path.endswith(".json")]
     for path in [*paths, "/gibt-es-nicht"]:
         browser.open(path)
@@ -69,7 +69,7 @@ def twice(ids):
 def test_every_name_in_every_template_is_given(app, erika, monkeypatch):
     monkeypatch.setattr(app.jinja_env, "undefined", StrictUndefined)
     browser = log_in(app, erika)
-    browser.open("/einstellungen/konto").submit("Weiter", {"Aktuelles Passwort": cast.password_of(erika)})
+    browser.open("/einstellungen/konto").submit("Weiter", {"Aktuelles Passwort": people.password_of(erika)})
     for path in [path for rule, path in rules(app) if "GET" in rule.methods]:
         assert browser.client.get(path, base_url=cast_url(app)).status_code < 500, path
 

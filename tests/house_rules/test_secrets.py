@@ -5,34 +5,34 @@ import logging
 import pytest
 
 from kmzportal.services import recovery
-from tests import canary
+from tests import secret_scan
 from tests.states import every_state
 
 pytestmark = [pytest.mark.usefixtures("clock", "portal"), pytest.mark.parametrize("portal", ["sqlite"], indirect=True)]
 
 
-def secrets_of(deeds, house):
+def secrets_of(backend, house):
     """Walk through all states and return what the cookies held on the way; the worker answers what was asked for."""
     seen = set()
     for _, browser in every_state(house):
         with browser.client.session_transaction(base_url=browser.site) as session:
             seen |= {session.get(name) for name in ("_user_id", "awaits_code", "csrf_token")}
-    with deeds.work("worker") as work:
-        waiting = recovery.unanswered(work.session)
+    with backend.transaction("worker") as tx:
+        waiting = recovery.unanswered(tx.session)
     for request in waiting:
-        deeds.do(recovery.answer, request, actor="worker")
+        backend.run(recovery.answer, request, actor="worker")
     return seen - {None}
 
 
-def test_no_secret_stands_in_the_log_after_all_journeys(app, deeds, house, caplog):
+def test_no_secret_stands_in_the_log_after_all_journeys(app, backend, house, caplog):
     """The database is looked through after every test; here the log is, at its most talkative."""
     caplog.set_level(logging.DEBUG)
-    seen = secrets_of(deeds, house)
+    seen = secrets_of(backend, house)
     with app.app_context():
-        seen |= {*canary.SECRETS, *canary.tokens_and_codes()}
+        seen |= {*secret_scan.SECRETS, *secret_scan.tokens_and_codes()}
     assert len(seen) > 20
-    assert [secret for secret in seen if canary.sings(secret, caplog.text)] == []
+    assert [secret for secret in seen if secret_scan.contains_secret(secret, caplog.text)] == []
 
 
-def test_no_session_and_no_form_token_stands_in_the_database(app, deeds, house):
-    canary.check(app, *secrets_of(deeds, house))
+def test_no_session_and_no_form_token_stands_in_the_database(app, backend, house):
+    secret_scan.check(app, *secrets_of(backend, house))

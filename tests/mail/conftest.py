@@ -4,10 +4,10 @@ import pytest
 from sqlalchemy import select, update
 
 from kmzportal.db import db
-from kmzportal.domain.account_link import LinkKind
-from kmzportal.domain.outgoing_mail import OutgoingMail
 from kmzportal.mail.delivery import deliver_due, mail_server
-from kmzportal.services import account_link
+from kmzportal.models.account_link import LinkKind
+from kmzportal.models.outgoing_mail import OutgoingMail
+from kmzportal.services import links
 from tests.mail.post_office import Opened, PostOffice
 
 
@@ -50,26 +50,26 @@ def deliver(app):
 
 
 @pytest.fixture
-def queue(deeds):
+def queue(backend):
     """Queue a notice to somebody."""
-    return lambda person: deeds.do(lambda work, one: work.send("password_changed", one), person).id
+    return lambda person: backend.run(lambda tx, one: tx.send("password_changed", one), person).id
 
 
 @pytest.fixture
-def link(deeds, erika):
+def link(backend, erika):
     """The open desk link that waits in the outbox for Erika."""
 
-    def deed(work, person):
-        sent = account_link.issue(work, LinkKind.DESK, person, initials="ro")
-        account_link.send(work, sent)
+    def deed(tx, person):
+        sent = links.issue(tx, LinkKind.DESK, person, initials="ro")
+        links.send(tx, sent)
         return sent
 
-    return deeds.do(deed, erika)
+    return backend.run(deed, erika)
 
 
 @pytest.fixture
-def mails(deeds):
-    return lambda: deeds.read(select(OutgoingMail).order_by(OutgoingMail.id))
+def mails(backend):
+    return lambda: backend.read(select(OutgoingMail).order_by(OutgoingMail.id))
 
 
 @pytest.fixture

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 import kmzportal
-from kmzportal.domain.account_link import LinkKind
 from kmzportal.mail.compose import compose
 from kmzportal.mail.previews import ASKED, KEYS, MAILS, previews, sample
+from kmzportal.models.account_link import LinkKind
 from tests.mail.letters import OFFICE, Seen, letter, parts, received
 
 PACKAGE = Path(kmzportal.__file__).parent
@@ -16,8 +16,8 @@ EVERY = pytest.mark.parametrize("template", MAILS)
 
 
 def test_every_mail_that_a_deed_sends_can_be_written():
-    deeds = "\n".join(path.read_text("utf-8") for path in (PACKAGE / "services").glob("*.py"))
-    sent = set(re.findall(r'(?:send|notify|warn|tell_old)\([^")]*"(\w+)"', deeds))
+    backend = "\n".join(path.read_text("utf-8") for path in (PACKAGE / "services").glob("*.py"))
+    sent = set(re.findall(r'(?:send|notify|warn|tell_old)\([^")]*"(\w+)"', backend))
     sent |= {f"{kind}_link" for kind in LinkKind if kind is not LinkKind.OBJECTION}
     assert len(sent) > 10
     assert sent <= set(MAILS)
@@ -111,7 +111,7 @@ def test_it_says_what_to_do_for_whoever_did_not_ask(template):
 @pytest.mark.parametrize("template", ["address_change_asked", "address_changed_old", "address_taken"])
 def test_no_mail_names_the_new_address_to_the_old_one(template):
     mail = sample(template)
-    mail.customer.await_confirmation_of("ganz.neu@andere-schule.example")
+    mail.customer.set_pending_email("ganz.neu@andere-schule.example")
     assert b"andere-schule" not in compose(mail, KEYS, OFFICE, ASKED).as_bytes()
 
 

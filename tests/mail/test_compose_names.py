@@ -7,7 +7,7 @@ from email.utils import getaddresses
 
 import pytest
 
-from kmzportal.domain.customer import Customer
+from kmzportal.models.customer import Customer
 from tests.mail.letters import OFFICE, Seen, letter, received
 
 

@@ -7,16 +7,16 @@ import pytest
 from sqlalchemy import select
 
 from kmzportal.db import db
-from kmzportal.domain.account_link import AccountLink
-from kmzportal.domain.outgoing_mail import MailState, OutgoingMail
 from kmzportal.mail import delivery
+from kmzportal.models.account_link import AccountLink
+from kmzportal.models.outgoing_mail import MailState, OutgoingMail
 from tests.mail.conftest import states
 
 
-def test_a_mail_arrives_with_the_link_that_opens_the_account(deliver, open_office, link, deeds, mails):
+def test_a_mail_arrives_with_the_link_that_opens_the_account(deliver, open_office, link, backend, mails):
     assert deliver() == 1
     [letter] = open_office.letters
-    url = f"https://konto.kmz.example/link/{deeds.keys.token(link)}"
+    url = f"https://konto.kmz.example/link/{backend.keys.token(link)}"
     assert url in letter.get_body(("plain",)).get_content().splitlines()
     assert letter["To"] == link.email
     assert letter["Message-ID"] == mails()[0].message_id
@@ -87,7 +87,7 @@ def test_no_database_connection_waits_for_the_mail_server(deliver, open_office, 
 
 
 def test_the_log_tells_of_each_mail_but_neither_to_whom_nor_what(
-    deliver, open_office, queue, link, erika, max_, deeds, change, caplog
+    deliver, open_office, queue, link, erika, max_, backend, change, caplog
 ):
     caplog.set_level(logging.DEBUG)
     queue(max_)
@@ -98,13 +98,13 @@ def test_the_log_tells_of_each_mail_but_neither_to_whom_nor_what(
     ours = "\n".join(record.getMessage() for record in caplog.records if record.name.startswith("kmzportal"))
     assert len(re.findall(r"^Mail \d+: (sent|refused|deferred)", ours, re.MULTILINE)) == 3
     assert "550 Adresse unbekannt" in ours
-    for secret in (deeds.keys.token(link), deeds.keys.code(link), erika.email, max_.email, erika.last_name):
+    for secret in (backend.keys.token(link), backend.keys.code(link), erika.email, max_.email, erika.last_name):
         assert secret not in ours
 
 
-def test_links_never_come_from_a_strangers_host_header(deliver, open_office, link, app, deeds):
+def test_links_never_come_from_a_strangers_host_header(deliver, open_office, link, app, backend):
     with app.test_request_context("/", headers={"Host": "boese.example"}):
         delivery.deliver_due()
     assert "https://konto.kmz.example/link/" in open_office.letters[0].get_body(("plain",)).get_content()
     assert "boese" not in open_office.letters[0].as_string()
-    assert deeds.read(select(AccountLink))
+    assert backend.read(select(AccountLink))

@@ -2,7 +2,7 @@
 
 import pytest
 
-from kmzportal.domain.outgoing_mail import MailState
+from kmzportal.models.outgoing_mail import MailState
 from tests.mail.conftest import states
 from tests.mail.post_office import PASSWORD, Opened, accepts, certificate
 

@@ -4,8 +4,8 @@ from datetime import timedelta
 
 import pytest
 
-from kmzportal.domain.outgoing_mail import MailState
-from kmzportal.services import outbox_desk
+from kmzportal.models.outgoing_mail import MailState
+from kmzportal.services import outbox
 from tests.mail.conftest import states
 from tests.server.conftest import free_port
 
@@ -33,7 +33,7 @@ def test_a_refused_mail_is_not_tried_again_and_others_go_on(
 
 
 def test_a_greylisted_mail_comes_again_with_the_same_message_id_and_link(
-    deliver, open_office, link, erika, mails, change, deeds
+    deliver, open_office, link, erika, mails, change, backend
 ):
     open_office.at_rcpt[erika.email] = "450 4.2.0 greylisted"
     assert deliver() == 0
@@ -46,7 +46,7 @@ def test_a_greylisted_mail_comes_again_with_the_same_message_id_and_link(
     assert deliver() == 1
     [letter] = open_office.letters
     assert letter["Message-ID"] == mail.message_id
-    assert deeds.keys.token(link) in letter.get_body(("plain",)).get_content()
+    assert backend.keys.token(link) in letter.get_body(("plain",)).get_content()
 
 
 def test_a_mail_refused_after_its_text_is_refused_all_the_same(deliver, open_office, link, mails):
@@ -96,15 +96,15 @@ def test_when_the_server_refuses_the_office_the_mail_waits_for_the_admin(deliver
     assert mails()[0].reason == "Der Mailserver nimmt unseren Absender nicht an"
 
 
-def test_a_refused_mail_goes_out_with_the_same_link_once_the_mailbox_exists(deliver, open_office, link, erika, deeds):
+def test_a_refused_mail_goes_out_with_the_same_link_once_the_mailbox_exists(deliver, open_office, link, erika, backend):
     open_office.at_rcpt[erika.email] = "550 5.1.1 User unknown"
     assert deliver() == 0
     open_office.at_rcpt.clear()
     assert deliver() == 0
-    deeds.do(lambda work: outbox_desk.retry_all(work))
+    backend.run(lambda tx: outbox.retry_all(tx))
     assert deliver() == 1
     [letter] = open_office.letters
-    assert deeds.keys.token(link) in letter.get_body(("plain",)).get_content()
+    assert backend.keys.token(link) in letter.get_body(("plain",)).get_content()
 
 
 def test_after_an_outage_all_that_waited_goes_out_with_the_first(
@@ -114,9 +114,9 @@ def test_after_an_outage_all_that_waited_goes_out_with_the_first(
     relay(MAIL_PORT=free_port())
     queue(erika), queue(max_)
     assert [deliver(), deliver(), deliver()] == [0, 0, 0]
-    assert [mail.disturbed_at is None for mail in mails()] == [False, False]
+    assert [mail.outage_since is None for mail in mails()] == [False, False]
     relay(MAIL_PORT=port)
     queue(erika)
     assert deliver() == 1
     assert deliver() == 2
-    assert [mail.disturbed_at for mail in mails()] == [None] * 3
+    assert [mail.outage_since for mail in mails()] == [None] * 3

@@ -9,8 +9,7 @@ import pytest
 from PIL import Image
 
 from kmzportal.robot_check.drawing import GAP, SIDE, TILE, draw
-from kmzportal.robot_check.pictures import CATALOGUE, FOLDER
-from kmzportal.robot_check.puzzle import Puzzles
+from kmzportal.robot_check.puzzle import CATALOGUE, FOLDER, Puzzles
 
 pytestmark = pytest.mark.xdist_group("drawn")  # three hundred puzzles once, not once a process
 

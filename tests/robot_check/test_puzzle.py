@@ -6,8 +6,7 @@ from statistics import mean
 
 import pytest
 
-from kmzportal.robot_check.pictures import CATALOGUE
-from kmzportal.robot_check.puzzle import ANSWERS, Puzzles, PuzzleUnusable
+from kmzportal.robot_check.puzzle import ANSWERS, CATALOGUE, Puzzles, PuzzleUnusable
 
 NOW = datetime(2026, 11, 23, 9, 0, tzinfo=UTC)
 LINK = "link:17"

@@ -8,8 +8,8 @@ from aiosmtpd.controller import Controller
 from kmzportal import create_app
 from kmzportal.db import db
 from kmzportal.services import recovery
-from kmzportal.unit_of_work import unit_of_work
-from tests import cast
+from kmzportal.services.transaction import transaction
+from tests import people
 from tests.server.conftest import free_port, until
 
 PUBLIC_URL = "https://konto.kmz.example"
@@ -47,12 +47,12 @@ def mail_server():
 def test_a_request_becomes_a_mail_within_two_seconds(start, mail_server, same_database):
     portal = start("serve", PUBLIC_URL=PUBLIC_URL, MAIL_SERVER="127.0.0.1", MAIL_PORT=str(mail_server.port))
     until(portal.answers)
-    with unit_of_work("console") as work:
-        work.session.add(cast.person(cast.ERIKA))
-    with unit_of_work("visitor") as work:
-        recovery.ask(work, cast.ERIKA["email"])
+    with transaction("console") as tx:
+        tx.session.add(people.person(people.ERIKA))
+    with transaction("visitor") as tx:
+        recovery.request_link(tx, people.ERIKA["email"])
     asked = time.monotonic()
     until(lambda: mail_server.handler.came)
     assert time.monotonic() - asked < 2
-    assert mail_server.handler.came[0].rcpt_tos == [cast.ERIKA["email"]]
-    assert cast.ERIKA["email"] not in portal.output
+    assert mail_server.handler.came[0].rcpt_tos == [people.ERIKA["email"]]
+    assert people.ERIKA["email"] not in portal.output

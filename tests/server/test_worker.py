@@ -5,49 +5,49 @@ from sqlalchemy import select
 
 from kmzportal import create_app
 from kmzportal.db import db
-from kmzportal.domain.outgoing_mail import OutgoingMail
-from kmzportal.domain.recovery_request import RecoveryRequest
+from kmzportal.models.outgoing_mail import OutgoingMail
+from kmzportal.models.recovery_request import RecoveryRequest
 from kmzportal.server.worker import Loop, Requests, purge_if_due
-from kmzportal.services import heartbeat, recovery
-from tests import cast
+from kmzportal.services import outbox, recovery
+from tests import people
 
 
 @pytest.fixture
 def requests(app):
-    return Loop(app, heartbeat.REQUESTS, Requests().answer)
+    return Loop(app, outbox.REQUESTS_LOOP, Requests().answer)
 
 
-def test_a_request_that_cannot_be_answered_stops_no_other(app, deeds, erika, max_, requests, caplog):
-    with deeds.work() as work:
-        work.session.get(type(erika), erika.id).email = "keine adresse"
-    deeds.do(recovery.ask, cast.ERIKA["email"])
-    deeds.do(recovery.ask, cast.MAX["email"])
+def test_a_request_that_cannot_be_answered_stops_no_other(app, backend, erika, max_, requests, caplog):
+    with backend.transaction() as tx:
+        tx.session.get(type(erika), erika.id).email = "keine adresse"
+    backend.run(recovery.request_link, people.ERIKA["email"])
+    backend.run(recovery.request_link, people.MAX["email"])
     requests.turn()
-    outcomes = {request.email_canonical: request.outcome for request in deeds.read(select(RecoveryRequest))}
+    outcomes = {request.email_canonical: request.outcome for request in backend.read(select(RecoveryRequest))}
     assert outcomes == {erika.email_canonical: None, max_.email_canonical: "sent"}
     assert "NotAnAddress" in caplog.text
     assert "keine adresse" not in caplog.text
 
 
-def test_what_failed_is_left_alone_for_a_while(app, deeds, erika, requests, caplog):
-    with deeds.work() as work:
-        work.session.get(type(erika), erika.id).email = "keine adresse"
-    deeds.do(recovery.ask, cast.ERIKA["email"])
+def test_what_failed_is_left_alone_for_a_while(app, backend, erika, requests, caplog):
+    with backend.transaction() as tx:
+        tx.session.get(type(erika), erika.id).email = "keine adresse"
+    backend.run(recovery.request_link, people.ERIKA["email"])
     requests.turn()
     requests.turn()
     assert caplog.text.count("Anfrage") == 1
 
 
-def test_a_request_is_answered_once(deeds, max_, requests):
-    deeds.do(recovery.ask, cast.MAX["email"])
+def test_a_request_is_answered_once(backend, max_, requests):
+    backend.run(recovery.request_link, people.MAX["email"])
     requests.turn()
     requests.turn()
-    assert len(deeds.read(select(OutgoingMail))) == 1
+    assert len(backend.read(select(OutgoingMail))) == 1
 
 
 def test_a_database_that_does_not_answer_ends_no_loop(tmp_path, caplog):
     app = create_app({"PUBLIC_URL": "https://konto.kmz.example"}, tmp_path)  # without a single table
-    loop = Loop(app, heartbeat.REQUESTS, Requests().answer)
+    loop = Loop(app, outbox.REQUESTS_LOOP, Requests().answer)
     loop.turn()
     assert "Die Datenbank antwortet nicht (no such table: recovery_request)." in caplog.text
     with app.app_context():
@@ -58,15 +58,15 @@ def test_a_database_that_does_not_answer_ends_no_loop(tmp_path, caplog):
         db.engine.dispose()
 
 
-def test_silence_of_either_loop_is_noticed(app, deeds, clock, requests):
+def test_silence_of_either_loop_is_noticed(app, backend, clock, requests):
     def silent():
-        with deeds.work() as work:
-            return heartbeat.silent(work.session, work.now)
+        with backend.transaction() as tx:
+            return outbox.worker_silent(tx.session, tx.now)
 
     assert silent()
     requests.turn()
     assert silent()
-    Loop(app, heartbeat.MAILS, lambda: None).turn()
+    Loop(app, outbox.MAILS_LOOP, lambda: None).turn()
     assert not silent()
     clock.shift(59)
     assert not silent()
@@ -74,19 +74,19 @@ def test_silence_of_either_loop_is_noticed(app, deeds, clock, requests):
     assert silent()
 
 
-def test_a_loop_that_fails_does_not_call_itself_alive(app, deeds):
+def test_a_loop_that_fails_does_not_call_itself_alive(app, backend):
     def fail():
         raise ValueError
 
-    Loop(app, heartbeat.REQUESTS, fail).turn()
-    assert not deeds.read(select(heartbeat.Heartbeat))
+    Loop(app, outbox.REQUESTS_LOOP, fail).turn()
+    assert not backend.read(select(outbox.Heartbeat))
 
 
-def test_old_rows_go_once_an_hour(app, deeds, clock):
+def test_old_rows_go_once_an_hour(app, backend, clock):
     def purged_at():
-        purge = Loop(app, heartbeat.PURGE, purge_if_due)
+        purge = Loop(app, outbox.PURGE_LOOP, purge_if_due)
         purge.turn()
-        return deeds.read(select(heartbeat.Heartbeat))[0].beat_at
+        return backend.read(select(outbox.Heartbeat))[0].beat_at
 
     first = purged_at()
     clock.shift(3599)

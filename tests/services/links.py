@@ -2,28 +2,28 @@
 
 from sqlalchemy import select
 
-from kmzportal.domain.account_link import AccountLink
-from kmzportal.domain.passwords import hash_password
-from kmzportal.services import password
-from tests import cast
+from kmzportal.models.account_link import AccountLink
+from kmzportal.services import accounts
+from kmzportal.services.passwords import hash_password
+from tests import people
 
 
-def set_password(deeds, link, arrived=cast.NOW):
-    deeds.do(password.set_by_link, link, arrived, hash_password(cast.NEW_PASSWORD))
+def set_password(backend, link, arrived=people.NOW):
+    backend.run(accounts.set_password_by_link, link, arrived, hash_password(people.NEW_PASSWORD))
 
 
-def links(deeds):
-    return deeds.read(select(AccountLink).order_by(AccountLink.id))
+def links(backend):
+    return backend.read(select(AccountLink).order_by(AccountLink.id))
 
 
-def open_links(deeds):
-    return [link.id for link in links(deeds) if link.ended_at is None]
+def open_links(backend):
+    return [link.id for link in links(backend) if link.ended_at is None]
 
 
-def newest(deeds, *kinds):
-    return [link for link in links(deeds) if link.kind in kinds or not kinds][-1]
+def newest(backend, *kinds):
+    return [link for link in links(backend) if link.kind in kinds or not kinds][-1]
 
 
-def link_of(deeds, template):
-    (link,) = deeds.read(select(AccountLink).where(AccountLink.id == deeds.mails(template)[-1].link_id))
+def link_of(backend, template):
+    (link,) = backend.read(select(AccountLink).where(AccountLink.id == backend.mails(template)[-1].link_id))
     return link

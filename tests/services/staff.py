@@ -1,18 +1,18 @@
 """A clerk at the desk's door: the password, then the code."""
 
-from kmzportal.domain.clerk import Clerk
+from kmzportal.models.clerk import Clerk
 from kmzportal.services import second_factor
-from tests import cast
+from tests import people
 
 
-def log_in(deeds, clerk, password=None):
-    return deeds.log_in(clerk.email, password or cast.password_of(clerk), table=Clerk)
+def log_in(backend, clerk, password=None):
+    return backend.log_in(clerk.email, password or people.password_of(clerk), table=Clerk)
 
 
-def half_way(deeds, clerk):
+def half_way(backend, clerk):
     """Let a clerk give the right password and return the session that awaits the code."""
-    return deeds.session_of(log_in(deeds, clerk))
+    return backend.session_of(log_in(backend, clerk))
 
 
-def enter(deeds, here, code):
-    return deeds.do(second_factor.enter, here, code)
+def enter(backend, login_session, code):
+    return backend.run(second_factor.verify_login, login_session, code)

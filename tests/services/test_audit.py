@@ -7,8 +7,8 @@ from sqlalchemy import event
 
 from kmzportal.db import db
 from kmzportal.services import audit
-from kmzportal.services.audit import SHOWN, Wanted
-from tests.cast import NOW
+from kmzportal.services.audit import EVENTS_SHOWN, AuditQuery
+from tests.people import NOW
 
 pytestmark = pytest.mark.usefixtures("clock")
 
@@ -19,19 +19,19 @@ def read(app):
 
     def read(**wanted):
         with app.app_context():
-            return [event.deed for event in audit.events(db.session(), Wanted(**wanted))]
+            return [event.action for event in audit.events(db.session(), AuditQuery(**wanted))]
 
     return read
 
 
 @pytest.fixture
-def happen(deeds, clock):
+def happen(backend, clock):
     """Something happens, a minute after the last."""
 
     def happen(deed, person=None, actor="worker"):
         clock.shift(timedelta(minutes=1))
-        with deeds.work(actor) as work:
-            work.record(deed, work.session.get(type(person), person.id) if person else None)
+        with backend.transaction(actor) as tx:
+            tx.record(deed, tx.session.get(type(person), person.id) if person else None)
 
     return happen
 
@@ -46,8 +46,8 @@ def test_one_kind_of_deed(read, happen, erika, max_):
     happen("logout", erika)
     happen("password.set", erika)
     happen("logout", max_)
-    assert read(deed="logout") == ["logout", "logout"]
-    assert read(deed="no.such_deed") == []
+    assert read(action="logout") == ["logout", "logout"]
+    assert read(action="no.such_deed") == []
 
 
 @pytest.mark.parametrize("said", ["K-1001", " ERIKA.mustermann@GMS-musterstadt.example "])
@@ -57,7 +57,7 @@ def test_all_that_somebody_did_or_that_was_done_to_them(read, happen, erika, max
     happen("logout", max_, f"customer:{erika.id}")
     happen("logout", max_)
     assert read(person=said) == ["logout", "data.changed", "password.set"]
-    assert read(person=said, deed="logout") == ["logout"]
+    assert read(person=said, action="logout") == ["logout"]
 
 
 def test_a_clerk_is_found_by_initials(read, happen, erika, rosa):
@@ -82,18 +82,18 @@ def test_from_one_day_to_another(read, happen, clock, erika):
     assert read(since=NOW + timedelta(hours=1), until=NOW + timedelta(days=2)) == ["password.set"]
 
 
-def test_page_by_page_nothing_is_missing_or_double_also_within_one_moment(app, deeds, erika):
-    def much(work, person):
-        for _ in range(SHOWN * 2 + 10):
-            work.record("logout", person)
+def test_page_by_page_nothing_is_missing_or_double_also_within_one_moment(app, backend, erika):
+    def much(tx, person):
+        for _ in range(EVENTS_SHOWN * 2 + 10):
+            tx.record("logout", person)
 
-    deeds.do(much, erika)
+    backend.run(much, erika)
     seen, before = [], None
     with app.app_context():
-        while page := audit.events(db.session(), Wanted(person="K-1001", before=before))[:SHOWN]:
+        while page := audit.events(db.session(), AuditQuery(person="K-1001", before=before))[:EVENTS_SHOWN]:
             seen += [event.id for event in page]
             before = seen[-1]
-    assert len(seen) == len(set(seen)) == SHOWN * 2 + 10
+    assert len(seen) == len(set(seen)) == EVENTS_SHOWN * 2 + 10
     assert seen == sorted(seen, reverse=True)
 
 
@@ -102,7 +102,7 @@ def test_whoever_stands_on_a_page_is_read_at_once(app, happen, erika, max_, rosa
         happen("logout", person, f"clerk:{rosa.id}")
     asked = []
     with app.app_context():
-        events = audit.events(db.session(), Wanted())
+        events = audit.events(db.session(), AuditQuery())
         event.listen(db.engine, "before_cursor_execute", lambda *given: asked.append(given[2]))
         people = audit.people(db.session(), events)
     assert set(people) == {f"customer:{erika.id}", f"customer:{max_.id}", f"clerk:{rosa.id}"}
@@ -111,7 +111,7 @@ def test_whoever_stands_on_a_page_is_read_at_once(app, happen, erika, max_, rosa
 
 @pytest.mark.parametrize(
     "wanted",
-    [{}, {"deed": "logout"}, {"person": "K-1001"}, {"person": "ro"}, {"since": NOW, "until": NOW}, {"before": 1}],
+    [{}, {"action": "logout"}, {"person": "K-1001"}, {"person": "ro"}, {"since": NOW, "until": NOW}, {"before": 1}],
 )
 def test_every_page_comes_from_an_index_in_its_order(app, happen, erika, rosa, wanted):
     """PostgreSQL would sort a table as small as this one, if it were let."""
@@ -123,7 +123,7 @@ def test_every_page_comes_from_an_index_in_its_order(app, happen, erika, rosa, w
         if postgres:
             session.connection().exec_driver_sql("SET LOCAL enable_seqscan = off")
         event.listen(db.engine, "before_cursor_execute", lambda *given: asked.append(given[2:4]))
-        audit.events(session, Wanted(**wanted))
+        audit.events(session, AuditQuery(**wanted))
         explain = "EXPLAIN " if postgres else "EXPLAIN QUERY PLAN "
         for statement, parameters in [one for one in asked if "FROM audit_event" in one[0]]:
             rows = session.connection().exec_driver_sql(explain + statement, parameters).all()

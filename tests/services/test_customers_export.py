@@ -7,8 +7,8 @@ import pytest
 from sqlalchemy import select
 
 from kmzportal.db import db
-from kmzportal.domain.customer import Customer
-from kmzportal.services import account, customers_export
+from kmzportal.models.customer import Customer
+from kmzportal.services import accounts, customers_export
 from tests.office import HEADER, counts, number, row
 
 ODD = [
@@ -44,8 +44,8 @@ def test_without_customers_there_is_a_header(app):
 @pytest.mark.parametrize("text", ["=1+1", "+1", "-1", "@x", "\t=1", "\r=1"])
 def test_no_cell_is_taken_for_a_formula(app, office, text):
     office.sends(row())
-    with office.deeds.work() as work:
-        account.change_data(work, work.session.scalars(select(Customer)).one(), {"school": text})
+    with office.backend.transaction() as tx:
+        accounts.change_data(tx, tx.session.scalars(select(Customer)).one(), {"school": text})
     cells = list(csv.reader(io.StringIO(export(app), newline=""), delimiter=";"))[1]
     assert cells[5] == f"'{text}"
 
@@ -65,5 +65,5 @@ def test_our_own_file_comes_back_unchanged_with_all_that_was_changed_here(app, o
 
 
 def test_the_export_is_on_record_before_the_first_line_leaves(office, erika):
-    assert office.deeds.do(customers_export.announce, actor="console") == 1
-    assert office.deeds.history() == ["customers.exported"]
+    assert office.backend.run(customers_export.announce, actor="console") == 1
+    assert office.backend.actions() == ["customers.exported"]

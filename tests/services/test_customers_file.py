@@ -3,16 +3,16 @@
 import pytest
 from sqlalchemy import select
 
-from kmzportal.domain.customer import Customer
+from kmzportal.models.customer import Customer
 from kmzportal.services.customers_file import FileRefused, guard, read, unguard
 from tests.office import HEADER, Office, number, row
 
 
 @pytest.fixture
-def office(deeds, tmp_path):
-    office = Office(deeds, tmp_path)
+def office(backend, tmp_path):
+    office = Office(backend, tmp_path)
     yield office
-    assert deeds.read(select(Customer)) == [], "a refused file must leave nothing behind"
+    assert backend.read(select(Customer)) == [], "a refused file must leave nothing behind"
 
 
 def reason(path):

@@ -5,15 +5,15 @@ import time
 import pytest
 from sqlalchemy import select
 
-from kmzportal.domain.audit_event import AuditEvent
-from kmzportal.domain.customer import Customer
-from kmzportal.domain.passwords import hash_password, prove
-from kmzportal.domain.refusals import ChangedMeanwhile
+from kmzportal.models.audit_event import AuditEvent
+from kmzportal.models.customer import Customer
 from kmzportal.services import customers_import
 from kmzportal.services.customers_check import check
 from kmzportal.services.customers_file import read
 from kmzportal.services.customers_plan import compare
-from tests import cast
+from kmzportal.services.passwords import check_password, hash_password
+from kmzportal.services.refusals import ChangedMeanwhile
+from tests import people
 from tests.office import changes, counts, customer, number, row
 
 
@@ -34,13 +34,13 @@ def test_a_new_customer_has_no_password_and_gets_none_from_the_file(office, know
     assert known.password_hash is None
     assert known.version == 1
     for guess in ("", "changeme", "1001"):
-        assert office.deeds.log_in(known.email, guess) is None
+        assert office.backend.log_in(known.email, guess) is None
 
 
 def test_history_tells_that_the_console_brought_her_and_what_changed(office, known):
     office.sends(row(town="Nagold", phone="+49 7051 1"))
-    events = office.deeds.read(select(AuditEvent).order_by(AuditEvent.id))
-    assert [(event.deed, event.actor, event.customer_id) for event in events] == [
+    events = office.backend.read(select(AuditEvent).order_by(AuditEvent.id))
+    assert [(event.action, event.actor, event.customer_id) for event in events] == [
         ("customer.imported", "console", known.id),
         ("data.imported", "console", known.id),
     ]
@@ -70,11 +70,11 @@ def test_names_that_look_like_code_are_names(office):
 
 
 def test_her_password_stays_whatever_the_list_says(office, known):
-    with office.deeds.work() as work:
-        work.session.get(Customer, known.id).take_password(hash_password(cast.NEW_PASSWORD), work.now)
+    with office.backend.transaction() as tx:
+        tx.session.get(Customer, known.id).set_password_hash(hash_password(people.NEW_PASSWORD), tx.now)
     office.sends(row(town="Nagold", email="neu@schule.example"))
-    assert prove(cast.NEW_PASSWORD, customer(office).password_hash).holds
-    assert office.deeds.log_in("neu@schule.example", cast.NEW_PASSWORD)
+    assert check_password(people.NEW_PASSWORD, customer(office).password_hash).holds
+    assert office.backend.log_in("neu@schule.example", people.NEW_PASSWORD)
 
 
 def test_what_she_changed_stays_when_the_list_has_not_changed(office, known):
@@ -118,12 +118,12 @@ def test_a_column_that_is_missing_leaves_its_field_alone(office, known):
 @pytest.mark.parametrize("lines", [[row(town="Nagold")], [number(5)]])
 def test_who_saves_in_the_same_moment_is_not_overwritten(office, known, lines):
     office.writes(*lines)
-    with office.deeds.work() as work:
-        plan = compare(work.session, check(read(office.file), lambda _: None))
+    with office.backend.transaction() as tx:
+        plan = compare(tx.session, check(read(office.file), lambda _: None))
     changes(office, known, phone="07051 1")
     office.sends(number(6), number(5, number="2005"))
     with pytest.raises(ChangedMeanwhile):
-        office.deeds.do(customers_import.carry_out, plan, lambda _: None, actor="console")
+        office.backend.run(customers_import.carry_out, plan, lambda _: None, actor="console")
     assert (customer(office).town, customer(office).phone) == ("Calw", "07051 1")
 
 
@@ -132,5 +132,5 @@ def test_5000_customers_come_and_move_in_a_few_seconds(office):
     assert counts(office.sends(*(number(n) for n in range(5000)))) == {"Neu": 5000}
     assert counts(office.sends(*(number(n, town=f"Ort {n}") for n in range(5000)))) == {"Geändert": 5000}
     assert customer(office, "5999").town == "Ort 4999"
-    assert len(office.deeds.history()) == 10_000
+    assert len(office.backend.actions()) == 10_000
     assert time.monotonic() - started < 15

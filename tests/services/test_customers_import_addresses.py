@@ -3,17 +3,18 @@
 import pytest
 from sqlalchemy import select
 
-from kmzportal.domain.account_link import LinkKind
-from kmzportal.domain.customer import Customer
-from kmzportal.services import account_link, address
+from kmzportal.models.account_link import LinkKind
+from kmzportal.models.customer import Customer
+from kmzportal.services import accounts
+from kmzportal.services import links as link_service
 from tests.office import awaits, counts, customer, links, number, row
 
 
 def test_a_new_address_counts_and_the_links_to_the_old_one_die(office, known):
-    with office.deeds.work() as work:
-        account_link.issue(work, LinkKind.RECOVERY, work.session.get(Customer, known.id))
-        used = account_link.issue(work, LinkKind.RECOVERY, work.session.get(Customer, known.id))
-        used.ended_at, used.ended_as = work.now, "redeemed"
+    with office.backend.transaction() as tx:
+        link_service.issue(tx, LinkKind.RECOVERY, tx.session.get(Customer, known.id))
+        used = link_service.issue(tx, LinkKind.RECOVERY, tx.session.get(Customer, known.id))
+        used.ended_at, used.ended_as = tx.now, "redeemed"
     assert counts(office.sends(row(email="Anneliese@BW-Schule.example"))) == {"Geändert": 1}
     assert customer(office).email == "Anneliese@bw-schule.example"
     assert customer(office).email_canonical == "anneliese@bw-schule.example"
@@ -21,16 +22,16 @@ def test_a_new_address_counts_and_the_links_to_the_old_one_die(office, known):
 
 
 def test_another_spelling_of_her_address_kills_no_link(office, known):
-    with office.deeds.work() as work:
-        account_link.issue(work, LinkKind.RECOVERY, work.session.get(Customer, known.id))
+    with office.backend.transaction() as tx:
+        link_service.issue(tx, LinkKind.RECOVERY, tx.session.get(Customer, known.id))
     assert counts(office.sends(row(email="Anneliese@schule.example"))) == {"Geändert": 1}
     assert [link.ended_as for link in links(office)] == [None]
 
 
 def test_an_address_she_confirmed_here_is_not_undone(office, known):
     awaits(office, known, "neu@schule.example")
-    with office.deeds.work() as work:
-        address.take_pending(work, work.session.get(Customer, known.id))
+    with office.backend.transaction() as tx:
+        accounts.move_email(tx, tx.session.get(Customer, known.id))
     assert counts(office.sends(row())) == {"Unverändert": 1}
     assert counts(office.sends(row(email="dritte@schule.example"))) == {"Konflikt": 1}
     assert customer(office).email == "neu@schule.example"
@@ -48,7 +49,7 @@ def test_nobody_gets_an_address_that_belongs_to_another(office, known, max_, tak
     reason = [f"2: E-Mail gehört schon zu Kundennummer {max_.number}"]
     assert office.is_refused(row(email=taken)) == reason
     assert office.is_refused(number(7, email=taken), number(8)) == reason
-    assert len(office.deeds.read(select(Customer))) == 2
+    assert len(office.backend.read(select(Customer))) == 2
 
 
 def test_two_may_swap_their_addresses_and_a_third_take_one_that_is_left(office):

@@ -4,18 +4,18 @@ import pytest
 from sqlalchemy import event
 
 from kmzportal.db import db
-from kmzportal.domain.customer_search import one_letter_off
+from kmzportal.models.customer import one_letter_off
 from kmzportal.services import customers_search
-from tests import cast
+from tests import people
 
 pytestmark = pytest.mark.usefixtures("clock")
 
 
 @pytest.fixture
-def numbers(app, deeds):
+def numbers(app, backend):
     """Find customers with all of the cast there; return their numbers in the order shown."""
-    for data in (cast.ERIKA, cast.MAX, cast.ANNELIESE, cast.JUERGEN, cast.LIESELOTTE):
-        deeds.enter(cast.person(data))
+    for data in (people.ERIKA, people.MAX, people.ANNELIESE, people.JUERGEN, people.LIESELOTTE):
+        backend.add(people.person(data))
 
     def numbers(query):
         with app.app_context():
@@ -67,7 +67,7 @@ def test_two_errors_or_another_number_are_somebody_else(numbers, query):
 
 
 @pytest.mark.parametrize("query", ["", "  ", "mu", "a b c", "."])
-def test_three_signs_are_the_least(app, deeds, query):
+def test_three_signs_are_the_least(app, backend, query):
     with app.app_context():
         assert customers_search.search(db.session(), query) is None
 
@@ -85,11 +85,11 @@ def test_signs_that_nobody_has_in_a_name_break_nothing(app, numbers, query):
     assert set(numbers(query)) <= {"K-1001"}
 
 
-def test_of_many_twenty_are_shown_and_the_rest_is_counted(app, deeds, erika):
-    with deeds.work("console") as work:
+def test_of_many_twenty_are_shown_and_the_rest_is_counted(app, backend, erika):
+    with backend.transaction("console") as tx:
         for number in range(1020):
-            data = {**cast.MAX, "number": f"M-{number:04}", "email": f"m{number}@schule.example"}
-            work.session.add(cast.person(data))
+            data = {**people.MAX, "number": f"M-{number:04}", "email": f"m{number}@schule.example"}
+            tx.session.add(people.person(data))
     with app.app_context():
         many = customers_search.search(db.session(), "mustermann")
         some = customers_search.search(db.session(), "m00")
@@ -97,16 +97,16 @@ def test_of_many_twenty_are_shown_and_the_rest_is_counted(app, deeds, erika):
     assert (len(some.hits), some.more, some.uncounted) == (20, 80, False)
 
 
-def test_who_changes_is_found_by_the_new_words_alone(numbers, deeds, app):
-    with deeds.work("console") as work:
-        erika = work.session.query(type(cast.person(cast.ERIKA))).filter_by(number="K-1001").one()
+def test_who_changes_is_found_by_the_new_words_alone(numbers, backend, app):
+    with backend.transaction("console") as tx:
+        erika = tx.session.query(type(people.person(people.ERIKA))).filter_by(number="K-1001").one()
         erika.last_name = "Beispielhuber"
-        erika.move_to("e.b@schule.example")
+        erika.set_email("e.b@schule.example")
     assert numbers("beispielhuber") == ["K-1001"]
     assert numbers("erika mustermann") == []
 
 
-def test_the_index_answers_and_not_the_table(app, deeds, erika):
+def test_the_index_answers_and_not_the_table(app, backend, erika):
     """One statement a search, which asks the trigrams."""
     statements = []
     with app.app_context():

@@ -4,7 +4,7 @@ from datetime import date
 
 import pytest
 
-from kmzportal.services import legal
+from kmzportal.services import office_pages
 from kmzportal.settings import SETTINGS
 
 TODAY = date(2026, 11, 24)
@@ -39,21 +39,21 @@ class Office:
         return self
 
     def writes(self, file, text=""):
-        folder = legal.own_folder(self.instance)
+        folder = office_pages.own_folder(self.instance)
         folder.mkdir(exist_ok=True)
         (folder / file).write_text(text, "utf-8")
         return self
 
     def shows(self, name):
-        paper = legal.read(self.instance, self.settings)[name]
+        paper = office_pages.read(self.instance, self.settings)[name]
         runs = [run for section in paper.sections for block in section.blocks for line in block.lines for run in line]
         return " ".join((paper.title, *(section.heading for section in paper.sections), *(run.text for run in runs)))
 
     def lacks(self):
-        return legal.lacking(self.instance, self.settings, TODAY)
+        return office_pages.lacking(self.instance, self.settings, TODAY)
 
 
-@pytest.mark.parametrize("name", legal.NAMES)
+@pytest.mark.parametrize("name", office_pages.NAMES)
 def test_each_page_is_shipped_with_the_facts_of_the_office(office, name):
     text = office.shows(name)
     assert "07051 965 220" in text
@@ -70,8 +70,8 @@ def test_what_the_operator_has_not_said_is_told_on_the_page_and_in_a_warning(off
 def test_an_office_that_has_said_everything_lacks_nothing(office):
     office.knows(**FILLED)
     assert office.lacks() == []
-    for name in legal.NAMES:
-        assert legal.LATER not in office.shows(name)
+    for name in office_pages.NAMES:
+        assert office_pages.LATER not in office.shows(name)
     assert "Vertreten durch: Landrätin Erika Mustermann" in office.shows("impressum")
     assert "Stand der Erklärung: 01.11.2026" in office.shows("barrierefreiheit")
 
@@ -125,8 +125,8 @@ def test_a_video_that_is_missing_is_warned_about(office):
 
 
 def test_an_undated_statement_is_a_draft(office):
-    assert legal.is_draft(office.settings)
-    assert not legal.is_draft(office.knows(**FILLED).settings)
+    assert office_pages.is_draft(office.settings)
+    assert not office_pages.is_draft(office.knows(**FILLED).settings)
 
 
 @pytest.mark.parametrize(("written", "complaint"), [

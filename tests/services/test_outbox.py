@@ -2,18 +2,18 @@
 
 from sqlalchemy import select
 
-from kmzportal.domain.account_link import AccountLink, LinkKind
-from kmzportal.domain.audit_event import AuditEvent
-from kmzportal.domain.outgoing_mail import MailState
+from kmzportal.models.account_link import AccountLink, LinkKind
+from kmzportal.models.audit_event import AuditEvent
+from kmzportal.models.outgoing_mail import MailState
 from kmzportal.services import outbox
-from tests import canary, cast
+from tests import people, secret_scan
 from tests.answers import GREYLISTED, TAKEN, UNKNOWN
 from tests.services.worker import wait
 
 
-def test_of_two_workers_who_claim_at_once_one_posts(box, deeds):
+def test_of_two_workers_who_claim_at_once_one_posts(box, backend):
     mail_id = box.queue()
-    got = deeds.at_once(2, outbox.claim, mail_id)
+    got = backend.run_concurrently(2, outbox.claim, mail_id)
     assert [mail.id for mail in got if mail] == [mail_id]
 
 
@@ -53,7 +53,7 @@ def test_a_mail_that_was_taken_is_never_due_again(box, clock):
     assert box.due() == []
     mail = box.mail(mail_id)
     assert (mail.state, mail.reply_code, mail.leased_until) == (MailState.SENT, 250, None)
-    assert mail.settled_at == cast.NOW
+    assert mail.settled_at == people.NOW
 
 
 def test_the_waits_grow_from_a_minute_to_an_hour(box, clock):
@@ -85,23 +85,26 @@ def test_after_a_refusal_nobody_tries_again_and_the_desk_sees_why(box, clock):
     assert (mail.state, mail.reply_code, mail.reason) == (MailState.REFUSED, 550, "Adresse unbekannt")
 
 
-def test_the_customers_history_tells_what_became_of_the_mail(box, deeds, erika):
+def test_the_customers_history_tells_what_became_of_the_mail(box, backend, erika):
     box.try_(box.queue(), TAKEN)
     box.try_(box.queue(), UNKNOWN)
     box.try_(box.queue(), GREYLISTED)
-    told = deeds.read(select(AuditEvent).where(AuditEvent.deed.startswith("mail.")).order_by(AuditEvent.id))
-    assert [(event.deed, event.customer_id) for event in told] == [("mail.sent", erika.id), ("mail.refused", erika.id)]
+    told = backend.read(select(AuditEvent).where(AuditEvent.action.startswith("mail.")).order_by(AuditEvent.id))
+    assert [(event.action, event.customer_id) for event in told] == [
+        ("mail.sent", erika.id),
+        ("mail.refused", erika.id),
+    ]
     assert told[1].details == {"template": "password_changed", "code": 550}
 
 
-def test_neither_link_nor_code_stands_in_the_outbox_at_any_time(box, deeds, app):
+def test_neither_link_nor_code_stands_in_the_outbox_at_any_time(box, backend, app):
     mail_id = box.queue(LinkKind.DESK)
-    link = deeds.read(select(AccountLink))[0]
-    secrets = deeds.keys.token(link), deeds.keys.code(link)
+    link = backend.read(select(AccountLink))[0]
+    secrets = backend.keys.token(link), backend.keys.code(link)
     mail = box.claim(mail_id)
-    canary.check(app, *secrets)
+    secret_scan.check(app, *secrets)
     box.settle(mail, GREYLISTED)
-    canary.check(app, *secrets)
+    secret_scan.check(app, *secrets)
 
 
 def test_the_oldest_mail_goes_first(box, clock):

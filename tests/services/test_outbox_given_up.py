@@ -4,8 +4,8 @@ from datetime import timedelta
 
 import pytest
 
-from kmzportal.domain.account_link import LinkKind, LinkState
-from kmzportal.domain.outgoing_mail import MailState
+from kmzportal.models.account_link import LinkKind, LinkState
+from kmzportal.models.outgoing_mail import MailState
 from tests.answers import GREYLISTED
 from tests.services.worker import wait
 

@@ -4,9 +4,9 @@ import pytest
 from sqlalchemy import event
 
 from kmzportal.db import db
-from kmzportal.domain.customer import Customer
+from kmzportal.models.customer import Customer
 from kmzportal.services.probably_meant import DOMAIN, LETTER, NAMED, SHOWN, guesses
-from tests import cast
+from tests import people
 
 SCHOOL = "gms-musterstadt.example"
 
@@ -23,11 +23,11 @@ def meant(app):
 
 
 @pytest.fixture
-def enter(deeds):
+def enter(backend):
     def enter(number, email, **fields):
-        customer = Customer(number=number, last_name="Muster", created_at=cast.LONG_AGO, **fields)
-        customer.move_to(email)
-        return deeds.enter(customer)
+        customer = Customer(number=number, last_name="Muster", created_at=people.LONG_AGO, **fields)
+        customer.set_email(email)
+        return backend.add(customer)
 
     return enter
 

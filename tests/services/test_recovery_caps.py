@@ -7,13 +7,13 @@ import pytest
 pytestmark = pytest.mark.usefixtures("clock")
 
 
-def test_three_mails_an_hour_are_enough(deeds, ask, erika, clock):
+def test_three_mails_an_hour_are_enough(backend, ask, erika, clock):
     assert [ask(erika.email) for _ in range(4)] == ["sent", "sent", "sent", "capped"]
     clock.shift(timedelta(hours=1))
     assert ask(erika.email) == "sent"
 
 
-def test_five_mails_a_day_are_enough(deeds, ask, erika, clock):
+def test_five_mails_a_day_are_enough(backend, ask, erika, clock):
     outcomes = []
     for _ in range(6):
         outcomes.append(ask(erika.email))
@@ -23,14 +23,14 @@ def test_five_mails_a_day_are_enough(deeds, ask, erika, clock):
     assert ask(erika.email) == "sent"
 
 
-def test_requests_over_the_cap_do_not_lengthen_the_wait(deeds, ask, erika, clock):
+def test_requests_over_the_cap_do_not_lengthen_the_wait(backend, ask, erika, clock):
     for _ in range(10):
         ask(erika.email)
     clock.shift(timedelta(hours=1))
     assert ask(erika.email) == "sent"
 
 
-def test_a_source_may_ask_for_twenty_addresses_an_hour(deeds, ask, erika, clock):
+def test_a_source_may_ask_for_twenty_addresses_an_hour(backend, ask, erika, clock):
     for number in range(20):
         ask(f"niemand{number}@schule.example")
     assert ask(erika.email) == "sent", "a pupil must not shut the teachers of a school out"
@@ -40,6 +40,6 @@ def test_a_source_may_ask_for_twenty_addresses_an_hour(deeds, ask, erika, clock)
     assert ask(erika.email) == "sent"
 
 
-def test_a_locked_account_gets_no_more_mails_than_others(deeds, ask, lieselotte):
+def test_a_locked_account_gets_no_more_mails_than_others(backend, ask, lieselotte):
     assert [ask(lieselotte.email) for _ in range(4)] == ["locked"] * 3 + ["capped"]
-    assert len(deeds.mails()) == 3
+    assert len(backend.mails()) == 3

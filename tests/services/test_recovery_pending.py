@@ -4,59 +4,60 @@ from datetime import timedelta
 
 import pytest
 
-from kmzportal.domain.account_link import LinkKind
-from kmzportal.services import account_link, address
+from kmzportal.models.account_link import LinkKind
+from kmzportal.services import accounts
+from kmzportal.services import links as link_service
 from tests.services.links import links
 
 pytestmark = pytest.mark.usefixtures("clock")
 
 
-def desk_link_for(deeds, juergen):
-    link = deeds.do(account_link.issue, LinkKind.DESK, juergen, juergen.pending_email, "ro", actor="clerk:1")
-    return deeds.do(account_link.send, link) or link
+def desk_link_for(backend, juergen):
+    link = backend.run(link_service.issue, LinkKind.DESK, juergen, juergen.pending_email, "ro", actor="clerk:1")
+    return backend.run(link_service.send, link) or link
 
 
-def test_juergen_who_types_his_new_address_gets_the_desks_link_again(deeds, ask, juergen):
-    link = desk_link_for(deeds, juergen)
+def test_juergen_who_types_his_new_address_gets_the_desks_link_again(backend, ask, juergen):
+    link = desk_link_for(backend, juergen)
     assert ask(juergen.pending_email) == "sent"
-    assert [(mail.recipient, mail.link_id) for mail in deeds.mails()] == [(juergen.pending_email, link.id)] * 2
-    assert len(links(deeds)) == 1
+    assert [(mail.recipient, mail.link_id) for mail in backend.mails()] == [(juergen.pending_email, link.id)] * 2
+    assert len(links(backend)) == 1
 
 
 @pytest.mark.parametrize("over", ["expired", "withdrawn"])
-def test_without_an_open_link_his_new_address_is_still_nobodys(deeds, ask, juergen, clock, over):
-    desk_link_for(deeds, juergen)
+def test_without_an_open_link_his_new_address_is_still_nobodys(backend, ask, juergen, clock, over):
+    desk_link_for(backend, juergen)
     if over == "expired":
         clock.shift(timedelta(hours=72))
     else:
-        deeds.do(account_link.end, juergen, over, {LinkKind.DESK})
+        backend.run(link_service.end, juergen, over, {LinkKind.DESK})
     assert ask(juergen.pending_email) == "unknown"
-    assert len(deeds.mails()) == 1
+    assert len(backend.mails()) == 1
 
 
-def test_his_old_address_gets_a_link_of_its_own(deeds, ask, juergen):
-    desk_link_for(deeds, juergen)
+def test_his_old_address_gets_a_link_of_its_own(backend, ask, juergen):
+    desk_link_for(backend, juergen)
     assert ask(juergen.email) == "sent"
-    assert deeds.mails("recovery_link")[0].recipient == juergen.email
+    assert backend.mails("recovery_link")[0].recipient == juergen.email
 
 
-def test_locked_he_gets_no_link_at_his_new_address_either(deeds, ask, juergen):
-    desk_link_for(deeds, juergen)
-    with deeds.work("clerk:1") as work:
-        work.session.get(type(juergen), juergen.id).locked_at = work.now
+def test_locked_he_gets_no_link_at_his_new_address_either(backend, ask, juergen):
+    desk_link_for(backend, juergen)
+    with backend.transaction("clerk:1") as tx:
+        tx.session.get(type(juergen), juergen.id).locked_at = tx.now
     assert ask(juergen.pending_email) == "locked"
-    assert len(deeds.mails("desk_link")) == 1
+    assert len(backend.mails("desk_link")) == 1
 
 
-def test_an_address_that_somebody_else_only_wished_for_does_not_block_him(deeds, ask, juergen, erika):
+def test_an_address_that_somebody_else_only_wished_for_does_not_block_him(backend, ask, juergen, erika):
     """Erika entered Jürgen's new address as hers; his open link from the desk still decides."""
-    deeds.do(address.ask_to_change, erika, juergen.pending_email)
-    link = desk_link_for(deeds, juergen)
+    backend.run(accounts.request_address_change, erika, juergen.pending_email)
+    link = desk_link_for(backend, juergen)
     assert ask(juergen.pending_email) == "sent"
-    assert deeds.mails()[-1].link_id == link.id
+    assert backend.mails()[-1].link_id == link.id
 
 
-def test_the_stored_address_goes_before_a_pending_one(deeds, ask, erika, max_):
-    deeds.do(address.ask_to_change, max_, erika.email)
+def test_the_stored_address_goes_before_a_pending_one(backend, ask, erika, max_):
+    backend.run(accounts.request_address_change, max_, erika.email)
     ask(erika.email)
-    assert deeds.mails("recovery_link")[0].customer_id == erika.id
+    assert backend.mails("recovery_link")[0].customer_id == erika.id

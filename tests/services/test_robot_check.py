@@ -2,44 +2,44 @@
 
 import pytest
 
-from kmzportal.domain.account_link import LinkKind
-from kmzportal.services import account_link
-from tests import cast
+from kmzportal.models.account_link import LinkKind
+from kmzportal.services import links
+from tests import people
 
 pytestmark = pytest.mark.usefixtures("clock")
 
 
-def test_the_code_from_the_mail_opens_the_link(deeds, erika, issue):
+def test_the_code_from_the_mail_opens_the_link(backend, erika, issue):
     link = issue(LinkKind.DESK, erika)
-    assert deeds.do(account_link.check_code, link, deeds.keys.code(link).lower().replace("-", " "))
+    assert backend.run(links.check_code, link, backend.keys.code(link).lower().replace("-", " "))
 
 
-def test_after_five_wrong_codes_the_right_one_comes_too_late(deeds, erika, issue):
+def test_after_five_wrong_codes_the_right_one_comes_too_late(backend, erika, issue):
     link = issue(LinkKind.DESK, erika)
-    assert [deeds.do(account_link.check_code, link, "AAAA-AAAA") for _ in range(5)] == [False] * 5
-    assert not deeds.do(account_link.check_code, link, deeds.keys.code(link))
-    assert deeds.read(link).code_tries == 5
-    assert deeds.history().count("link.code_wrong") == 6
+    assert [backend.run(links.check_code, link, "AAAA-AAAA") for _ in range(5)] == [False] * 5
+    assert not backend.run(links.check_code, link, backend.keys.code(link))
+    assert backend.read(link).code_tries == 5
+    assert backend.actions().count("link.code_wrong") == 6
 
 
-def test_the_fifth_try_may_still_be_right(deeds, erika, issue):
+def test_the_fifth_try_may_still_be_right(backend, erika, issue):
     link = issue(LinkKind.DESK, erika)
     for _ in range(4):
-        deeds.do(account_link.check_code, link, "AAAA-AAAA")
-    assert deeds.do(account_link.check_code, link, deeds.keys.code(link))
+        backend.run(links.check_code, link, "AAAA-AAAA")
+    assert backend.run(links.check_code, link, backend.keys.code(link))
 
 
-def test_ten_codes_tried_at_once_are_five_tries(deeds, erika, issue):
+def test_ten_codes_tried_at_once_are_five_tries(backend, erika, issue):
     link = issue(LinkKind.DESK, erika)
-    deeds.at_once(10, lambda work, link: account_link.check_code(work, link, "AAAA-AAAA"), link)
-    assert deeds.read(link).code_tries == 5
+    backend.run_concurrently(10, lambda tx, link: links.check_code(tx, link, "AAAA-AAAA"), link)
+    assert backend.read(link).code_tries == 5
 
 
-def test_a_puzzle_is_answered_once(deeds):
-    answered = [deeds.do(account_link.use_puzzle, "puzzle", cast.NOW) for _ in range(3)]
+def test_a_puzzle_is_answered_once(backend):
+    answered = [backend.run(links.use_puzzle, "puzzle", people.NOW) for _ in range(3)]
     assert answered == [True, False, False]
 
 
-def test_of_answers_to_one_puzzle_at_once_one_counts(deeds):
-    answered = deeds.at_once(6, lambda work: account_link.use_puzzle(work, "puzzle", cast.NOW))
+def test_of_answers_to_one_puzzle_at_once_one_counts(backend):
+    answered = backend.run_concurrently(6, lambda tx: links.use_puzzle(tx, "puzzle", people.NOW))
     assert sorted(answered) == [False] * 5 + [True]

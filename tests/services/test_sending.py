@@ -5,61 +5,61 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import select
 
-from kmzportal.domain.account_link import LinkKind
-from kmzportal.domain.audit_event import AuditEvent
-from kmzportal.domain.passwords import hash_password
-from kmzportal.domain.refusals import TooManyMails
-from kmzportal.services import account, account_link, password
-from tests import cast
+from kmzportal.models.account_link import LinkKind
+from kmzportal.models.audit_event import AuditEvent
+from kmzportal.services import accounts, links
+from kmzportal.services.passwords import hash_password
+from kmzportal.services.refusals import TooManyMails
+from tests import people
 
 pytestmark = pytest.mark.usefixtures("clock")
 
 
-def send(deeds, person, times):
+def send(backend, person, times):
     for _ in range(times):
-        with deeds.work() as work:
-            work.send("password_changed", person)
+        with backend.transaction() as tx:
+            tx.send("password_changed", person)
 
 
-def test_nobody_gets_more_than_ten_mails_a_day(deeds, erika, max_, clock):
-    send(deeds, erika, 10)
+def test_nobody_gets_more_than_ten_mails_a_day(backend, erika, max_, clock):
+    send(backend, erika, 10)
     with pytest.raises(TooManyMails):
-        send(deeds, erika, 1)
-    send(deeds, max_, 1)
-    (event,) = deeds.read(select(AuditEvent))
-    assert (event.deed, event.customer_id) == ("mail.capped", erika.id)
+        send(backend, erika, 1)
+    send(backend, max_, 1)
+    (event,) = backend.read(select(AuditEvent))
+    assert (event.action, event.customer_id) == ("mail.capped", erika.id)
     clock.shift(timedelta(days=1))
-    send(deeds, erika, 1)
+    send(backend, erika, 1)
 
 
-def test_the_cap_counts_a_mailbox_however_it_is_spelled(deeds, erika):
-    send(deeds, erika, 9)
-    with deeds.work() as work:
-        work.send("password_changed", erika, to=erika.email.upper())
+def test_the_cap_counts_a_mailbox_however_it_is_spelled(backend, erika):
+    send(backend, erika, 9)
+    with backend.transaction() as tx:
+        tx.send("password_changed", erika, to=erika.email.upper())
         with pytest.raises(TooManyMails):
-            work.send("password_changed", erika)
+            tx.send("password_changed", erika)
 
 
-def test_over_the_cap_a_notice_is_left_out_and_the_deed_goes_on(deeds, erika):
-    send(deeds, erika, 10)
-    here = deeds.session_of(deeds.log_in(erika.email, cast.password_of(erika)))
-    deeds.log_in(erika.email, cast.password_of(erika))
-    assert deeds.do(account.end_other_sessions, erika, here) == 1
-    assert "mail.capped" in deeds.history()
-    assert len(deeds.mails()) == 10
+def test_over_the_cap_a_notice_is_left_out_and_the_deed_goes_on(backend, erika):
+    send(backend, erika, 10)
+    login_session = backend.session_of(backend.log_in(erika.email, people.password_of(erika)))
+    backend.log_in(erika.email, people.password_of(erika))
+    assert backend.run(accounts.end_other_sessions, erika, login_session) == 1
+    assert "mail.capped" in backend.actions()
+    assert len(backend.mails()) == 10
 
 
-def test_over_the_cap_nobody_can_silence_the_word_of_a_new_password(deeds, erika):
-    send(deeds, erika, 10)
-    link = deeds.do(account_link.issue, LinkKind.RECOVERY, erika)
-    deeds.do(password.set_by_link, link, cast.NOW, hash_password(cast.NEW_PASSWORD))
-    assert deeds.log_in(erika.email, cast.NEW_PASSWORD)
-    assert len(deeds.mails("password_set")) == 1
+def test_over_the_cap_nobody_can_silence_the_word_of_a_new_password(backend, erika):
+    send(backend, erika, 10)
+    link = backend.run(links.issue, LinkKind.RECOVERY, erika)
+    backend.run(accounts.set_password_by_link, link, people.NOW, hash_password(people.NEW_PASSWORD))
+    assert backend.log_in(erika.email, people.NEW_PASSWORD)
+    assert len(backend.mails("password_set")) == 1
 
 
-def test_every_mail_has_an_id_of_its_own_on_the_offices_domain(deeds, erika, app, monkeypatch):
+def test_every_mail_has_an_id_of_its_own_on_the_offices_domain(backend, erika, app, monkeypatch):
     monkeypatch.setitem(app.config, "MAIL_DEFAULT_SENDER", "Medienzentrum <support@kmz.example>")
-    send(deeds, erika, 2)
-    ids = {mail.message_id for mail in deeds.mails()}
+    send(backend, erika, 2)
+    ids = {mail.message_id for mail in backend.mails()}
     assert len(ids) == 2
     assert all(one.endswith("@kmz.example>") for one in ids)

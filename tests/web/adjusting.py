@@ -1,6 +1,6 @@
 """A customer in front of Konto anpassen."""
 
-from tests import cast
+from tests import people
 
 CURRENT, NEW_ADDRESS = "Aktuelles Passwort", "Neue E-Mail-Adresse"
 FIELDS = ("Vorname", "Nachname", "Schule", "Straße", "Telefon")
@@ -9,4 +9,4 @@ FIELDS = ("Vorname", "Nachname", "Schule", "Straße", "Telefon")
 def adjust(browser, person):
     """Log in, go to Konto anpassen and prove the password."""
     browser.log_in(person).follow("Konto anpassen")
-    return browser.submit("Weiter", {CURRENT: cast.password_of(person)})
+    return browser.submit("Weiter", {CURRENT: people.password_of(person)})

@@ -5,9 +5,9 @@ from sqlalchemy import select
 
 from kmzportal import create_app
 from kmzportal.db import db
-from kmzportal.domain.account_link import LinkKind
-from kmzportal.domain.outgoing_mail import OutgoingMail
-from kmzportal.services import account_link, login, outbox
+from kmzportal.models.account_link import LinkKind
+from kmzportal.models.outgoing_mail import OutgoingMail
+from kmzportal.services import links, outbox, sessions
 
 
 @pytest.fixture
@@ -19,9 +19,9 @@ def ask(app):
 
 
 @pytest.fixture
-def desk(browser, deeds, rosa):
+def desk(browser, backend, rosa):
     """Rosa at the desk."""
-    return browser.come_in(deeds.do(login.start_session, rosa, "Firefox unter Linux"))
+    return browser.come_in(backend.run(sessions.start_session, rosa, "Firefox unter Linux"))
 
 
 @pytest.fixture
@@ -37,35 +37,35 @@ def offered(app, monkeypatch):
 
 
 @pytest.fixture
-def mailed(deeds):
+def mailed(backend):
     """Return the path of a link as it stands in the mail."""
-    return lambda link: f"/link/{deeds.keys.token(link)}"
+    return lambda link: f"/link/{backend.keys.token(link)}"
 
 
 @pytest.fixture
-def link(deeds, erika):
+def link(backend, erika):
     """The desk's link for Erika."""
-    link = deeds.do(account_link.issue, LinkKind.DESK, erika, None, "ro", actor="clerk:1")
-    deeds.do(account_link.send, link)
+    link = backend.run(links.issue, LinkKind.DESK, erika, None, "ro", actor="clerk:1")
+    backend.run(links.send, link)
     return link
 
 
 @pytest.fixture
-def landed(browser, deeds, link):
+def landed(browser, backend, link):
     """The browser on the page where the link begins."""
-    return browser.open(f"/link/{deeds.keys.token(link)}")
+    return browser.open(f"/link/{backend.keys.token(link)}")
 
 
 @pytest.fixture
-def queue(deeds):
+def queue(backend):
     """Mail somebody a link, and let the mail server answer."""
 
     def queue(person, answer=None, kind=LinkKind.DESK):
-        link = deeds.issue(kind, person)
-        [mail] = deeds.read(select(OutgoingMail).where(OutgoingMail.link_id == link.id))
+        link = backend.issue(kind, person)
+        [mail] = backend.read(select(OutgoingMail).where(OutgoingMail.link_id == link.id))
         if answer:
-            claimed = deeds.do(outbox.claim, mail.id)
-            deeds.do(outbox.settle, mail.id, claimed.leased_until, answer)
+            claimed = backend.run(outbox.claim, mail.id)
+            backend.run(outbox.settle, mail.id, claimed.leased_until, answer)
         return mail
 
     return queue

@@ -2,7 +2,7 @@
 
 from sqlalchemy import select
 
-from kmzportal.domain.recovery_request import RecoveryRequest
+from kmzportal.models.recovery_request import RecoveryRequest
 from kmzportal.services import recovery
 
 
@@ -10,12 +10,12 @@ def ask(browser, address):
     return browser.open("/passwort-vergessen").submit("Link anfordern", {"E-Mail-Adresse": address})
 
 
-def let_the_worker_answer(deeds):
-    with deeds.work("worker") as work:
-        waiting = recovery.unanswered(work.session)
+def let_the_worker_answer(backend):
+    with backend.transaction("worker") as tx:
+        waiting = recovery.unanswered(tx.session)
     for request in waiting:
-        deeds.do(recovery.answer, request, actor="worker")
+        backend.run(recovery.answer, request, actor="worker")
 
 
-def requests(deeds):
-    return deeds.read(select(RecoveryRequest).order_by(RecoveryRequest.id))
+def requests(backend):
+    return backend.read(select(RecoveryRequest).order_by(RecoveryRequest.id))

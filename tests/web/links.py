@@ -2,16 +2,16 @@
 
 from sqlalchemy import select
 
-from kmzportal.domain.account_link import AccountLink
+from kmzportal.models.account_link import AccountLink
 
 LOST = "Diesen Link können wir nicht öffnen"
 DEAD = "Dieser Link gilt nicht mehr"
 
 
-def newest(deeds):
-    return deeds.read(select(AccountLink).order_by(AccountLink.id))[-1]
+def newest(backend):
+    return backend.read(select(AccountLink).order_by(AccountLink.id))[-1]
 
 
-def pass_the_robot_check(browser, deeds, link):
+def pass_the_robot_check(browser, backend, link):
     browser.follow("Code aus der E-Mail eingeben")
-    return browser.submit("Bestätigen", {"Code aus der E-Mail": deeds.keys.code(link)})
+    return browser.submit("Bestätigen", {"Code aus der E-Mail": backend.keys.code(link)})

@@ -3,11 +3,11 @@
 import pytest
 from sqlalchemy import select
 
-from kmzportal.domain.audit_event import AuditEvent
-from kmzportal.domain.customer import Customer
-from tests import cast
+from kmzportal.models.audit_event import AuditEvent
+from kmzportal.models.customer import Customer
+from tests import people
 from tests.browser import Browser
-from tests.cast import NEW
+from tests.people import NEW
 from tests.web.adjusting import NEW_ADDRESS, adjust
 from tests.web.by_hand import COOKIE, HOST, cookie
 
@@ -17,27 +17,27 @@ SAVED = "Ihre Änderungen sind gespeichert."
 
 
 @on_sqlite
-def test_she_changes_her_data_and_history_names_the_fields_only(browser, deeds, erika):
+def test_she_changes_her_data_and_history_names_the_fields_only(browser, backend, erika):
     adjust(browser, erika).choose("Anrede", "keine Angabe")
     browser.submit("Speichern", {"Telefon": "07051 4711", "Ort": "Neustadt"})
     assert SAVED in browser.text
-    her = deeds.read(erika)
+    her = backend.read(erika)
     assert (her.phone, her.town, her.salutation, her.last_name) == ("07051 4711", "Neustadt", "", "Mustermann")
-    (event,) = deeds.read(select(AuditEvent).where(AuditEvent.deed == "data.changed"))
+    (event,) = backend.read(select(AuditEvent).where(AuditEvent.action == "data.changed"))
     assert event.details == {"fields": ["salutation", "town", "phone"]}
 
 
 @on_sqlite
-def test_saving_from_an_old_page_keeps_all_but_passwords(browser, deeds, erika):
+def test_saving_from_an_old_page_keeps_all_but_passwords(browser, backend, erika):
     adjust(browser, erika).stale().submit(
         "Speichern", {"Telefon": "07051 4711", NEW_ADDRESS: "neu@schule.example", **NEW}
     )
     assert browser.status == 422
     assert (browser.value("Telefon"), browser.value(NEW_ADDRESS)) == ("07051 4711", "neu@schule.example")
     assert (browser.value("Passwort"), browser.value("Wdh. Passwort")) == ("", "")
-    assert cast.NEW_PASSWORD not in browser.answer.text
+    assert people.NEW_PASSWORD not in browser.answer.text
     browser.press("Speichern")
-    assert deeds.read(erika).phone == "07051 4711"
+    assert backend.read(erika).phone == "07051 4711"
 
 
 @on_sqlite
@@ -48,7 +48,7 @@ def test_a_surname_is_needed_and_everything_else_stays(browser, erika):
 
 
 @on_sqlite
-def test_a_new_password_ends_all_other_sessions_and_is_told(browser, app, deeds, erika):
+def test_a_new_password_ends_all_other_sessions_and_is_told(browser, app, backend, erika):
     phone = Browser(app).log_in(erika)
     before = cookie(adjust(browser, erika))
     browser.submit("Speichern", NEW)
@@ -58,43 +58,43 @@ def test_a_new_password_ends_all_other_sessions_and_is_told(browser, app, deeds,
     thief = Browser(app)
     thief.client.set_cookie(COOKIE, before, domain=HOST, secure=True)
     assert thief.open("/einstellungen").heading == "Anmelden"
-    assert deeds.log_in(erika.email, cast.password_of(erika)) is None
-    assert deeds.log_in(erika.email, cast.NEW_PASSWORD)
-    assert [mail.recipient for mail in deeds.mails("password_changed")] == [erika.email]
+    assert backend.log_in(erika.email, people.password_of(erika)) is None
+    assert backend.log_in(erika.email, people.NEW_PASSWORD)
+    assert [mail.recipient for mail in backend.mails("password_changed")] == [erika.email]
 
 
 @on_sqlite
 @pytest.mark.parametrize(
     ("new", "repeat"),
     [
-        (cast.NEW_PASSWORD, cast.OTHER_PASSWORD), (cast.NEW_PASSWORD, ""), ("", cast.NEW_PASSWORD), ("kurz", "kurz"),
+        (people.NEW_PASSWORD, people.OTHER_PASSWORD), (people.NEW_PASSWORD, ""), ("", people.NEW_PASSWORD), ("kurz", "kurz"),
         ("Mustermann1001", "Mustermann1001"), ("x" * 257, "x" * 257), ("passwort1234", "passwort1234"),
     ],
 )  # fmt: skip
-def test_a_password_that_does_not_suit_changes_nothing_and_loses_nothing(browser, deeds, erika, new, repeat):
+def test_a_password_that_does_not_suit_changes_nothing_and_loses_nothing(browser, backend, erika, new, repeat):
     adjust(browser, erika).submit("Speichern", {"Telefon": "07051 4711", "Passwort": new, "Wdh. Passwort": repeat})
     assert browser.status == 422
     assert browser.value("Telefon") == "07051 4711"
     assert (browser.value("Passwort"), browser.value("Wdh. Passwort")) == ("", "")
-    assert deeds.read(erika).phone == erika.phone
-    assert deeds.read(erika).password_hash == erika.password_hash
+    assert backend.read(erika).phone == erika.phone
+    assert backend.read(erika).password_hash == erika.password_hash
 
 
 @on_sqlite
-def test_locked_while_she_saves_she_is_told_and_nothing_breaks(browser, deeds, erika):
+def test_locked_while_she_saves_she_is_told_and_nothing_breaks(browser, backend, erika):
     adjust(browser, erika)
-    with deeds.work("clerk:1") as work:
-        work.session.get(Customer, erika.id).locked_at = work.now
+    with backend.transaction("clerk:1") as tx:
+        tx.session.get(Customer, erika.id).locked_at = tx.now
     browser.submit("Speichern", {NEW_ADDRESS: "neu@schule.example"})
     assert browser.heading == "Anmelden"
-    assert deeds.mails() == []
+    assert backend.mails() == []
 
 
 def test_a_new_password_is_not_lost_in_silence_when_another_field_is_wrong(browser, erika):
-    fields = {"E-Mail-Adresse": erika.email, "Passwort": cast.password_of(erika)}
+    fields = {"E-Mail-Adresse": erika.email, "Passwort": people.password_of(erika)}
     browser.open("/anmelden").submit("Anmelden", fields)
-    browser.open("/einstellungen/konto").submit("Weiter", {"Aktuelles Passwort": cast.password_of(erika)})
-    new = {"Passwort": cast.NEW_PASSWORD, "Wdh. Passwort": cast.NEW_PASSWORD}
+    browser.open("/einstellungen/konto").submit("Weiter", {"Aktuelles Passwort": people.password_of(erika)})
+    new = {"Passwort": people.NEW_PASSWORD, "Wdh. Passwort": people.NEW_PASSWORD}
     browser.submit("Speichern", {"Nachname": "", **new})
     assert browser.status == 422
     assert "ist das Passwort jetzt leer" in browser.text

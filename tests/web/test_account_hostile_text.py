@@ -30,14 +30,14 @@ HOSTILE = {
 @pytest.mark.parametrize(
     "name", ["Ü", "O’Neill-Şimşek", "Nguyễn Thị", "ß", "d'Arc", "x" * 100, "null", "Müller (Sekretariat)"]
 )
-def test_real_names_are_taken_as_they_are(browser, deeds, erika, name):
+def test_real_names_are_taken_as_they_are(browser, backend, erika, name):
     adjust(browser, erika).submit("Speichern", {"Nachname": name})
-    assert deeds.read(erika).last_name == name
+    assert backend.read(erika).last_name == name
 
 
 @pytest.mark.parametrize("fields", [["Nachname"], ["Schule"], FIELDS], ids=["name", "school", "all"])
 @pytest.mark.parametrize("text", HOSTILE.values(), ids=HOSTILE)
-def test_hostile_text_is_text_or_is_refused(app, deeds, erika, fields, text):
+def test_hostile_text_is_text_or_is_refused(app, backend, erika, fields, text):
     """Both databases: PostgreSQL takes no NUL."""
     browser = adjust(Browser(app), erika)
     browser.submit("Speichern", dict.fromkeys(fields, text))
@@ -45,25 +45,25 @@ def test_hostile_text_is_text_or_is_refused(app, deeds, erika, fields, text):
     assert [one for one in browser.page.iter("img") if "x" in one.get("src", "")] == []
     assert [one for one in browser.page.iter() if "onfocus" in one.attrib] == []
     assert [browser.value(field) for field in fields if browser.status == 422] in ([], [text] * len(fields))
-    kept = repr(deeds.read(erika).data())
+    kept = repr(backend.read(erika).data())
     assert not any(sign in kept for sign in ("\\r", "\\n", "\\x", "\\u2028"))
     for path in ("/einstellungen", "/einstellungen/daten", "/einstellungen/daten.json", "/einstellungen/verlauf"):
         assert browser.open(path).status == 200
 
 
 @pytest.mark.parametrize("name", ["salutation", "email", "new", "repeat", "current", "csrf_token", "unbekannt"])
-def test_what_the_form_never_offers_is_text_or_is_refused_too(app, deeds, erika, name):
+def test_what_the_form_never_offers_is_text_or_is_refused_too(app, backend, erika, name):
     browser = adjust(Browser(app), erika)
     token = next(one.get("value") for one in browser.page.iter("input") if one.get("name") == "csrf_token")
     for text in HOSTILE.values():
         data = {"csrf_token": token, "last_name": "Mustermann", name: text}
         answer = browser.client.post("/einstellungen/konto", data=data, base_url=browser.site)
         assert answer.status_code in (303, 422)
-    assert deeds.read(erika).salutation == "Frau"
+    assert backend.read(erika).salutation == "Frau"
 
 
 @on_sqlite
-def test_what_is_not_in_the_form_cannot_be_smuggled_in(browser, deeds, erika, max_):
+def test_what_is_not_in_the_form_cannot_be_smuggled_in(browser, backend, erika, max_):
     adjust(browser, erika)
     smuggled = {
         "number": "K-0000", "email_canonical": "dieb@evil.example", "id": str(max_.id), "customer_id": str(max_.id),
@@ -74,7 +74,7 @@ def test_what_is_not_in_the_form_cannot_be_smuggled_in(browser, deeds, erika, ma
         post(browser, "/einstellungen/konto", last_name="Neu", version=str(erika.version), **smuggled).status_code
         == 303
     )
-    hers, his = deeds.read(erika), deeds.read(max_)
+    hers, his = backend.read(erika), backend.read(max_)
     assert (hers.last_name, hers.number, hers.email, hers.pending_email) == ("Neu", erika.number, erika.email, None)
     assert (hers.version, hers.password_hash, hers.locked_at) == (erika.version + 1, erika.password_hash, None)
     assert (his.last_name, his.version) == (max_.last_name, max_.version)

@@ -4,10 +4,10 @@ import re
 
 import pytest
 
-from kmzportal.domain.account_link import LinkKind, LinkState
-from kmzportal.domain.customer import Customer
-from tests import cast
-from tests.cast import NEW
+from kmzportal.models.account_link import LinkKind, LinkState
+from kmzportal.models.customer import Customer
+from tests import people
+from tests.people import NEW
 from tests.web.links import pass_the_robot_check
 
 pytestmark = pytest.mark.usefixtures("clock")
@@ -15,7 +15,7 @@ on_sqlite = pytest.mark.parametrize("portal", ["sqlite"], indirect=True)
 
 
 @on_sqlite
-def test_the_hand_outs_seven_steps_in_its_own_words(browser, deeds, juergen, issue, mailed):
+def test_the_hand_outs_seven_steps_in_its_own_words(browser, backend, juergen, issue, mailed):
     link = issue(LinkKind.DESK, juergen, juergen.pending_email)
     browser.open(mailed(link))
     assert browser.value("Ich bin kein Roboter") == ""
@@ -24,27 +24,27 @@ def test_the_hand_outs_seven_steps_in_its_own_words(browser, deeds, juergen, iss
         browser.press("Weiter")
     assert "Wählen Sie alle Bilder mit " in browser.text
     browser.follow("Code aus der E-Mail eingeben")
-    browser.submit("Bestätigen", {"Code aus der E-Mail": deeds.keys.code(link)})
+    browser.submit("Bestätigen", {"Code aus der E-Mail": backend.keys.code(link)})
     browser.follow("Konto bearbeiten")
     assert browser.value("Nachname") == "Groß"
     browser.submit("Registrieren", {"Telefon": "07051 4711", **NEW})
     assert browser.heading == "Fertig"
     browser.follow("Zur Anmeldung")
     assert browser.value("E-Mail-Adresse") == juergen.pending_email
-    browser.submit("Anmelden", {"Passwort": cast.NEW_PASSWORD})
+    browser.submit("Anmelden", {"Passwort": people.NEW_PASSWORD})
     assert browser.heading == "Einstellungen"
-    assert deeds.read(juergen).phone == "07051 4711"
+    assert backend.read(juergen).phone == "07051 4711"
 
 
 @on_sqlite
-def test_the_office_can_stop_a_link_by_locking_the_account(browser, deeds, erika, issue, mailed):
+def test_the_office_can_stop_a_link_by_locking_the_account(browser, backend, erika, issue, mailed):
     browser.open(mailed(issue(LinkKind.RECOVERY, erika)))
-    with deeds.work("clerk:1") as work:
-        work.session.get(Customer, erika.id).locked_at = work.now
+    with backend.transaction("clerk:1") as tx:
+        tx.session.get(Customer, erika.id).locked_at = tx.now
     browser.submit("Passwort speichern", NEW)
     assert browser.status == 403
     assert "Ihr Konto ist gesperrt" in browser.text
-    assert deeds.read(erika).password_hash == erika.password_hash
+    assert backend.read(erika).password_hash == erika.password_hash
 
 
 @on_sqlite
@@ -59,34 +59,36 @@ def test_the_office_can_stop_a_link_by_locking_the_account(browser, deeds, erika
         ("x" * 257, "x" * 257, "Ein Passwort hat höchstens 256 Zeichen."),
     ],
 )
-def test_a_password_that_does_not_suit_is_never_shown(browser, deeds, erika, issue, mailed, new, repeat, said):
+def test_a_password_that_does_not_suit_is_never_shown(browser, backend, erika, issue, mailed, new, repeat, said):
     link = issue(LinkKind.RECOVERY, erika)
     browser.open(mailed(link)).submit("Passwort speichern", {"Passwort": new, "Wdh. Passwort": repeat})
     assert browser.status == 422
     assert said in browser.text
     assert (browser.value("Passwort"), browser.value("Wdh. Passwort")) == ("", "")
     assert "kanarienvogel" not in browser.answer.text
-    assert deeds.read(link).ended_at is None
+    assert backend.read(link).ended_at is None
 
 
 @on_sqlite
-def test_a_mistake_in_the_passwords_loses_none_of_the_data(browser, deeds, erika, issue, mailed):
+def test_a_mistake_in_the_passwords_loses_none_of_the_data(browser, backend, erika, issue, mailed):
     link = issue(LinkKind.DESK, erika)
-    pass_the_robot_check(browser.open(mailed(link)), deeds, link).follow("Konto bearbeiten")
-    browser.submit("Registrieren", {"Schule": "GMS Neustadt", "Passwort": cast.NEW_PASSWORD, "Wdh. Passwort": "anders"})
+    pass_the_robot_check(browser.open(mailed(link)), backend, link).follow("Konto bearbeiten")
+    browser.submit(
+        "Registrieren", {"Schule": "GMS Neustadt", "Passwort": people.NEW_PASSWORD, "Wdh. Passwort": "anders"}
+    )
     assert browser.status == 422
     assert browser.value("Schule") == "GMS Neustadt"
     browser.submit("Registrieren", NEW)
-    assert deeds.read(erika).school == "GMS Neustadt"
+    assert backend.read(erika).school == "GMS Neustadt"
 
 
 @on_sqlite
 @pytest.mark.parametrize("kind", [LinkKind.RECOVERY, LinkKind.DESK, LinkKind.ADDRESS, LinkKind.OBJECTION])
-def test_every_step_from_an_old_page_works_at_the_second_click(browser, deeds, juergen, issue, mailed, kind):
+def test_every_step_from_an_old_page_works_at_the_second_click(browser, backend, juergen, issue, mailed, kind):
     link = issue(kind, juergen, juergen.pending_email)
     browser.open(mailed(link))
     if kind is LinkKind.DESK:
-        pass_the_robot_check(browser, deeds, link).follow("Konto bearbeiten").fill_in("Telefon", "07051 4711")
+        pass_the_robot_check(browser, backend, link).follow("Konto bearbeiten").fill_in("Telefon", "07051 4711")
     button, fields = {
         LinkKind.RECOVERY: ("Passwort speichern", NEW),
         LinkKind.DESK: ("Registrieren", NEW),
@@ -96,17 +98,17 @@ def test_every_step_from_an_old_page_works_at_the_second_click(browser, deeds, j
     browser.stale().submit(button, fields)
     assert browser.status == 422
     assert "Senden Sie das Formular bitte noch einmal ab." in browser.text
-    assert cast.NEW_PASSWORD not in browser.answer.text
-    assert deeds.read(link).ended_at is None
+    assert people.NEW_PASSWORD not in browser.answer.text
+    assert backend.read(link).ended_at is None
     assert kind is not LinkKind.DESK or browser.value("Telefon") == "07051 4711"
     browser.submit(button, fields)
-    assert deeds.read(link).ended_as == LinkState.REDEEMED
+    assert backend.read(link).ended_as == LinkState.REDEEMED
 
 
 @on_sqlite
-def test_number_and_address_are_shown_and_cannot_be_changed_over_a_link(browser, deeds, erika, max_, issue, mailed):
+def test_number_and_address_are_shown_and_cannot_be_changed_over_a_link(browser, backend, erika, max_, issue, mailed):
     link = issue(LinkKind.DESK, erika)
-    pass_the_robot_check(browser.open(mailed(link)), deeds, link).follow("Konto bearbeiten")
+    pass_the_robot_check(browser.open(mailed(link)), backend, link).follow("Konto bearbeiten")
     assert erika.number in browser.text
     assert erika.email in browser.text
     token = next(one.get("value") for one in browser.page.iter("input") if one.get("name") == "csrf_token")
@@ -115,24 +117,30 @@ def test_number_and_address_are_shown_and_cannot_be_changed_over_a_link(browser,
         "customer_id": str(max_.id), "link_id": "1", "locked_at": "", "password_hash": "x",
         "pending_email": "dieb@evil.example", "imported": "{}", "kind": "address",
     }  # fmt: skip
-    data = {"csrf_token": token, "last_name": "Neu", "new": cast.NEW_PASSWORD, "repeat": cast.NEW_PASSWORD, **smuggled}
+    data = {
+        "csrf_token": token,
+        "last_name": "Neu",
+        "new": people.NEW_PASSWORD,
+        "repeat": people.NEW_PASSWORD,
+        **smuggled,
+    }
     data["version"] = str(erika.version)
     browser.client.post(f"/konto-link/{link.id}/konto", data=data, base_url=browser.site)
-    hers, his = deeds.read(erika), deeds.read(max_)
+    hers, his = backend.read(erika), backend.read(max_)
     assert (hers.last_name, hers.number, hers.email, hers.pending_email) == ("Neu", erika.number, erika.email, None)
     assert (his.last_name, his.password_hash) == (max_.last_name, max_.password_hash)
 
 
-def test_an_address_that_somebody_else_has_by_now_is_not_taken_away(browser, deeds, juergen, erika, issue, mailed):
+def test_an_address_that_somebody_else_has_by_now_is_not_taken_away(browser, backend, juergen, erika, issue, mailed):
     link = issue(LinkKind.DESK, juergen, juergen.pending_email)
-    pass_the_robot_check(browser.open(mailed(link)), deeds, link).follow("Konto bearbeiten")
-    with deeds.work("console") as work:
-        work.session.get(Customer, erika.id).move_to(juergen.pending_email)
+    pass_the_robot_check(browser.open(mailed(link)), backend, link).follow("Konto bearbeiten")
+    with backend.transaction("console") as tx:
+        tx.session.get(Customer, erika.id).set_email(juergen.pending_email)
     browser.submit("Registrieren", {"Telefon": "07051 4711", **NEW})
     assert browser.status == 422
     assert "Diese Adresse gehört inzwischen zu einem anderen Konto." in browser.text
     assert browser.value("Telefon") == "07051 4711"
-    assert deeds.read(link).ended_at is None
+    assert backend.read(link).ended_at is None
 
 
 @on_sqlite

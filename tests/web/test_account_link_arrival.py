@@ -2,8 +2,8 @@
 
 import pytest
 
-from kmzportal.domain.account_link import LinkKind
-from tests import canary
+from kmzportal.models.account_link import LinkKind
+from tests import secret_scan
 from tests.web.links import LOST
 
 pytestmark = [
@@ -12,23 +12,23 @@ pytestmark = [
 ]
 
 
-def test_the_token_leaves_the_address_bar_before_anything_is_shown(app, deeds, erika, issue, mailed):
+def test_the_token_leaves_the_address_bar_before_anything_is_shown(app, backend, erika, issue, mailed):
     link = issue(LinkKind.RECOVERY, erika)
     answer = app.test_client().get(mailed(link), base_url=app.config["PUBLIC_URL"])
     assert (answer.status_code, answer.location) == (303, f"/konto-link/{link.id}")
     assert answer.headers["Referrer-Policy"] == "no-referrer"
     assert answer.headers["Cache-Control"] == "no-store"
-    assert deeds.keys.token(link) not in answer.text
+    assert backend.keys.token(link) not in answer.text
 
 
 @pytest.mark.parametrize("kind", [LinkKind.RECOVERY, LinkKind.DESK, LinkKind.ADDRESS, LinkKind.OBJECTION])
-def test_the_cookie_holds_no_token_of_a_link(browser, deeds, juergen, issue, mailed, kind):
+def test_the_cookie_holds_no_token_of_a_link(browser, backend, juergen, issue, mailed, kind):
     link = issue(kind, juergen, juergen.pending_email)
     browser.open(mailed(link))
     with browser.client.session_transaction(base_url=browser.site) as session:
         everything = repr(dict(session))
-    for secret in (deeds.keys.token(link), deeds.keys.code(link), link.token_hash, link.nonce):
-        assert not canary.sings(secret, everything + browser.answer.text)
+    for secret in (backend.keys.token(link), backend.keys.code(link), link.token_hash, link.nonce):
+        assert not secret_scan.contains_secret(secret, everything + browser.answer.text)
 
 
 @pytest.mark.parametrize(
@@ -42,19 +42,19 @@ def test_what_mail_programs_hang_on_to_a_link_does_no_harm(browser, erika, issue
 def test_scanners_may_look_as_often_as_they_like(app, browser, juergen, issue, mailed, kind):
     path = mailed(issue(kind, juergen, juergen.pending_email))
     with app.app_context():
-        before = canary.dump()
+        before = secret_scan.dump()
     for _ in range(3):
         for method in ("HEAD", "GET", "OPTIONS"):
             scanner, onward = app.test_client(), method != "OPTIONS"
             answer = scanner.open(path, method=method, base_url=browser.site, follow_redirects=onward)
             assert answer.status_code == 200
     with app.app_context():
-        assert canary.dump() == before
+        assert secret_scan.dump() == before
     assert browser.open(path).status == 200
 
 
-def test_looking_at_the_link_is_not_opening_it(landed, deeds, link):
-    assert deeds.read(link).opened_at is None
+def test_looking_at_the_link_is_not_opening_it(landed, backend, link):
+    assert backend.read(link).opened_at is None
 
 
 @pytest.mark.parametrize(

@@ -5,10 +5,10 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from kmzportal.domain.account_link import LinkKind
-from tests import cast
+from kmzportal.models.account_link import LinkKind
+from tests import people
 from tests.browser import Browser
-from tests.cast import NEW
+from tests.people import NEW
 from tests.web.links import DEAD
 
 pytestmark = pytest.mark.usefixtures("clock")
@@ -23,31 +23,31 @@ def tab(browser, app):
 
 
 @on_sqlite
-def test_two_tabs_with_two_links_never_mix(browser, app, deeds, erika, max_, issue, mailed):
+def test_two_tabs_with_two_links_never_mix(browser, app, backend, erika, max_, issue, mailed):
     hers, his = issue(LinkKind.RECOVERY, erika), issue(LinkKind.RECOVERY, max_)
     other = tab(browser, app)
     browser.open(mailed(hers))
     other.open(mailed(his))
     browser.submit("Passwort speichern", NEW)
-    other.submit("Passwort speichern", dict.fromkeys(NEW, cast.OTHER_PASSWORD))
+    other.submit("Passwort speichern", dict.fromkeys(NEW, people.OTHER_PASSWORD))
     assert (browser.heading, other.heading) == ("Fertig", "Fertig")
-    assert deeds.log_in(erika.email, cast.NEW_PASSWORD)
-    assert deeds.log_in(max_.email, cast.OTHER_PASSWORD)
+    assert backend.log_in(erika.email, people.NEW_PASSWORD)
+    assert backend.log_in(max_.email, people.OTHER_PASSWORD)
 
 
 @on_sqlite
-def test_one_link_in_two_tabs_counts_once(browser, app, deeds, erika, issue, mailed):
+def test_one_link_in_two_tabs_counts_once(browser, app, backend, erika, issue, mailed):
     path = mailed(issue(LinkKind.RECOVERY, erika))
     other = tab(browser, app)
     browser.open(path)
     other.open(path)
     browser.submit("Passwort speichern", NEW)
-    other.submit("Passwort speichern", dict.fromkeys(NEW, cast.OTHER_PASSWORD))
+    other.submit("Passwort speichern", dict.fromkeys(NEW, people.OTHER_PASSWORD))
     assert (other.status, other.heading) == (410, DEAD)
-    assert deeds.log_in(erika.email, cast.NEW_PASSWORD)
+    assert backend.log_in(erika.email, people.NEW_PASSWORD)
 
 
-def test_of_six_who_use_a_link_at_once_one_gets_in(app, browser, deeds, erika, issue, mailed):
+def test_of_six_who_use_a_link_at_once_one_gets_in(app, browser, backend, erika, issue, mailed):
     path = mailed(issue(LinkKind.RECOVERY, erika))
     six = [Browser(app, browser.htmx).open(path) for _ in range(6)]
     meeting = threading.Barrier(6)
@@ -59,32 +59,32 @@ def test_of_six_who_use_a_link_at_once_one_gets_in(app, browser, deeds, erika, i
     with ThreadPoolExecutor(6) as threads:
         headings = sorted(threads.map(use, six))
     assert headings == [DEAD] * 5 + ["Fertig"]
-    assert len(deeds.mails("password_set")) == 1
+    assert len(backend.mails("password_set")) == 1
 
 
 @on_sqlite
-def test_where_somebody_else_is_logged_in_they_log_out_first(browser, deeds, erika, max_, issue, mailed):
+def test_where_somebody_else_is_logged_in_they_log_out_first(browser, backend, erika, max_, issue, mailed):
     browser.log_in(max_).open(mailed(issue(LinkKind.RECOVERY, erika)))
     assert browser.heading == "Jemand anderes ist angemeldet"
     assert "Max Mustermann" in browser.text
     assert erika.email not in browser.text
     browser.press("Abmelden und weiter")
     browser.submit("Passwort speichern", NEW)
-    assert deeds.log_in(erika.email, cast.NEW_PASSWORD)
-    assert deeds.log_in(max_.email, cast.password_of(max_))
+    assert backend.log_in(erika.email, people.NEW_PASSWORD)
+    assert backend.log_in(max_.email, people.password_of(max_))
 
 
 @on_sqlite
-def test_logged_in_meanwhile_as_somebody_else_nothing_is_set(browser, app, deeds, erika, max_, issue, mailed):
+def test_logged_in_meanwhile_as_somebody_else_nothing_is_set(browser, app, backend, erika, max_, issue, mailed):
     browser.open(mailed(issue(LinkKind.RECOVERY, erika)))
     tab(browser, app).log_in(max_)
     browser.submit("Passwort speichern", NEW)
     assert browser.heading == "Jemand anderes ist angemeldet"
-    assert deeds.log_in(erika.email, cast.NEW_PASSWORD) is None
+    assert backend.log_in(erika.email, people.NEW_PASSWORD) is None
 
 
 @on_sqlite
-def test_where_she_is_logged_in_herself_the_link_just_works(browser, deeds, erika, issue, mailed):
+def test_where_she_is_logged_in_herself_the_link_just_works(browser, backend, erika, issue, mailed):
     browser.log_in(erika).open(mailed(issue(LinkKind.RECOVERY, erika))).submit("Passwort speichern", NEW)
     assert browser.heading == "Fertig"
     assert browser.open("/einstellungen").heading == "Anmelden"

@@ -5,9 +5,9 @@ import re
 import pytest
 from sqlalchemy import select
 
-from kmzportal.domain.clerk import Clerk
-from kmzportal.domain.login_session import LoginSession
-from kmzportal.services import login
+from kmzportal.models.clerk import Clerk
+from kmzportal.models.login_session import LoginSession
+from kmzportal.services import sessions
 from tests.browser import Browser
 from tests.web.by_hand import token_in
 from tests.web.doors import CODE, DESK, DOOR, FIELD, WRONG, cookies, is_at_the_desk, log_in, plant
@@ -18,7 +18,7 @@ pytestmark = [
 ]
 
 
-def test_half_of_the_way_opens_nothing(browser, app, deeds, rosa, factor):
+def test_half_of_the_way_opens_nothing(browser, app, backend, rosa, factor):
     """Not as it is, and not by moving its token to where a whole session's would be."""
     log_in(browser, rosa)
     half = cookies(browser)["awaits_code"]
@@ -38,16 +38,16 @@ def test_a_planted_token_is_nobodys(browser, token):
     assert browser.open(CODE).heading == "Anmelden im Kundenservice"
 
 
-def test_a_whole_session_is_not_taken_for_half_of_one(browser, app, deeds, erika, tim):
+def test_a_whole_session_is_not_taken_for_half_of_one(browser, app, backend, erika, tim):
     for person in (erika, tim):
-        plant(browser, awaits_code=deeds.do(login.start_session, person, "Firefox"))
+        plant(browser, awaits_code=backend.run(sessions.start_session, person, "Firefox"))
         assert browser.open(CODE).heading == "Anmelden im Kundenservice"
 
 
-def test_the_token_changes_with_the_code_and_the_old_one_is_dead(browser, app, deeds, rosa, factor):
+def test_the_token_changes_with_the_code_and_the_old_one_is_dead(browser, app, backend, rosa, factor):
     log_in(browser, rosa)
     before = cookies(browser)
-    browser.submit("Weiter", {FIELD: deeds.app_shows(factor.secret)})
+    browser.submit("Weiter", {FIELD: backend.totp_code(factor.secret)})
     after = cookies(browser)
     assert after["_user_id"] != before["awaits_code"]
     assert "awaits_code" not in after
@@ -58,8 +58,8 @@ def test_the_token_changes_with_the_code_and_the_old_one_is_dead(browser, app, d
     assert thief.heading == "Anmelden im Kundenservice"
 
 
-def test_a_code_seen_over_the_shoulder_is_used_up(app, deeds, rosa, factor):
-    code = deeds.app_shows(factor.secret)
+def test_a_code_seen_over_the_shoulder_is_used_up(app, backend, rosa, factor):
+    code = backend.totp_code(factor.secret)
     log_in(Browser(app), rosa).submit("Weiter", {FIELD: code})
     thief = log_in(Browser(app), rosa).submit("Weiter", {FIELD: code})
     assert WRONG in thief.text
@@ -72,45 +72,45 @@ def test_a_code_from_paper_that_was_found_is_used_up(app, rosa, factor):
         assert is_at_the_desk(browser) is gets_in
 
 
-def test_the_code_of_a_colleague_does_not_help(browser, deeds, rosa, tim, factor):
-    his = deeds.give_factor(tim)
+def test_the_code_of_a_colleague_does_not_help(browser, backend, rosa, tim, factor):
+    his = backend.add_second_factor(tim)
     log_in(browser, rosa)
-    for code in (deeds.app_shows(his.secret), his.recovery_codes[0]):
+    for code in (backend.totp_code(his.secret), his.recovery_codes[0]):
         browser.submit("Weiter", {FIELD: code})
         assert WRONG in browser.text
 
 
-def test_guessing_is_stopped_and_looks_the_same(browser, deeds, rosa, factor):
+def test_guessing_is_stopped_and_looks_the_same(browser, backend, rosa, factor):
     log_in(browser, rosa)
     answers = set()
     for code in ["000000"] * 7 + [factor.recovery_codes[0]]:
         browser.submit("Weiter", {FIELD: code})
         answers.add((browser.status, re.sub(r'value="[^"]*"', "", browser.answer.text)))
     assert len(answers) == 1
-    assert deeds.history()[-2:] == ["login.code_throttled"] * 2
+    assert backend.actions()[-2:] == ["login.code_throttled"] * 2
 
 
-def test_the_way_goes_through_the_password(browser, deeds, rosa, factor):
+def test_the_way_goes_through_the_password(browser, backend, rosa, factor):
     """A code alone, posted with the token of the first page, is worth nothing."""
     browser.open(DOOR)
-    data = {"csrf_token": token_in(browser), "code": deeds.app_shows(factor.secret)}
+    data = {"csrf_token": token_in(browser), "code": backend.totp_code(factor.secret)}
     answer = browser.client.post(CODE, data=data, base_url=browser.site)
     assert answer.location == DOOR
-    assert deeds.read(select(LoginSession)) == []
+    assert backend.read(select(LoginSession)) == []
 
 
-def test_locked_while_the_code_is_typed_she_is_out(browser, deeds, rosa, factor):
+def test_locked_while_the_code_is_typed_she_is_out(browser, backend, rosa, factor):
     log_in(browser, rosa)
-    with deeds.work("console") as work:
-        work.session.get(Clerk, rosa.id).locked_at = work.now
-    browser.submit("Weiter", {FIELD: deeds.app_shows(factor.secret)})
+    with backend.transaction("console") as tx:
+        tx.session.get(Clerk, rosa.id).locked_at = tx.now
+    browser.submit("Weiter", {FIELD: backend.totp_code(factor.secret)})
     assert browser.heading == "Anmelden im Kundenservice"
 
 
-def test_locked_at_the_desk_she_is_out_at_the_next_page(browser, deeds, tim, offered):
+def test_locked_at_the_desk_she_is_out_at_the_next_page(browser, backend, tim, offered):
     log_in(browser, tim)
-    with deeds.work("console") as work:
-        work.session.get(Clerk, tim.id).locked_at = work.now
+    with backend.transaction("console") as tx:
+        tx.session.get(Clerk, tim.id).locked_at = tx.now
     assert not is_at_the_desk(browser)
 
 

@@ -2,14 +2,14 @@
 
 import pytest
 
-from kmzportal.domain.account_link import LinkKind
-from kmzportal.domain.audit_event import DEEDS
-from kmzportal.services import login
+from kmzportal.models.account_link import LinkKind
+from kmzportal.models.audit_event import ACTIONS
+from kmzportal.services import sessions
 from kmzportal.web.audit import DETAILS
 from tests import page
 from tests.browser import Browser
-from tests.canary import everything
 from tests.house_rules.records import recorded_details
+from tests.secret_scan import everything
 
 pytestmark = [
     pytest.mark.usefixtures("clock", "portal"),
@@ -20,10 +20,10 @@ PAGE = "/kundenservice/protokoll"
 
 
 @pytest.fixture
-def happen(deeds):
+def happen(backend):
     def happen(deed, person=None, actor="worker", **details):
-        with deeds.work(actor) as work:
-            work.record(deed, work.session.get(type(person), person.id) if person else None, **details)
+        with backend.transaction(actor) as tx:
+            tx.record(deed, tx.session.get(type(person), person.id) if person else None, **details)
 
     return happen
 
@@ -58,7 +58,7 @@ def test_it_is_filtered_by_what_whom_and_when(desk, happen, erika, max_):
     happen("logout", erika)
     happen("logout", max_)
     happen("password.set", erika)
-    desk.open(PAGE).choose("Vorgang", DEEDS["logout"]).press("Anzeigen", Person="K-1001")
+    desk.open(PAGE).choose("Vorgang", ACTIONS["logout"]).press("Anzeigen", Person="K-1001")
     assert rows(desk) == ["Das Portal Abgemeldet Erika Mustermann (K-1001)"]
     assert desk.value("Person") == "K-1001"
     assert len(rows(desk.open(PAGE).press("Anzeigen", Von="2026-11-23", Bis="2026-11-23"))) == 3
@@ -83,20 +83,20 @@ def test_a_key_that_is_none_breaks_nothing(desk, happen, erika, before):
     assert desk.open(f"{PAGE}?vor={before}").status == 200
 
 
-def test_older_deeds_are_one_click_away_and_the_filter_stays(desk, deeds, erika, max_):
-    def much(work, one, other):
+def test_older_deeds_are_one_click_away_and_the_filter_stays(desk, backend, erika, max_):
+    def much(tx, one, other):
         for _ in range(52):
-            work.record("logout", one)
-            work.record("logout", other)
+            tx.record("logout", one)
+            tx.record("logout", other)
 
-    deeds.do(much, erika, max_)
+    backend.run(much, erika, max_)
     desk.open(f"{PAGE}?person=K-1001")
     assert len(rows(desk)) == 50
     assert rows(desk.follow("Ältere Einträge")) == ["Unbekannt Abgemeldet Erika Mustermann (K-1001)"] * 2
 
 
-def test_a_clerk_who_is_no_admin_neither_sees_it_nor_the_way_there(app, deeds, tim):
-    desk = Browser(app).come_in(deeds.do(login.start_session, tim, "Firefox unter Linux"))
+def test_a_clerk_who_is_no_admin_neither_sees_it_nor_the_way_there(app, backend, tim):
+    desk = Browser(app).come_in(backend.run(sessions.start_session, tim, "Firefox unter Linux"))
     assert desk.open(PAGE).status == 403
     desk.open("/kundenservice/anfragen")
     [nav] = [one for one in desk.page.iter("nav") if one.get("aria-label") == "Kundenservice"]

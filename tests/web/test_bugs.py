@@ -7,12 +7,12 @@ import pytest
 from sqlalchemy import select, text
 
 from kmzportal.db import db
-from kmzportal.domain.account_link import LinkKind
-from kmzportal.domain.customer import Customer
-from kmzportal.services import account, account_link
-from kmzportal.unit_of_work import unit_of_work
-from kmzportal.web.access import anyone
-from tests import canary, cast
+from kmzportal.models.account_link import LinkKind
+from kmzportal.models.customer import Customer
+from kmzportal.services import accounts, links
+from kmzportal.services.transaction import transaction
+from kmzportal.web.auth import anyone
+from tests import people, secret_scan
 from tests.browser import Browser
 from tests.web.by_hand import HTMX
 
@@ -34,9 +34,9 @@ def broken(app, monkeypatch):
 
 @pytest.fixture
 def at_her_data(browser, erika):
-    fields = {"E-Mail-Adresse": erika.email, "Passwort": cast.password_of(erika)}
+    fields = {"E-Mail-Adresse": erika.email, "Passwort": people.password_of(erika)}
     browser.open("/anmelden").submit("Anmelden", fields)
-    return browser.open("/einstellungen/konto").submit("Weiter", {"Aktuelles Passwort": cast.password_of(erika)})
+    return browser.open("/einstellungen/konto").submit("Weiter", {"Aktuelles Passwort": people.password_of(erika)})
 
 
 def test_a_bug_gets_a_number_that_stands_in_the_log_too(browser, broken, caplog):
@@ -50,36 +50,36 @@ def test_a_bug_gets_a_number_that_stands_in_the_log_too(browser, broken, caplog)
     assert "Zero" not in browser.answer.text and "Traceback" not in browser.answer.text
 
 
-def test_a_bug_undoes_what_was_begun(browser, deeds, erika, broken):
+def test_a_bug_undoes_what_was_begun(browser, backend, erika, broken):
     def bug():
-        with unit_of_work("customer:1") as work:
-            account.change_data(work, work.session.get(Customer, erika.id), {"phone": "halb fertig"})
-            work.session.flush()
+        with transaction("customer:1") as tx:
+            accounts.change_data(tx, tx.session.get(Customer, erika.id), {"phone": "halb fertig"})
+            tx.session.flush()
             raise RuntimeError
 
     broken("recovery.ask", bug)
     assert browser.open("/passwort-vergessen").status == 500
-    assert deeds.read(erika).phone == erika.phone
-    assert deeds.history() == []
+    assert backend.read(erika).phone == erika.phone
+    assert backend.actions() == []
 
 
-def test_a_bug_on_a_links_page_leaves_no_token_in_the_log(app, deeds, erika, broken, caplog):
-    link = deeds.do(account_link.issue, LinkKind.RECOVERY, erika)
-    token = deeds.keys.token(link)
+def test_a_bug_on_a_links_page_leaves_no_token_in_the_log(app, backend, erika, broken, caplog):
+    link = backend.run(links.issue, LinkKind.RECOVERY, erika)
+    token = backend.keys.token(link)
     broken("account_link.arrive", lambda text: 1 / 0)
     browser = Browser(app).open(f"/link/{token}")
     assert browser.status == 500
     for secret in (token, link.token_hash, link.nonce):
-        assert not canary.sings(secret, caplog.text + browser.answer.text)
+        assert not secret_scan.contains_secret(secret, caplog.text + browser.answer.text)
 
 
 def test_a_broken_statement_leaves_no_address_and_no_password_in_the_log(app, erika, broken, caplog):
     def bug():
-        db.session.execute(text("SELECT nothing FROM nowhere WHERE a = :a"), {"a": cast.password_of(erika)})
+        db.session.execute(text("SELECT nothing FROM nowhere WHERE a = :a"), {"a": people.password_of(erika)})
 
     broken("recovery.ask", bug)
     assert Browser(app).open("/passwort-vergessen").status == 500
-    assert not canary.sings(cast.password_of(erika), caplog.text)
+    assert not secret_scan.contains_secret(people.password_of(erika), caplog.text)
 
 
 def test_without_its_database_the_portal_still_says_sorry(browser, app, erika):
@@ -100,36 +100,36 @@ def rename(app, table, name):
 
 
 def test_a_bug_has_a_number_that_stands_in_the_log_too_and_nothing_is_saved(
-    app, at_her_data, erika, deeds, monkeypatch, caplog
+    app, at_her_data, erika, backend, monkeypatch, caplog
 ):
-    def broken(work, customer, data):
+    def broken(tx, customer, data):
         customer.phone = "halb gespeichert"
-        work.session.flush()
+        tx.session.flush()
         raise ZeroDivisionError("kirschbaum")
 
     monkeypatch.setitem(app.config, "PROPAGATE_EXCEPTIONS", False)
-    monkeypatch.setattr(account, "change_data", broken)
+    monkeypatch.setattr(accounts, "change_data", broken)
     at_her_data.submit("Speichern", {"Telefon": "07051 4711"})
     assert at_her_data.status == 500
     number = re.search(r"Fehler ([0-9A-F]{8})", caplog.text)[1]
     assert at_her_data.htmx or number in at_her_data.text
     assert at_her_data.htmx is False or at_her_data.value("Telefon") == "07051 4711"
-    assert deeds.read(select(Customer.phone)) == [erika.phone]
+    assert backend.read(select(Customer.phone)) == [erika.phone]
 
 
-def test_two_who_save_at_once_are_told(at_her_data, erika, deeds, monkeypatch):
-    saved = account.change_data
+def test_two_who_save_at_once_are_told(at_her_data, erika, backend, monkeypatch):
+    saved = accounts.change_data
 
-    def meanwhile(work, customer, data):
-        work.session.connection().exec_driver_sql("UPDATE customer SET version = version + 1")
-        return saved(work, customer, data)
+    def meanwhile(tx, customer, data):
+        tx.session.connection().exec_driver_sql("UPDATE customer SET version = version + 1")
+        return saved(tx, customer, data)
 
-    monkeypatch.setattr(account, "change_data", meanwhile)
+    monkeypatch.setattr(accounts, "change_data", meanwhile)
     at_her_data.submit("Speichern", {"Telefon": "07051 4711"})
     assert at_her_data.status == 422
     assert "Jemand anderes hat diese Daten inzwischen geändert" in at_her_data.text
     assert at_her_data.value("Telefon") == "07051 4711"
-    assert deeds.read(select(Customer.phone)) == [erika.phone]
+    assert backend.read(select(Customer.phone)) == [erika.phone]
 
 
 def test_a_bug_reaches_htmx_without_a_page_in_it(ask, broken):

@@ -3,11 +3,11 @@
 import pytest
 from sqlalchemy import select
 
-from kmzportal.domain.account_link import AccountLink
-from kmzportal.domain.audit_event import AuditEvent
-from kmzportal.domain.clerk import Clerk
-from kmzportal.services import login
-from tests import cast
+from kmzportal.models.account_link import AccountLink
+from kmzportal.models.audit_event import AuditEvent
+from kmzportal.models.clerk import Clerk
+from kmzportal.services import sessions
+from tests import people
 from tests.browser import Browser
 from tests.web.by_hand import post
 
@@ -20,40 +20,40 @@ KIM = {"Vor- und Nachname": "Kim Muster", "E-Mail-Adresse": "kim.muster@kmz.exam
 ADD = "Anlegen und Link senden"
 
 
-def at_the_desk(browser, deeds, clerk):
-    return browser.come_in(deeds.do(login.start_session, clerk, "Firefox"))
+def at_the_desk(browser, backend, clerk):
+    return browser.come_in(backend.run(sessions.start_session, clerk, "Firefox"))
 
 
 @pytest.fixture
-def desk(browser, deeds, rosa, tim):
+def desk(browser, backend, rosa, tim):
     """Rosa, who is an admin, before the list."""
-    return at_the_desk(browser, deeds, rosa).open(LIST)
+    return at_the_desk(browser, backend, rosa).open(LIST)
 
 
-def kim(deeds):
-    return deeds.read(select(Clerk).where(Clerk.initials == "km"))[0]
+def kim(backend):
+    return backend.read(select(Clerk).where(Clerk.initials == "km"))[0]
 
 
-def test_everybody_is_on_the_list_with_what_must_be_known(desk, deeds, tim):
+def test_everybody_is_on_the_list_with_what_must_be_known(desk, backend, tim):
     assert desk.heading == "Mitarbeitende"
     assert "Rosa Otto (ro), verwaltet Mitarbeitende – das sind Sie" in desk.text
     assert "Tim Beispiel (tb) tim.beispiel@kmz.example ohne zweiten Faktor" in desk.text
-    deeds.give_factor(tim)
+    backend.add_second_factor(tim)
     assert "tim.beispiel@kmz.example mit zweitem Faktor" in desk.open(LIST).text
 
 
-def test_somebody_new_is_mailed_the_first_link(desk, deeds):
+def test_somebody_new_is_mailed_the_first_link(desk, backend):
     desk.follow("Jemanden anlegen").submit(ADD, KIM)
     assert desk.path == LIST or desk.htmx
     assert "Kim Muster ist angelegt. Der erste Link geht an kim.muster@kmz.example." in desk.text
     assert "hat den ersten Link noch nicht benutzt" in desk.text
-    assert (kim(deeds).admin, kim(deeds).password_hash) == (False, None)
-    assert [mail.clerk_id for mail in deeds.mails("clerk_first_link")] == [kim(deeds).id]
+    assert (kim(backend).admin, kim(backend).password_hash) == (False, None)
+    assert [mail.clerk_id for mail in backend.mails("clerk_first_link")] == [kim(backend).id]
 
 
-def test_somebody_new_may_be_an_admin(desk, deeds):
+def test_somebody_new_may_be_an_admin(desk, backend):
     desk.follow("Jemanden anlegen").check("Darf Mitarbeitende verwalten und das Protokoll sehen").submit(ADD, KIM)
-    assert kim(deeds).admin is True
+    assert kim(backend).admin is True
 
 
 @pytest.mark.parametrize(("field", "typed", "sentence"), [
@@ -66,12 +66,12 @@ def test_somebody_new_may_be_an_admin(desk, deeds):
     ("Vor- und Nachname", "Kim\u2028Muster", "Hier ist nur eine Zeile möglich."),
     ("Vor- und Nachname", "x" * 101, "Das ist zu lang."),
 ])  # fmt: skip
-def test_what_cannot_be_is_said_and_nobody_is_added(desk, deeds, field, typed, sentence):
+def test_what_cannot_be_is_said_and_nobody_is_added(desk, backend, field, typed, sentence):
     desk.follow("Jemanden anlegen").submit(ADD, {**KIM, field: typed})
     assert (desk.status, sentence in desk.text) == (422, True)
     assert desk.value(field) == typed
-    assert len(deeds.read(select(Clerk))) == 2
-    assert deeds.mails() == []
+    assert len(backend.read(select(Clerk))) == 2
+    assert backend.mails() == []
 
 
 def test_a_hostile_name_is_text(desk):
@@ -81,57 +81,57 @@ def test_a_hostile_name_is_text(desk):
     assert "<script>alert" not in desk.answer.text
 
 
-def test_tim_is_locked_and_out_at_once(desk, app, deeds, tim):
-    his = at_the_desk(Browser(app), deeds, tim)
+def test_tim_is_locked_and_out_at_once(desk, app, backend, tim):
+    his = at_the_desk(Browser(app), backend, tim)
     assert his.open("/kundenservice").status == 200
     desk.press("Sperren")
     assert "Der Zugang von Tim Beispiel ist gesperrt." in desk.text
     assert "gesperrt seit 23.11.2026, 14:05 Uhr" in desk.text
     assert his.open("/kundenservice").heading == "Anmelden im Kundenservice"
-    his.submit("Anmelden", {"E-Mail-Adresse": tim.email, "Passwort": cast.password_of(tim)})
+    his.submit("Anmelden", {"E-Mail-Adresse": tim.email, "Passwort": people.password_of(tim)})
     assert "Falsche Zugangsdaten" in his.text
 
 
-def test_tim_is_let_in_again(desk, deeds, tim):
+def test_tim_is_let_in_again(desk, backend, tim):
     desk.press("Sperren").press("Entsperren")
     assert "Der Zugang von Tim Beispiel ist wieder offen." in desk.text
-    assert deeds.read(tim).locked_at is None
+    assert backend.read(tim).locked_at is None
 
 
-def test_it_stays_on_record_who_did_it(desk, deeds, rosa, tim):
+def test_it_stays_on_record_who_did_it(desk, backend, rosa, tim):
     desk.press("Neuen Link senden").press("Sperren").press("Entsperren")
-    events = deeds.read(select(AuditEvent).where(AuditEvent.clerk_id == tim.id).order_by(AuditEvent.id))
-    assert [event.deed for event in events] == ["link.issued", "clerk.locked", "clerk.unlocked"]
+    events = backend.read(select(AuditEvent).where(AuditEvent.clerk_id == tim.id).order_by(AuditEvent.id))
+    assert [event.action for event in events] == ["link.issued", "clerk.locked", "clerk.unlocked"]
     assert {(event.actor, event.details["by"]) for event in events} == {(f"clerk:{rosa.id}", "ro")}
 
 
-def test_tim_who_lost_his_telephone_is_mailed_a_new_link(desk, deeds, tim):
+def test_tim_who_lost_his_telephone_is_mailed_a_new_link(desk, backend, tim):
     desk.press("Neuen Link senden")
     assert "Ein neuer Link geht an Tim Beispiel." in desk.text
-    assert [(mail.template, mail.recipient) for mail in deeds.mails()] == [("clerk_first_link", tim.email)]
+    assert [(mail.template, mail.recipient) for mail in backend.mails()] == [("clerk_first_link", tim.email)]
 
 
-def test_nobodys_mailbox_is_filled(desk, deeds):
+def test_nobodys_mailbox_is_filled(desk, backend):
     for _ in range(11):
         desk.press("Neuen Link senden")
     assert "An diese Adresse gingen heute schon zu viele E-Mails." in desk.text
-    assert len(deeds.mails()) == 10
+    assert len(backend.mails()) == 10
 
 
 @pytest.mark.parametrize("deed", ["sperren", "entsperren", "link"])
-def test_rosa_does_not_decide_on_her_own_access(desk, deeds, rosa, deed):
+def test_rosa_does_not_decide_on_her_own_access(desk, backend, rosa, deed):
     answer = post(desk, f"{LIST}/{rosa.id}/{deed}")
     assert answer.status_code == 422
     assert "muss jemand anderes entscheiden" in answer.text
-    assert deeds.read(rosa).locked_at is None
-    assert deeds.read(select(AccountLink)) == []
+    assert backend.read(rosa).locked_at is None
+    assert backend.read(select(AccountLink)) == []
 
 
-def test_a_locked_colleague_gets_no_link(desk, deeds, tim):
+def test_a_locked_colleague_gets_no_link(desk, backend, tim):
     desk.press("Sperren")
     answer = post(desk, f"{LIST}/{tim.id}/link")
     assert (answer.status_code, "Entsperren Sie ihn zuerst." in answer.text) == (422, True)
-    assert deeds.mails() == []
+    assert backend.mails() == []
 
 
 @pytest.mark.parametrize("number", ["0", "4711", "2147483648", "9" * 30, "-1", "x", "1%00"])
@@ -141,28 +141,28 @@ def test_a_clerk_who_is_none_is_not_found(desk, number):
 
 
 @pytest.mark.parametrize("button", ["Sperren", "Neuen Link senden"])
-def test_from_an_old_page_it_takes_a_second_click(desk, deeds, tim, button):
+def test_from_an_old_page_it_takes_a_second_click(desk, backend, tim, button):
     desk.stale().press(button)
     assert desk.status == 422
     assert "Senden Sie das Formular bitte noch einmal ab." in desk.text
-    assert (deeds.read(tim).locked_at, deeds.mails()) == (None, [])
+    assert (backend.read(tim).locked_at, backend.mails()) == (None, [])
     desk.press(button)
-    assert deeds.read(tim).locked_at or deeds.mails()
+    assert backend.read(tim).locked_at or backend.mails()
 
 
-def test_tim_sees_nothing_of_it(browser, deeds, rosa, tim):
-    at_the_desk(browser, deeds, tim).open("/kundenservice")
+def test_tim_sees_nothing_of_it(browser, backend, rosa, tim):
+    at_the_desk(browser, backend, tim).open("/kundenservice")
     assert "Mitarbeitende" not in browser.text
     assert browser.open(LIST).status == 403
     browser.open("/kundenservice")
     for path in ("neu", f"{rosa.id}/sperren", f"{rosa.id}/entsperren", f"{rosa.id}/link"):
         assert post(browser, f"{LIST}/{path}").status_code == 403
-    assert deeds.read(rosa).locked_at is None
+    assert backend.read(rosa).locked_at is None
 
 
-def test_an_admin_who_was_locked_meanwhile_locks_nobody(desk, deeds, rosa, tim):
-    with deeds.work("console") as work:
-        work.session.get(Clerk, rosa.id).locked_at = work.now
+def test_an_admin_who_was_locked_meanwhile_locks_nobody(desk, backend, rosa, tim):
+    with backend.transaction("console") as tx:
+        tx.session.get(Clerk, rosa.id).locked_at = tx.now
     desk.press("Sperren")
     assert desk.heading == "Anmelden im Kundenservice"
-    assert deeds.read(tim).locked_at is None
+    assert backend.read(tim).locked_at is None

@@ -3,8 +3,8 @@
 import pytest
 from sqlalchemy import select
 
-from kmzportal.domain.account_link import AccountLink, LinkKind, LinkState
-from tests import cast
+from kmzportal.models.account_link import AccountLink, LinkKind, LinkState
+from tests import people
 from tests.web.by_hand import token_in as token
 
 pytestmark = [
@@ -24,8 +24,8 @@ def test_a_customer_is_found_and_opened(desk, erika, max_):
     assert desk.follow("Mustermann, Erika").heading == "Erika Mustermann"
 
 
-def test_hits_tell_two_of_a_name_apart_by_their_schools(desk, deeds, erika):
-    deeds.enter(cast.person({**cast.ERIKA, "number": "K-9", "email": "e@x.example", "school": "Kita Regenbogen"}))
+def test_hits_tell_two_of_a_name_apart_by_their_schools(desk, backend, erika):
+    backend.add(people.person({**people.ERIKA, "number": "K-9", "email": "e@x.example", "school": "Kita Regenbogen"}))
     desk.open("/kundenservice/kunden?suche=erika")
     assert "GMS Musterstadt" in desk.text
     assert "Kita Regenbogen" in desk.text
@@ -46,9 +46,9 @@ def test_the_search_says_what_it_found(desk, erika, query, says):
     assert desk.value("Kunden suchen") == query
 
 
-def test_the_screen_shows_what_a_clerk_needs(desk, deeds, juergen, issue):
+def test_the_screen_shows_what_a_clerk_needs(desk, backend, juergen, issue):
     issue(LinkKind.DESK, juergen, juergen.pending_email)
-    deeds.log_in(juergen.email, "falsches passwort")
+    backend.log_in(juergen.email, "falsches passwort")
     text = desk.open(f"/kundenservice/kunden/{juergen.id}").text
     for there in (
         juergen.number,
@@ -61,29 +61,29 @@ def test_the_screen_shows_what_a_clerk_needs(desk, deeds, juergen, issue):
         assert there in text
 
 
-def test_while_no_mail_leaves_the_desk_says_so_and_goes_on(deeds, erika, screen):
+def test_while_no_mail_leaves_the_desk_says_so_and_goes_on(backend, erika, screen):
     screen.press("Link senden")
     assert "Der Mailversand ist gerade gestört: Die E-Mail wartet im Postausgang." in screen.text
-    assert len(deeds.mails("desk_link")) == 1
+    assert len(backend.mails("desk_link")) == 1
 
 
-def test_a_link_is_sent_again_and_withdrawn(deeds, erika, screen):
+def test_a_link_is_sent_again_and_withdrawn(backend, erika, screen):
     screen.press("Link senden")
     assert f"Der Link zum Konto ist unterwegs an {erika.email}." in screen.text
     screen.press("Erneut senden")
     assert "Der Link ist noch einmal unterwegs" in screen.text
     screen.press("Zurückziehen")
     assert "zurückgezogen und öffnet nichts mehr" in screen.text
-    assert deeds.read(select(AccountLink))[0].ended_as == LinkState.WITHDRAWN
-    assert len(deeds.mails("desk_link")) == 2
+    assert backend.read(select(AccountLink))[0].ended_as == LinkState.WITHDRAWN
+    assert len(backend.mails("desk_link")) == 2
 
 
-def test_a_link_of_somebody_else_is_not_found(desk, deeds, erika, max_, issue, screen):
+def test_a_link_of_somebody_else_is_not_found(desk, backend, erika, max_, issue, screen):
     link = issue(LinkKind.DESK, max_)
     for deed in ("erneut", "zurueckziehen"):
         path = f"/kundenservice/kunden/{erika.id}/links/{link.id}/{deed}"
         assert desk.client.post(path, data={"csrf_token": token(desk)}, base_url=desk.site).status_code == 404
-    assert deeds.read(link).ended_at is None
+    assert backend.read(link).ended_at is None
 
 
 @pytest.mark.parametrize("path", ["/9999", "/2147483648", "/0", "/1e3", "/9999/daten", "/9999/vorschau"])
@@ -91,9 +91,9 @@ def test_who_does_not_exist_is_not_found(desk, path):
     assert desk.open(f"/kundenservice/kunden{path}").status == 404
 
 
-def test_the_customers_own_history_names_the_clerks_initials(desk, browser, app, deeds, erika, screen):
+def test_the_customers_own_history_names_the_clerks_initials(desk, browser, app, backend, erika, screen):
     screen.press("Link senden")
-    fields = {"E-Mail-Adresse": erika.email, "Passwort": cast.password_of(erika)}
+    fields = {"E-Mail-Adresse": erika.email, "Passwort": people.password_of(erika)}
     browser.press("Abmelden")
     browser.open("/anmelden").submit("Anmelden", fields)
     assert "Link zum Konto gesendet – Anruf" in browser.open("/einstellungen/verlauf").text

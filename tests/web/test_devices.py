@@ -5,10 +5,10 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import select
 
-from kmzportal.domain.audit_event import DEEDS
-from kmzportal.domain.login_session import LoginSession
-from kmzportal.services import login
-from tests import cast
+from kmzportal.models.audit_event import ACTIONS
+from kmzportal.models.login_session import LoginSession
+from kmzportal.services import sessions
+from tests import people
 from tests.browser import Browser
 from tests.web.by_hand import post
 
@@ -16,12 +16,12 @@ pytestmark = [pytest.mark.usefixtures("clock")]
 END, END_OTHERS = "Gerät abmelden", "Alle anderen Geräte abmelden"
 
 
-def session_of(deeds, person):
-    return deeds.read(select(LoginSession).where(LoginSession.customer_id == person.id).order_by(LoginSession.id))[-1]
+def session_of(backend, person):
+    return backend.read(select(LoginSession).where(LoginSession.customer_id == person.id).order_by(LoginSession.id))[-1]
 
 
-def test_erika_sees_where_she_is_logged_in(browser, deeds, erika):
-    deeds.do(login.start_session, erika, "Safari unter iOS")
+def test_erika_sees_where_she_is_logged_in(browser, backend, erika):
+    backend.run(sessions.start_session, erika, "Safari unter iOS")
     browser.log_in(erika).open("/einstellungen/geraete")
     assert "Safari unter iOS" in browser.text
     assert "Browser – hier sind Sie gerade" in browser.text
@@ -36,13 +36,13 @@ def test_she_ends_one_device_and_is_still_here(browser, app, erika):
     assert phone.open("/einstellungen").heading == "Anmelden"
 
 
-def test_she_ends_all_others_at_once_and_hears_of_it(browser, app, deeds, erika):
+def test_she_ends_all_others_at_once_and_hears_of_it(browser, app, backend, erika):
     elsewhere = [Browser(app).log_in(erika) for _ in range(3)]
     browser.log_in(erika).open("/einstellungen/geraete").press(END_OTHERS)
     assert "Alle anderen Geräte sind abgemeldet." in browser.text
     assert [one.open("/einstellungen").heading for one in elsewhere] == ["Anmelden"] * 3
     assert browser.open("/einstellungen").heading == "Einstellungen"
-    assert [mail.recipient for mail in deeds.mails("sessions_ended")] == [erika.email]
+    assert [mail.recipient for mail in backend.mails("sessions_ended")] == [erika.email]
 
 
 @pytest.mark.parametrize("button", [END, END_OTHERS])
@@ -56,12 +56,12 @@ def test_from_an_old_page_it_takes_a_second_click(browser, app, erika, button):
     assert phone.open("/einstellungen").heading == "Anmelden"
 
 
-def test_nobody_ends_a_session_of_somebody_else(browser, app, deeds, erika, max_):
+def test_nobody_ends_a_session_of_somebody_else(browser, app, backend, erika, max_):
     at_home = Browser(app).log_in(max_)
-    his = session_of(deeds, max_)
+    his = session_of(backend, max_)
     browser.log_in(erika)
     assert post(browser, f"/einstellungen/geraete/{his.id}/beenden").status_code == 404
-    assert deeds.read(his).ended_at is None
+    assert backend.read(his).ended_at is None
     assert at_home.open("/einstellungen").heading == "Einstellungen"
 
 
@@ -71,19 +71,19 @@ def test_a_session_that_is_none_is_not_found(browser, erika, number):
     assert post(browser, f"/einstellungen/geraete/{number}/beenden").status_code == 404
 
 
-def test_ending_the_session_one_is_in_is_logging_out(browser, deeds, erika):
+def test_ending_the_session_one_is_in_is_logging_out(browser, backend, erika):
     browser.log_in(erika)
-    post(browser, f"/einstellungen/geraete/{session_of(deeds, erika).id}/beenden")
+    post(browser, f"/einstellungen/geraete/{session_of(backend, erika).id}/beenden")
     assert browser.open("/einstellungen").heading == "Anmelden"
 
 
-def test_the_devices_of_others_are_not_shown(browser, deeds, erika, max_):
-    deeds.do(login.start_session, max_, "Opera unter Linux")
+def test_the_devices_of_others_are_not_shown(browser, backend, erika, max_):
+    backend.run(sessions.start_session, max_, "Opera unter Linux")
     assert "Opera" not in browser.log_in(erika).open("/einstellungen/geraete").text
 
 
-def test_a_device_that_rested_too_long_is_not_shown(browser, deeds, erika, clock):
-    deeds.do(login.start_session, erika, "Opera unter Linux")
+def test_a_device_that_rested_too_long_is_not_shown(browser, backend, erika, clock):
+    backend.run(sessions.start_session, erika, "Opera unter Linux")
     clock.shift(timedelta(minutes=31))
     assert "Opera" not in browser.log_in(erika).open("/einstellungen/geraete").text
 
@@ -96,24 +96,24 @@ def test_a_dead_session_ends_nobody_and_leads_to_a_page_after_logging_in(browser
     clock.shift(timedelta(minutes=31))
     browser.press(END_OTHERS)
     assert browser.heading == "Anmelden"
-    browser.submit("Anmelden", {"E-Mail-Adresse": erika.email, "Passwort": cast.password_of(erika)})
+    browser.submit("Anmelden", {"E-Mail-Adresse": erika.email, "Passwort": people.password_of(erika)})
     assert browser.status == 200
 
 
-def test_history_tells_in_german_what_happened_and_names_no_clerk(browser, deeds, erika, max_, rosa):
-    with deeds.work(f"clerk:{rosa.id}") as work:
-        work.record("link.issued", work.session.get(type(erika), erika.id))
-    with deeds.work(f"customer:{max_.id}") as work:
-        work.record("data.changed", work.session.get(type(max_), max_.id))
+def test_history_tells_in_german_what_happened_and_names_no_clerk(browser, backend, erika, max_, rosa):
+    with backend.transaction(f"clerk:{rosa.id}") as tx:
+        tx.record("link.issued", tx.session.get(type(erika), erika.id))
+    with backend.transaction(f"customer:{max_.id}") as tx:
+        tx.record("data.changed", tx.session.get(type(max_), max_.id))
     browser.log_in(erika).open("/einstellungen/verlauf")
-    assert DEEDS["link.issued"] in browser.text
+    assert ACTIONS["link.issued"] in browser.text
     assert "Kundenservice" in browser.text
     assert "Rosa" not in browser.text
-    assert DEEDS["data.changed"] not in browser.text
+    assert ACTIONS["data.changed"] not in browser.text
 
 
-def test_a_forged_browser_name_is_no_device(app, deeds, erika):
+def test_a_forged_browser_name_is_no_device(app, backend, erika):
     browser = Browser(app)
     browser.client.environ_base["HTTP_USER_AGENT"] = "<img src=x onerror=alert(1)>\x1b[31m Firefox\u202e"
     browser.log_in(erika)
-    assert session_of(deeds, erika).device == "Firefox"
+    assert session_of(backend, erika).device == "Firefox"

@@ -2,8 +2,8 @@
 
 import pytest
 
-from kmzportal.domain.account_link import LinkKind
-from kmzportal.services import account_link
+from kmzportal.models.account_link import LinkKind
+from kmzportal.services import links
 from tests.browser import Browser
 from tests.web.by_hand import HTMX
 
@@ -53,11 +53,11 @@ def test_no_other_site_sends_a_form_here(ask, path, site):
     assert "Das geht von hier aus nicht" in answer.text
 
 
-def test_a_link_in_a_mail_comes_from_elsewhere_and_opens(app, deeds, erika):
-    link = deeds.do(account_link.issue, LinkKind.RECOVERY, erika)
+def test_a_link_in_a_mail_comes_from_elsewhere_and_opens(app, backend, erika):
+    link = backend.run(links.issue, LinkKind.RECOVERY, erika)
     client = app.test_client()
     headers = {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate", "Referer": "https://webmail.example/"}
-    answer = client.get(f"/link/{deeds.keys.token(link)}", base_url=app.config["PUBLIC_URL"], headers=headers)
+    answer = client.get(f"/link/{backend.keys.token(link)}", base_url=app.config["PUBLIC_URL"], headers=headers)
     assert answer.status_code == 303
 
 

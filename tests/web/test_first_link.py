@@ -2,10 +2,10 @@
 
 import pytest
 
-from kmzportal.domain.account_link import LinkKind
+from kmzportal.models.account_link import LinkKind
 from kmzportal.services import clerks
-from tests import canary, cast, page
-from tests.cast import NEW
+from tests import page, people, secret_scan
+from tests.people import NEW
 from tests.web.first_link import FIELD, SET_UP, arrive, codes_on, secret_on, set_up
 
 pytestmark = [
@@ -15,7 +15,7 @@ pytestmark = [
 
 
 @pytest.fixture
-def link(deeds, rosa, issue):
+def link(backend, rosa, issue):
     return issue(LinkKind.CLERK_FIRST, rosa)
 
 
@@ -24,20 +24,20 @@ def picture(browser):
     return browser.client.get(source, base_url=browser.site)
 
 
-def test_rosa_sets_password_and_factor_and_gets_ten_codes(browser, deeds, rosa, link, clock):
-    set_up(arrive(browser, deeds, link), deeds)
+def test_rosa_sets_password_and_factor_and_gets_ten_codes(browser, backend, rosa, link, clock):
+    set_up(arrive(browser, backend, link), backend)
     assert browser.heading == "Fertig"
     codes = codes_on(browser)
     assert len(codes) == 10
     browser.follow("Zur Anmeldung im Kundenservice")
     assert browser.value("E-Mail-Adresse") == rosa.email
-    browser.press("Anmelden", Passwort=cast.NEW_PASSWORD).submit("Weiter", {FIELD: codes[9]})
+    browser.press("Anmelden", Passwort=people.NEW_PASSWORD).submit("Weiter", {FIELD: codes[9]})
     assert browser.open("/kundenservice").status == 200
     assert browser.path.startswith("/kundenservice") and "anmelden" not in browser.path
 
 
-def test_the_qr_code_is_a_picture_of_its_own_with_the_secret_of_the_text(browser, deeds, link):
-    arrive(browser, deeds, link)
+def test_the_qr_code_is_a_picture_of_its_own_with_the_secret_of_the_text(browser, backend, link):
+    arrive(browser, backend, link)
     answer = picture(browser)
     assert (answer.mimetype, answer.headers["Cache-Control"]) == ("image/svg+xml", "no-store")
     root = page.parse(answer.text)
@@ -49,18 +49,18 @@ def test_the_qr_code_is_a_picture_of_its_own_with_the_secret_of_the_text(browser
     assert f"secret={secret.replace(' ', '')}&" in uri.get("href")
 
 
-def test_a_refused_form_shows_the_same_secret_and_keeps_nothing(browser, app, deeds, rosa, link):
-    arrive(browser, deeds, link)
+def test_a_refused_form_shows_the_same_secret_and_keeps_nothing(browser, app, backend, rosa, link):
+    arrive(browser, backend, link)
     secret, drawn = secret_on(browser), picture(browser).data
     browser.submit(SET_UP, {**NEW, FIELD: "000000"})
     assert browser.status == 422
     assert "Dieser Code passt nicht." in browser.text
     assert "Aus Sicherheitsgründen ist das Passwort jetzt leer." in browser.text
     assert (secret_on(browser), picture(browser).data) == (secret, drawn)
-    assert deeds.read(rosa).password_hash == rosa.password_hash
-    assert deeds.read(rosa).factor_nonce is None
-    canary.check(app, secret.replace(" ", ""))
-    assert set_up(browser, deeds).heading == "Fertig"
+    assert backend.read(rosa).password_hash == rosa.password_hash
+    assert backend.read(rosa).factor_nonce is None
+    secret_scan.check(app, secret.replace(" ", ""))
+    assert set_up(browser, backend).heading == "Fertig"
 
 
 @pytest.mark.parametrize(("fields", "sentence"), [
@@ -69,34 +69,34 @@ def test_a_refused_form_shows_the_same_secret_and_keeps_nothing(browser, app, de
     ({"Wdh. Passwort": "etwas anderes"}, "Die beiden Passwörter sind nicht gleich."),
     ({"Passwort": "rosa.otto@kmz.example", "Wdh. Passwort": "rosa.otto@kmz.example"}, "besteht fast nur aus"),
 ])  # fmt: skip
-def test_what_is_wrong_is_said_and_the_link_stays_good(browser, deeds, link, fields, sentence):
-    set_up(arrive(browser, deeds, link), deeds, **fields)
+def test_what_is_wrong_is_said_and_the_link_stays_good(browser, backend, link, fields, sentence):
+    set_up(arrive(browser, backend, link), backend, **fields)
     assert (browser.status, sentence in browser.text) == (422, True)
-    assert set_up(browser, deeds).heading == "Fertig"
+    assert set_up(browser, backend).heading == "Fertig"
 
 
-def test_where_it_is_offered_the_code_may_stay_empty(browser, app, deeds, rosa, link, monkeypatch):
+def test_where_it_is_offered_the_code_may_stay_empty(browser, app, backend, rosa, link, monkeypatch):
     monkeypatch.setitem(app.config, "STAFF_SECOND_FACTOR", "offered")
-    arrive(browser, deeds, link)
+    arrive(browser, backend, link)
     assert "Das ist freiwillig." in browser.text
     browser.submit(SET_UP, NEW)
     assert (browser.heading, codes_on(browser)) == ("Fertig", [])
-    assert deeds.read(rosa).factor_nonce is None
+    assert backend.read(rosa).factor_nonce is None
 
 
-def test_a_colleague_at_this_computer_is_asked_to_log_out_first(browser, app, deeds, tim, link, monkeypatch):
+def test_a_colleague_at_this_computer_is_asked_to_log_out_first(browser, app, backend, tim, link, monkeypatch):
     monkeypatch.setitem(app.config, "STAFF_SECOND_FACTOR", "offered")
     browser.open("/kundenservice/anmelden")
-    browser.submit("Anmelden", {"E-Mail-Adresse": tim.email, "Passwort": cast.password_of(tim)})
-    arrive(browser, deeds, link)
+    browser.submit("Anmelden", {"E-Mail-Adresse": tim.email, "Passwort": people.password_of(tim)})
+    arrive(browser, backend, link)
     assert browser.heading == "Jemand anderes ist angemeldet"
     assert browser.press("Abmelden und weiter").heading == "Ihr Zugang zum Kundenservice"
 
 
-def test_until_it_is_used_everything_stays_as_it_was(browser, deeds, rosa, clock):
-    factor = deeds.give_factor(rosa)
-    arrive(browser, deeds, deeds.do(clerks.first_link, rosa))
+def test_until_it_is_used_everything_stays_as_it_was(browser, backend, rosa, clock):
+    factor = backend.add_second_factor(rosa)
+    arrive(browser, backend, backend.run(clerks.first_link, rosa))
     browser.open("/kundenservice/anmelden")
-    browser.submit("Anmelden", {"E-Mail-Adresse": rosa.email, "Passwort": cast.password_of(rosa)})
-    browser.submit("Weiter", {FIELD: deeds.app_shows(factor.secret)})
+    browser.submit("Anmelden", {"E-Mail-Adresse": rosa.email, "Passwort": people.password_of(rosa)})
+    browser.submit("Weiter", {FIELD: backend.totp_code(factor.secret)})
     assert browser.open("/kundenservice/mitarbeitende").heading == "Mitarbeitende"

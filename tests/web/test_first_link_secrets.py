@@ -4,10 +4,10 @@ from datetime import timedelta
 
 import pytest
 
-from kmzportal.domain.account_link import LinkKind, LinkState
-from kmzportal.domain.second_factor import SecondFactor
-from kmzportal.services import account_link
-from tests import cast
+from kmzportal.models.account_link import LinkKind, LinkState
+from kmzportal.services import links
+from kmzportal.services.second_factor import SecondFactor
+from tests import people
 from tests.browser import Browser
 from tests.web.first_link import arrive, codes_on, secret_on, set_up
 
@@ -18,58 +18,58 @@ pytestmark = [
 
 
 @pytest.fixture
-def link(deeds, rosa, issue):
+def link(backend, rosa, issue):
     return issue(LinkKind.CLERK_FIRST, rosa)
 
 
-def test_whoever_opened_the_link_before_knows_neither_secret_nor_codes(browser, app, deeds, rosa, link, clock):
+def test_whoever_opened_the_link_before_knows_neither_secret_nor_codes(browser, app, backend, rosa, link, clock):
     """A mail scanner, or somebody who reads the mailbox along."""
-    thief = arrive(Browser(app), deeds, link)
+    thief = arrive(Browser(app), backend, link)
     seen = secret_on(thief)
-    assert set_up(arrive(browser, deeds, link), deeds).heading == "Fertig"
+    assert set_up(arrive(browser, backend, link), backend).heading == "Fertig"
     thief.open(f"/konto-link/{link.id}/zugang/fertig")
     assert codes_on(thief) == []
     clock.shift(30)
-    assert secret_on_file(deeds, rosa) != seen.replace(" ", "")
+    assert secret_on_file(backend, rosa) != seen.replace(" ", "")
     assert thief.open(f"/konto-link/{link.id}/zugang").status == 410
     assert thief.client.get(f"/konto-link/{link.id}/zugang/qr.svg", base_url=thief.site).status_code == 410
 
 
-def secret_on_file(deeds, clerk):
-    return SecondFactor(deeds.keys, deeds.read(clerk).factor_nonce).secret
+def secret_on_file(backend, clerk):
+    return SecondFactor(backend.keys, backend.read(clerk).factor_nonce).secret
 
 
-def test_the_codes_are_not_shown_again_after_logging_in(browser, deeds, link):
-    done = set_up(arrive(browser, deeds, link), deeds).path
+def test_the_codes_are_not_shown_again_after_logging_in(browser, backend, link):
+    done = set_up(arrive(browser, backend, link), backend).path
     assert len(codes_on(browser.open(done))) == 10
-    browser.follow("Zur Anmeldung im Kundenservice").press("Anmelden", Passwort=cast.NEW_PASSWORD)
+    browser.follow("Zur Anmeldung im Kundenservice").press("Anmelden", Passwort=people.NEW_PASSWORD)
     assert codes_on(browser.open(done)) == []
 
 
-def test_a_newer_factor_hides_the_codes_of_the_older(browser, deeds, rosa, link):
-    done = set_up(arrive(browser, deeds, link), deeds).path
-    deeds.give_factor(rosa)
+def test_a_newer_factor_hides_the_codes_of_the_older(browser, backend, rosa, link):
+    done = set_up(arrive(browser, backend, link), backend).path
+    backend.add_second_factor(rosa)
     assert codes_on(browser.open(done)) == []
 
 
-def test_a_link_works_once(browser, deeds, link):
-    set_up(arrive(browser, deeds, link), deeds)
-    assert arrive(browser, deeds, link).status == 410
+def test_a_link_works_once(browser, backend, link):
+    set_up(arrive(browser, backend, link), backend)
+    assert arrive(browser, backend, link).status == 410
     assert "Jeder Link gilt nur einmal." in browser.text
     browser.follow("Zur Anmeldung")
     assert browser.heading == "Anmelden im Kundenservice"
 
 
 @pytest.mark.parametrize("state", ["expired", "withdrawn", "locked"])
-def test_a_dead_link_shows_no_secret(browser, deeds, rosa, tim, link, clock, state):
+def test_a_dead_link_shows_no_secret(browser, backend, rosa, tim, link, clock, state):
     if state == "withdrawn":
-        deeds.do(account_link.end, rosa, LinkState.WITHDRAWN, {LinkKind.CLERK_FIRST})
+        backend.run(links.end, rosa, LinkState.WITHDRAWN, {LinkKind.CLERK_FIRST})
     elif state == "locked":
-        with deeds.work() as work:
-            work.session.get(type(rosa), rosa.id).locked_at = work.now
+        with backend.transaction() as tx:
+            tx.session.get(type(rosa), rosa.id).locked_at = tx.now
     else:
         clock.shift(timedelta(days=3, seconds=1))
-    arrive(browser, deeds, link)
+    arrive(browser, backend, link)
     assert browser.status in (403, 410)
     assert codes_on(browser) == []
     for what in ("", "/qr.svg", "/fertig"):
@@ -79,19 +79,19 @@ def test_a_dead_link_shows_no_secret(browser, deeds, rosa, tim, link, clock, sta
         assert "um einen neuen Link" in browser.text and "an dieselbe Adresse senden" not in browser.text
 
 
-def test_without_the_link_there_is_nothing(browser, app, deeds, link):
+def test_without_the_link_there_is_nothing(browser, app, backend, link):
     for path in ("zugang", "zugang/qr.svg", "zugang/fertig", "fertig"):
         assert browser.client.get(f"/konto-link/{link.id}/{path}", base_url=browser.site).status_code == 404
 
 
 @pytest.mark.parametrize("path", ["zugang", "zugang/qr.svg", "zugang/fertig"])
-def test_a_customers_link_leads_to_no_access(browser, deeds, erika, issue, path):
+def test_a_customers_link_leads_to_no_access(browser, backend, erika, issue, path):
     link = issue(LinkKind.RECOVERY, erika)
-    arrive(browser, deeds, link)
+    arrive(browser, backend, link)
     assert browser.open(f"/konto-link/{link.id}/{path}").status == 404
 
 
 @pytest.mark.parametrize("path", ["passwort", "konto", "roboter", "adresse"])
-def test_a_first_link_is_no_way_around_the_factor(browser, deeds, link, path):
-    arrive(browser, deeds, link)
+def test_a_first_link_is_no_way_around_the_factor(browser, backend, link, path):
+    arrive(browser, backend, link)
     assert browser.open(f"/konto-link/{link.id}/{path}").status == 404

@@ -5,7 +5,7 @@ import gzip
 import pytest
 
 from kmzportal.web import first_visit
-from tests import cast
+from tests import people
 from tests.browser import Browser
 
 pytestmark = [
@@ -29,14 +29,14 @@ def test_each_visitor_has_a_token_and_a_cookie_of_their_own_and_logs_in_with_the
     assert one.headers["Set-Cookie"] != other.headers["Set-Cookie"]
     for _ in range(2):
         visitor = Browser(app).open("/anmelden")
-        visitor.submit("Anmelden", {"E-Mail-Adresse": erika.email, "Passwort": cast.password_of(erika)})
+        visitor.submit("Anmelden", {"E-Mail-Adresse": erika.email, "Passwort": people.password_of(erika)})
         assert visitor.heading == "Einstellungen"
 
 
 def test_the_token_of_one_is_no_use_to_another(app, ask, erika):
     stolen = token_in(ask("/anmelden").text)
     visitor = Browser(app).open("/anmelden")
-    typed = {"csrf_token": stolen, "email": erika.email, "password": cast.password_of(erika)}
+    typed = {"csrf_token": stolen, "email": erika.email, "password": people.password_of(erika)}
     answer = visitor.client.post("/anmelden", data=typed, base_url=visitor.site)
     assert answer.status_code == 422
 

@@ -5,11 +5,11 @@ from datetime import timedelta
 
 import pytest
 
-from kmzportal.domain.account_link import LinkKind
-from kmzportal.domain.customer import Customer
-from tests import cast
+from kmzportal.models.account_link import LinkKind
+from kmzportal.models.customer import Customer
+from tests import people
 from tests.browser import Browser
-from tests.cast import NEW
+from tests.people import NEW
 from tests.web.adjusting import CURRENT, FIELDS, adjust
 from tests.web.by_hand import COOKIE, cookie
 from tests.web.links import LOST, pass_the_robot_check
@@ -21,11 +21,11 @@ KEPT = "Ihre Eingaben stehen wieder im Formular."
 
 def log_in_again(browser, person):
     assert browser.heading == "Anmelden"
-    return browser.submit("Anmelden", {"E-Mail-Adresse": person.email, "Passwort": cast.password_of(person)})
+    return browser.submit("Anmelden", {"E-Mail-Adresse": person.email, "Passwort": people.password_of(person)})
 
 
 @on_sqlite
-def test_what_was_typed_comes_back_after_logging_in_again_and_is_not_sent_by_itself(browser, deeds, erika, clock):
+def test_what_was_typed_comes_back_after_logging_in_again_and_is_not_sent_by_itself(browser, backend, erika, clock):
     adjust(browser, erika)
     clock.shift(timedelta(minutes=31))
     browser.submit("Speichern", {"Telefon": "07051 4711", "Schule": "GMS Neustadt", **NEW})
@@ -34,16 +34,18 @@ def test_what_was_typed_comes_back_after_logging_in_again_and_is_not_sent_by_its
     assert KEPT in browser.text
     assert (browser.value("Telefon"), browser.value("Schule")) == ("07051 4711", "GMS Neustadt")
     assert (browser.value("Passwort"), browser.value(CURRENT)) == ("", "")
-    assert deeds.read(erika).phone == erika.phone
-    browser.submit("Speichern", {CURRENT: cast.password_of(erika)})
-    assert deeds.read(erika).phone == "07051 4711"
+    assert backend.read(erika).phone == erika.phone
+    browser.submit("Speichern", {CURRENT: people.password_of(erika)})
+    assert backend.read(erika).phone == "07051 4711"
 
 
 @on_sqlite
 def test_a_form_filled_to_the_brim_comes_back_too(browser, erika, clock):
     adjust(browser, erika)
     clock.shift(timedelta(minutes=31))
-    longest = {label: (f"{label} überm Bächle " * 20)[:length].strip() for label, length in Customer.DATA.values()}
+    longest = {
+        label: (f"{label} überm Bächle " * 20)[:length].strip() for label, length in Customer.DATA_FIELDS.values()
+    }
     del longest["Anrede"]
     browser.submit("Speichern", longest)
     log_in_again(browser, erika)
@@ -69,20 +71,20 @@ def test_no_password_waits_in_the_cookie(browser, erika, clock):
     browser.submit("Speichern", {"Telefon": "07051 4711", **NEW})
     with browser.client.session_transaction(base_url=browser.site) as session:
         assert "07051 4711" in repr(dict(session))
-        assert cast.NEW_PASSWORD not in repr(dict(session))
+        assert people.NEW_PASSWORD not in repr(dict(session))
 
 
 @on_sqlite
-def test_what_is_typed_now_counts_more_than_what_was_kept(browser, app, deeds, erika, clock):
+def test_what_is_typed_now_counts_more_than_what_was_kept(browser, app, backend, erika, clock):
     adjust(browser, erika)
     clock.shift(timedelta(minutes=31))
     browser.submit("Speichern", {"Telefon": "alt"})
     browser.log_in(erika)
     token = next(one.get("value") for one in browser.page.iter("input") if one.get("name") == "csrf_token")
-    data = {"csrf_token": token, "last_name": "Mustermann", "phone": "neu", "current": cast.password_of(erika)}
+    data = {"csrf_token": token, "last_name": "Mustermann", "phone": "neu", "current": people.password_of(erika)}
     data["version"] = str(erika.version)
     browser.client.post("/einstellungen/konto", data=data, base_url=browser.site)
-    assert deeds.read(erika).phone == "neu"
+    assert backend.read(erika).phone == "neu"
     assert KEPT not in browser.open("/einstellungen/konto").text
 
 
@@ -100,18 +102,18 @@ def test_the_cookie_never_outgrows_what_browsers_keep(browser, erika, clock, sig
     assert log_in_again(browser, erika).status == 200
 
 
-def test_what_was_typed_too_late_stands_there_when_the_link_is_opened_again(app, deeds, erika, issue, mailed, clock):
+def test_what_was_typed_too_late_stands_there_when_the_link_is_opened_again(app, backend, erika, issue, mailed, clock):
     browser, link = Browser(app), issue(LinkKind.DESK, erika)
-    pass_the_robot_check(browser.open(mailed(link)), deeds, link).follow("Konto bearbeiten")
+    pass_the_robot_check(browser.open(mailed(link)), backend, link).follow("Konto bearbeiten")
     clock.shift(timedelta(minutes=31))
-    browser.submit("Registrieren", {"Telefon": "07051 4711", "Passwort": cast.NEW_PASSWORD})
+    browser.submit("Registrieren", {"Telefon": "07051 4711", "Passwort": people.NEW_PASSWORD})
     assert "Öffnen Sie bitte den Link in der E-Mail noch einmal." in browser.text
     assert "Dann stehen Ihre Eingaben wieder da." in browser.text
-    pass_the_robot_check(browser.open(mailed(link)), deeds, link).follow("Konto bearbeiten")
+    pass_the_robot_check(browser.open(mailed(link)), backend, link).follow("Konto bearbeiten")
     assert "Ihre Eingaben stehen wieder im Formular." in browser.text
     assert browser.value("Telefon") == "07051 4711"
     assert browser.value("Passwort") == ""
-    assert deeds.read(erika).phone == erika.phone
+    assert backend.read(erika).phone == erika.phone
 
 
 @on_sqlite
@@ -123,9 +125,9 @@ def test_where_only_passwords_were_typed_nothing_is_promised_back(app, erika, is
 
 
 @on_sqlite
-def test_what_is_too_long_to_keep_brings_nothing_older_back(app, deeds, erika, issue, mailed, clock):
+def test_what_is_too_long_to_keep_brings_nothing_older_back(app, backend, erika, issue, mailed, clock):
     browser, link = Browser(app), issue(LinkKind.DESK, erika)
-    form = pass_the_robot_check(browser.open(mailed(link)), deeds, link).follow("Konto bearbeiten").page
+    form = pass_the_robot_check(browser.open(mailed(link)), backend, link).follow("Konto bearbeiten").page
     clock.shift(timedelta(minutes=31))
     browser.submit("Registrieren", {"Telefon": "07051 4711"})
     browser.page = form

@@ -5,8 +5,8 @@ import re
 
 import pytest
 
-from kmzportal.services import legal
-from tests import cast, page
+from kmzportal.services import office_pages
+from tests import page, people
 from tests.browser import Browser
 from tests.page import words
 
@@ -47,11 +47,11 @@ def test_the_long_texts_are_sent_small_to_whom_understands_it(app, path):
     assert len(small.data) < 5000
 
 
-def test_they_are_linked_from_every_page_in_the_same_place(app, erika, deeds):
+def test_they_are_linked_from_every_page_in_the_same_place(app, erika, backend):
     at_home = Browser(app).open("/anmelden")
-    fields = {"E-Mail-Adresse": erika.email, "Passwort": cast.password_of(erika)}
+    fields = {"E-Mail-Adresse": erika.email, "Passwort": people.password_of(erika)}
     at_home.submit("Anmelden", fields)
-    with_a_link = Browser(app).open(f"/link/{deeds.keys.token(deeds.issue('desk', erika))}")
+    with_a_link = Browser(app).open(f"/link/{backend.keys.token(backend.issue('desk', erika))}")
     lost = Browser(app).open("/gibt-es-nicht")
     dead = Browser(app).open("/link/" + "x" * 43)
     for browser in (at_home, with_a_link, lost, dead, Browser(app).open("/anmelden"), Browser(app).open("/hilfe")):
@@ -79,11 +79,11 @@ def test_who_waits_for_a_mail_is_led_to_help(app):
 
 def test_every_help_that_a_page_promises_is_there():
     """Also where a template is shown in a rare state only."""
-    package = legal.SHIPPED.parent.parent
+    package = office_pages.SHIPPED.parent.parent
     sources = (*package.glob("templates/**/*.html"), *package.glob("web/*.py"))
     written = "".join(path.read_text("utf-8") for path in sources)
     promised = set(re.findall(r'\bhelp(?:\(|=)"([a-z-]+)"', written))
-    there = set(re.findall(r"\{#([a-z-]+)\}", (legal.SHIPPED / "hilfe.md").read_text("utf-8")))
+    there = set(re.findall(r"\{#([a-z-]+)\}", (office_pages.SHIPPED / "hilfe.md").read_text("utf-8")))
     assert promised >= {"falsche-zugangsdaten", "keine-email", "link-geht-nicht", "bilderraetsel", "gesperrt"}
     assert promised - there == set()
 

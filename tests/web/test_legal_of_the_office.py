@@ -3,7 +3,7 @@
 import pytest
 
 from kmzportal import create_app
-from kmzportal.services import legal
+from kmzportal.services import office_pages
 from tests import page
 from tests.browser import Browser
 from tests.page import words
@@ -16,7 +16,7 @@ def house(app, tmp_path):
     """Build a portal whose operator has changed settings or put files into instance/pages."""
 
     def house(files=(), **settings):
-        folder = legal.own_folder(tmp_path)
+        folder = office_pages.own_folder(tmp_path)
         folder.mkdir()
         for name, content in dict(files).items():
             (folder / name).write_bytes(content if isinstance(content, bytes) else content.encode())
@@ -41,7 +41,7 @@ def test_a_changed_page_stays_a_page_whatever_is_written_in_it(house):
 
 def test_pages_are_read_at_start_and_not_at_a_request(house, tmp_path):
     browser = house({"hilfe.md": "# Hilfe\n\nAnfang"})
-    (legal.own_folder(tmp_path) / "hilfe.md").unlink()
+    (office_pages.own_folder(tmp_path) / "hilfe.md").unlink()
     assert "Anfang" in browser.open("/hilfe").text
 
 

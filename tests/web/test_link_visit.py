@@ -4,10 +4,10 @@ from datetime import timedelta
 
 import pytest
 
-from kmzportal.domain.account_link import LinkKind
-from tests import cast
+from kmzportal.models.account_link import LinkKind
+from tests import people
 from tests.browser import Browser
-from tests.cast import NEW
+from tests.people import NEW
 from tests.web.links import LOST, pass_the_robot_check
 
 pytestmark = [
@@ -31,23 +31,23 @@ def test_a_link_opens_the_pages_of_its_kind_only(browser, erika, issue, mailed, 
     assert browser.open(f"/konto-link/{link.id}{page}").status == 404
 
 
-def test_the_robot_check_cannot_be_stepped_over(browser, deeds, erika, issue, mailed):
+def test_the_robot_check_cannot_be_stepped_over(browser, backend, erika, issue, mailed):
     link = issue(LinkKind.DESK, erika)
     browser.open(mailed(link))
     token = next(one.get("value") for one in browser.page.iter("input") if one.get("name") == "csrf_token")
-    data = {"csrf_token": token, "last_name": "Dieb", "new": cast.NEW_PASSWORD, "repeat": cast.NEW_PASSWORD}
+    data = {"csrf_token": token, "last_name": "Dieb", "new": people.NEW_PASSWORD, "repeat": people.NEW_PASSWORD}
     answer = browser.client.post(f"/konto-link/{link.id}/konto", data=data, base_url=browser.site)
     assert (answer.status_code, answer.location) == (303, f"/konto-link/{link.id}")
     assert browser.open(f"/konto-link/{link.id}/konto").path == f"/konto-link/{link.id}/roboter"
-    assert deeds.read(erika).last_name == "Mustermann"
-    assert deeds.read(link).ended_at is None
+    assert backend.read(erika).last_name == "Mustermann"
+    assert backend.read(link).ended_at is None
 
 
-def test_the_robot_check_of_one_link_is_none_for_another(browser, deeds, erika, max_, issue, mailed):
+def test_the_robot_check_of_one_link_is_none_for_another(browser, backend, erika, max_, issue, mailed):
     hers, his = issue(LinkKind.DESK, erika), issue(LinkKind.DESK, max_)
     browser.open(mailed(his))
     browser.open(mailed(hers))
-    pass_the_robot_check(browser, deeds, hers)
+    pass_the_robot_check(browser, backend, hers)
     assert browser.open(f"/konto-link/{his.id}/konto").path == f"/konto-link/{his.id}/roboter"
 
 
@@ -70,17 +70,17 @@ def test_an_opened_link_stays_open_two_hours_at_most(browser, erika, issue, mail
     assert browser.open(browser.path).heading == LOST
 
 
-def test_a_form_that_was_open_outlives_the_link(browser, deeds, erika, issue, mailed, clock):
+def test_a_form_that_was_open_outlives_the_link(browser, backend, erika, issue, mailed, clock):
     link = issue(LinkKind.RECOVERY, erika)
     clock.move_to(link.expires_at - timedelta(seconds=1))
     browser.open(mailed(link))
     clock.shift(timedelta(minutes=20))
     browser.submit("Passwort speichern", NEW)
-    assert deeds.log_in(erika.email, cast.NEW_PASSWORD)
+    assert backend.log_in(erika.email, people.NEW_PASSWORD)
 
 
 @pytest.mark.parametrize("kind", [LinkKind.RECOVERY, LinkKind.DESK, LinkKind.ADDRESS, LinkKind.OBJECTION])
-def test_every_link_can_be_left_without_harm(browser, deeds, juergen, issue, mailed, kind):
+def test_every_link_can_be_left_without_harm(browser, backend, juergen, issue, mailed, kind):
     path = mailed(issue(kind, juergen, juergen.pending_email))
     browser.open(path)
     there = browser.path
@@ -101,7 +101,7 @@ def test_leaving_from_an_old_page_takes_a_second_click(browser, erika, issue, ma
     assert browser.open(there).heading == LOST
 
 
-def test_a_browser_remembers_five_links_and_forgets_the_oldest(browser, deeds, erika, issue, mailed):
+def test_a_browser_remembers_five_links_and_forgets_the_oldest(browser, backend, erika, issue, mailed):
     links = [issue(LinkKind.RECOVERY, erika) for _ in range(6)]
     for link in links:
         browser.open(mailed(link))

@@ -6,9 +6,9 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import delete
 
-from kmzportal.domain.customer import Customer
-from kmzportal.domain.throttle import Throttle
-from tests import cast
+from kmzportal.models.customer import Customer
+from kmzportal.models.throttle import Throttle
+from tests import people
 from tests.browser import Browser
 from tests.web.doors import REFUSED
 
@@ -27,13 +27,13 @@ def test_erika_logs_in(browser, erika):
 @pytest.mark.parametrize("how", ["  {} ", "\u200b{}", "Erika Mustermann <{}>", "mailto:{}", "{}."])
 def test_her_address_is_understood_as_she_pastes_it(browser, erika, how):
     typed = how.format(erika.email.upper())
-    browser.open("/anmelden").submit("Anmelden", {"E-Mail-Adresse": typed, "Passwort": cast.password_of(erika)})
+    browser.open("/anmelden").submit("Anmelden", {"E-Mail-Adresse": typed, "Passwort": people.password_of(erika)})
     assert browser.path == "/einstellungen"
 
 
 @pytest.mark.parametrize("how", [" {}", "{} ", "{}\t", "{}\u00a0"])
 def test_a_password_is_never_trimmed(browser, erika, how):
-    browser.log_in(erika, how.format(cast.password_of(erika)))
+    browser.log_in(erika, how.format(people.password_of(erika)))
     assert browser.status == 422
     assert REFUSED in browser.text
 
@@ -45,32 +45,32 @@ def test_a_password_is_never_shown_again(browser, erika):
     assert browser.value("E-Mail-Adresse") == erika.email
 
 
-def test_six_who_are_refused_cannot_tell_why(browser, app, deeds, erika):
+def test_six_who_are_refused_cannot_tell_why(browser, app, backend, erika):
     """Unknown, wrong, locked, throttled, never activated, disabled: equal to the last byte but for tokens."""
-    right, wrong = cast.password_of(erika), "falsches passwort"
+    right, wrong = people.password_of(erika), "falsches passwort"
     states = {
         "unknown": ({"email_canonical": "jemand@anders.example"}, 0, right),
         "wrong": ({}, 0, wrong),
-        "locked": ({"locked_at": cast.LONG_AGO}, 0, right),
+        "locked": ({"locked_at": people.LONG_AGO}, 0, right),
         "throttled": ({}, 6, right),
         "never activated": ({"password_hash": None}, 0, ""),
         "disabled": ({}, 100, right),
     }
-    answers = {name: refusal(browser, app, deeds, erika, *state) for name, state in states.items()}
+    answers = {name: refusal(browser, app, backend, erika, *state) for name, state in states.items()}
     assert answers["wrong"][0] == 422
     assert {name: answer for name, answer in answers.items() if answer != answers["wrong"]} == {}
 
 
-def refusal(browser, app, deeds, erika, changes, failures, password):
+def refusal(browser, app, backend, erika, changes, failures, password):
     """Return all that a stranger can see of one refused login."""
     normal = {"email_canonical": erika.email_canonical, "locked_at": None, "password_hash": erika.password_hash}
-    with deeds.work() as work:
-        work.session.execute(delete(Throttle))
-        account = work.keys.fingerprint(erika.email_canonical)
+    with backend.transaction() as tx:
+        tx.session.execute(delete(Throttle))
+        account = tx.keys.fingerprint(erika.email_canonical)
         if failures:
-            work.session.add(Throttle(account=account, failures=failures, failed_at=work.now))
+            tx.session.add(Throttle(account=account, failures=failures, failed_at=tx.now))
         for name, value in (normal | changes).items():
-            setattr(work.session.get(Customer, erika.id), name, value)
+            setattr(tx.session.get(Customer, erika.id), name, value)
     stranger = Browser(app, browser.htmx).log_in(erika, password or "irgendein passwort")
     with stranger.client.session_transaction(base_url=stranger.site) as session:
         kept = {name: value for name, value in session.items() if name != "csrf_token"}
@@ -103,19 +103,19 @@ def test_what_is_no_address_is_said_at_the_field(browser, typed):
 
 def test_logging_in_from_an_old_page_keeps_the_address_and_works_at_the_second_click(browser, erika):
     browser.open("/anmelden")
-    browser.stale().submit("Anmelden", {"E-Mail-Adresse": erika.email, "Passwort": cast.password_of(erika)})
+    browser.stale().submit("Anmelden", {"E-Mail-Adresse": erika.email, "Passwort": people.password_of(erika)})
     assert browser.status == 422
     assert "Senden Sie das Formular bitte noch einmal ab." in browser.text
     assert REFUSED not in browser.text
     assert (browser.value("E-Mail-Adresse"), browser.value("Passwort")) == (erika.email, "")
-    browser.submit("Anmelden", {"Passwort": cast.password_of(erika)})
+    browser.submit("Anmelden", {"Passwort": people.password_of(erika)})
     assert browser.path == "/einstellungen"
 
 
 def test_a_login_page_left_open_over_the_weekend_still_works(browser, erika, clock):
     browser.open("/anmelden")
     clock.shift(timedelta(days=3))
-    browser.submit("Anmelden", {"E-Mail-Adresse": erika.email, "Passwort": cast.password_of(erika)})
+    browser.submit("Anmelden", {"E-Mail-Adresse": erika.email, "Passwort": people.password_of(erika)})
     assert browser.path == "/einstellungen"
 
 
@@ -130,7 +130,7 @@ def test_strangers_see_the_same_page_and_each_can_send_only_their_own_form(app, 
     tokens = [re.search(r'name="csrf_token"[^>]* value="([^"]+)"', one.answer.text)[1] for one in (first, second)]
     assert first.answer.text.replace(tokens[0], tokens[1]) == second.answer.text
     assert tokens[0] != tokens[1]
-    fields = {"E-Mail-Adresse": erika.email, "Passwort": cast.password_of(erika)}
+    fields = {"E-Mail-Adresse": erika.email, "Passwort": people.password_of(erika)}
     assert [one.submit("Anmelden", fields).path for one in (first, second)] == ["/einstellungen"] * 2
 
 

@@ -6,10 +6,10 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import select
 
-from kmzportal.domain.customer import Customer
-from kmzportal.domain.login_session import LoginSession
-from kmzportal.services import login
-from tests import cast
+from kmzportal.models.customer import Customer
+from kmzportal.models.login_session import LoginSession
+from kmzportal.services import sessions
+from tests import people
 from tests.browser import Browser
 from tests.web.by_hand import COOKIE, HOST, cookie, token_in
 
@@ -19,7 +19,7 @@ pytestmark = [
 ]
 
 
-def test_every_login_draws_a_new_token_and_a_new_secret_for_forms(browser, deeds, erika):
+def test_every_login_draws_a_new_token_and_a_new_secret_for_forms(browser, backend, erika):
     seen = set()
     for _ in range(3):
         browser.open("/anmelden")
@@ -30,15 +30,15 @@ def test_every_login_draws_a_new_token_and_a_new_secret_for_forms(browser, deeds
             seen |= {session["_user_id"], session.get("csrf_token")}
         browser.press("Abmelden")
     assert len(seen - {None}) >= 6
-    assert len(deeds.read(select(LoginSession))) == 3
+    assert len(backend.read(select(LoginSession))) == 3
 
 
-def test_a_token_that_somebody_planted_logs_nobody_in(browser, deeds, erika):
+def test_a_token_that_somebody_planted_logs_nobody_in(browser, backend, erika):
     with browser.client.session_transaction(base_url=browser.site) as session:
         session["_user_id"] = "x" * 43
     assert browser.open("/einstellungen").heading == "Anmelden"
     browser.log_in(erika)
-    assert deeds.session_of("x" * 43) is None
+    assert backend.session_of("x" * 43) is None
 
 
 def test_logging_out_kills_the_session_on_the_server(browser, app, erika):
@@ -96,26 +96,26 @@ def test_a_session_in_use_ends_after_a_working_day(browser, erika, clock):
     assert browser.open("/einstellungen").heading == "Anmelden"
 
 
-def test_being_there_is_noted_once_a_minute(browser, deeds, erika, clock):
+def test_being_there_is_noted_once_a_minute(browser, backend, erika, clock):
     browser.log_in(erika)
-    (here,) = deeds.read(select(LoginSession))
+    (login_session,) = backend.read(select(LoginSession))
     seen = []
     for _ in range(4):
         clock.shift(31)
         browser.open("/einstellungen")
-        seen.append((deeds.read(here).last_seen - cast.NOW).total_seconds())
+        seen.append((backend.read(login_session).last_seen - people.NOW).total_seconds())
     assert seen == [0, 62, 62, 124]
 
 
-def test_locked_by_the_office_she_is_out_at_the_next_page(browser, deeds, erika):
+def test_locked_by_the_office_she_is_out_at_the_next_page(browser, backend, erika):
     browser.log_in(erika)
-    with deeds.work("clerk:1") as work:
-        work.session.get(Customer, erika.id).locked_at = work.now
+    with backend.transaction("clerk:1") as tx:
+        tx.session.get(Customer, erika.id).locked_at = tx.now
     assert browser.open("/einstellungen").heading == "Anmelden"
 
 
-def test_a_clerks_session_opens_no_customers_page(browser, deeds, rosa):
-    token = deeds.do(login.start_session, rosa, "Firefox")
+def test_a_clerks_session_opens_no_customers_page(browser, backend, rosa):
+    token = backend.run(sessions.start_session, rosa, "Firefox")
     with browser.client.session_transaction(base_url=browser.site) as session:
         session["_user_id"] = token
     assert browser.open("/einstellungen").status == 403

@@ -5,12 +5,12 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import select
 
-from kmzportal.domain.account_link import AccountLink, LinkKind, LinkState
-from kmzportal.domain.login_session import LoginSession
-from kmzportal.domain.outgoing_mail import MailState
-from kmzportal.services import account_link
-from kmzportal.services.outbox import Answer
-from tests import canary
+from kmzportal.models.account_link import AccountLink, LinkKind, LinkState
+from kmzportal.models.login_session import LoginSession
+from kmzportal.models.outgoing_mail import MailState
+from kmzportal.services import links
+from kmzportal.services.outbox import DeliveryResult
+from tests import secret_scan
 from tests.answers import GREYLISTED, TAKEN, UNKNOWN
 from tests.web.postausgang import PAGE, row
 
@@ -26,8 +26,8 @@ pytestmark = [
         (None, "wartet"),
         (TAKEN, "an den Mailserver übergeben 14:05"),
         (UNKNOWN, "abgelehnt: Adresse unbekannt (550)"),
-        (Answer(MailState.BOUNCED), "zurückgekommen"),
-        (Answer(MailState.EXPIRED, reason="Der Link ist abgelaufen."), "abgelaufen: Der Link ist abgelaufen"),
+        (DeliveryResult(MailState.BOUNCED), "zurückgekommen"),
+        (DeliveryResult(MailState.EXPIRED, reason="Der Link ist abgelaufen."), "abgelaufen: Der Link ist abgelaufen"),
     ],
 )
 def test_each_state_has_its_words(desk, queue, erika, answer, words):
@@ -50,12 +50,12 @@ def test_a_later_try_says_when_and_why(desk, queue, erika):
         (LinkKind.ADDRESS, "Adresse bestätigt"),
     ],
 )
-def test_the_holders_own_steps_are_seen(desk, deeds, queue, erika, kind, done, clock):
+def test_the_holders_own_steps_are_seen(desk, backend, queue, erika, kind, done, clock):
     queue(erika, TAKEN, kind)
     clock.shift(timedelta(minutes=4))
-    deeds.do(account_link.open_link, deeds.read(select(AccountLink))[0])
+    backend.run(links.mark_opened, backend.read(select(AccountLink))[0])
     clock.shift(timedelta(minutes=2))
-    deeds.do(account_link.end, erika, LinkState.REDEEMED, {kind})
+    backend.run(links.end, erika, LinkState.REDEEMED, {kind})
     assert f"an den Mailserver übergeben 14:05 · Link geöffnet 14:09 · {done} 14:11" in desk.open(PAGE).text
 
 
@@ -74,12 +74,12 @@ def test_a_filter_nobody_offers_is_none(desk, queue, erika, wanted):
     assert erika.email in desk.open(f"{PAGE}?{wanted}").text
 
 
-def test_older_mails_are_one_click_away(desk, deeds, erika):
-    def many(work, person):
+def test_older_mails_are_one_click_away(desk, backend, erika):
+    def many(tx, person):
         for number in range(51):
-            work.send("password_changed", person, to=f"nummer{number}@schule.example", always=True)
+            tx.send("password_changed", person, to=f"nummer{number}@schule.example", always=True)
 
-    deeds.do(many, erika)
+    backend.run(many, erika)
     desk.open(PAGE)
     assert "50 E-Mails" in desk.text and "nummer0@" not in desk.text
     desk.follow("Ältere E-Mails")
@@ -92,13 +92,13 @@ def test_the_desk_hears_that_mail_is_disturbed(desk, queue, erika):
     assert "Mailversand gestört seit 14:05 Uhr" in desk.open(PAGE).text
 
 
-def test_a_list_that_renews_itself_keeps_nobody_logged_in(desk, deeds, queue, erika, clock):
+def test_a_list_that_renews_itself_keeps_nobody_logged_in(desk, backend, queue, erika, clock):
     queue(erika)
-    seen = deeds.read(select(LoginSession))[0].last_seen
+    seen = backend.read(select(LoginSession))[0].last_seen
     clock.shift(timedelta(minutes=10))
     for path in (f"{PAGE}/liste", f"/kundenservice/kunden/{erika.id}/emails/liste"):
         assert desk.client.get(path, base_url=desk.site, headers={"HX-Request": "true"}).status_code == 200
-    assert deeds.read(select(LoginSession))[0].last_seen == seen
+    assert backend.read(select(LoginSession))[0].last_seen == seen
     clock.shift(timedelta(minutes=6))
     assert desk.open(PAGE).heading == "Anmelden im Kundenservice"
 
@@ -113,18 +113,20 @@ def test_what_renews_itself_is_the_list_that_is_shown(desk, queue, erika, max_):
     assert f'id="{lists.get("hx-select")[1:]}"' in answer.text
 
 
-def test_neither_link_nor_code_stands_on_any_page_of_mails(app, desk, deeds, queue, erika):
+def test_neither_link_nor_code_stands_on_any_page_of_mails(app, desk, backend, queue, erika):
     for answer in (None, UNKNOWN, TAKEN, GREYLISTED):
         queue(erika, answer)
     for path in (PAGE, f"/kundenservice/kunden/{erika.id}/emails"):
         text = desk.open(path).answer.text
         with app.app_context():
-            assert [secret for secret in canary.tokens_and_codes() if canary.sings(secret, text)] == []
+            assert [
+                secret for secret in secret_scan.tokens_and_codes() if secret_scan.contains_secret(secret, text)
+            ] == []
 
 
-def test_hostile_text_is_text(desk, deeds, queue, max_):
-    with deeds.work() as work:
-        work.session.get(type(max_), max_.id).last_name = "<script>alert(1)</script>{{7*7}}"
+def test_hostile_text_is_text(desk, backend, queue, max_):
+    with backend.transaction() as tx:
+        tx.session.get(type(max_), max_.id).last_name = "<script>alert(1)</script>{{7*7}}"
     queue(max_)
     for path in (PAGE, f"/kundenservice/kunden/{max_.id}/emails"):
         assert "<script>alert(1)</script>{{7*7}}" in desk.open(path).text

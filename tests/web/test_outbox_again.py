@@ -3,10 +3,10 @@
 import pytest
 from sqlalchemy import select
 
-from kmzportal.domain.account_link import LinkKind, LinkState
-from kmzportal.domain.audit_event import AuditEvent
-from kmzportal.domain.outgoing_mail import MailState
-from kmzportal.services import account_link
+from kmzportal.models.account_link import LinkKind, LinkState
+from kmzportal.models.audit_event import AuditEvent
+from kmzportal.models.outgoing_mail import MailState
+from kmzportal.services import links
 from tests.answers import TAKEN, UNKNOWN
 from tests.web.postausgang import PAGE, row
 
@@ -16,13 +16,13 @@ pytestmark = [
 ]
 
 
-def test_a_refused_mail_goes_out_again_with_one_click(desk, deeds, queue, erika, rosa):
+def test_a_refused_mail_goes_out_again_with_one_click(desk, backend, queue, erika, rosa):
     mail = queue(erika, UNKNOWN)
     desk.open(PAGE).press("Erneut senden")
     assert f"Die E-Mail an {erika.email} geht gleich noch einmal hinaus." in desk.text
     assert "wartet" in row(desk)
-    assert deeds.read(mail).state == MailState.QUEUED
-    [event] = deeds.read(select(AuditEvent).where(AuditEvent.deed == "mail.retried"))
+    assert backend.read(mail).state == MailState.QUEUED
+    [event] = backend.read(select(AuditEvent).where(AuditEvent.action == "mail.retried"))
     assert (event.actor, event.details["by"]) == (f"clerk:{rosa.id}", "ro")
 
 
@@ -36,17 +36,17 @@ def test_the_filter_stays_when_a_mail_was_sent_again(desk, queue, erika, max_):
     assert desk.value("Zustand") == "abgelehnt"
 
 
-def test_a_link_that_died_meanwhile_says_so(desk, deeds, queue, erika):
+def test_a_link_that_died_meanwhile_says_so(desk, backend, queue, erika):
     queue(erika, UNKNOWN)
     desk.open(PAGE)
-    deeds.do(account_link.end, erika, LinkState.WITHDRAWN, {LinkKind.DESK})
+    backend.run(links.end, erika, LinkState.WITHDRAWN, {LinkKind.DESK})
     desk.press("Erneut senden")
     assert desk.status == 422
     assert "Der Link wurde zurückgezogen. Senden Sie einen neuen." in desk.text
     assert "Erneut senden" not in [one.text for one in desk.page.iter("button")]
 
 
-def test_all_go_out_with_one_click(desk, deeds, queue, erika, max_):
+def test_all_go_out_with_one_click(desk, backend, queue, erika, max_):
     queue(erika, UNKNOWN)
     queue(max_, UNKNOWN)
     desk.open(PAGE).press("Alle verzögerten und abgelehnten erneut senden")
@@ -55,7 +55,7 @@ def test_all_go_out_with_one_click(desk, deeds, queue, erika, max_):
     assert "Es gibt nichts erneut zu senden." in desk.text
 
 
-def test_from_an_old_page_it_takes_a_second_click(desk, deeds, queue, erika):
+def test_from_an_old_page_it_takes_a_second_click(desk, backend, queue, erika):
     mail = queue(erika, UNKNOWN)
     desk.open(PAGE)
     for field in desk.page.iter("input"):
@@ -63,9 +63,9 @@ def test_from_an_old_page_it_takes_a_second_click(desk, deeds, queue, erika):
             field.set("value", "veraltet")
     desk.press("Erneut senden")
     assert desk.status == 422
-    assert deeds.read(mail).state == MailState.REFUSED
+    assert backend.read(mail).state == MailState.REFUSED
     desk.press("Erneut senden")
-    assert deeds.read(mail).state == MailState.QUEUED
+    assert backend.read(mail).state == MailState.QUEUED
 
 
 @pytest.mark.parametrize("number", ["0", "4711", "2147483648", "9" * 30, "-1", "x", "1%00"])

@@ -5,8 +5,8 @@ import json
 import pytest
 from sqlalchemy import select
 
-from kmzportal.domain.login_session import LoginSession
-from tests import canary, cast
+from kmzportal.models.login_session import LoginSession
+from tests import people, secret_scan
 from tests.web.adjusting import CURRENT
 
 pytestmark = [
@@ -16,7 +16,7 @@ pytestmark = [
 
 
 def test_her_data_is_hers_to_read_and_to_take_along(browser, erika, max_):
-    browser.log_in(erika).follow("Meine Daten").submit("Weiter", {CURRENT: cast.password_of(erika)})
+    browser.log_in(erika).follow("Meine Daten").submit("Weiter", {CURRENT: people.password_of(erika)})
     for fact in (erika.number, erika.email, erika.phone, erika.school, "Angemeldet"):
         assert fact in browser.text
     browser.follow("Als Datei herunterladen (JSON)")
@@ -26,12 +26,12 @@ def test_her_data_is_hers_to_read_and_to_take_along(browser, erika, max_):
     assert max_.email not in browser.answer.text
 
 
-def test_the_file_holds_no_secret(browser, deeds, erika):
-    browser.log_in(erika).follow("Meine Daten").submit("Weiter", {CURRENT: cast.password_of(erika)})
+def test_the_file_holds_no_secret(browser, backend, erika):
+    browser.log_in(erika).follow("Meine Daten").submit("Weiter", {CURRENT: people.password_of(erika)})
     text = browser.open("/einstellungen/daten.json").answer.text
-    (here,) = deeds.read(select(LoginSession))
-    for secret in (deeds.read(erika).password_hash, here.token_hash, cast.password_of(erika), "argon2"):
-        assert not canary.sings(secret, text)
+    (login_session,) = backend.read(select(LoginSession))
+    for secret in (backend.read(erika).password_hash, login_session.token_hash, people.password_of(erika), "argon2"):
+        assert not secret_scan.contains_secret(secret, text)
 
 
 def test_without_the_proof_there_is_no_file(browser, erika):

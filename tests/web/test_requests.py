@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from kmzportal.services import login, recovery
+from kmzportal.services import recovery, sessions
 from tests import page
 from tests.browser import Browser
 
@@ -17,13 +17,13 @@ PAGE = "/kundenservice/anfragen"
 
 
 @pytest.fixture
-def ask(deeds):
+def ask(backend):
     """Somebody asks for a new password, and the worker answers; return the Vorgangsnummer."""
 
     def ask(address, answered=True):
-        reference = deeds.do(recovery.ask, address)
-        for request in deeds.do(lambda work: list(recovery.unanswered(work.session))) if answered else ():
-            deeds.do(recovery.answer, request, actor="worker")
+        reference = backend.run(recovery.request_link, address)
+        for request in backend.run(lambda tx: list(recovery.unanswered(tx.session))) if answered else ():
+            backend.run(recovery.answer, request, actor="worker")
         return reference
 
     return ask
@@ -80,9 +80,9 @@ def test_an_address_like_nobodys(desk, ask, erika):
     assert "niemand Ähnliches gefunden" in rows(desk.open(PAGE))[0]
 
 
-def test_hostile_addresses_and_names_are_text(desk, deeds, ask, erika):
-    with deeds.work() as work:
-        work.session.get(type(erika), erika.id).last_name = "<img src=x onerror=alert(1)>"
+def test_hostile_addresses_and_names_are_text(desk, backend, ask, erika):
+    with backend.transaction() as tx:
+        tx.session.get(type(erika), erika.id).last_name = "<img src=x onerror=alert(1)>"
     ask("erika.mustermann&neue-adresse=x+1@gmx.example")
     ask("erika.mustermann@gmx.example")
     desk.open(PAGE)
@@ -91,15 +91,15 @@ def test_hostile_addresses_and_names_are_text(desk, deeds, ask, erika):
     assert [way.count("&") for way in ways] == [0]
 
 
-def test_after_seven_days_they_are_gone(desk, app, deeds, rosa, ask, erika, clock):
+def test_after_seven_days_they_are_gone(desk, app, backend, rosa, ask, erika, clock):
     number = ask(erika.email)
     clock.shift(timedelta(days=7, minutes=1))
-    later = Browser(app).come_in(deeds.do(login.start_session, rosa, "Firefox unter Linux"))
+    later = Browser(app).come_in(backend.run(sessions.start_session, rosa, "Firefox unter Linux"))
     assert rows(later.open(PAGE)) == []
     assert rows(later.open(f"{PAGE}?nummer={number}")) == []
 
 
-def test_older_requests_are_one_click_away(desk, deeds, ask):
+def test_older_requests_are_one_click_away(desk, backend, ask):
     for number in range(27):
         ask(f"person{number}@nirgends.example", answered=False)
     desk.open(PAGE)

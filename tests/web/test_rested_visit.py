@@ -5,8 +5,8 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import select
 
-from kmzportal.domain.account_link import AccountLink, LinkKind, LinkState
-from kmzportal.services import account_link
+from kmzportal.models.account_link import AccountLink, LinkKind, LinkState
+from kmzportal.services import links
 from tests.browser import Browser
 
 pytestmark = [pytest.mark.usefixtures("clock"), pytest.mark.parametrize("portal", ["sqlite"], indirect=True)]
@@ -21,12 +21,12 @@ def link(erika, issue):
 
 
 @pytest.fixture
-def follow(app, deeds):
+def follow(app, backend):
     """Open a link as from the mail, and go on to the form behind the robot check."""
 
     def follow(browser, link):
-        browser.open(f"/link/{deeds.keys.token(link)}").follow("Code aus der E-Mail eingeben")
-        browser.submit("Bestätigen", {"Code aus der E-Mail": deeds.keys.code(link)})
+        browser.open(f"/link/{backend.keys.token(link)}").follow("Code aus der E-Mail eingeben")
+        browser.submit("Bestätigen", {"Code aus der E-Mail": backend.keys.code(link)})
         return browser.follow("Konto bearbeiten")
 
     return follow
@@ -45,10 +45,10 @@ def ask_how_long(browser, link, method="GET", **fields):
     return browser.client.open(there, method=method, base_url=browser.site, headers=headers, data=fields or None)
 
 
-def test_nothing_asks_by_itself_on_the_page_of_a_dead_link(hers, deeds, erika, link, clock):
+def test_nothing_asks_by_itself_on_the_page_of_a_dead_link(hers, backend, erika, link, clock):
     clock.shift(timedelta(minutes=28, seconds=30))
     assert "Sind Sie noch da?" in ask_how_long(hers, link).text
-    deeds.do(account_link.end, erika, LinkState.WITHDRAWN, {LinkKind.DESK})
+    backend.run(links.end, erika, LinkState.WITHDRAWN, {LinkKind.DESK})
     for method in ("GET", "POST"):
         answer = ask_how_long(hers, link, method)
         assert (answer.status_code, answer.text) == (200, "")
@@ -62,12 +62,14 @@ def test_a_page_that_asks_too_late_takes_nothing_back_that_was_typed(hers, link,
     assert KEPT in hers.text and hers.value("Telefon") == "07051 4711"
 
 
-def test_what_was_typed_comes_back_with_a_fresh_link_when_the_old_one_ran_out_as_well(app, deeds, link, follow, clock):
+def test_what_was_typed_comes_back_with_a_fresh_link_when_the_old_one_ran_out_as_well(
+    app, backend, link, follow, clock
+):
     clock.shift(timedelta(hours=71, minutes=50))
     hers = follow(Browser(app), link)
     clock.shift(timedelta(minutes=31))
     hers.submit("Registrieren", {"Telefon": "07051 4711"})
     assert BACK in hers.text
-    hers.open(f"/link/{deeds.keys.token(link)}").press("Neuen Link an dieselbe Adresse senden")
-    follow(hers, deeds.read(select(AccountLink).order_by(AccountLink.id.desc()))[0])
+    hers.open(f"/link/{backend.keys.token(link)}").press("Neuen Link an dieselbe Adresse senden")
+    follow(hers, backend.read(select(AccountLink).order_by(AccountLink.id.desc()))[0])
     assert KEPT in hers.text and hers.value("Telefon") == "07051 4711"

@@ -4,9 +4,9 @@ from datetime import timedelta
 
 import pytest
 
-from kmzportal.domain.account_link import LinkKind
-from kmzportal.services import account_link
-from tests import cast, page
+from kmzportal.models.account_link import LinkKind
+from kmzportal.services import links
+from tests import page, people
 from tests.browser import Browser
 from tests.web.by_hand import post
 from tests.web.pictures import answer_to, choose, puzzle_in, tick
@@ -18,11 +18,11 @@ pytestmark = [
 AGAIN = "Das stimmt leider nicht. Hier ist ein neues Rätsel. Oder nehmen Sie den Code."
 
 
-def test_ticking_brings_up_the_puzzle_in_place(landed, deeds, link):
+def test_ticking_brings_up_the_puzzle_in_place(landed, backend, link):
     tick(landed)
     assert landed.heading == "Bilderrätsel"
     assert landed.path == f"/konto-link/{link.id}/{'roboter' if landed.htmx else 'raetsel'}"
-    assert deeds.read(link).opened_at == cast.NOW
+    assert backend.read(link).opened_at == people.NOW
 
 
 def test_whoever_forgets_the_tick_is_told(landed):
@@ -38,13 +38,13 @@ def test_the_right_pictures_lead_to_konto_bearbeiten(landed, app, link):
     assert landed.heading == "Konto bearbeiten"
 
 
-def test_a_puzzle_opened_by_its_address_opens_the_link_too(landed, app, deeds, link):
+def test_a_puzzle_opened_by_its_address_opens_the_link_too(landed, app, backend, link):
     landed.open(f"/konto-link/{link.id}/raetsel")
     choose(landed, answer_to(app, puzzle_in(landed), link))
-    assert deeds.read(link).opened_at == cast.NOW
+    assert backend.read(link).opened_at == people.NOW
 
 
-def test_the_wrong_pictures_bring_a_new_puzzle_and_burn_nothing(landed, app, deeds, link):
+def test_the_wrong_pictures_bring_a_new_puzzle_and_burn_nothing(landed, app, backend, link):
     tick(landed)
     for _ in range(7):
         before = puzzle_in(landed)
@@ -54,7 +54,7 @@ def test_the_wrong_pictures_bring_a_new_puzzle_and_burn_nothing(landed, app, dee
         assert puzzle_in(landed) != before
     choose(landed, answer_to(app, puzzle_in(landed), link))
     assert landed.heading == "Bestätigt"
-    assert deeds.read(link).ended_at is None
+    assert backend.read(link).ended_at is None
 
 
 def test_choosing_nothing_is_wrong_like_any_other_choice(landed):
@@ -63,12 +63,12 @@ def test_choosing_nothing_is_wrong_like_any_other_choice(landed):
     assert AGAIN in landed.text
 
 
-def test_a_solved_puzzle_opens_no_second_browser(landed, app, deeds, link):
+def test_a_solved_puzzle_opens_no_second_browser(landed, app, backend, link):
     tick(landed)
     puzzle = puzzle_in(landed)
     tiles = answer_to(app, puzzle, link)
     choose(landed, tiles)
-    other = Browser(app).open(f"/link/{deeds.keys.token(link)}")
+    other = Browser(app).open(f"/link/{backend.keys.token(link)}")
     answer = post(other, f"/konto-link/{link.id}/raetsel", puzzle=puzzle, tiles=[str(tile) for tile in tiles])
     assert answer.status_code == 422
     assert other.open(f"/konto-link/{link.id}/konto").heading == "Link zum Konto"
@@ -83,9 +83,9 @@ def test_a_puzzle_answered_wrongly_cannot_be_answered_again(landed, app, link):
     assert answer.status_code == 422
 
 
-def test_the_puzzle_of_another_link_counts_for_nothing(landed, app, deeds, max_, link):
-    his = deeds.do(account_link.issue, LinkKind.DESK, max_)
-    max_at_home = tick(Browser(app).open(f"/link/{deeds.keys.token(his)}"))
+def test_the_puzzle_of_another_link_counts_for_nothing(landed, app, backend, max_, link):
+    his = backend.run(links.issue, LinkKind.DESK, max_)
+    max_at_home = tick(Browser(app).open(f"/link/{backend.keys.token(his)}"))
     puzzle = puzzle_in(max_at_home)
     tiles = [str(tile) for tile in answer_to(app, puzzle, his)]
     assert post(landed, f"/konto-link/{link.id}/raetsel", puzzle=puzzle, tiles=tiles).status_code == 422
@@ -103,8 +103,8 @@ def test_a_puzzle_is_good_for_a_quarter_of_an_hour(landed, app, link, clock):
 
 @pytest.mark.parametrize("puzzle", [None, "", "x", "a.b", "\0", "ü", "x" * 10_000])
 @pytest.mark.parametrize("tiles", ["0", "x", "-1", "99999999999999999999", ""])
-def test_what_is_no_puzzle_is_a_wrong_answer(app, deeds, link, puzzle, tiles):
-    landed = Browser(app).open(f"/link/{deeds.keys.token(link)}")
+def test_what_is_no_puzzle_is_a_wrong_answer(app, backend, link, puzzle, tiles):
+    landed = Browser(app).open(f"/link/{backend.keys.token(link)}")
     fields = {} if puzzle is None else {"puzzle": puzzle}
     assert post(landed, f"/konto-link/{link.id}/raetsel", tiles=tiles, **fields).status_code == 422
 
@@ -129,12 +129,12 @@ def test_the_page_names_none_of_the_pictures(landed):
     assert ".webp" not in landed.answer.text
 
 
-def test_the_tick_from_an_old_page_works_at_the_second_click(landed, deeds, link):
+def test_the_tick_from_an_old_page_works_at_the_second_click(landed, backend, link):
     page.field(landed.page, "Ich bin kein Roboter").set("checked", "")
     landed.stale().press("Weiter")
     assert landed.status == 422
     assert "Senden Sie das Formular bitte noch einmal ab." in landed.text
-    assert deeds.read(link).opened_at is None
+    assert backend.read(link).opened_at is None
     landed.press("Weiter")
     assert landed.heading == "Bilderrätsel"
 

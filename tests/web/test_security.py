@@ -2,11 +2,11 @@
 
 import pytest
 
-from kmzportal.domain.account_link import LinkKind
-from kmzportal.services import account_link
-from kmzportal.web.access import anyone
+from kmzportal.models.account_link import LinkKind
+from kmzportal.services import links
+from kmzportal.web.auth import anyone
 from kmzportal.web.security import HEADERS
-from tests import cast
+from tests import people
 from tests.browser import Browser
 from tests.web.by_hand import HTMX
 
@@ -16,12 +16,12 @@ pytestmark = [
 ]
 
 
-def answers(app, deeds, person, monkeypatch):
+def answers(app, backend, person, monkeypatch):
     """Yield one answer of every sort, with its status."""
     site, client = app.config["PUBLIC_URL"], Browser(app).log_in(person).client
-    link = deeds.do(account_link.issue, LinkKind.DESK, person)
-    dead = deeds.do(account_link.issue, LinkKind.DESK, person)
-    deeds.do(account_link.issue, LinkKind.DESK, person)
+    link = backend.run(links.issue, LinkKind.DESK, person)
+    dead = backend.run(links.issue, LinkKind.DESK, person)
+    backend.run(links.issue, LinkKind.DESK, person)
     monkeypatch.setitem(app.view_functions, "devices.history", anyone(lambda: 1 / 0))
     requests = [
         ("GET", "/einstellungen", {}, {}, 200),
@@ -29,7 +29,7 @@ def answers(app, deeds, person, monkeypatch):
         ("OPTIONS", "/anmelden", {}, {}, 200),
         ("HEAD", "/anmelden", {}, {}, 303),
         ("GET", "/anmelden", HTMX, {}, 204),
-        ("GET", f"/link/{deeds.keys.token(dead)}", {}, {}, 303),
+        ("GET", f"/link/{backend.keys.token(dead)}", {}, {}, 303),
         ("GET", f"/konto-link/{dead.id}", {}, {}, 410),
         ("GET", f"/konto-link/{link.id}", HTMX, {}, 404),
         ("GET", "//anmelden", {}, {}, 308),
@@ -50,8 +50,8 @@ def answers(app, deeds, person, monkeypatch):
         yield f"{method} {path} {status}", answer
 
 
-def test_every_sort_of_answer_carries_its_headers(app, deeds, erika, monkeypatch):
-    for what, answer in answers(app, deeds, erika, monkeypatch):
+def test_every_sort_of_answer_carries_its_headers(app, backend, erika, monkeypatch):
+    for what, answer in answers(app, backend, erika, monkeypatch):
         for name, value in HEADERS.items():
             expected = "no-referrer" if name == "Referrer-Policy" and "/link/" in what else value
             assert answer.headers.get(name) == expected, (what, name)
@@ -74,7 +74,7 @@ def test_asking_from_elsewhere_opens_nothing(app):
 
 def test_the_file_with_her_data_is_never_shown_as_a_page(app, erika):
     browser = Browser(app).log_in(erika).open("/einstellungen/daten")
-    browser.submit("Weiter", {"Aktuelles Passwort": cast.password_of(erika)})
+    browser.submit("Weiter", {"Aktuelles Passwort": people.password_of(erika)})
     headers = browser.open("/einstellungen/daten.json").answer.headers
     assert (headers["Content-Type"], headers["X-Content-Type-Options"]) == ("application/json", "nosniff")
     assert headers["Content-Disposition"].startswith("attachment")
@@ -89,7 +89,7 @@ def test_over_http_on_this_machine_the_cookie_still_arrives(house):
     assert "Strict-Transport-Security" not in answer.headers
 
 
-def test_a_cookie_signed_with_another_key_says_nothing(app, house, deeds, erika):
+def test_a_cookie_signed_with_another_key_says_nothing(app, house, backend, erika):
     stolen = Browser(app).log_in(erika)
     with stolen.client.session_transaction(base_url=stolen.site) as session:
         contents = dict(session)
@@ -121,7 +121,7 @@ def test_what_stands_in_the_address_never_becomes_markup(browser, text):
     assert "49" not in [form.get("action", "")[-2:] for form in browser.page.iter("form")]
 
 
-def test_links_never_follow_the_name_somebody_called_us_by(app, deeds, erika):
+def test_links_never_follow_the_name_somebody_called_us_by(app, backend, erika):
     client = app.test_client()
     headers = {"X-Forwarded-Host": "evil.example", "X-Original-Host": "evil.example", "Forwarded": "host=evil.example"}
     answer = client.get("/passwort-vergessen", base_url=app.config["PUBLIC_URL"], headers=headers)

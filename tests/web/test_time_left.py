@@ -4,8 +4,8 @@ from datetime import timedelta
 
 import pytest
 
-from kmzportal.domain.account_link import LinkKind
-from tests import cast
+from kmzportal.models.account_link import LinkKind
+from tests import people
 from tests.browser import Browser
 
 pytestmark = [pytest.mark.usefixtures("clock"), pytest.mark.parametrize("portal", ["sqlite"], indirect=True)]
@@ -17,13 +17,13 @@ STAY = {"method": "POST", "headers": {"HX-Request": "true", "Sec-Fetch-Site": "s
 @pytest.fixture
 def hers(app, erika):
     hers = Browser(app).open("/anmelden")
-    return hers.submit("Anmelden", {"E-Mail-Adresse": erika.email, "Passwort": cast.password_of(erika)})
+    return hers.submit("Anmelden", {"E-Mail-Adresse": erika.email, "Passwort": people.password_of(erika)})
 
 
 @pytest.fixture
-def opened(app, deeds, erika):
+def opened(app, backend, erika):
     """Erika has opened the link in her mail."""
-    return Browser(app).open(f"/link/{deeds.keys.token(deeds.issue(LinkKind.RECOVERY, erika))}")
+    return Browser(app).open(f"/link/{backend.keys.token(backend.issue(LinkKind.RECOVERY, erika))}")
 
 
 def ask(browser, how=ASK):
@@ -68,13 +68,13 @@ def test_without_htmx_the_question_leads_to_a_page(hers):
     assert hers.open("/sitzung").heading == "Einstellungen"
 
 
-def test_a_button_of_a_dead_session_leads_back_to_its_page(hers, erika, deeds, clock):
-    deeds.log_in(erika.email, cast.password_of(erika))
+def test_a_button_of_a_dead_session_leads_back_to_its_page(hers, erika, backend, clock):
+    backend.log_in(erika.email, people.password_of(erika))
     hers.open("/einstellungen/geraete")
     clock.shift(timedelta(minutes=31))
     hers.press("Alle anderen Geräte abmelden")
     assert hers.heading == "Anmelden"
-    hers.submit("Anmelden", {"E-Mail-Adresse": erika.email, "Passwort": cast.password_of(erika)})
+    hers.submit("Anmelden", {"E-Mail-Adresse": erika.email, "Passwort": people.password_of(erika)})
     assert hers.heading == "Angemeldete Geräte"
 
 
@@ -129,7 +129,7 @@ def test_after_abbrechen_nobody_is_asked(opened):
 
 def test_a_used_link_asks_nothing(opened):
     there = opened.path.rpartition("/")[0]
-    opened.submit("Passwort speichern", {"Passwort": cast.NEW_PASSWORD, "Wdh. Passwort": cast.NEW_PASSWORD})
+    opened.submit("Passwort speichern", {"Passwort": people.NEW_PASSWORD, "Wdh. Passwort": people.NEW_PASSWORD})
     assert opened.heading == "Fertig" and "time-left" not in opened.answer.text
     assert opened.open(there).heading == "Dieser Link gilt nicht mehr" and "time-left" not in opened.answer.text
 

@@ -5,7 +5,7 @@ from urllib.parse import quote
 
 import pytest
 
-from tests import cast
+from tests import people
 from tests.browser import Browser
 from tests.web.by_hand import token_in
 from tests.web.doors import CODE, DESK, DOOR, FIELD, log_in
@@ -27,7 +27,7 @@ ELSEWHERE = (
 def test_whoever_wanted_a_page_gets_it_after_logging_in(browser, erika):
     browser.open("/einstellungen/geraete")
     assert browser.heading == "Anmelden"
-    browser.submit("Anmelden", {"E-Mail-Adresse": erika.email, "Passwort": cast.password_of(erika)})
+    browser.submit("Anmelden", {"E-Mail-Adresse": erika.email, "Passwort": people.password_of(erika)})
     assert browser.path == "/einstellungen/geraete"
 
 
@@ -49,25 +49,25 @@ def test_a_wanted_page_with_an_umlaut_is_a_header_that_can_be_sent(app, erika):
     client, site = app.test_client(), app.config["PUBLIC_URL"]
     path = "/anmelden?weiter=/%E6%97%A5%C3%BC"
     token = re.search(r'name="csrf_token"[^>]*value="([^"]+)"', client.get(path, base_url=site).text)[1]
-    data = {"csrf_token": token, "email": erika.email, "password": cast.password_of(erika)}
+    data = {"csrf_token": token, "email": erika.email, "password": people.password_of(erika)}
     answer = client.post(path, data=data, base_url=site, headers={"HX-Request": "true"})
     assert answer.headers["HX-Redirect"] == "/%E6%97%A5%C3%BC"
 
 
-def test_the_wanted_page_of_the_desk_opens_after_the_code(browser, deeds, rosa, factor):
+def test_the_wanted_page_of_the_desk_opens_after_the_code(browser, backend, rosa, factor):
     browser.open("/kundenservice/mitarbeitende")
-    browser.submit("Anmelden", {"E-Mail-Adresse": rosa.email, "Passwort": cast.password_of(rosa)})
+    browser.submit("Anmelden", {"E-Mail-Adresse": rosa.email, "Passwort": people.password_of(rosa)})
     browser.submit("Weiter", {FIELD: "000000"})
-    browser.submit("Weiter", {FIELD: deeds.app_shows(factor.secret)})
+    browser.submit("Weiter", {FIELD: backend.totp_code(factor.secret)})
     assert browser.path == "/kundenservice/mitarbeitende"
 
 
 @pytest.mark.parametrize("wanted", [*ELSEWHERE, "/einstellungen", "/kundenserviceevil", "/abmelden"])
-def test_nobody_is_led_elsewhere(app, deeds, tim, offered, wanted):
+def test_nobody_is_led_elsewhere(app, backend, tim, offered, wanted):
     """Neither by the first step nor by the second."""
     browser = log_in(Browser(app), tim, path=f"{DOOR}?weiter={quote(wanted, safe='')}")
     assert browser.path.startswith(DESK) and browser.heading != "Anmelden im Kundenservice"
-    factor, other = deeds.give_factor(tim), Browser(app)
+    factor, other = backend.add_second_factor(tim), Browser(app)
     log_in(other, tim).open(f"{CODE}?weiter={quote(wanted, safe='')}")
-    other.submit("Weiter", {FIELD: deeds.app_shows(factor.secret)})
+    other.submit("Weiter", {FIELD: backend.totp_code(factor.secret)})
     assert other.path == browser.path

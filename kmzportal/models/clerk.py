@@ -1,0 +1,28 @@
+"""A clerk: helps customers from the desk, known by initials."""
+
+from typing import ClassVar
+
+from sqlalchemy.orm import Mapped, mapped_column
+
+from kmzportal.models.base import Base
+from kmzportal.models.person import Person
+
+
+class Clerk(Person, Base):
+    __tablename__ = "clerk"
+    THROTTLE_PREFIX: ClassVar[str] = "clerk:"
+
+    name: Mapped[str]
+    initials: Mapped[str] = mapped_column(unique=True)
+    admin: Mapped[bool] = mapped_column(default=False)
+    factor_nonce: Mapped[str | None]  #: the second factor's secret derives from it, as a link's token does
+    factor_step: Mapped[int] = mapped_column(default=0)  #: of the last code taken: each counts once (RFC 6238, 5.2)
+    recovery_codes_used: Mapped[list[int]] = mapped_column(default=list)  #: their places; the codes derive likewise
+
+    @property
+    def greeting(self) -> str:
+        return f"Guten Tag {self.name}"
+
+    @property
+    def known_words(self) -> list[str]:
+        return [self.email, self.name, self.initials]

@@ -1,0 +1,56 @@
+"""Someone is logged in somewhere. The cookie holds only the token, the row only the token's hash."""
+
+import secrets
+from datetime import datetime, timedelta
+
+from sqlalchemy import ForeignKey
+from sqlalchemy.orm import Mapped, mapped_column, relationship
+
+from kmzportal.models.base import Base, Id
+from kmzportal.models.clerk import Clerk
+from kmzportal.models.customer import Customer
+from kmzportal.services.tokens import token_hash
+
+
+class LoginSession(Base):
+    __tablename__ = "login_session"
+
+    id: Mapped[Id]
+    token_hash: Mapped[str] = mapped_column(unique=True)
+    customer_id: Mapped[int | None] = mapped_column(ForeignKey("customer.id"), index=True)
+    clerk_id: Mapped[int | None] = mapped_column(ForeignKey("clerk.id"), index=True)
+    started_at: Mapped[datetime]
+    last_seen: Mapped[datetime]
+    idle_after: Mapped[int]  #: seconds without a request
+    expires_at: Mapped[datetime]
+    ended_at: Mapped[datetime | None]
+    password_checked_at: Mapped[datetime | None]  #: for Konto anpassen
+    awaits_code: Mapped[bool] = mapped_column(default=False)  #: the password was right, the second factor is due
+    device: Mapped[str]  #: coarse, such as "Firefox unter Windows"
+
+    customer: Mapped[Customer | None] = relationship(lazy="joined")
+    clerk: Mapped[Clerk | None] = relationship(lazy="joined")
+
+    @property
+    def actor(self) -> str:
+        """Whose it is, as history and audit name them."""
+        return f"clerk:{self.clerk_id}" if self.clerk_id else f"customer:{self.customer_id}"
+
+    @property
+    def ends_at(self) -> datetime:
+        """When it ends unless somebody asks for a page before."""
+        return min(self.last_seen + timedelta(seconds=self.idle_after), self.expires_at)
+
+    def alive(self, now: datetime) -> bool:
+        return self.ended_at is None and now < self.ends_at
+
+    def password_checked_within(self, seconds: int, now: datetime) -> bool:
+        """Whether the current password was typed in this session so recently."""
+        proved = self.password_checked_at
+        return proved is not None and (now - proved).total_seconds() < seconds
+
+    def new_token(self) -> str:
+        """Give the session a new token and return it; the one before opens nothing any more."""
+        token = secrets.token_urlsafe(32)
+        self.token_hash = token_hash(token)
+        return token

@@ -1,0 +1,63 @@
+"""A mail that waits, or went, or was refused. Its text is composed at sending and never kept."""
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import ForeignKey
+from sqlalchemy.orm import Mapped, mapped_column, relationship
+
+from kmzportal.models.account_link import AccountLink
+from kmzportal.models.base import Base, Id
+from kmzportal.models.clerk import Clerk
+from kmzportal.models.customer import Customer
+
+
+class MailState(StrEnum):
+    QUEUED = "queued"
+    DEFERRED = "deferred"
+    SENT = "sent"
+    REFUSED = "refused"
+    BOUNCED = "bounced"
+    EXPIRED = "expired"
+    CANCELLED = "cancelled"
+
+
+class OutgoingMail(Base):
+    __tablename__ = "outgoing_mail"
+
+    id: Mapped[Id]
+    template: Mapped[str]
+    recipient: Mapped[str]  #: always a stored address, never a typed one
+    recipient_canonical: Mapped[str] = mapped_column(index=True)
+    customer_id: Mapped[int | None] = mapped_column(ForeignKey("customer.id"), index=True)
+    clerk_id: Mapped[int | None] = mapped_column(ForeignKey("clerk.id"))
+    link_id: Mapped[int | None] = mapped_column(ForeignKey("account_link.id"), index=True)
+    facts: Mapped[dict[str, Any]]  #: what the template says besides; no secret
+    message_id: Mapped[str] = mapped_column(unique=True)  #: the same at every try
+    queued_at: Mapped[datetime] = mapped_column(index=True)
+    state: Mapped[str] = mapped_column(default=MailState.QUEUED, index=True)
+    next_try_at: Mapped[datetime] = mapped_column(index=True)
+    tries: Mapped[int] = mapped_column(default=0)
+    leased_until: Mapped[datetime | None]  #: one process posts it until then
+    retried_at: Mapped[datetime | None]  #: by the desk; patience begins anew
+    outage_since: Mapped[datetime | None] = mapped_column(index=True)  #: the mail server began to fail, not the mail
+    settled_at: Mapped[datetime | None]
+    reply_code: Mapped[int | None]  #: what the mail server answered, RFC 5321, 4.2
+    reason: Mapped[str | None]
+
+    customer: Mapped[Customer | None] = relationship()
+    clerk: Mapped[Clerk | None] = relationship()
+    link: Mapped[AccountLink | None] = relationship()
+
+
+#: The states of a mail in the outbox.
+MAIL_STATES = {
+    "queued": "wartet",
+    "deferred": "später erneut",
+    "sent": "an den Mailserver übergeben",
+    "refused": "abgelehnt",
+    "bounced": "zurückgekommen",
+    "expired": "abgelaufen",
+    "cancelled": "nicht gesendet",
+}

@@ -1,0 +1,24 @@
+"""Somebody asked for a new password. The row is all that the web request writes; the worker does the rest."""
+
+from datetime import datetime
+
+from sqlalchemy import ForeignKey
+from sqlalchemy.orm import Mapped, mapped_column, relationship
+
+from kmzportal.models.base import Base, Id
+from kmzportal.models.customer import Customer
+
+
+class RecoveryRequest(Base):
+    __tablename__ = "recovery_request"
+
+    id: Mapped[Id]
+    reference: Mapped[str] = mapped_column(unique=True)  #: Vorgangsnummer, quoted on the phone
+    email_canonical: Mapped[str] = mapped_column(index=True)  #: what was typed, known or not
+    requested_at: Mapped[datetime] = mapped_column(index=True)
+    source: Mapped[str | None]  #: address block it came from; forgotten after seven days
+    answered_at: Mapped[datetime | None] = mapped_column(index=True)
+    outcome: Mapped[str | None]  #: sent, unknown, locked, capped
+    customer_id: Mapped[int | None] = mapped_column(ForeignKey("customer.id"))
+
+    customer: Mapped[Customer | None] = relationship()

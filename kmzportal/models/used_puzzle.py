@@ -1,0 +1,14 @@
+"""A picture puzzle that was answered, rightly or not, cannot be answered again."""
+
+from datetime import datetime
+
+from sqlalchemy.orm import Mapped, mapped_column
+
+from kmzportal.models.base import Base
+
+
+class UsedPuzzle(Base):
+    __tablename__ = "used_puzzle"
+
+    puzzle: Mapped[str] = mapped_column(primary_key=True)
+    expires_at: Mapped[datetime] = mapped_column(index=True)

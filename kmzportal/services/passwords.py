@@ -1,0 +1,185 @@
+"""How a password is hashed, proved, and judged.
+
+Argon2id with the second profile of RFC 9106, 4 (64 MiB, t=3, p=4, the default of argon2-cffi). Hashing takes
+about 0.2 s, so it is done outside transactions and by few threads at a time: memory stays bounded and pages
+stay quick while logins storm (standards R035). A password is normalised (NFKC, NIST SP 800-63B-4, 3.1.1.2) and
+never trimmed or cut.
+"""
+
+import gzip
+import os
+import re
+import unicodedata
+from base64 import b64encode
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import cache
+from itertools import pairwise
+from pathlib import Path
+from threading import BoundedSemaphore
+from typing import TypeVar
+
+from argon2 import PasswordHasher
+from argon2.exceptions import InvalidHashError, VerificationError
+
+from kmzportal.services.refusals import TooBusy, WeakPassword
+
+MAX_LENGTH = 256
+EXAMPLE = "lampe honig fahrplan wiese"  # stands beside every field for a new password
+SHORTEST_CONTEXT_WORD = 4
+MAX_WAITING = 16  # in a process; it serves pages with the threads that are left
+
+NICENESS = 10  # as nice counts: pages are drawn first, see docs/decisions/0040
+
+_hasher = PasswordHasher()
+_threads: ThreadPoolExecutor
+_slots = BoundedSemaphore(MAX_WAITING)
+T = TypeVar("T")
+
+
+def set_hashing_threads(threads: int) -> None:
+    """Let this many threads of this process hash at the same time."""
+    global _threads
+    # In Linux each thread has a niceness of its own; those that Argon2 begins inherit it.
+    _threads = ThreadPoolExecutor(threads, "argon2", initializer=os.nice, initargs=(NICENESS,))
+
+
+set_hashing_threads(1)
+
+
+@dataclass(frozen=True)
+class PasswordCheck:
+    """Whether a password matched the hash that was read; it counts only while that hash still stands."""
+
+    against: str | None
+    holds: bool
+    rehashed: str | None = None
+
+
+def hash_password(password: str) -> str:
+    """Return the PHC string of a new password."""
+    return _run_bounded(_hasher.hash, _normalized(password))
+
+
+def check_password(password: str, against: str | None) -> PasswordCheck:
+    """Compare a password with a stored hash, with equal work when there is none."""
+    return _run_bounded(_check, _normalized(password), against)
+
+
+def _run_bounded(tx: Callable[..., T], *what: str | None) -> T:
+    """Let the hashing threads do the work; raises TooBusy at once when so many wait already that pages would too."""
+    if not _slots.acquire(blocking=False):
+        raise TooBusy
+    try:
+        return _threads.submit(tx, *what).result()
+    finally:
+        _slots.release()
+
+
+def _check(password: str, against: str | None) -> PasswordCheck:
+    try:
+        _hasher.verify(against or _decoy_hash(), password)
+    except (VerificationError, InvalidHashError):
+        return PasswordCheck(against, holds=False)
+    outdated = against is not None and _hasher.check_needs_rehash(against)
+    return PasswordCheck(against, against is not None, _hasher.hash(password) if outdated else None)
+
+
+def _decoy_hash() -> str:
+    """Return what costs as much to verify as a real hash, and matches no password."""
+    salt, digest = (b64encode(bytes(size)).decode().rstrip("=") for size in (_hasher.salt_len, _hasher.hash_len))
+    costs = f"m={_hasher.memory_cost},t={_hasher.time_cost},p={_hasher.parallelism}"
+    return f"$argon2id$v=19${costs}${salt}${digest}"
+
+
+def _normalized(password: str) -> str:
+    return unicodedata.normalize("NFKC", password)
+
+
+def check_strength(password: str, minimum: int, known: list[str]) -> None:
+    """Raise WeakPassword when `password` is too short, too long, common, or made of what is `known`.
+
+    `known` holds what others know of the person and the office: name, mail address, number, place.
+    """
+    if len(password) < minimum:
+        raise WeakPassword(
+            f"Das Passwort ist zu kurz. Nehmen Sie mindestens {minimum} Zeichen, zum Beispiel vier Wörter."
+        )
+    if len(password) > MAX_LENGTH:
+        raise WeakPassword(f"Das Passwort ist zu lang. Möglich sind bis zu {MAX_LENGTH} Zeichen.")
+    if EXAMPLE in " ".join(_normalized(password).casefold().split()):
+        raise WeakPassword("Das ist unser Beispiel. Viele kennen es. Nehmen Sie bitte vier eigene Wörter.")
+    if is_common(password):
+        raise WeakPassword(
+            "Dieses Passwort ist weit verbreitet und leicht zu erraten. Nehmen Sie vier Wörter, die nicht "
+            "zusammengehören."
+        )
+    if word := _guessable_word(password, known):
+        raise WeakPassword(
+            f"Das Passwort besteht fast nur aus „{word}“. Das können andere erraten. Nehmen Sie andere Wörter."
+        )
+
+
+def _guessable_word(password: str, known: list[str]) -> str | None:
+    """Return the longest known word in it if, with all of them taken out, too little is left to guess."""
+    words = {
+        word for text in known for word in (text, *re.split(r"[\s@.-]+", text)) if len(word) >= SHORTEST_CONTEXT_WORD
+    }
+    rest, found = _unleet(password), []
+    for word in sorted(words, key=lambda word: (-len(word), word)):
+        if _unleet(word) in rest:
+            rest = rest.replace(_unleet(word), "")
+            found.append(word)
+    return found[0] if found and len(rest) < SHORTEST_CONTEXT_WORD * 2 else None
+
+
+def _unleet(text: str) -> str:
+    return _normalized(text).casefold().translate(str.maketrans("013457@$", "oleastas"))
+
+
+_LIST_FILE = Path(__file__).with_name("common_passwords.txt.gz")
+_MIN_WORD = 3
+_MIN_RUN = 4
+_KEYBOARD_ROWS = (
+    *("01234567890", "abcdefghijklmnopqrstuvwxyz"),
+    *("qwertzuiopü+", "asdfghjklöä#", "<yxcvbnm,.-", "qwertyuiop", "zxcvbnm"),
+    *("1qay", "2wsx", "3edc", "4rfv", "5tgb", "6zhn", "7ujm", "1qaz", "6yhn", "1q2w3e4r5t6z7u8i9o0p"),
+)
+_NEIGHBOURS = {pair for row in _KEYBOARD_ROWS for way in (row, row[::-1]) for pair in pairwise(way)}
+
+
+def is_common(password: str) -> bool:
+    """Tell whether a password is among the first that anybody would try."""
+    return any(_is_easy(text) for text in {_folded(password), _bare_word(password)})
+
+
+def _bare_word(password: str) -> str:
+    """Fold case and take off the digits and signs around the word; with no word inside, keep them."""
+    folded = _folded(password)
+    word = re.sub(r"^[\W\d_]+|[\W\d_]+$", "", folded)
+    return word if len(word) >= _MIN_WORD else folded
+
+
+def _folded(password: str) -> str:
+    return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", password).casefold())
+
+
+def _is_easy(text: str) -> bool:
+    unit = text[: (text + text).find(text, 1)]  # "hallo" of "hallohallo"; of most texts the whole
+    repeats = len(unit) <= _MIN_RUN and unit != text
+    return repeats or _count_runs(text) * _MIN_RUN <= len(text) or _is_listed(text) or _is_listed(_bare_word(unit))
+
+
+def _count_runs(text: str) -> int:
+    """Count the pieces in which each character is the one before again, or beside it on the keyboard."""
+    return 1 + sum(pair not in _NEIGHBOURS and pair[0] != pair[1] for pair in pairwise(text))
+
+
+def _is_listed(word: str) -> bool:
+    return f"\n{word}\n".encode() in _word_list()
+
+
+@cache
+def _word_list() -> bytes:
+    return gzip.decompress(_LIST_FILE.read_bytes())

@@ -1,0 +1,65 @@
+import hashlib
+import hmac
+import secrets
+from base64 import urlsafe_b64encode
+from collections.abc import Sequence
+
+from kmzportal.models.account_link import AccountLink
+
+CODE_ALPHABET = "ABCDEFGHJKLMNPQRSTUVWXYZ23456789"  # 32 signs; I, O, 0 and 1 are misread
+
+
+class LinkKeys:
+    """Derives tokens and codes; the first key is the present one, older ones still open waiting mails."""
+
+    def __init__(self, keys: Sequence[str]):
+        self._keys = [key.encode() for key in keys]
+
+    def nonce_and_hash(self) -> tuple[str, str]:
+        nonce = secrets.token_urlsafe(32)
+        return nonce, token_hash(_derive(self._keys[0], "token", nonce))
+
+    def token(self, link: AccountLink) -> str:
+        return _derive(self._key_of(link), "token", link.nonce)
+
+    def code(self, link: AccountLink) -> str:
+        """Return the eight characters for the mail, grouped `ABCD-EFGH`."""
+        return format_code(hmac.digest(self._key_of(link), f"code:{link.nonce}".encode(), "sha256"), groups=2)
+
+    def code_matches(self, link: AccountLink, typed: str) -> bool:
+        """Whether the typed code is the link's; blanks, hyphens and case are forgiven."""
+        return hmac.compare_digest(normalize_code(typed).encode(), normalize_code(self.code(link)).encode())
+
+    def derive(self, purpose: str, nonce: str) -> list[bytes]:
+        """Return what derives from a nonce for a purpose of its own, under each key, the present one first."""
+        return [hmac.digest(key, f"{purpose}:{nonce}".encode(), "sha256") for key in self._keys]
+
+    def fingerprint(self, text: str) -> str:
+        """Return a keyed hash for what must be counted but not be readable."""
+        return _derive(self._keys[0], "fingerprint", text)
+
+    def _key_of(self, link: AccountLink) -> bytes:
+        for key in self._keys:
+            if token_hash(_derive(key, "token", link.nonce)) == link.token_hash:
+                return key
+        raise LookupError(f"The key of link {link.id} is gone; it stands in no LINK_KEY_FALLBACKS.")
+
+
+def format_code(digest: bytes, groups: int) -> str:
+    """Return so many groups of four signs that nobody misreads, such as `ABCD-EFGH`."""
+    signs = "".join(CODE_ALPHABET[byte % len(CODE_ALPHABET)] for byte in digest[: groups * 4])
+    return "-".join(signs[at : at + 4] for at in range(0, len(signs), 4))
+
+
+def normalize_code(typed: str) -> str:
+    """Forgive blanks, hyphens and small letters in a code that somebody typed."""
+    return "".join(sign for sign in typed.upper() if sign.isalnum())
+
+
+def _derive(key: bytes, purpose: str, text: str) -> str:
+    digest = hmac.digest(key, f"{purpose}:{text}".encode(), "sha256")
+    return urlsafe_b64encode(digest).rstrip(b"=").decode()
+
+
+def token_hash(token: str) -> str:
+    return hashlib.sha256(token.encode()).hexdigest()

@@ -1,0 +1,193 @@
+"""The unit of work as deeds see it: one transaction, one moment, one actor."""
+
+import secrets
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from email.utils import parseaddr
+from typing import Any, TypeVar
+
+from flask import current_app
+from sqlalchemy import Update, func, select
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.orm import Session
+from sqlalchemy.orm.exc import StaleDataError
+
+from kmzportal import mail_address
+from kmzportal.db import WRITES, db
+from kmzportal.models.account_link import AccountLink
+from kmzportal.models.audit_event import AuditEvent
+from kmzportal.models.base import Base
+from kmzportal.models.clerk import Clerk
+from kmzportal.models.customer import Customer
+from kmzportal.models.outgoing_mail import OutgoingMail
+from kmzportal.services.refusals import ChangedMeanwhile, Refusal, TooManyMails
+from kmzportal.services.tokens import LinkKeys
+
+
+@dataclass
+class Transaction:
+    """Carries what every deed needs. Committed by whoever opened it, never by a deed."""
+
+    session: Session
+    now: datetime
+    actor: str
+    keys: LinkKeys
+    settings: Mapping[str, Any] = field(repr=False)
+    source: str | None = None  #: address block of the request, for throttle and audit
+    initials: str | None = None  #: of the clerk who acts; they stand in the customer's history
+
+    def lock(self, person: Customer | Clerk, seen: int | None = None) -> None:
+        """Let deeds on one person happen one after another, each seeing what the one before has done.
+
+        `seen` is the version whose data stood on the page that asks; raises ChangedMeanwhile if it is no longer that.
+
+        Every deed locks the person first and the person's links and sessions later, so none wait in a circle.
+        SQLite lets only one deed at a time begin anyway.
+        """
+        table = type(person)
+        locked = select(table).where(table.id == person.id).with_for_update(key_share=True)
+        self.session.scalar(locked.execution_options(populate_existing=True))
+        if seen is not None and person.version != seen:
+            raise ChangedMeanwhile
+
+    def record(self, action: str, person: Customer | Clerk | None = None, **details: Any) -> None:
+        """Write the deed into history and audit, in this transaction."""
+        if self.initials:
+            details.setdefault("by", self.initials)
+        self.session.add(
+            AuditEvent(
+                at=self.now,
+                action=action,
+                actor=self.actor,
+                customer_id=person.id if isinstance(person, Customer) else None,
+                clerk_id=person.id if isinstance(person, Clerk) else None,
+                details=details,
+                source=self.source,
+            )
+        )
+
+    def send(
+        self,
+        template: str,
+        person: Customer | Clerk,
+        to: str | None = None,
+        link: AccountLink | None = None,
+        always: bool = False,
+        **facts: Any,
+    ) -> OutgoingMail:
+        """Queue a mail to a stored address (`to`, or the person's own); raises TooManyMails.
+
+        `always` passes the cap: nobody may silence a warning by asking for other mails first.
+        """
+        recipient = to or person.email
+        canonical = mail_address.canonical(recipient)
+        if not always and self._mails_today(canonical) >= self.settings["MAILS_PER_DAY"]:
+            raise TooManyMails("mail.capped", person, template=template)
+        mail = OutgoingMail(
+            template=template,
+            recipient=recipient,
+            recipient_canonical=canonical,
+            customer_id=person.id if isinstance(person, Customer) else None,
+            clerk_id=person.id if isinstance(person, Clerk) else None,
+            link=link,
+            facts=facts,
+            message_id=f"<{secrets.token_hex(16)}@{self._mail_domain()}>",
+            queued_at=self.now,
+            next_try_at=self.now,
+        )
+        self.session.add(mail)
+        return mail
+
+    def warn(self, template: str, person: Customer | Clerk, **facts: Any) -> None:
+        """Queue a notice that passes the cap: nobody may silence it by asking for other mails first."""
+        self.send(template, person, always=True, **facts)
+
+    def notify(self, template: str, person: Customer | Clerk, to: str | None = None, **facts: Any) -> None:
+        """Queue a notice; over the cap the deed goes on and the missing notice stays on record."""
+        try:
+            self.send(template, person, to, **facts)
+        except TooManyMails:
+            self.record("mail.capped", person, template=template)
+
+    def _mails_today(self, canonical: str) -> int:
+        mails = select(func.count()).where(
+            OutgoingMail.recipient_canonical == canonical,
+            OutgoingMail.queued_at > self.now - timedelta(days=1),
+        )
+        return self.session.scalar(mails) or 0
+
+    def _mail_domain(self) -> str:
+        """The office's domain, also when the sender is given as `Name <mail>`."""
+        return parseaddr(self.settings["MAIL_DEFAULT_SENDER"])[1].rpartition("@")[2]
+
+
+_INSERT: dict[str, Any] = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
+
+
+def upsert(session: Session, table: type[Base], values: dict[str, Any], change: dict[str, Any]) -> None:
+    """Insert `values`; where the primary key exists, apply `change` instead."""
+    insert = _INSERT[session.get_bind().dialect.name](table).values(values)
+    keys = [column.name for column in table.__table__.primary_key]
+    session.execute(insert.on_conflict_do_update(index_elements=keys, set_=change))
+
+
+def insert_once(session: Session, table: type[Base], values: dict[str, Any]) -> bool:
+    """Insert `values` and return True, or False when the primary key existed already."""
+    insert = _INSERT[session.get_bind().dialect.name](table).values(values).on_conflict_do_nothing()
+    keys = list(table.__table__.primary_key)
+    return session.execute(insert.returning(*keys)).first() is not None
+
+
+def rows_changed(session: Session, statement: Update) -> int:
+    """Execute the statement and return how many rows met its condition."""
+    result: Any = session.execute(statement)
+    return int(result.rowcount)
+
+
+Result = TypeVar("T")
+
+
+@contextmanager
+def transaction(actor: str, source: str | None = None, initials: str | None = None) -> Iterator[Transaction]:
+    """Yield a UnitOfWork; commit it at the end.
+
+    A Refusal rolls back what was done, writes its record in a second small transaction, and goes on up.
+    Anything else rolls all of it back. Two who save the same record: the second gets ChangedMeanwhile.
+    """
+    try:
+        with _open(actor, source, initials) as tx:
+            yield tx
+    except StaleDataError:
+        raise ChangedMeanwhile from None
+    except Refusal as refusal:
+        if refusal.record:
+            with _open(actor, source, initials) as tx:
+                tx.record(refusal.record, refusal.about, **refusal.details)
+        raise
+
+
+@contextmanager
+def _open(actor: str, source: str | None, initials: str | None) -> Iterator[Transaction]:
+    session = db.session()
+    session.rollback()  # a read that is still open would be older than what we are about to lock
+    session.expire_all()
+    session.connection(execution_options={WRITES: True})
+    try:
+        yield Transaction(session, datetime.now(UTC), actor, link_keys(), current_app.config, source, initials)
+        session.commit()
+    except BaseException:
+        session.rollback()
+        raise
+
+
+def run_outside_transaction(hashing: Callable[..., Result], *args: Any) -> Result:
+    """End the read that is open and run what takes long, so that no connection waits for it."""
+    db.session.commit()
+    return hashing(*args)
+
+
+def link_keys() -> LinkKeys:
+    keys: Any = current_app.config
+    return LinkKeys([keys["LINK_KEY"], *keys["LINK_KEY_FALLBACKS"]])

@@ -1,0 +1,270 @@
+"""Forms and fields that more than one page uses. They check shape; services decide truth."""
+
+import json
+import re
+import zlib
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from flask import current_app, flash, g, request, session
+from flask_wtf import FlaskForm
+from flask_wtf.csrf import CSRFError, _FlaskFormCSRF
+from markupsafe import Markup, escape
+from werkzeug.datastructures import MultiDict
+from wtforms import EmailField, Field, Form, HiddenField, PasswordField, SelectField, StringField, ValidationError
+from wtforms.fields.choices import SelectChoice  # type: ignore[attr-defined]  # newer than its types
+from wtforms.validators import DataRequired, EqualTo, InputRequired, Length
+from wtforms.widgets.core import (
+    Input,  # type: ignore[attr-defined]
+    clean_key,  # type: ignore[attr-defined]
+)
+
+from kmzportal import mail_address
+from kmzportal.db import db
+from kmzportal.models.clerk import Clerk
+from kmzportal.models.customer import Customer
+from kmzportal.services import accounts, passwords, sessions
+from kmzportal.services.refusals import WeakPassword
+from kmzportal.services.transaction import run_outside_transaction, transaction
+from kmzportal.web.auth import current_user, device, source
+
+STALE_TOKEN = (
+    "Diese Seite war lange offen, oder Sie haben sich inzwischen an- oder abgemeldet. "
+    "Senden Sie das Formular bitte noch einmal ab."
+)
+
+
+def attributes(**given: Any) -> Markup:
+    """Write HTML attributes as WTForms does, to the letter, in a seventh of the time (see docs/decisions/0040)."""
+    said = sorted((clean_key(name), value) for name, value in given.items() if value is not False)
+    return Markup(  # noqa: S704  names stand in our templates, and every value is escaped
+        " ".join(name if value is True else f'{name}="{escape(value)}"' for name, value in said)
+    )
+
+
+Input.html_params = staticmethod(attributes)  # type: ignore[method-assign]
+
+
+class FormCSRF(_FlaskFormCSRF):  # type: ignore[misc]
+    def validate_csrf_token(self, form: Form, field: Field) -> None:
+        try:
+            super().validate_csrf_token(form, field)
+        except (ValidationError, CSRFError):
+            raise ValidationError(STALE_TOKEN) from None
+
+
+class PortalForm(FlaskForm):  # type: ignore[misc]
+    """A form with German words, whose stale token is an error like any other: everything typed stays."""
+
+    first: Sequence[str] = ()  #: the fields that stand on the page before those that were written down earlier
+
+    def __iter__(self) -> Iterator[Field]:
+        """Go through the fields as they stand on the page, since what is wrong is listed in this order."""
+        rest = [field for field in super().__iter__() if field.short_name not in self.first]
+        return iter([*(self[name] for name in self.first), *rest])
+
+    class Meta(FlaskForm.Meta):  # type: ignore[misc]
+        csrf_class = FormCSRF
+        locales = ("de_DE", "de")
+
+        def wrap_formdata(self, form: Form, formdata: Any) -> Any:
+            """Fill in what its writer had typed when the session ended; what is sent now is newer."""
+            kept = saved_input()
+            return super().wrap_formdata(form, formdata) or kept
+
+
+class Filter(PortalForm):
+    """A form that only asks: sent by GET, so it needs no token, and what nobody offers is ignored."""
+
+    class Meta(PortalForm.Meta):
+        csrf = False
+
+
+def choice_field(label: str, name: str, options: Mapping[str, str]) -> SelectField:
+    """One of the options or all; the keys stand in the address."""
+    choices = [SelectChoice(key, words) for key, words in {"": "alle", **options}.items()]
+    return SelectField(label, name=name, choices=choices, default="")
+
+
+class ActionForm(PortalForm):
+    """A form without fields: one deed, one click."""
+
+
+#: Control signs, breaks of lines, and what turns round the signs beside it: a Kundennummer would read backwards.
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
+
+
+def one_line(_form: Form, field: Field) -> None:
+    if _CONTROL.search(field.data or ""):
+        raise ValidationError("Hier ist nur eine Zeile möglich. Löschen Sie bitte Umbrüche und unsichtbare Zeichen.")
+
+
+def valid_address(_form: Form, field: Field) -> None:
+    """Keep the address as it is understood; an empty optional field is fine."""
+    try:
+        field.data = mail_address.parse(field.data) if field.data else field.data
+    except mail_address.InvalidAddress:
+        raise ValidationError(
+            "Das ist keine vollständige E-Mail-Adresse. Geben Sie sie so ein: name@schule.de"
+        ) from None
+
+
+def mail_address_field(
+    label: str = "E-Mail-Adresse", missing: str | None = "Geben Sie Ihre E-Mail-Adresse ein."
+) -> EmailField:
+    needed = [InputRequired(missing)] if missing else []
+    longest = Length(max=mail_address.MAX_LENGTH, message=f"Möglich sind bis zu {mail_address.MAX_LENGTH} Zeichen.")
+    return EmailField(label, [*needed, longest, valid_address])
+
+
+def password_field(label: str, missing: str | None) -> PasswordField:
+    """A password is never trimmed, never shown again."""
+    longest = f"Ein Passwort hat höchstens {passwords.MAX_LENGTH} Zeichen."
+    needed = [InputRequired(missing)] if missing else []
+    return PasswordField(label, [*needed, Length(max=passwords.MAX_LENGTH, message=longest)])
+
+
+def repeat_field(required: bool = True) -> PasswordField:
+    needed = [InputRequired("Geben Sie das neue Passwort noch einmal ein.")] if required else []
+    same = EqualTo("new", "Die beiden Passwörter sind nicht gleich. Geben Sie beide noch einmal ein.")
+    return PasswordField("Wdh. Passwort", [*needed, same])
+
+
+def trim(text: Any) -> Any:
+    return " ".join(text.split(" ")).strip() if isinstance(text, str) else text
+
+
+class NewPassword:
+    """A new password twice; `judged` asks the service what it thinks of it."""
+
+    new = password_field("Passwort", "Geben Sie ein neues Passwort ein.")
+    repeat = repeat_field()
+
+    def add_emptied_error(self) -> None:
+        """Passwords are never sent back; where another field is wrong, their writer must hear it."""
+        if self.new.data and not self.new.errors and not self.repeat.errors:
+            self.new.errors = ["Aus Sicherheitsgründen ist das Passwort jetzt leer. Geben Sie es noch einmal ein."]
+
+    def validate_new_password(self, person: Customer | Clerk) -> bool:
+        """Whether the service takes the new password; if not, the reason stands at the field."""
+        try:
+            accounts.validate_password(self.new.data or "", person, current_app.config)
+        except WeakPassword as refusal:
+            self.new.errors = [refusal.reason]
+            return False
+        return True
+
+
+_MAX_SAVED = 1800  # bytes, packed as Flask packs the cookie; browsers drop cookies over 4 KiB
+#: Secrets, what is out of date by then, and what nobody typed.
+_NEVER_SAVED = {"csrf_token", "current", "new", "repeat", "password", "code", "puzzle", "tiles", "human", "username"}
+
+
+def save_input(actor: str, path: str) -> None:
+    """Keep the fields of this request for that person and page, if they are not too many."""
+    fields = {name: texts for name, texts in request.form.lists() if name not in _NEVER_SAVED}
+    if fields:
+        session.pop("kept_form", None)  # nothing older may come back in its place
+    if fields and len(zlib.compress(json.dumps(fields).encode())) <= _MAX_SAVED:
+        session["kept_form"] = {"actor": actor, "path": path, "fields": fields}
+
+
+def move_saved_input(old: int, fresh: int) -> None:
+    """Let what was typed on the pages of a link wait on those of the link that comes in its place."""
+    if kept := session.get("kept_form"):
+        session["kept_form"] = kept | {"path": kept["path"].replace(f"/konto-link/{old}/", f"/konto-link/{fresh}/")}
+
+
+def saved_input() -> MultiDict[str, str] | None:
+    """Return what the visitor typed on this page before; once, but to all forms of the page."""
+    if "kept_form" not in g:
+        g.kept_form = _restore()
+    taken: MultiDict[str, str] | None = g.kept_form
+    return taken
+
+
+def _restore() -> MultiDict[str, str] | None:
+    kept = session.get("kept_form")
+    if not kept or kept["path"] != request.path:
+        return None
+    session.pop("kept_form")
+    if request.method != "GET" or kept["actor"] != current_user.actor:
+        return None
+    flash("Ihre Eingaben stehen wieder im Formular. Prüfen Sie sie und senden Sie das Formular noch einmal ab.", "form")
+    return MultiDict(kept["fields"])
+
+
+LONGEST_VERSION = 10  # digits
+
+
+def data_field(name: str, required: bool = False) -> StringField:
+    label, longest = Customer.DATA_FIELDS[name]
+    needed = [DataRequired(f"Geben Sie den {label}n ein.")] if required else []
+    too_long = Length(max=longest, message=f"{label}: möglich sind bis zu {longest} Zeichen.")
+    return StringField(label, [*needed, too_long, one_line], filters=[trim])
+
+
+class Versioned:
+    """Which version of a customer stood on the page: who saves later than somebody else is told."""
+
+    version = HiddenField()
+
+    @property
+    def seen_version(self) -> int:
+        """The version that stood in the form; none that ever was, when it was left out."""
+        text = "".join(map(str, self.version.raw_data or ()))
+        return int(text) if text.isdecimal() and len(text) < LONGEST_VERSION else -1
+
+    def add_conflict_error(self, customer: Customer) -> None:
+        """Keep what was typed, show what stands there now, and let the next try pass."""
+        typed = self.customer_data() if isinstance(self, CustomerData) else customer.data()
+        now = [
+            f"{Customer.DATA_FIELDS[name][0]} „{text}“" for name, text in customer.data().items() if text != typed[name]
+        ]
+        self.form_errors.append(  # type: ignore[attr-defined]
+            "Jemand anderes hat diese Daten inzwischen geändert. Nichts wurde überschrieben. "
+            + (f"Jetzt steht dort: {', '.join(now)}. " if now else "")
+            + "Prüfen Sie Ihre Eingaben und senden Sie das Formular noch einmal ab."
+        )
+        self.version.data = str(customer.version)
+
+
+class CustomerData(Versioned):
+    """The customer's own data, named like the columns of the import."""
+
+    salutation = SelectField(Customer.DATA_FIELDS["salutation"][0])
+    first_name = data_field("first_name")
+    last_name = data_field("last_name", required=True)
+    school = data_field("school")
+    street = data_field("street")
+    postcode = data_field("postcode")
+    town = data_field("town")
+    phone = data_field("phone")
+
+    def offer_salutations(self, present: str) -> None:
+        """An imported form of address that is not in the list stays possible."""
+        usual = ["", "Frau", "Herr"]
+        own = [present] if present not in usual else []
+        self.salutation.choices = [SelectChoice(word, word or "keine Angabe") for word in usual + own]
+
+    def customer_data(self) -> dict[str, str]:
+        return {name: self[name].data or "" for name in Customer.DATA_FIELDS}  # type: ignore[index]
+
+
+WRONG_CREDENTIALS = "Falsche Zugangsdaten"
+
+
+class LoginForm(PortalForm):
+    email = mail_address_field()
+    password = password_field("Passwort", "Geben Sie Ihr Passwort ein.")
+
+    def enter(self, table: sessions.PersonTable = Customer) -> str | None:
+        """Return a new session's token or refuse; the hashing stands between two short transactions."""
+        address, password = self.email.data or "", self.password.data or ""
+        known = sessions.find_password_hash(db.session(), address, table)
+        proof = run_outside_transaction(passwords.check_password, password, known)
+        with transaction("visitor", source()) as tx:
+            token = sessions.log_in(tx, address, proof, device(), table)
+        if token is None:
+            self.form_errors.append(WRONG_CREDENTIALS)
+        return token

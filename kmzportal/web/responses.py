@@ -1,0 +1,102 @@
+"""Answers as whole pages or as fragments. The only module that knows htmx exists."""
+
+import gzip
+import io
+import secrets
+from typing import Any
+from urllib.parse import urlsplit
+
+from flask import Flask, Response, flash, make_response, redirect, render_template, request, url_for
+from flask_wtf import CSRFProtect
+from markupsafe import escape
+from werkzeug.urls import iri_to_uri
+from werkzeug.wrappers import Response as AnyResponse
+
+_MAX_KEY = 2**31 - 1
+csrf = CSRFProtect()  # gives templates csrf_token(); each form checks its own, so a stale one is a field error
+
+
+def init_app(app: Flask) -> None:
+    app.after_request(_compress)
+    app.after_request(_vary)
+
+
+def _vary(response: Response) -> Response:
+    """No cache may hand a fragment to whom the page is meant for, or a packed page to whom cannot unpack it."""
+    response.headers.add("Vary", "HX-Request, Accept-Encoding")
+    return response
+
+
+def _compress(response: Response) -> Response:
+    """Send pages packed to whom can unpack them."""
+    if response.mimetype == "text/html" and request.accept_encodings["gzip"] and response.status_code != 204:
+        response.set_data(_gzip(response.get_data()))
+        response.headers["Content-Encoding"] = "gzip"
+    return response
+
+
+def _gzip(page: bytes) -> bytes:
+    """Pack a page behind a name of random length: it hides how well it shrank (BREACH, decision 33)."""
+    packed = io.BytesIO()
+    with gzip.GzipFile("x" * (1 + secrets.randbelow(100)), "wb", 6, packed, mtime=0) as archive:
+        archive.write(page)
+    return packed.getvalue()
+
+
+def render(whole: str, fragment: str, form: Any = None, **context: Any) -> Response:
+    """Answer htmx with the fragment and everybody else with the page it is part of; 422 when the form refuses."""
+    refused = bool(form is not None and form.errors)
+    template = fragment if wants_fragment() else whole
+    return make_response(render_template(template, form=form, refused=refused, **context), 422 if refused else 200)
+
+
+def redirect_in_place(endpoint: str, notice: str | None = None, **values: Any) -> AnyResponse:
+    """Done, and seen in the same place: htmx follows and gets the fragment with its notice."""
+    if notice:
+        flash(notice, "form")
+    return redirect(url_for(endpoint, **values), 303)
+
+
+def redirect_to(endpoint: str, notice: str | None = None, **values: Any) -> AnyResponse:
+    """Done, and seen elsewhere: a whole new page, for htmx too."""
+    return redirect_to_path(url_for(endpoint, **values), notice)
+
+
+def redirect_to_path(path: str, notice: str | None = None) -> AnyResponse:
+    if notice:
+        flash(notice, "page")
+    if wants_fragment():
+        return Response(status=204, headers={"HX-Redirect": iri_to_uri(path)})
+    return redirect(path, 303)
+
+
+def error_page(title: str, text: str, status: int, **context: Any) -> Response:
+    """An error: a page, or for htmx a sentence in the live region, so that the form stays as it is."""
+    if wants_fragment():
+        number = context.get("error_number")
+        more = f" Ihre Eingaben sind noch da. Fehlernummer: {number}" if number else ""
+        words = f"{title}. {text}{more}"
+        return Response(escape(words), status, {"HX-Retarget": "#meldung", "HX-Reswap": "innerHTML"})
+    return make_response(render_template("error.html", title=title, text=text, **context), status)
+
+
+def wants_fragment() -> bool:
+    """Whether htmx swaps the answer into a page; boosted and restored ones are whole pages."""
+    headers = request.headers
+    if headers.get("HX-Request") != "true":
+        return False
+    return "HX-Boosted" not in headers and "HX-History-Restore-Request" not in headers
+
+
+def page_key() -> int | None:
+    """Return the key that a long list goes on from, `vor=…` in the address; None for what can be none."""
+    number = request.args.get("vor", type=int)
+    return number if number and 0 < number <= _MAX_KEY else None
+
+
+def local_path(text: str | None) -> str | None:
+    """Return a path on this site, or None for whatever might lead elsewhere (standards R034)."""
+    if not text or not text.startswith("/") or text.startswith("//") or "\\" in text or not text.isprintable():
+        return None
+    parts = urlsplit(text)
+    return text if not parts.scheme and not parts.netloc and " " not in text else None

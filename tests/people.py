@@ -1,0 +1,43 @@
+"""The people of every test, the same as in the demo, built as objects of the domain.
+
+Erika and Max log in with a password. Anneliese has never had one. Jürgen's new address is pending, Lieselotte is
+locked by the office. Rosa Otto (`ro`) and Tim Beispiel (`tb`) work at the desk; Rosa is an admin.
+"""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from kmzportal.models.clerk import Clerk
+from kmzportal.models.customer import Customer
+from kmzportal.server.sample_people import ANNELIESE, ERIKA, JUERGEN, LIESELOTTE, MAX, PASSWORDS, ROSA, TIM
+from kmzportal.services.passwords import hash_password
+
+__all__ = ["ANNELIESE", "ERIKA", "JUERGEN", "LIESELOTTE", "MAX", "PASSWORDS", "ROSA", "TIM"]
+
+#: When the tests happen, unless they shift the clock: a Monday afternoon.
+NOW = datetime(2026, 11, 23, 13, 5, tzinfo=UTC)
+LONG_AGO = datetime(2026, 9, 14, 8, 0, tzinfo=UTC)
+#: Passwords for people who choose a new one.
+NEW_PASSWORD = "birnbaum hinter der scheune"
+OTHER_PASSWORD = "zwölf gelbe gummistiefel"
+#: As every form that sets one asks for it.
+NEW = {"Passwort": NEW_PASSWORD, "Wdh. Passwort": NEW_PASSWORD}
+
+
+def person(data: dict[str, Any]) -> Customer | Clerk:
+    """Return a customer, or the clerk whose initials are given, with the password of the cast."""
+    fields = dict(data)
+    email, pending = fields.pop("email"), fields.pop("pending_email", None)
+    found = Clerk(**fields) if "initials" in fields else Customer(**fields)
+    found.created_at = LONG_AGO
+    found.set_email(email)
+    if isinstance(found, Customer):
+        found.set_pending_email(pending)
+        found.locked_at = LONG_AGO if data is LIESELOTTE else None
+    if password := PASSWORDS.get(data.get("number") or data["initials"]):
+        found.set_password_hash(hash_password(password), LONG_AGO)
+    return found
+
+
+def password_of(person: Customer | Clerk) -> str:
+    return PASSWORDS[person.number if isinstance(person, Customer) else person.initials]
