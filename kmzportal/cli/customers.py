@@ -30,7 +30,7 @@ def import_(file: Path, dry_run: bool) -> None:
     try:
         table = read(file)
     except FileRefused as refusal:
-        raise Fault(CONTROL.sub("�", refusal.reason)) from None
+        raise Fault(CONTROL.sub("�", refusal.message)) from None
     with _progress("Prüfen", len(table.lines)) as bar:
         checked = check(table, bar.update)
     plan = compare(db.session(), checked) if dry_run else _import(checked)

@@ -15,15 +15,21 @@ from kmzportal.services.transaction import Transaction
 
 
 class ClerkExists(Refusal):
-    """A clerk has this mail address or these initials already."""
+    """Another clerk has this mail address or these initials."""
+
+    message = "Es gibt schon jemanden mit dieser Adresse oder diesem Kürzel."
 
 
 class OwnAccess(Refusal):
-    """Nobody decides on their own access: somebody else must."""
+    """Admins cannot change their own access."""
+
+    message = "Über Ihren eigenen Zugang muss jemand anderes entscheiden."
 
 
 class LastAdmin(Refusal):
-    """Without this admin nobody could let anybody in."""
+    """The only unlocked admin cannot be locked."""
+
+    message = "Mindestens eine Person muss Mitarbeitende verwalten können."
 
 
 def all_clerks(session: Session) -> Sequence[Clerk]:

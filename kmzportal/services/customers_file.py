@@ -29,11 +29,7 @@ SAVE_AS_CSV = "Speichern Sie sie in Excel als „CSV UTF-8 (durch Trennzeichen g
 
 
 class FileRefused(Refusal):
-    """The file as a whole cannot be read; `reason` is German."""
-
-    def __init__(self, reason: str):
-        super().__init__()
-        self.reason = reason
+    """The file as a whole cannot be read."""
 
 
 class Line(NamedTuple):
@@ -64,7 +60,7 @@ def unguard(cell: str) -> str:
 
 
 def _refuse(reason: str) -> NoReturn:
-    raise FileRefused(reason)
+    raise FileRefused(message=reason)
 
 
 def _load(path: Path) -> bytes:
@@ -77,7 +73,7 @@ def _load(path: Path) -> bytes:
         return path.read_bytes()
     except OSError as error:
         reason = "gibt es nicht" if isinstance(error, FileNotFoundError) else "ist nicht lesbar"
-        raise FileRefused(f"Die Datei {path} {reason}.") from None
+        raise FileRefused(message=f"Die Datei {path} {reason}.") from None
 
 
 def _decode(data: bytes) -> str:

@@ -20,12 +20,21 @@ LINKS_SHOWN = 10
 OPENS_ACCOUNT = {LinkKind.RECOVERY, LinkKind.DESK, LinkKind.ADDRESS}
 
 
+TAKEN = "Diese Adresse gehört schon zu einem anderen Konto. "
+
+
 class SameAddress(Refusal):
-    """The new address is the one that counts already."""
+    """The new address is the current one."""
+
+    message = "Diese Adresse gilt schon. Nehmen Sie „Link senden“."
+    field = "email"
 
 
 class NumberTaken(Refusal):
     """Another customer has this Kundennummer."""
+
+    message = "Diese Kundennummer gibt es schon. Suchen Sie danach unter „Kunden“."
+    field = "number"
 
 
 def address_owner(session: Session, email: str, now: datetime, but: Customer | None = None) -> Customer | None:
@@ -51,7 +60,7 @@ def correct_address(tx: Transaction, customer: Customer, seen: int, email: str, 
     if mail_address.canonical(email) == customer.email_canonical:
         raise SameAddress
     if address_owner(tx.session, email, tx.now, but=customer):
-        raise AddressTaken("address.refused", customer)
+        raise AddressTaken("address.refused", customer, message=TAKEN + "Den Link dorthin finden Sie beim Formular.")
     accounts.drop_pending_address(tx, customer)
     link_service.end(tx, customer, LinkState.WITHDRAWN, OPENS_ACCOUNT)
     customer.set_pending_email(email)
@@ -109,7 +118,7 @@ def _require_open(tx: Transaction, link: AccountLink) -> None:
 def create_customer(tx: Transaction, number: str, email: str, data: Mapping[str, str]) -> Customer:
     """Enter a customer, who has no password until a link sets one; raises AddressTaken or NumberTaken."""
     if address_owner(tx.session, email, tx.now):
-        raise AddressTaken
+        raise AddressTaken(message=TAKEN + "Suchen Sie danach unter „Kunden“.")
     if tx.session.scalar(select(Customer.id).where(Customer.number == number)):
         raise NumberTaken
     customer = Customer(number=number, created_at=tx.now, **data)

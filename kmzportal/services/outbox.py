@@ -181,11 +181,7 @@ RETRY_WINDOW = timedelta(days=5)
 
 
 class RetryRefused(Refusal):
-    """The mail cannot be sent once more; `reason` is German."""
-
-    def __init__(self, reason: str):
-        super().__init__()
-        self.reason = reason
+    """The mail cannot be sent again."""
 
 
 def list_mails(
@@ -221,9 +217,9 @@ def retry_refusal(mail: OutgoingMail, now: datetime) -> str | None:
 def retry(tx: Transaction, mail: OutgoingMail) -> None:
     """Let the mail be due now, with the same link; raises NotAgain."""
     if reason := retry_refusal(mail, tx.now):
-        raise RetryRefused(reason)
+        raise RetryRefused(message=reason)
     if not _requeue(tx, [mail]):
-        raise RetryRefused("Diese E-Mail wird gerade gesendet.")
+        raise RetryRefused(message="Diese E-Mail wird gerade gesendet.")
 
 
 def retry_all(tx: Transaction) -> int:

@@ -104,20 +104,20 @@ def check_strength(password: str, minimum: int, known: list[str]) -> None:
     """
     if len(password) < minimum:
         raise WeakPassword(
-            f"Das Passwort ist zu kurz. Nehmen Sie mindestens {minimum} Zeichen, zum Beispiel vier Wörter."
+            message=f"Das Passwort ist zu kurz. Nehmen Sie mindestens {minimum} Zeichen, zum Beispiel vier Wörter."
         )
     if len(password) > MAX_LENGTH:
-        raise WeakPassword(f"Das Passwort ist zu lang. Möglich sind bis zu {MAX_LENGTH} Zeichen.")
+        raise WeakPassword(message=f"Das Passwort ist zu lang. Möglich sind bis zu {MAX_LENGTH} Zeichen.")
     if EXAMPLE in " ".join(_normalized(password).casefold().split()):
-        raise WeakPassword("Das ist unser Beispiel. Viele kennen es. Nehmen Sie bitte vier eigene Wörter.")
+        raise WeakPassword(message="Das ist unser Beispiel. Viele kennen es. Nehmen Sie bitte vier eigene Wörter.")
     if is_common(password):
         raise WeakPassword(
-            "Dieses Passwort ist weit verbreitet und leicht zu erraten. Nehmen Sie vier Wörter, die nicht "
+            message="Dieses Passwort ist weit verbreitet und leicht zu erraten. Nehmen Sie vier Wörter, die nicht "
             "zusammengehören."
         )
     if word := _guessable_word(password, known):
         raise WeakPassword(
-            f"Das Passwort besteht fast nur aus „{word}“. Das können andere erraten. Nehmen Sie andere Wörter."
+            message=f"Das Passwort besteht fast nur aus „{word}“. Das können andere erraten. Nehmen Sie andere Wörter."
         )
 
 

@@ -1,57 +1,75 @@
-"""The portal says no, and nothing is broken. Each refusal may carry a deed that must stay on record."""
+"""What a service raises when a rule forbids the action. A refusal is no bug: it is shown and, if named, recorded.
 
-from typing import Any
+`message` is the German text for the page, `field` the form field it belongs to (empty: the whole form).
+"""
+
+from typing import Any, ClassVar
 
 
 class Refusal(Exception):
-    """A rule was not met. `record` names the deed, `about` the person, written although the rest is undone."""
+    """A rule forbids the action.
 
-    def __init__(self, record: str | None = None, about: Any = None, **details: Any):
+    `record` names an audit action that is written although the transaction is rolled back, `about` its person,
+    `details` its details. `message` replaces the text of the class.
+    """
+
+    message: str = "Das ist nicht möglich."
+    field: ClassVar[str] = ""
+
+    def __init__(self, record: str | None = None, about: Any = None, *, message: str | None = None, **details: Any):
         super().__init__(type(self).__name__)
         self.record = record
         self.about = about
         self.details = details
+        self.message = message or self.message
 
 
 class TooBusy(Refusal):
-    """More people log in at this moment than can be served."""
+    """So many passwords are being hashed that pages would have to wait."""
 
 
 class WeakPassword(Refusal):
-    """The new password is too short, too long, common, or contains what anybody knows; `reason` is German."""
+    """The new password is too short, too long, common, or made of words that others know of the person."""
 
-    def __init__(self, reason: str):
-        super().__init__()
-        self.reason = reason
+    field = "new"
 
 
 class WrongCode(Refusal):
-    """The code is not one of the app that is being set up."""
+    """The code does not come from the app that is being set up."""
+
+    message = "Dieser Code passt nicht. Geben Sie den Code ein, den die App jetzt für diesen Zugang zeigt."
+    field = "code"
 
 
 class SessionOver(Refusal):
-    """The session ended while the request was under way."""
+    """The login session ended while the request was running."""
 
 
 class LinkUnusable(Refusal):
-    """The link is unknown, over, or another was quicker."""
+    """The link is unknown or ended, or another request redeemed it first."""
+
+    message = "Dieser Link gilt nicht mehr. Senden Sie einen neuen."
 
 
 class AddressTaken(Refusal):
-    """The mail address belongs to somebody else."""
+    """The mail address belongs to another account."""
+
+    message = "Diese Adresse gehört inzwischen zu einem anderen Konto. Bitte rufen Sie uns an."
+    field = "email"
 
 
 class AccountLocked(Refusal):
-    """The office has locked the account; only the office opens it again."""
+    """The office has locked the account; only the office unlocks it."""
 
-
-class UnknownCustomer(Refusal):
-    """No customer has this mail address."""
+    message = "Das Konto ist gesperrt. Entsperren Sie es zuerst."
 
 
 class ChangedMeanwhile(Refusal):
-    """Somebody else saved the same record in the meantime."""
+    """Another request saved the same record first."""
 
 
 class TooManyMails(Refusal):
-    """The recipient has had as many mails today as are good for anybody."""
+    """The recipient's daily limit of mails is reached."""
+
+    message = "An diese Adresse gingen heute schon zu viele E-Mails. Versuchen Sie es morgen, oder rufen Sie an."
+    field = "email"

@@ -61,7 +61,7 @@ def edit() -> ResponseReturnValue:
 
 def _edit(form: AccountForm) -> ResponseReturnValue:
     context = {"customer": current_user.customer, "proved": proved(), "minimum": _minimum()}
-    return render("account/edit.html", "account/_edit_form.html", form, **context)
+    return render("customer/account.html", form, **context)
 
 
 @bp.get("/daten")
@@ -69,7 +69,7 @@ def _edit(form: AccountForm) -> ResponseReturnValue:
 def data() -> ResponseReturnValue:
     if not proved():
         return ask_for_proof("daten")
-    return render("account/data.html", "account/_data.html", data=audit.all_data(db.session(), current_user.customer))
+    return render("customer/data.html", data=audit.all_data(db.session(), current_user.customer))
 
 
 @bp.get("/daten.json")
@@ -94,7 +94,7 @@ def withdraw_address() -> ResponseReturnValue:
 
 
 def _overview(form: ActionForm | None = None) -> ResponseReturnValue:
-    return render("account/overview.html", "account/_overview.html", form, customer=current_user.customer)
+    return render("customer/settings.html", form, customer=current_user.customer)
 
 
 def _minimum() -> int:

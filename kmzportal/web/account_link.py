@@ -67,7 +67,7 @@ def arrive(text: str) -> ResponseReturnValue:
 def show(link: AccountLink, visit: Visit) -> ResponseReturnValue:
     """Lead to the page on which this kind of link begins, or goes on after the robot check."""
     if visit.checked:
-        return render("account_link/checked.html", "account_link/_checked.html", link=link)
+        return render("link/checked.html", link=link)
     return redirect_in_place(LANDINGS[LinkKind(link.kind)], link_id=link.id)
 
 
@@ -82,7 +82,7 @@ def password(link: AccountLink, visit: Visit) -> ResponseReturnValue:
             accounts.set_password_by_link(tx, link, visit.arrived, password_hash)
         return link_visit.finish(link)
     minimum = accounts.password_minimum(link.holder, current_app.config)
-    return render("account_link/password.html", "account_link/_password_form.html", form, link=link, minimum=minimum)
+    return render("link/password.html", form, link=link, minimum=minimum)
 
 
 @bp.route("/konto-link/<int:link_id>/konto", methods=["GET", "POST"])
@@ -105,7 +105,7 @@ def register(link: AccountLink, visit: Visit) -> ResponseReturnValue:
     if form.errors:
         form.add_emptied_error()
     minimum = accounts.password_minimum(link.owner, current_app.config)
-    return render("account_link/register.html", "account_link/_register_form.html", form, link=link, minimum=minimum)
+    return render("link/register.html", form, link=link, minimum=minimum)
 
 
 @bp.get("/konto-link/<int:link_id>/fertig")
@@ -114,7 +114,7 @@ def done(link_id: int) -> ResponseReturnValue:
     link = db.session.get(AccountLink, link_id) if link_visit.find(link_id) else None
     if link is None or link.ended_as != LinkState.REDEEMED or link.clerk:
         return link_visit.link_not_found()
-    return render("account_link/done.html", "account_link/_done.html", link=link)
+    return render("link/done.html", link=link)
 
 
 @bp.post("/konto-link/<int:link_id>/erneuern")
@@ -140,6 +140,6 @@ def cancel(link_id: int) -> ResponseReturnValue:
     """Forget the opened link in this browser; the link itself stays as it is."""
     form = ActionForm()
     if not form.validate_on_submit():
-        return render("account_link/cancel.html", "account_link/_cancel.html", form, link={"id": link_id})
+        return render("link/cancel.html", form, link={"id": link_id})
     link_visit.end(link_id)
     return redirect_to("login.login", "Sie haben abgebrochen. Nichts wurde geändert. Ihr Link gilt weiter.")

@@ -29,7 +29,7 @@ def confirm(link: AccountLink, visit: Visit) -> ResponseReturnValue:
             form.form_errors.append(link_visit.ADDRESS_TAKEN)
         else:
             return link_visit.finish(link)
-    return render("address/confirm.html", "address/_confirm_form.html", form, link=link)
+    return render("link/confirm_address.html", form, link=link)
 
 
 @bp.route("/widerspruch", methods=["GET", "POST"])
@@ -41,4 +41,4 @@ def object_to(link: AccountLink, visit: Visit) -> ResponseReturnValue:
             links.mark_opened(tx, link)
             accounts.object_to_change(tx, link, visit.arrived)
         return link_visit.finish(link)
-    return render("address/object_to.html", "address/_object_to_form.html", form, link=link)
+    return render("link/object_to_change.html", form, link=link)

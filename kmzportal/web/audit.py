@@ -83,8 +83,7 @@ def events() -> ResponseReturnValue:
     found = [] if form.errors else audit.events(db.session(), _wanted(form))
     shown = found[: audit.EVENTS_SHOWN]
     return render(
-        "audit/events.html",
-        "audit/_events.html",
+        "desk/audit.html",
         form,
         events=shown,
         people=audit.people(db.session(), shown),

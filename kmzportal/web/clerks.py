@@ -67,7 +67,7 @@ def add() -> ResponseReturnValue:
             return redirect_in_place(
                 ".clerks", f"{form.name.data} ist angelegt. Der erste Link geht an {form.email.data}."
             )
-    return render("clerks/add.html", "clerks/_add_form.html", form)
+    return render("desk/new_clerk.html", form)
 
 
 @bp.post(f"{ONE}/link")
@@ -110,4 +110,4 @@ def _decide(clerk_id: int, action: Callable[[Transaction, Clerk, Clerk], None], 
 
 
 def _list(form: ActionForm) -> ResponseReturnValue:
-    return render("clerks/clerks.html", "clerks/_clerks.html", form, clerks=clerk_service.all_clerks(db.session()))
+    return render("desk/clerks.html", form, clerks=clerk_service.all_clerks(db.session()))

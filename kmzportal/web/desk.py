@@ -7,7 +7,7 @@ from kmzportal.db import db
 from kmzportal.services import customers_search
 from kmzportal.web.auth import clerk_only
 from kmzportal.web.desk_screen import customer_or_404, screen
-from kmzportal.web.responses import redirect_to, render
+from kmzportal.web.responses import redirect_to, render, wants_fragment
 
 bp = Blueprint("desk", __name__, url_prefix="/kundenservice")
 
@@ -25,7 +25,7 @@ def start() -> ResponseReturnValue:
 def search() -> ResponseReturnValue:
     query = request.args.get("suche", "").strip()[:LONGEST_QUERY]
     found = customers_search.search(db.session(), query)
-    return render("desk/search.html", "desk/_hits.html", query=query, found=found)
+    return render("desk/search.html", query=query, found=found)
 
 
 @bp.get("/kunden/<int(max=2147483647):customer_id>")
@@ -38,4 +38,5 @@ def customer(customer_id: int) -> ResponseReturnValue:
 @clerk_only
 def preview(customer_id: int) -> ResponseReturnValue:
     """What would leave for the address that is being typed: a part of the screen."""
-    return screen(customer_or_404(customer_id), typed=request.args.get("email"), fragment="desk/_preview.html")
+    template = "desk/_preview.html" if wants_fragment() else "desk/customer.html"
+    return screen(customer_or_404(customer_id), typed=request.args.get("email"), template=template)

@@ -45,7 +45,7 @@ def create() -> ResponseReturnValue:
         return redirect_to(
             "desk.customer", "Das Konto ist angelegt. Senden Sie jetzt den Link.", customer_id=customer.id
         )
-    return render("desk_account/create.html", "desk_account/_create_form.html", form)
+    return render("desk/new_customer.html", form)
 
 
 def _created(form: NewForm) -> Customer | None:
@@ -72,7 +72,7 @@ def data(customer_id: int) -> ResponseReturnValue:
             return redirect_to("desk.customer", "Die Daten sind gespeichert.", customer_id=customer.id)
         except ChangedMeanwhile:
             form.add_conflict_error(customer)
-    return render("desk_account/data.html", "desk_account/_data_form.html", form, customer=customer)
+    return render("desk/customer_data.html", form, customer=customer)
 
 
 @bp.post("/<int(max=2147483647):customer_id>/sperren")

@@ -59,7 +59,7 @@ def customer_or_404(customer_id: int) -> Customer:
 
 
 def screen(
-    customer: Customer, typed: str | None = None, fragment: str = "desk/_customer.html", **refused: PortalForm
+    customer: Customer, typed: str | None = None, template: str = "desk/customer.html", **refused: PortalForm
 ) -> ResponseReturnValue:
     """Return the page, or for htmx its content; `refused` is the form that was sent in vain, by its name."""
     forms: dict[str, PortalForm] = {
@@ -70,7 +70,7 @@ def screen(
     }
     sent = next(iter(refused.values()), ActionForm(formdata=None))
     context = {**forms, **known_of(customer), **preview_of(customer, forms["correct"]["email"].data)}
-    return render("desk/customer.html", fragment, sent, customer=customer, **context)
+    return render(template, sent, customer=customer, **context)
 
 
 def known_of(customer: Customer) -> dict[str, object]:

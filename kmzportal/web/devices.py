@@ -46,11 +46,9 @@ def end_others() -> ResponseReturnValue:
 @customer_only
 def history() -> ResponseReturnValue:
     events = audit.history(db.session(), current_user.customer)
-    return render("devices/history.html", "devices/_history.html", events=events)
+    return render("customer/history.html", events=events)
 
 
 def _page(form: ActionForm) -> ResponseReturnValue:
     alive = accounts.active_sessions(db.session(), current_user.customer, datetime.now(UTC))
-    return render(
-        "devices/devices.html", "devices/_devices.html", form, sessions=alive, here=current_user.login_session.id
-    )
+    return render("customer/devices.html", form, sessions=alive, here=current_user.login_session.id)

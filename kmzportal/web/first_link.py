@@ -49,8 +49,7 @@ def set_up(link: AccountLink, visit: Visit) -> ResponseReturnValue:
     if form.errors:
         form.add_emptied_error()
     return render(
-        "first_link/set_up.html",
-        "first_link/_set_up_form.html",
+        "link/clerk_access.html",
         form,
         link=link,
         minimum=accounts.password_minimum(link.holder, current_app.config),
@@ -77,7 +76,7 @@ def done(link_id: int) -> ResponseReturnValue:
         return link_visit.link_not_found()
     mine = link.clerk.factor_nonce and link.clerk.factor_nonce == _nonce(link_id)
     codes = _factor(link_id).recovery_codes if mine else []
-    return render("first_link/done.html", "first_link/_done.html", codes=codes)
+    return render("link/clerk_done.html", codes=codes)
 
 
 def _nonce(link_id: int) -> str:

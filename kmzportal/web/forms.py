@@ -24,11 +24,11 @@ from kmzportal.db import db
 from kmzportal.models.clerk import Clerk
 from kmzportal.models.customer import Customer
 from kmzportal.services import accounts, passwords, sessions
-from kmzportal.services.refusals import WeakPassword
+from kmzportal.services.refusals import Refusal, WeakPassword
 from kmzportal.services.transaction import run_outside_transaction, transaction
 from kmzportal.web.auth import current_user, device, source
 
-STALE_TOKEN = (
+STALE_FORM = (
     "Diese Seite war lange offen, oder Sie haben sich inzwischen an- oder abgemeldet. "
     "Senden Sie das Formular bitte noch einmal ab."
 )
@@ -50,7 +50,7 @@ class FormCSRF(_FlaskFormCSRF):  # type: ignore[misc]
         try:
             super().validate_csrf_token(form, field)
         except (ValidationError, CSRFError):
-            raise ValidationError(STALE_TOKEN) from None
+            raise ValidationError(STALE_FORM) from None
 
 
 class PortalForm(FlaskForm):  # type: ignore[misc]
@@ -71,6 +71,13 @@ class PortalForm(FlaskForm):  # type: ignore[misc]
             """Fill in what its writer had typed when the session ended; what is sent now is newer."""
             kept = saved_input()
             return super().wrap_formdata(form, formdata) or kept
+
+    def add_refusal(self, refusal: Refusal) -> None:
+        """Show a service's refusal at its field, or above the form when the form has no such field."""
+        if refusal.field in self:
+            self[refusal.field].errors = [refusal.message]
+        else:
+            self.form_errors.append(refusal.message)
 
 
 class Filter(PortalForm):
@@ -150,7 +157,7 @@ class NewPassword:
         try:
             accounts.validate_password(self.new.data or "", person, current_app.config)
         except WeakPassword as refusal:
-            self.new.errors = [refusal.reason]
+            self.new.errors = [refusal.message]
             return False
         return True
 

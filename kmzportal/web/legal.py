@@ -28,7 +28,7 @@ def init_app(app: Flask) -> None:
 def paper(name: str) -> Response:
     """Show one of the pages; people look for them, so search engines may know them."""
     draft = name == "barrierefreiheit" and office_pages.is_draft(current_app.config)
-    text = render_template("legal/paper.html", name=name, paper=current_app.extensions[PAPERS][name], draft=draft)
+    text = render_template("site/document.html", name=name, paper=current_app.extensions[PAPERS][name], draft=draft)
     return Response(text, headers={"X-Robots-Tag": "all"})
 
 

@@ -118,7 +118,7 @@ def link_not_found() -> ResponseReturnValue:
 def reason_to_refuse(link: AccountLink, visit: Visit) -> ResponseReturnValue | None:
     """What stands between the holder of a link and the account, as a page; None if nothing does."""
     if current_user.is_authenticated and current_user.person is not link.holder:
-        return render("account_link/somebody_else.html", "account_link/_somebody_else.html", ActionForm(), link=link)
+        return render("link/other_user.html", ActionForm(), link=link)
     if link.holder.locked_at and link.kind != LinkKind.OBJECTION:
         return account_locked()
     if not links.is_usable(link, visit.arrived):
@@ -135,7 +135,7 @@ def link_ended(link: AccountLink, form: ActionForm | None = None) -> ResponseRet
     state = link.state(now)
     context = {"link": link, "state": state, "renewable": renewable}
     form = form or ActionForm(formdata=None)
-    answer = render("account_link/dead.html", "account_link/_dead.html", form, **context)
+    answer = render("link/ended.html", form, **context)
     if not form.errors:
         answer.status_code = 410
     return answer

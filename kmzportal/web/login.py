@@ -34,7 +34,7 @@ def login() -> ResponseReturnValue:
         if token := form.enter():
             sign_in(token)
             return redirect_to_path(local_path(request.args.get("weiter")) or url_for(current_user.home_endpoint))
-    return render("login/login.html", "login/_login_form.html", form, wanted=local_path(request.args.get("weiter")))
+    return render("customer/login.html", form, wanted=local_path(request.args.get("weiter")))
 
 
 @bp.post("/abmelden")
@@ -42,7 +42,7 @@ def login() -> ResponseReturnValue:
 def logout() -> ResponseReturnValue:
     form, wanted = ActionForm(), local_path(request.args.get("weiter"))
     if not form.validate_on_submit() and current_user.is_authenticated:
-        return render("login/logout.html", "login/_logout_form.html", form, wanted=wanted)
+        return render("customer/logout.html", form, wanted=wanted)
     door = current_user.login_endpoint if current_user.is_authenticated else LOGIN_ENDPOINT
     if current_user.is_authenticated:
         with transaction(current_user.actor, source()) as tx:

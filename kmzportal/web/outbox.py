@@ -76,7 +76,7 @@ def send_again(mail_id: int) -> ResponseReturnValue:
             with user_transaction() as tx:
                 outbox.retry(tx, outbox.find_mail(tx.session, mail_id) or abort(404))
         except outbox.RetryRefused as refusal:
-            form.form_errors.append(refusal.reason)
+            form.form_errors.append(refusal.message)
         else:
             notice = f"Die E-Mail an {mail.recipient} geht gleich noch einmal hinaus."
             return _back(notice, from_customer)
@@ -105,8 +105,7 @@ def _all(form: ActionForm) -> ResponseReturnValue:
     chosen, now = OutboxFilter(request.args), datetime.now(UTC)
     state = STATES.get(chosen.state.data or "")
     return render(
-        "outbox/mails.html",
-        "outbox/_outbox.html",
+        "desk/outbox.html",
         form,
         filter=chosen,
         state=chosen.state.data if state else None,
@@ -118,7 +117,7 @@ def _all(form: ActionForm) -> ResponseReturnValue:
 def _of_customer(customer_id: int, form: ActionForm) -> ResponseReturnValue:
     customer, now = db.get_or_404(Customer, customer_id), datetime.now(UTC)
     shown = _listed(outbox.list_mails(db.session(), customer=customer), now)
-    return render("outbox/customer.html", "outbox/_customer.html", form, customer=customer, **shown)
+    return render("desk/customer_mails.html", form, customer=customer, **shown)
 
 
 def _listed(found: Sequence[OutgoingMail], now: datetime) -> dict[str, Any]:

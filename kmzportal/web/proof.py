@@ -41,7 +41,7 @@ def proved() -> bool:
 
 def ask_for_proof(purpose: str, form: ProofForm | None = None) -> ResponseReturnValue:
     form = form or ProofForm(formdata=None)
-    return render("proof/prove.html", "proof/_prove_form.html", form, purpose=purpose)
+    return render("customer/confirm_password.html", form, purpose=purpose)
 
 
 def take_proof(current: PasswordField) -> bool:

@@ -28,7 +28,7 @@ def ask() -> ResponseReturnValue:
     if form.validate_on_submit():
         _ask_for(form.email.data or "")
         return redirect_to(".asked")
-    return render("recovery/ask.html", "recovery/_ask_form.html", form)
+    return render("customer/forgot_password.html", form)
 
 
 @bp.get("/gesendet")
@@ -56,8 +56,7 @@ def _asked(form: ActionForm) -> ResponseReturnValue:
     asked_at = datetime.fromtimestamp(request["at"], UTC)
     silent = outbox.worker_silent(db.session(), datetime.now(UTC))
     return render(
-        "recovery/asked.html",
-        "recovery/_asked.html",
+        "customer/request_sent.html",
         form,
         address=request["address"],
         reference=request["reference"],

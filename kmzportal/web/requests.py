@@ -37,8 +37,7 @@ def overview() -> ResponseReturnValue:
     )
     shown = found[: recovery.REQUESTS_SHOWN]
     return render(
-        "requests/overview.html",
-        "requests/_overview.html",
+        "desk/requests.html",
         search=form,
         said=said,
         requests=shown,

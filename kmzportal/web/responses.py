@@ -43,11 +43,12 @@ def _gzip(page: bytes) -> bytes:
     return packed.getvalue()
 
 
-def render(whole: str, fragment: str, form: Any = None, **context: Any) -> Response:
-    """Answer htmx with the fragment and everybody else with the page it is part of; 422 when the form refuses."""
+def render(template: str, form: Any = None, **context: Any) -> Response:
+    """Return the whole page, or for htmx its block `fragment`; 422 when the form has errors."""
     refused = bool(form is not None and form.errors)
-    template = fragment if wants_fragment() else whole
-    return make_response(render_template(template, form=form, refused=refused, **context), 422 if refused else 200)
+    layout = "fragment.html" if wants_fragment() else "layout.html"
+    page = render_template(template, layout=layout, form=form, refused=refused, **context)
+    return make_response(page, 422 if refused else 200)
 
 
 def redirect_in_place(endpoint: str, notice: str | None = None, **values: Any) -> AnyResponse:

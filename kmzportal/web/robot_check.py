@@ -52,7 +52,7 @@ def tick(link: AccountLink, visit: Visit) -> ResponseReturnValue:
         with transaction(f"link:{link.id}", source()) as tx:
             links.mark_opened(tx, link)
         return redirect_in_place(".puzzle", link_id=link.id)
-    return render("robot_check/tick.html", "robot_check/_tick_form.html", form, link=link)
+    return render("link/robot_check.html", form, link=link)
 
 
 @bp.route("/raetsel", methods=["GET", "POST"])
@@ -66,7 +66,7 @@ def puzzle(link: AccountLink, visit: Visit) -> ResponseReturnValue:
         form.form_errors.append("Das stimmt leider nicht. Hier ist ein neues Rätsel. Oder nehmen Sie den Code.")
     new = puzzles().new(_bound_to(link), datetime.now(UTC))
     form.puzzle.data, form.tiles.data = new.token, []
-    return render("robot_check/puzzle.html", "robot_check/_puzzle_form.html", form, link=link, question=new.question)
+    return render("link/puzzle.html", form, link=link, question=new.question)
 
 
 @bp.get("/bild/<token>")
@@ -93,7 +93,7 @@ def code(link: AccountLink, visit: Visit) -> ResponseReturnValue:
         if right:
             return _passed(visit)
         form.code.errors = ["Dieser Code stimmt nicht. Er steht in der E-Mail unter dem Link und hat 8 Zeichen."]
-    return render("robot_check/code.html", "robot_check/_code_form.html", form, link=link)
+    return render("link/code.html", form, link=link)
 
 
 def _passed(visit: Visit) -> ResponseReturnValue:

@@ -50,7 +50,7 @@ def extend_visit(link_id: int) -> ResponseReturnValue:
 
 
 def _of_session() -> ResponseReturnValue:
-    return render_template("time_left/_time_left.html") if wants_fragment() else redirect_to("login.start")
+    return render_template("session_timeout.html") if wants_fragment() else redirect_to("login.start")
 
 
 def _of_visit(link_id: int) -> ResponseReturnValue:
@@ -62,4 +62,4 @@ def _of_visit(link_id: int) -> ResponseReturnValue:
     if visit is None or link is None or not links.is_usable(link, visit.arrived):
         return ""
     g.visit = visit
-    return render_template("time_left/_time_left.html")
+    return render_template("session_timeout.html")

@@ -39,7 +39,7 @@ def login() -> ResponseReturnValue:
     if form.validate_on_submit() and (token := form.enter(Clerk)):
         sign_in(token)
         return _go_in() if current_user.is_authenticated else redirect_to(".second_factor", weiter=_wanted())
-    return render("staff_login/login.html", "staff_login/_login_form.html", form, wanted=_wanted())
+    return render("desk/login.html", form, wanted=_wanted())
 
 
 @bp.route("/zweiter-faktor", methods=["GET", "POST"])
@@ -52,11 +52,11 @@ def second_factor() -> ResponseReturnValue:
     if login_session is None or login_session.clerk is None:
         return _begin_again()
     if login_session.clerk.factor_nonce is None:
-        return render("staff_login/no_factor.html", "staff_login/_no_factor.html", clerk=login_session.clerk)
+        return render("desk/no_second_factor.html", clerk=login_session.clerk)
     form = CodeForm()
     if form.validate_on_submit() and (answer := _take_code(login_session, form)):
         return answer
-    return render("staff_login/second_factor.html", "staff_login/_second_factor_form.html", form, wanted=_wanted())
+    return render("desk/second_factor.html", form, wanted=_wanted())
 
 
 def _take_code(login_session: LoginSession, form: CodeForm) -> ResponseReturnValue | None:

@@ -18,7 +18,7 @@ def judge(password):
 def refusal(password):
     with pytest.raises(WeakPassword) as refused:
         judge(password)
-    return refused.value.reason
+    return refused.value.message
 
 
 @pytest.fixture
@@ -137,4 +137,4 @@ def test_a_common_password_is_refused():
 def test_the_example_beside_the_field_is_nobodys_password(typed):
     with pytest.raises(WeakPassword) as refusal:
         check_strength(typed, 12, [])
-    assert "unser Beispiel" in refusal.value.reason
+    assert "unser Beispiel" in refusal.value.message

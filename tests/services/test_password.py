@@ -34,7 +34,7 @@ def test_clerks_need_fifteen_characters(app, erika, rosa):
     judge(app, "zebra am kanal", erika)
     with pytest.raises(WeakPassword) as refused:
         judge(app, "zebra am kanal", rosa)
-    assert "15" in refused.value.reason
+    assert "15" in refused.value.message
 
 
 def test_the_minimum_is_a_setting(app, erika, monkeypatch):
