@@ -1,55 +1,84 @@
-"""The database: SQLite by default, PostgreSQL when outgrown; the same code for both."""
+"""The database: SQLite by default, PostgreSQL when one machine no longer suffices; the same code for both."""
 
 import sqlite3
+from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from flask_migrate import Migrate
 from flask_sqlalchemy import SQLAlchemy
-from sqlalchemy import Connection, Engine, event
+from sqlalchemy import Connection, DateTime, Dialect, Engine, MetaData, event
+from sqlalchemy.orm import DeclarativeBase, mapped_column
+from sqlalchemy.types import JSON, TypeDecorator
 
-from kmzportal.models.base import Base
-
-#: Objects stay readable after their transaction has ended, so a page is drawn without holding a connection.
-#: Errors are logged, and the values of a statement are addresses and hashes.
-db = SQLAlchemy(
-    metadata=Base.metadata,
-    session_options={"expire_on_commit": False},
-    engine_options={"hide_parameters": True},
-)
 MIGRATIONS = Path(__file__).parent / "migrations"
-migrate = Migrate(db=db, directory=str(MIGRATIONS), render_as_batch=True, compare_type=True)
-
 BUSY_TIMEOUT = 10_000  # milliseconds
-WRITES = "kmz_writes"
+WRITES = "kmz_writes"  # execution option of a connection whose transaction will write
+
+
+class UTCDateTime(TypeDecorator[datetime]):
+    """An aware datetime, stored in UTC. SQLite drops the time zone, so it is removed and put back here."""
+
+    impl = DateTime
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        if value is not None and value.tzinfo is None:
+            raise ValueError(f"{value} has no time zone")
+        return value.astimezone(UTC).replace(tzinfo=None) if value else None
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        return value.replace(tzinfo=UTC) if value else None
+
+
+class Base(DeclarativeBase):
+    """The base of all tables. Constraints are named, so that migrations can change them on both databases."""
+
+    metadata = MetaData(
+        naming_convention={
+            "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+            "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+            "ck": "ck_%(table_name)s_%(constraint_name)s",
+            "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+            "pk": "pk_%(table_name)s",
+        }
+    )
+    type_annotation_map = {datetime: UTCDateTime, dict[str, Any]: JSON, list[int]: JSON}
+
+
+Id = Annotated[int, mapped_column(primary_key=True)]
+
+#: Objects stay readable after the commit, so a page is rendered without holding a connection.
+#: Database errors are logged; the parameters of a statement hold addresses and hashes, so they are not.
+db = SQLAlchemy(
+    metadata=Base.metadata, session_options={"expire_on_commit": False}, engine_options={"hide_parameters": True}
+)
+migrate = Migrate(db=db, directory=str(MIGRATIONS), render_as_batch=True, compare_type=True)
 
 
 @event.listens_for(Engine, "connect")
-def _prepare_sqlite(connection: Any, _record: Any) -> None:
+def _set_pragmas(connection: Any, _record: Any) -> None:
     if isinstance(connection, sqlite3.Connection):
-        connection.isolation_level = None  # we say BEGIN ourselves, see below
-        for pragma in (
-            "journal_mode=WAL",
-            "foreign_keys=ON",
-            f"busy_timeout={BUSY_TIMEOUT}",
-            "synchronous=NORMAL",
-        ):
-            connection.execute(f"PRAGMA {pragma}")
+        connection.isolation_level = None  # BEGIN is sent by _begin
+        connection.execute("PRAGMA journal_mode=WAL")
+        connection.execute("PRAGMA foreign_keys=ON")
+        connection.execute(f"PRAGMA busy_timeout={BUSY_TIMEOUT}")
+        connection.execute("PRAGMA synchronous=NORMAL")
 
 
 @event.listens_for(Engine, "begin")
-def _begin_sqlite(connection: Connection) -> None:
-    """Take the write lock at the start: a read that is upgraded later fails at once when another wrote."""
+def _begin(connection: Connection) -> None:
+    """Take SQLite's write lock at the start: a read upgraded to a write fails at once when another wrote meanwhile."""
     if connection.dialect.name == "sqlite":
         writes = connection.get_execution_options().get(WRITES)
         connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
 
 def up_to_date() -> bool:
-    """Whether the tables are as this code wants them; raises DBAPIError where there is no database to ask."""
+    """Return whether the newest migration has run; raises DBAPIError when the database cannot be reached."""
     return MigrationContext.configure(db.session.connection()).get_current_revision() == _newest_revision()
 
 

@@ -15,10 +15,9 @@ from pyotp import TOTP
 from sqlalchemy import Select, inspect, select
 from sqlalchemy.orm import Session
 
-from kmzportal.db import db
+from kmzportal.db import Base, db
 from kmzportal.models.account_link import AccountLink, LinkKind
 from kmzportal.models.audit_event import AuditEvent
-from kmzportal.models.base import Base
 from kmzportal.models.clerk import Clerk
 from kmzportal.models.customer import Customer
 from kmzportal.models.login_session import LoginSession

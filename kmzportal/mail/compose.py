@@ -113,7 +113,7 @@ def _context(mail: OutgoingMail, keys: LinkKeys, settings: Mapping[str, Any]) ->
 def _link_context(link: AccountLink, keys: LinkKeys, public_url: str) -> dict[str, Any]:
     return {
         "url": f"{public_url}/link/{keys.token(link)}",
-        "code": keys.code(link) if link.needs_robot_check else None,
+        "code": keys.code(link) if link.policy.robot_check else None,
         "issued_at": format_datetime(link.issued_at),
         "valid_until": format_datetime(link.expires_at),
         "renewed": link.renewals > 0,

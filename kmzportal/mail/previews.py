@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from kmzportal.mail.compose import Email, compose
-from kmzportal.models.account_link import LIFETIMES, AccountLink, LinkKind
+from kmzportal.models.account_link import POLICIES, AccountLink, LinkKind
 from kmzportal.models.clerk import Clerk
 from kmzportal.models.customer import Customer
 from kmzportal.models.outgoing_mail import OutgoingMail
@@ -63,7 +63,7 @@ def redacted_preview(
     kind = MAILS[template]
     mail = sample(template, customer=customer, recipient=customer.email, queued_at=now)
     if mail.link and kind:
-        mail.link.issued_at, mail.link.expires_at = now, now + timedelta(seconds=settings[LIFETIMES[kind]])
+        mail.link.issued_at, mail.link.expires_at = now, now + timedelta(seconds=settings[POLICIES[kind].lifetime])
         mail.link.initials = initials if kind is LinkKind.DESK else None
     return compose(mail, RedactedKeys(), settings, now)
 
@@ -97,6 +97,6 @@ def _link(kind: LinkKind) -> AccountLink:
         token_hash=hashed,
         initials="ro" if kind is LinkKind.DESK else None,
         issued_at=ASKED,
-        expires_at=ASKED + timedelta(seconds=BY_NAME[LIFETIMES[kind]].default),
+        expires_at=ASKED + timedelta(seconds=BY_NAME[POLICIES[kind].lifetime].default),
         renewals=0,
     )

@@ -9,8 +9,7 @@ from alembic import context
 from flask import current_app
 from sqlalchemy import Connection, text
 
-from kmzportal.db import WRITES, db
-from kmzportal.models.base import UTCDateTime
+from kmzportal.db import WRITES, UTCDateTime, db
 
 ADVISORY_LOCK = 4_761_526_001
 WAIT_FOR_THE_OTHER = 600_000  # milliseconds

@@ -1,1 +1,14 @@
-"""What there is. Knows neither Flask nor forms, neither mail servers nor the clock on the wall."""
+"""The tables, one a file. They know neither Flask nor the clock. Importing this package registers all of them."""
+
+from kmzportal.models import (  # noqa: F401
+    account_link,
+    audit_event,
+    clerk,
+    customer,
+    heartbeat,
+    login_session,
+    outgoing_mail,
+    recovery_request,
+    throttle,
+    used_puzzle,
+)

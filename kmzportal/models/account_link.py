@@ -1,16 +1,17 @@
-"""The link to an account: a row that knows when it dies, and a token that is nowhere kept.
+"""The link to an account, and all that each kind of link may do.
 
-Token and code derive by HMAC-SHA-256 from a key outside the database and the row's random nonce; the row holds
-only the token's SHA-256 to be found by. A copy of the database opens nothing, and a retry sends the same link.
+The token and the code of a link derive by HMAC-SHA-256 from a key outside the database and the row's random nonce
+(services/tokens.py). The row holds the SHA-256 of the token for the look-up, so a copy of the database opens nothing.
 """
 
-from datetime import datetime
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from enum import StrEnum
 
 from sqlalchemy import ForeignKey
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
-from kmzportal.models.base import Base, Id
+from kmzportal.db import Base, Id
 from kmzportal.models.clerk import Clerk
 from kmzportal.models.customer import Customer
 
@@ -26,22 +27,79 @@ class LinkKind(StrEnum):
     OBJECTION = "objection"  #: "Das war ich nicht", in the notice to the old address
 
 
-#: The setting that holds the lifetime of each kind.
-LIFETIMES = {
-    LinkKind.RECOVERY: "RECOVERY_LINK_LIFETIME",
-    LinkKind.DESK: "DESK_LINK_LIFETIME",
-    LinkKind.ADDRESS: "ADDRESS_LINK_LIFETIME",
-    LinkKind.CLERK_FIRST: "FIRST_LINK_LIFETIME",
-    LinkKind.OBJECTION: "OBJECTION_LINK_LIFETIME",
-}
-
-
 class LinkState(StrEnum):
     OPEN = "open"
     REDEEMED = "redeemed"
     EXPIRED = "expired"
     WITHDRAWN = "withdrawn"
     REPLACED = "replaced"
+
+
+@dataclass(frozen=True)
+class LinkPolicy:
+    """All that a kind of link may do. No other place compares kinds to decide it."""
+
+    label: str  #: the German name in Postausgang, Protokoll and on the customer's page
+    lifetime: str  #: name of the setting, seconds
+    first_page: str  #: endpoint of the page that the link opens
+    redeemed: str = "Passwort gesetzt"  #: German: what its use did
+    sets_password: bool = False
+    robot_check: bool = False  #: puzzle, or the code that stands in the same mail
+    one_at_a_time: bool = True  #: a newer one ends the older ones
+    ends_with_password: bool = False  #: a new password ends it
+    ends_with_address: bool = True  #: a new address or a lock ends it, and it counts only for a current address
+    works_when_locked: bool = False
+    renewable: bool = True  #: its holder may have a fresh one mailed to the same address
+    greets_by_name: bool = True
+    mail_patience: timedelta = timedelta(hours=24)  #: for so long its mail is worth sending
+
+
+POLICIES = {
+    LinkKind.RECOVERY: LinkPolicy(
+        label="Neues Passwort",
+        lifetime="RECOVERY_LINK_LIFETIME",
+        first_page="link.password",
+        sets_password=True,
+        one_at_a_time=False,  # nobody can void the link of another by asking again
+        ends_with_password=True,
+    ),
+    LinkKind.DESK: LinkPolicy(
+        label="Link zum Konto",
+        lifetime="DESK_LINK_LIFETIME",
+        first_page="robot_check.tick",
+        sets_password=True,
+        robot_check=True,
+    ),
+    LinkKind.ADDRESS: LinkPolicy(
+        label="E-Mail-Adresse bestätigen",
+        lifetime="ADDRESS_LINK_LIFETIME",
+        first_page="link.confirm_address",
+        redeemed="Adresse bestätigt",
+        greets_by_name=False,  # whoever asked for it may have given themselves any name
+    ),
+    LinkKind.CLERK_FIRST: LinkPolicy(
+        label="Zugang zum Kundenservice",
+        lifetime="FIRST_LINK_LIFETIME",
+        first_page="link.clerk_access",
+        sets_password=True,
+        ends_with_password=True,
+        renewable=False,  # an admin or the console sends a new one (OWASP ASVS 6.4.6)
+    ),
+    LinkKind.OBJECTION: LinkPolicy(
+        label="Das war ich nicht",
+        lifetime="OBJECTION_LINK_LIFETIME",
+        first_page="link.object_to_change",
+        redeemed="Widersprochen",
+        one_at_a_time=False,
+        ends_with_address=False,  # it was mailed to the address that was replaced
+        works_when_locked=True,
+        renewable=False,
+        mail_patience=timedelta(days=5),  # it stands in a notice, which is worth reading after days
+    ),
+}
+SETS_PASSWORD = {kind for kind, policy in POLICIES.items() if policy.sets_password}
+ENDS_WITH_PASSWORD = {kind for kind, policy in POLICIES.items() if policy.ends_with_password}
+ENDS_WITH_ADDRESS = {kind for kind, policy in POLICIES.items() if policy.ends_with_address}
 
 
 class AccountLink(Base):
@@ -51,21 +109,25 @@ class AccountLink(Base):
     kind: Mapped[str]
     customer_id: Mapped[int | None] = mapped_column(ForeignKey("customer.id"), index=True)
     clerk_id: Mapped[int | None] = mapped_column(ForeignKey("clerk.id"), index=True)
-    email: Mapped[str]  #: where the link is mailed; for a new address, the one to be confirmed
+    email: Mapped[str]  #: where the link is mailed; of a new address, the one to be confirmed
     nonce: Mapped[str]
     token_hash: Mapped[str] = mapped_column(unique=True)
     issued_by: Mapped[str]  #: an actor, such as `clerk:3`
     initials: Mapped[str | None]  #: Bearbeiter, as the mail names them
     issued_at: Mapped[datetime]
     expires_at: Mapped[datetime]
-    opened_at: Mapped[datetime | None]  #: the first POST; scanners only GET
+    opened_at: Mapped[datetime | None]  #: the first POST; mail scanners only GET
     ended_at: Mapped[datetime | None]
     ended_as: Mapped[str | None]
     code_tries: Mapped[int] = mapped_column(default=0)
-    renewals: Mapped[int] = mapped_column(default=0)  #: how often its holder fetched a fresh one in its place
+    renewals: Mapped[int] = mapped_column(default=0)  #: how often its holder had a fresh one mailed in its place
 
     customer: Mapped[Customer | None] = relationship()
     clerk: Mapped[Clerk | None] = relationship()
+
+    @property
+    def policy(self) -> LinkPolicy:
+        return POLICIES[LinkKind(self.kind)]
 
     @property
     def holder(self) -> Customer | Clerk:
@@ -78,26 +140,26 @@ class AccountLink(Base):
             raise LookupError(f"link {self.id} belongs to no customer")
         return self.customer
 
-    @property
-    def needs_robot_check(self) -> bool:
-        return self.kind == LinkKind.DESK
-
     def state(self, now: datetime) -> LinkState:
         if self.ended_as:
             return LinkState(self.ended_as)
         return LinkState.OPEN if now < self.expires_at else LinkState.EXPIRED
 
+    @property
+    def address_is_current(self) -> bool:
+        """Whether it went to an address that its holder still has, confirmed or pending."""
+        addresses = (self.holder.email, getattr(self.holder, "pending_email", None))
+        return not self.policy.ends_with_address or self.email in addresses
+
     def usable(self, arrived: datetime) -> bool:
-        """Whether it opens the account for someone who arrived then; a form already open outlives expiry."""
-        return self.state(arrived) is LinkState.OPEN
+        """Return whether it opens the account for a person who opened it then; an open form outlives the expiry."""
+        return self.state(arrived) is LinkState.OPEN and self.address_is_current
 
     def renewable(self, now: datetime) -> bool:
-        """Whether its holder may have a fresh one mailed to the same address."""
+        """Return whether its holder may have a fresh one mailed: it expired, was replaced, or its code is used up."""
         state = self.state(now)
-        stuck = state is LinkState.OPEN and self.code_used_up
-        helps = stuck or state in (LinkState.EXPIRED, LinkState.REPLACED)
-        mailed_anew = self.kind in (LinkKind.RECOVERY, LinkKind.DESK, LinkKind.ADDRESS)
-        return helps and mailed_anew and self.renewals < RENEWALS
+        ended = state in (LinkState.EXPIRED, LinkState.REPLACED) or (state is LinkState.OPEN and self.code_used_up)
+        return ended and self.policy.renewable and self.renewals < RENEWALS and self.address_is_current
 
     @property
     def code_tries_left(self) -> int:

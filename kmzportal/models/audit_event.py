@@ -6,7 +6,7 @@ from typing import Any
 from sqlalchemy import ForeignKey, Index
 from sqlalchemy.orm import Mapped, mapped_column
 
-from kmzportal.models.base import Base, Id
+from kmzportal.db import Base, Id
 from kmzportal.models.customer import Customer
 
 IDENTITY_CHECKS = {

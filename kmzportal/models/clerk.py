@@ -4,7 +4,7 @@ from typing import ClassVar
 
 from sqlalchemy.orm import Mapped, mapped_column
 
-from kmzportal.models.base import Base
+from kmzportal.db import Base
 from kmzportal.models.person import Person
 
 

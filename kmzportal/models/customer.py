@@ -14,7 +14,7 @@ from sqlalchemy import DDL, Table, event
 from sqlalchemy.orm import Mapped, mapped_column
 
 from kmzportal import mail_address
-from kmzportal.models.base import Base
+from kmzportal.db import Base
 from kmzportal.models.person import Person
 
 SEARCHED = ("first_name", "last_name", "school", "street", "postcode", "town", "email", "pending_email")

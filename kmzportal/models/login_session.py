@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import ForeignKey
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
-from kmzportal.models.base import Base, Id
+from kmzportal.db import Base, Id
 from kmzportal.models.clerk import Clerk
 from kmzportal.models.customer import Customer
 from kmzportal.services.tokens import token_hash

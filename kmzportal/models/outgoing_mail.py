@@ -7,8 +7,8 @@ from typing import Any
 from sqlalchemy import ForeignKey
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
+from kmzportal.db import Base, Id
 from kmzportal.models.account_link import AccountLink
-from kmzportal.models.base import Base, Id
 from kmzportal.models.clerk import Clerk
 from kmzportal.models.customer import Customer
 

@@ -5,7 +5,7 @@ from datetime import datetime
 from sqlalchemy import ForeignKey
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
-from kmzportal.models.base import Base, Id
+from kmzportal.db import Base, Id
 from kmzportal.models.customer import Customer
 
 

@@ -4,7 +4,7 @@ from datetime import datetime, timedelta
 
 from sqlalchemy.orm import Mapped, mapped_column
 
-from kmzportal.models.base import Base
+from kmzportal.db import Base
 
 
 class Throttle(Base):

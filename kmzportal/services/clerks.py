@@ -1,4 +1,4 @@
-"""Clerks: how somebody comes to work at the desk, and how they are kept out."""
+"""Clerks: added, given their first link, locked and unlocked by an admin or the console."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -7,9 +7,9 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from kmzportal import mail_address
-from kmzportal.models.account_link import AccountLink, LinkKind, LinkState
+from kmzportal.models.account_link import AccountLink, LinkKind
 from kmzportal.models.clerk import Clerk
-from kmzportal.services import accounts, links, second_factor, sessions
+from kmzportal.services import accounts, links, second_factor
 from kmzportal.services.refusals import Refusal
 from kmzportal.services.transaction import Transaction
 
@@ -41,18 +41,18 @@ def find(session: Session, address: str) -> Clerk | None:
 
 
 def lock_all(tx: Transaction) -> None:
-    """Let what is done to clerks happen one after another; two who lock each other never wait in a circle."""
+    """Lock all clerks in the order of their ids, so that two admins who lock each other cannot deadlock."""
     everyone = select(Clerk).order_by(Clerk.id).with_for_update(key_share=True)
     tx.session.scalars(everyone.execution_options(populate_existing=True)).all()
 
 
 def add(tx: Transaction, email: str, name: str, initials: str, admin: bool = False) -> AccountLink:
-    """Write a clerk without a password and return the first link, not yet sent; raises ClerkExists.
+    """Add a clerk without a password and return the first link, not yet mailed; raises ClerkExists.
 
-    All admins hear of it, so nobody lets anybody in unseen with a session that is not theirs.
+    All admins are notified: whoever holds a stolen admin session cannot add a clerk unnoticed.
     """
-    there = all_clerks(tx.session)
-    taken = {one.initials.casefold() for one in there}  # SQLite's lower() leaves umlauts
+    present = all_clerks(tx.session)
+    taken = {one.initials.casefold() for one in present}  # SQLite's lower() does not fold umlauts
     if initials.casefold() in taken or find(tx.session, email):
         raise ClerkExists("clerk.refused", initials=initials)
     clerk = Clerk(name=name, initials=initials, admin=admin, created_at=tx.now)
@@ -60,22 +60,23 @@ def add(tx: Transaction, email: str, name: str, initials: str, admin: bool = Fal
     tx.session.add(clerk)
     tx.session.flush()
     tx.record("clerk.added", clerk, admin=admin)
-    for one in there:
+    for one in present:
         if one.admin and not one.locked_at:
             tx.warn("clerk_added", one, initials=initials)
     return first_link(tx, clerk)
 
 
 def first_link(tx: Transaction, clerk: Clerk) -> AccountLink:
-    """Return a link to a password and a second factor, not yet sent; until it is used the old ones count.
+    """Return a link to a password and a second factor, not yet mailed; until it is used the old ones count.
 
-    Clerks never ask for it by mail themselves: an admin or the console does (standards C9). Raises AccountLocked.
+    Only an admin or the console issues it, never a mailed request of the clerk: the mailbox alone must not open the
+    desk (OWASP ASVS 6.4.6). Raises AccountLocked.
     """
     return links.issue(tx, LinkKind.CLERK_FIRST, clerk)
 
 
 def send_link(tx: Transaction, clerk: Clerk, by: Clerk) -> None:
-    """Mail a colleague a new first link; raises Oneself, AccountLocked, TooManyMails."""
+    """Mail a colleague a new first link; raises OwnAccess, AccountLocked, TooManyMails."""
     if clerk.id == by.id:
         raise OwnAccess
     links.send(tx, first_link(tx, clerk))
@@ -91,21 +92,19 @@ def use_first_link(
 
 
 def lock(tx: Transaction, clerk: Clerk, by: Clerk) -> None:
-    """Keep a clerk out at once, with all sessions and links; raises Oneself, LastAdmin."""
+    """Lock a clerk and end all sessions and links; raises OwnAccess, LastAdmin."""
     lock_all(tx)
     if clerk.id == by.id:
         raise OwnAccess
     others = select(Clerk.id).where(Clerk.admin, Clerk.locked_at.is_(None), Clerk.id != clerk.id)
     if tx.session.scalar(others.limit(1)) is None:
         raise LastAdmin
-    clerk.locked_at = clerk.locked_at or tx.now
-    sessions.end_all(tx, clerk)
-    links.end(tx, clerk, LinkState.WITHDRAWN, {LinkKind.CLERK_FIRST})
+    accounts.lock(tx, clerk)
     tx.record("clerk.locked", clerk)
 
 
 def unlock(tx: Transaction, clerk: Clerk, by: Clerk) -> None:
-    """Let a clerk in again, with the password and the second factor from before; raises Oneself."""
+    """Unlock a clerk, who keeps password and second factor; raises OwnAccess."""
     if clerk.id == by.id:
         raise OwnAccess
     clerk.locked_at = None

@@ -7,9 +7,9 @@ from typing import Any
 from sqlalchemy import bindparam, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
+from kmzportal.db import Base
 from kmzportal.models import customer
 from kmzportal.models.account_link import AccountLink, LinkKind, LinkState
-from kmzportal.models.base import Base
 from kmzportal.services import customers_search
 from kmzportal.services.customers_check import Row
 from kmzportal.services.customers_file import COLUMNS

@@ -1,25 +1,20 @@
-"""The desk: what clerks do for customers. Each deed stands in the customer's own history, with the clerk's initials."""
+"""What clerks do for customers. Each act stands in the customer's history with the clerk's initials."""
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from sqlalchemy import and_, or_, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from kmzportal import mail_address
-from kmzportal.models.account_link import LIFETIMES, AccountLink, LinkKind, LinkState
+from kmzportal.models.account_link import ENDS_WITH_ADDRESS, AccountLink, LinkKind, LinkState
 from kmzportal.models.customer import Customer
-from kmzportal.services import accounts, sessions
-from kmzportal.services import links as link_service
+from kmzportal.services import accounts, links
 from kmzportal.services.refusals import AccountLocked, AddressTaken, ChangedMeanwhile, LinkUnusable, Refusal
 from kmzportal.services.transaction import Transaction
 
 LINKS_SHOWN = 10
-#: What a new address or a lock puts an end to. An objection outlives both: it is the old mailbox's own.
-OPENS_ACCOUNT = {LinkKind.RECOVERY, LinkKind.DESK, LinkKind.ADDRESS}
-
-
 TAKEN = "Diese Adresse gehört schon zu einem anderen Konto. "
 
 
@@ -38,67 +33,66 @@ class NumberTaken(Refusal):
 
 
 def address_owner(session: Session, email: str, now: datetime, but: Customer | None = None) -> Customer | None:
-    """Return the other customer to whom the address belongs, or for whom it waits while a link to it is open.
+    """Return the other customer who has this address, or for whom it is pending while a link to it is open.
 
-    Anybody may have entered an address as their new one: without that end they would keep its owner from it for ever.
+    Anybody may have entered an address as their new one: a pending one blocks its real owner only so long.
     """
     canonical = mail_address.canonical(email)
     opens = (AccountLink.email == Customer.pending_email, AccountLink.ended_at.is_(None), AccountLink.expires_at > now)
-    waits = select(AccountLink.id).where(AccountLink.customer_id == Customer.id, *opens).exists()
-    theirs = or_(Customer.email_canonical == canonical, and_(Customer.pending_email_canonical == canonical, waits))
-    return session.scalars(select(Customer).where(theirs, Customer.id != (but.id if but else 0))).first()
+    pending = select(AccountLink.id).where(AccountLink.customer_id == Customer.id, *opens).exists()
+    has_it = or_(Customer.email_canonical == canonical, and_(Customer.pending_email_canonical == canonical, pending))
+    return session.scalars(select(Customer).where(has_it, Customer.id != (but.id if but else 0))).first()
 
 
-def correct_address(tx: Transaction, customer: Customer, seen: int, email: str, check: str, note: str) -> None:
-    """Keep the new address pending and mail it the link; open links die, the old address is told and can object.
+def correct_address(tx: Transaction, customer: Customer, seen_version: int, email: str, check: str, note: str) -> None:
+    """Keep the new address pending and mail it the link; open links end, the old address is notified and can object.
 
-    A locked account is moved at once and loses its password, but gets no link before it is unlocked: whoever stole it
-    would else come back by the stolen address as soon as it is.
-    Raises ChangedMeanwhile, SameAddress, AddressTaken or TooManyMails, and then nothing has happened.
+    A locked account is moved at once, without its password and without a link: whoever stole it would otherwise come
+    back with the stolen password as soon as it is unlocked.
+    Raises ChangedMeanwhile, SameAddress, AddressTaken or TooManyMails before anything is changed.
     """
-    tx.lock(customer, seen)
+    tx.lock(customer, seen_version)
     if mail_address.canonical(email) == customer.email_canonical:
         raise SameAddress
     if address_owner(tx.session, email, tx.now, but=customer):
         raise AddressTaken("address.refused", customer, message=TAKEN + "Den Link dorthin finden Sie beim Formular.")
-    accounts.drop_pending_address(tx, customer)
-    link_service.end(tx, customer, LinkState.WITHDRAWN, OPENS_ACCOUNT)
+    links.end(tx, customer, LinkState.WITHDRAWN, ENDS_WITH_ADDRESS)
     customer.set_pending_email(email)
     tx.record("address.corrected", customer, check=check, note=note)
     if customer.locked_at:
         customer.password_hash = None
         accounts.move_email(tx, customer)
         return
-    link = link_service.issue(tx, LinkKind.DESK, customer, customer.pending_email, tx.initials)
-    link_service.send(tx, link)
+    link = links.issue(tx, LinkKind.DESK, customer, customer.pending_email, tx.initials)
+    links.send(tx, link)
     accounts.notify_old_address(tx, customer, customer.email, "address_corrected")
 
 
 def send_link(tx: Transaction, customer: Customer, initials: str, why: str = "") -> AccountLink:
-    """Mail the link to the account to the stored address; an older one dies. Raises AccountLocked, TooManyMails.
+    """Mail a new link to the stored address; an older one ends. Raises AccountLocked, TooManyMails.
 
-    An address that the desk had corrected waits no longer when its own link dies by this.
+    An address that the desk had corrected is no longer pending when its own link ends by this.
     """
     tx.lock(customer)
     pending = customer.pending_email
-    if pending and link_service.end(tx, customer, LinkState.WITHDRAWN, {LinkKind.DESK}, pending):
+    if pending and links.end(tx, customer, LinkState.WITHDRAWN, {LinkKind.DESK}, pending):
         customer.set_pending_email(None)
-    link = link_service.issue(tx, LinkKind.DESK, customer, initials=initials)
-    link_service.send(tx, link)
+    link = links.issue(tx, LinkKind.DESK, customer, initials=initials)
+    links.send(tx, link)
     tx.record("link.sent", customer, by=initials, why=why)
     return link
 
 
 def send_again(tx: Transaction, link: AccountLink) -> None:
-    """Mail the same open link once more, and let it live anew; raises LinkUnusable, AccountLocked, TooManyMails."""
+    """Mail the same open link once more with a new expiry; raises LinkUnusable, AccountLocked, TooManyMails."""
     _require_open(tx, link)
-    link.expires_at = tx.now + timedelta(seconds=tx.settings[LIFETIMES[LinkKind(link.kind)]])
-    link_service.send(tx, link)
+    link.expires_at = tx.now + links.lifetime(tx, link.kind)
+    links.send(tx, link)
     tx.record("link.sent_again", link.owner)
 
 
 def withdraw_link(tx: Transaction, link: AccountLink) -> None:
-    """End an open link, and forget the pending address it was sent to; raises LinkUnusable."""
+    """End an open link, and forget the pending address it was mailed to; raises LinkUnusable, AccountLocked."""
     _require_open(tx, link)
     link.ended_at, link.ended_as = tx.now, LinkState.WITHDRAWN
     if link.email == link.owner.pending_email:
@@ -109,14 +103,14 @@ def withdraw_link(tx: Transaction, link: AccountLink) -> None:
 def _require_open(tx: Transaction, link: AccountLink) -> None:
     tx.lock(link.owner)
     tx.session.refresh(link)
-    if link.kind not in OPENS_ACCOUNT or not link.usable(tx.now) or link.code_used_up:
+    if not link.policy.ends_with_address or not link.usable(tx.now) or link.code_used_up:
         raise LinkUnusable
     if link.owner.locked_at:
         raise AccountLocked("link.refused", link.owner, kind=link.kind)
 
 
 def create_customer(tx: Transaction, number: str, email: str, data: Mapping[str, str]) -> Customer:
-    """Enter a customer, who has no password until a link sets one; raises AddressTaken or NumberTaken."""
+    """Add a customer without a password: only a link sets one. Raises AddressTaken, NumberTaken, ChangedMeanwhile."""
     if address_owner(tx.session, email, tx.now):
         raise AddressTaken(message=TAKEN + "Suchen Sie danach unter „Kunden“.")
     if tx.session.scalar(select(Customer.id).where(Customer.number == number)):
@@ -126,25 +120,21 @@ def create_customer(tx: Transaction, number: str, email: str, data: Mapping[str,
     tx.session.add(customer)
     try:
         tx.session.flush()
-    except IntegrityError:  # another clerk was quicker by a moment
+    except IntegrityError:  # another clerk added the same customer in between
         raise ChangedMeanwhile from None
     tx.record("customer.created", customer)
     return customer
 
 
-def correct_data(tx: Transaction, customer: Customer, seen: int, data: Mapping[str, str]) -> bool:
+def correct_data(tx: Transaction, customer: Customer, seen_version: int, data: Mapping[str, str]) -> bool:
     """Take over what the clerk corrected and return whether anything differs; raises ChangedMeanwhile."""
-    tx.lock(customer, seen)
+    tx.lock(customer, seen_version)
     return accounts.change_data(tx, customer, data)
 
 
 def lock(tx: Transaction, customer: Customer, why: str) -> None:
-    """Let nobody in until the desk unlocks: sessions and links end at once."""
     tx.lock(customer)
-    customer.locked_at = customer.locked_at or tx.now
-    sessions.end_all(tx, customer)
-    accounts.drop_pending_address(tx, customer)
-    link_service.end(tx, customer, LinkState.WITHDRAWN, OPENS_ACCOUNT)
+    accounts.lock(tx, customer)
     tx.record("account.locked", customer, why=why)
 
 

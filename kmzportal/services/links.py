@@ -1,20 +1,18 @@
-"""Links to an account: issued, opened, checked, redeemed, renewed, ended."""
+"""Links to an account: issued, mailed, opened, checked, redeemed, renewed, ended. What a kind may do: POLICIES."""
 
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
-from kmzportal.models.account_link import CODE_TRIES, LIFETIMES, AccountLink, LinkKind, LinkState
+from kmzportal.models.account_link import CODE_TRIES, POLICIES, AccountLink, LinkKind, LinkState
 from kmzportal.models.clerk import Clerk
 from kmzportal.models.customer import Customer
 from kmzportal.models.used_puzzle import UsedPuzzle
 from kmzportal.services.refusals import AccountLocked, LinkUnusable
 from kmzportal.services.tokens import token_hash
 from kmzportal.services.transaction import Transaction, insert_once, rows_changed
-
-#: Kinds of which a newer one ends the older ones; of recovery links several may be open.
-ONE_AT_A_TIME = {LinkKind.DESK, LinkKind.ADDRESS, LinkKind.CLERK_FIRST}
 
 
 def issue(
@@ -25,11 +23,12 @@ def issue(
     initials: str | None = None,
     renewals: int = 0,
 ) -> AccountLink:
-    """Write a link for this person, to be mailed to `email` or the person's own address; raises AccountLocked."""
+    """Return a new link for `email` or the person's own address, not yet mailed; raises AccountLocked."""
+    policy = POLICIES[kind]
     tx.lock(person)
-    if person.locked_at and kind is not LinkKind.OBJECTION:
+    if person.locked_at and not policy.works_when_locked:
         raise AccountLocked("link.refused", person, kind=kind)
-    if kind in ONE_AT_A_TIME:
+    if policy.one_at_a_time:
         end(tx, person, LinkState.REPLACED, {kind})
     nonce, hashed = tx.keys.nonce_and_hash()
     link = AccountLink(
@@ -42,13 +41,17 @@ def issue(
         issued_by=tx.actor,
         initials=initials,
         issued_at=tx.now,
-        expires_at=tx.now + timedelta(seconds=tx.settings[LIFETIMES[kind]]),
+        expires_at=tx.now + lifetime(tx, kind),
         renewals=renewals,
     )
     tx.session.add(link)
     tx.session.flush()
     tx.record("link.issued", person, kind=kind)
     return link
+
+
+def lifetime(tx: Transaction, kind: str) -> timedelta:
+    return timedelta(seconds=tx.settings[POLICIES[LinkKind(kind)].lifetime])
 
 
 def send(tx: Transaction, link: AccountLink) -> None:
@@ -61,78 +64,63 @@ def find(session: Session, token: str) -> AccountLink | None:
 
 
 def mark_opened(tx: Transaction, link: AccountLink) -> None:
-    """Note the first POST of its holder; what only GETs may be a scanner."""
+    """Note the first POST of its holder; whoever only sends GETs may be a mail scanner."""
     if link.opened_at is None:
         link.opened_at = tx.now
         tx.record("link.opened", link.holder, kind=link.kind)
 
 
 def use_puzzle(tx: Transaction, puzzle: str, expires_at: datetime) -> bool:
-    """Whether this puzzle is answered for the first time."""
+    """Return whether this puzzle is answered for the first time."""
     return insert_once(tx.session, UsedPuzzle, {"puzzle": puzzle, "expires_at": expires_at})
 
 
 def check_code(tx: Transaction, link: AccountLink, typed: str) -> bool:
-    """Whether the code is the link's. The try is counted before it is compared, and never a sixth is."""
+    """Return whether the code is the link's. A try is counted before it is compared; a sixth is not compared."""
     tx.lock(link.holder)
-    open_tries = update(AccountLink).where(AccountLink.id == link.id, AccountLink.code_tries < CODE_TRIES)
-    counted = rows_changed(tx.session, open_tries.values(code_tries=AccountLink.code_tries + 1))
+    tries_left = update(AccountLink).where(AccountLink.id == link.id, AccountLink.code_tries < CODE_TRIES)
+    counted = rows_changed(tx.session, tries_left.values(code_tries=AccountLink.code_tries + 1))
     right = counted == 1 and tx.keys.code_matches(link, typed)
     tx.record("link.code_right" if right else "link.code_wrong", link.holder)
     return right
 
 
-def redeem(tx: Transaction, link: AccountLink, arrived: datetime, kinds: set[LinkKind]) -> None:
-    """End a link of these kinds as used; of several at once one wins, for the others it raises LinkUnusable."""
+def redeem(tx: Transaction, link: AccountLink, arrived: datetime, kinds: Iterable[LinkKind]) -> None:
+    """End a link of these kinds as used. Raises LinkUnusable, for all but one of several at once, or AccountLocked."""
     tx.lock(link.holder)
     tx.session.refresh(link)
-    if link.holder.locked_at and link.kind != LinkKind.OBJECTION:
+    if link.holder.locked_at and not link.policy.works_when_locked:
         raise AccountLocked("link.refused", link.holder, kind=link.kind)
-    if link.kind not in kinds or not is_usable(link, arrived):
+    if link.kind not in kinds or not link.usable(arrived):
         raise LinkUnusable("link.refused", link.holder, kind=link.kind)
-    still_open = update(AccountLink).where(AccountLink.id == link.id, AccountLink.ended_at.is_(None))
-    if not rows_changed(tx.session, still_open.values(ended_at=tx.now, ended_as=LinkState.REDEEMED)):
-        raise LinkUnusable("link.refused", link.holder, kind=link.kind)
-    tx.session.refresh(link)
+    link.ended_at, link.ended_as = tx.now, LinkState.REDEEMED
     tx.record("link.redeemed", link.holder, kind=link.kind)
 
 
 def renew(tx: Transaction, link: AccountLink) -> AccountLink:
-    """Mail a fresh link of the same kind to the same address, three times at most, and return it; raises LinkUnusable.
+    """Mail a fresh link of the same kind to the same address and return it; raises LinkUnusable, TooManyMails.
 
-    The count is kept on all links it may be asked from: pressing the oldest again gives no further ones.
+    The count of renewals is kept on all links of the chain, so pressing the oldest again gives no further ones.
     """
     tx.lock(link.holder)
     tx.session.refresh(link)
-    if not link.renewable(tx.now) or not address_is_current(link):
+    if not link.renewable(tx.now):
         raise LinkUnusable("link.refused", link.holder, kind=link.kind)
     renewals = link.renewals + 1
-    family = AccountLink.customer_id == link.customer_id, AccountLink.kind == link.kind, AccountLink.email == link.email
-    tx.session.execute(update(AccountLink).where(*family, AccountLink.renewals < renewals).values(renewals=renewals))
+    chain = AccountLink.customer_id == link.customer_id, AccountLink.kind == link.kind, AccountLink.email == link.email
+    tx.session.execute(update(AccountLink).where(*chain, AccountLink.renewals < renewals).values(renewals=renewals))
     fresh = issue(tx, LinkKind(link.kind), link.holder, link.email, link.initials, renewals)
     send(tx, fresh)
     return fresh
 
 
-def is_usable(link: AccountLink, arrived: datetime) -> bool:
-    """Whether it opens its holder's account for someone who arrived then, also as things are now."""
-    return link.usable(arrived) and address_is_current(link)
-
-
-def address_is_current(link: AccountLink) -> bool:
-    """Whether the address the link went to is still one of its holder's; an objection comes from one that is not."""
-    holder = link.holder
-    theirs = (holder.email, getattr(holder, "pending_email", None))
-    return link.kind == LinkKind.OBJECTION or link.email in theirs
-
-
 def end(
-    tx: Transaction, person: Customer | Clerk, as_: LinkState, kinds: set[LinkKind], email: str | None = None
+    tx: Transaction, person: Customer | Clerk, state: LinkState, kinds: Iterable[LinkKind], email: str | None = None
 ) -> int:
-    """End the open links of these kinds, or only those that went to `email`, and return how many there were."""
+    """End the open links of these kinds, or only those mailed to `email`; return how many there were."""
     owner = AccountLink.clerk_id if isinstance(person, Clerk) else AccountLink.customer_id
     still_open = update(AccountLink).where(owner == person.id, AccountLink.ended_at.is_(None))
     still_open = still_open.where(AccountLink.kind.in_(kinds))
     if email:
         still_open = still_open.where(AccountLink.email == email)
-    return rows_changed(tx.session, still_open.values(ended_at=tx.now, ended_as=as_))
+    return rows_changed(tx.session, still_open.values(ended_at=tx.now, ended_as=state))

@@ -50,44 +50,48 @@ set_hashing_threads(1)
 
 @dataclass(frozen=True)
 class PasswordCheck:
-    """Whether a password matched the hash that was read; it counts only while that hash still stands."""
+    """The result of comparing a password with a stored hash, made outside of any transaction."""
 
-    against: str | None
-    holds: bool
-    rehashed: str | None = None
+    compared_with: str | None
+    matches: bool
+    new_hash: str | None = None  #: with the present cost, where the stored one is outdated
+
+    def valid_for(self, password_hash: str | None) -> bool:
+        """Return whether the password was right and that hash is still the stored one."""
+        return self.matches and self.compared_with == password_hash
 
 
 def hash_password(password: str) -> str:
-    """Return the PHC string of a new password."""
+    """Return the PHC string of a new password; raises TooBusy."""
     return _run_bounded(_hasher.hash, _normalized(password))
 
 
-def check_password(password: str, against: str | None) -> PasswordCheck:
-    """Compare a password with a stored hash, with equal work when there is none."""
-    return _run_bounded(_check, _normalized(password), against)
+def check_password(password: str, password_hash: str | None) -> PasswordCheck:
+    """Compare a password with a stored hash, with equal work when there is none; raises TooBusy."""
+    return _run_bounded(_check, _normalized(password), password_hash)
 
 
-def _run_bounded(tx: Callable[..., T], *what: str | None) -> T:
-    """Let the hashing threads do the work; raises TooBusy at once when so many wait already that pages would too."""
+def _run_bounded(function: Callable[..., T], *args: str | None) -> T:
+    """Run it in a hashing thread; raises TooBusy at once when so many wait already that pages would wait too."""
     if not _slots.acquire(blocking=False):
         raise TooBusy
     try:
-        return _threads.submit(tx, *what).result()
+        return _threads.submit(function, *args).result()
     finally:
         _slots.release()
 
 
-def _check(password: str, against: str | None) -> PasswordCheck:
+def _check(password: str, password_hash: str | None) -> PasswordCheck:
     try:
-        _hasher.verify(against or _decoy_hash(), password)
+        _hasher.verify(password_hash or _decoy_hash(), password)
     except (VerificationError, InvalidHashError):
-        return PasswordCheck(against, holds=False)
-    outdated = against is not None and _hasher.check_needs_rehash(against)
-    return PasswordCheck(against, against is not None, _hasher.hash(password) if outdated else None)
+        return PasswordCheck(password_hash, matches=False)
+    outdated = password_hash is not None and _hasher.check_needs_rehash(password_hash)
+    return PasswordCheck(password_hash, password_hash is not None, _hasher.hash(password) if outdated else None)
 
 
 def _decoy_hash() -> str:
-    """Return what costs as much to verify as a real hash, and matches no password."""
+    """Return a hash that costs as much to verify as a real one and matches no password."""
     salt, digest = (b64encode(bytes(size)).decode().rstrip("=") for size in (_hasher.salt_len, _hasher.hash_len))
     costs = f"m={_hasher.memory_cost},t={_hasher.time_cost},p={_hasher.parallelism}"
     return f"$argon2id$v=19${costs}${salt}${digest}"

@@ -9,8 +9,8 @@ from sqlalchemy import Select, func, insert, select
 from sqlalchemy.orm import Session, joinedload
 
 from kmzportal import mail_address
+from kmzportal.db import Base
 from kmzportal.models.account_link import AccountLink, LinkKind
-from kmzportal.models.base import Base
 from kmzportal.models.customer import Customer
 from kmzportal.models.recovery_request import RecoveryRequest
 from kmzportal.services import links

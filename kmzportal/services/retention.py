@@ -5,9 +5,9 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, and_, delete, exists, or_, update
 
+from kmzportal.db import Base
 from kmzportal.models.account_link import AccountLink
 from kmzportal.models.audit_event import AuditEvent
-from kmzportal.models.base import Base
 from kmzportal.models.login_session import LoginSession
 from kmzportal.models.outgoing_mail import OutgoingMail
 from kmzportal.models.recovery_request import RecoveryRequest

@@ -47,12 +47,12 @@ def log_in(
     if is_throttled(tx, account, usual or _has_just_recovered(tx, person)):
         tx.record("login.throttled", person)
         return None
-    if person is None or person.locked_at or not person.password_matches(proof):
+    if person is None or person.locked_at or not proof.valid_for(person.password_hash):
         count_failure(tx, account, person)
         tx.record("login.refused", person)
         return None
     clear_throttle(tx, account)
-    person.password_hash = proof.rehashed or person.password_hash
+    person.password_hash = proof.new_hash or person.password_hash
     return start(tx, person, device, awaits_code=_needs_second_factor(tx, person))
 
 

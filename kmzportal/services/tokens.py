@@ -1,3 +1,8 @@
+"""Tokens and codes, derived by HMAC-SHA-256 from a key outside the database and a random nonce in the row.
+
+The database holds no secret: a copy of it opens nothing, and a mail that is sent again carries the same link.
+"""
+
 import hashlib
 import hmac
 import secrets
@@ -6,11 +11,11 @@ from collections.abc import Sequence
 
 from kmzportal.models.account_link import AccountLink
 
-CODE_ALPHABET = "ABCDEFGHJKLMNPQRSTUVWXYZ23456789"  # 32 signs; I, O, 0 and 1 are misread
+CODE_ALPHABET = "ABCDEFGHJKLMNPQRSTUVWXYZ23456789"  # 32 characters; I, O, 0 and 1 are misread
 
 
 class LinkKeys:
-    """Derives tokens and codes; the first key is the present one, older ones still open waiting mails."""
+    """Derives tokens and codes. The first key is the current one; older ones serve mails that still wait."""
 
     def __init__(self, keys: Sequence[str]):
         self._keys = [key.encode() for key in keys]
@@ -27,33 +32,33 @@ class LinkKeys:
         return format_code(hmac.digest(self._key_of(link), f"code:{link.nonce}".encode(), "sha256"), groups=2)
 
     def code_matches(self, link: AccountLink, typed: str) -> bool:
-        """Whether the typed code is the link's; blanks, hyphens and case are forgiven."""
+        """Return whether the typed code is the link's; blanks, hyphens and case are ignored."""
         return hmac.compare_digest(normalize_code(typed).encode(), normalize_code(self.code(link)).encode())
 
     def derive(self, purpose: str, nonce: str) -> list[bytes]:
-        """Return what derives from a nonce for a purpose of its own, under each key, the present one first."""
+        """Return the digest of a nonce for another purpose, under each key, the current one first."""
         return [hmac.digest(key, f"{purpose}:{nonce}".encode(), "sha256") for key in self._keys]
 
     def fingerprint(self, text: str) -> str:
-        """Return a keyed hash for what must be counted but not be readable."""
+        """Return a keyed hash of what is counted but must not be readable."""
         return _derive(self._keys[0], "fingerprint", text)
 
     def _key_of(self, link: AccountLink) -> bytes:
         for key in self._keys:
             if token_hash(_derive(key, "token", link.nonce)) == link.token_hash:
                 return key
-        raise LookupError(f"The key of link {link.id} is gone; it stands in no LINK_KEY_FALLBACKS.")
+        raise LookupError(f"No key in LINK_KEY and LINK_KEY_FALLBACKS made the token of link {link.id}.")
 
 
 def format_code(digest: bytes, groups: int) -> str:
-    """Return so many groups of four signs that nobody misreads, such as `ABCD-EFGH`."""
-    signs = "".join(CODE_ALPHABET[byte % len(CODE_ALPHABET)] for byte in digest[: groups * 4])
-    return "-".join(signs[at : at + 4] for at in range(0, len(signs), 4))
+    """Return so many groups of four characters, such as `ABCD-EFGH`."""
+    code = "".join(CODE_ALPHABET[byte % len(CODE_ALPHABET)] for byte in digest[: groups * 4])
+    return "-".join(code[at : at + 4] for at in range(0, len(code), 4))
 
 
 def normalize_code(typed: str) -> str:
-    """Forgive blanks, hyphens and small letters in a code that somebody typed."""
-    return "".join(sign for sign in typed.upper() if sign.isalnum())
+    """Return a typed code without blanks and hyphens, in capitals."""
+    return "".join(character for character in typed.upper() if character.isalnum())
 
 
 def _derive(key: bytes, purpose: str, text: str) -> str:

@@ -1,4 +1,7 @@
-"""The unit of work as deeds see it: one transaction, one moment, one actor."""
+"""One transaction an act, with what every act needs: locks, audit records, queued mails, conflict-free writes.
+
+The only service that knows Flask: `transaction` takes the session and the settings from the current app.
+"""
 
 import secrets
 from collections.abc import Callable, Iterator, Mapping
@@ -15,10 +18,9 @@ from sqlalchemy.orm import Session
 from sqlalchemy.orm.exc import StaleDataError
 
 from kmzportal import mail_address
-from kmzportal.db import WRITES, db
+from kmzportal.db import WRITES, Base, db
 from kmzportal.models.account_link import AccountLink
 from kmzportal.models.audit_event import AuditEvent
-from kmzportal.models.base import Base
 from kmzportal.models.clerk import Clerk
 from kmzportal.models.customer import Customer
 from kmzportal.models.outgoing_mail import OutgoingMail
@@ -28,32 +30,34 @@ from kmzportal.services.tokens import LinkKeys
 
 @dataclass
 class Transaction:
-    """Carries what every deed needs. Committed by whoever opened it, never by a deed."""
+    """One database transaction for one act: who acts, when, from where. Committed by whoever opened it."""
 
     session: Session
     now: datetime
-    actor: str
+    actor: str  #: `customer:12`, `clerk:3`, `link:5`, `visitor`, `worker`, `console`
     keys: LinkKeys
     settings: Mapping[str, Any] = field(repr=False)
     source: str | None = None  #: address block of the request, for throttle and audit
     initials: str | None = None  #: of the clerk who acts; they stand in the customer's history
+    _locked: set[Customer | Clerk] = field(default_factory=set, repr=False)
 
-    def lock(self, person: Customer | Clerk, seen: int | None = None) -> None:
-        """Let deeds on one person happen one after another, each seeing what the one before has done.
+    def lock(self, person: Customer | Clerk, seen_version: int | None = None) -> None:
+        """Lock the person's row once and read it anew, so that acts on one person happen one after another.
 
-        `seen` is the version whose data stood on the page that asks; raises ChangedMeanwhile if it is no longer that.
-
-        Every deed locks the person first and the person's links and sessions later, so none wait in a circle.
-        SQLite lets only one deed at a time begin anyway.
+        Every act locks the person before the person's links and sessions, so none can deadlock. SQLite lets only one
+        writing transaction begin anyway. Raises ChangedMeanwhile when the row is newer than the `seen_version` that
+        the submitted form showed.
         """
-        table = type(person)
-        locked = select(table).where(table.id == person.id).with_for_update(key_share=True)
-        self.session.scalar(locked.execution_options(populate_existing=True))
-        if seen is not None and person.version != seen:
+        if person not in self._locked:
+            table = type(person)
+            row = select(table).where(table.id == person.id).with_for_update(key_share=True)
+            self.session.scalar(row.execution_options(populate_existing=True))
+            self._locked.add(person)
+        if seen_version is not None and person.version != seen_version:
             raise ChangedMeanwhile
 
     def record(self, action: str, person: Customer | Clerk | None = None, **details: Any) -> None:
-        """Write the deed into history and audit, in this transaction."""
+        """Write the action into history and audit, in this transaction."""
         if self.initials:
             details.setdefault("by", self.initials)
         self.session.add(
@@ -79,7 +83,7 @@ class Transaction:
     ) -> OutgoingMail:
         """Queue a mail to a stored address (`to`, or the person's own); raises TooManyMails.
 
-        `always` passes the cap: nobody may silence a warning by asking for other mails first.
+        `always` passes the daily cap, for warnings that nobody may suppress by causing other mails first.
         """
         recipient = to or person.email
         canonical = mail_address.canonical(recipient)
@@ -101,11 +105,11 @@ class Transaction:
         return mail
 
     def warn(self, template: str, person: Customer | Clerk, **facts: Any) -> None:
-        """Queue a notice that passes the cap: nobody may silence it by asking for other mails first."""
+        """Queue a notice that passes the daily cap."""
         self.send(template, person, always=True, **facts)
 
     def notify(self, template: str, person: Customer | Clerk, to: str | None = None, **facts: Any) -> None:
-        """Queue a notice; over the cap the deed goes on and the missing notice stays on record."""
+        """Queue a notice; over the daily cap record that it is missing, and go on."""
         try:
             self.send(template, person, to, **facts)
         except TooManyMails:
@@ -146,15 +150,15 @@ def rows_changed(session: Session, statement: Update) -> int:
     return int(result.rowcount)
 
 
-Result = TypeVar("T")
+Result = TypeVar("Result")
 
 
 @contextmanager
 def transaction(actor: str, source: str | None = None, initials: str | None = None) -> Iterator[Transaction]:
-    """Yield a UnitOfWork; commit it at the end.
+    """Yield a Transaction and commit it at the end.
 
-    A Refusal rolls back what was done, writes its record in a second small transaction, and goes on up.
-    Anything else rolls all of it back. Two who save the same record: the second gets ChangedMeanwhile.
+    A Refusal rolls back, writes its audit record in a second small transaction, and is raised again. Any other
+    exception rolls back all of it. The slower of two who save the same row gets ChangedMeanwhile.
     """
     try:
         with _open(actor, source, initials) as tx:
@@ -171,7 +175,7 @@ def transaction(actor: str, source: str | None = None, initials: str | None = No
 @contextmanager
 def _open(actor: str, source: str | None, initials: str | None) -> Iterator[Transaction]:
     session = db.session()
-    session.rollback()  # a read that is still open would be older than what we are about to lock
+    session.rollback()  # ends an open read, whose snapshot is older than the rows to be locked
     session.expire_all()
     session.connection(execution_options={WRITES: True})
     try:
@@ -182,10 +186,10 @@ def _open(actor: str, source: str | None, initials: str | None) -> Iterator[Tran
         raise
 
 
-def run_outside_transaction(hashing: Callable[..., Result], *args: Any) -> Result:
-    """End the read that is open and run what takes long, so that no connection waits for it."""
+def run_outside_transaction(function: Callable[..., Result], *args: Any) -> Result:
+    """End the open read and run what takes long, such as Argon2, so that no connection waits for it."""
     db.session.commit()
-    return hashing(*args)
+    return function(*args)
 
 
 def link_keys() -> LinkKeys:

@@ -15,7 +15,6 @@ from flask.typing import ResponseReturnValue
 
 from kmzportal.db import db
 from kmzportal.models.account_link import AccountLink, LinkKind
-from kmzportal.services import links
 from kmzportal.services.refusals import AccountLocked, LinkUnusable
 from kmzportal.web import forms
 from kmzportal.web.auth import current_user
@@ -88,7 +87,7 @@ def link_holder(*kinds: LinkKind, checked: bool = False) -> Callable[[View], Vie
             link = db.session.get(AccountLink, link_id) if visit else None
             if visit is None or link is None or link.kind not in kinds:
                 return link_not_found()
-            if checked and link.needs_robot_check and not visit.checked:
+            if checked and link.policy.robot_check and not visit.checked:
                 return redirect_to("account_link.show", link_id=link_id)
             try:
                 return reason_to_refuse(link, visit) or view(link, visit, **values)
@@ -121,7 +120,7 @@ def reason_to_refuse(link: AccountLink, visit: Visit) -> ResponseReturnValue | N
         return render("link/other_user.html", ActionForm(), link=link)
     if link.holder.locked_at and link.kind != LinkKind.OBJECTION:
         return account_locked()
-    if not links.is_usable(link, visit.arrived):
+    if not link.usable(visit.arrived):
         return link_ended(link)
     g.visit = visit  # so its page asks how long it lasts, see time_left.py
     return None
@@ -131,7 +130,7 @@ def link_ended(link: AccountLink, form: ActionForm | None = None) -> ResponseRet
     """Tell the holder of a dead link which way it died, and offer a fresh one where that is right."""
     g.pop("visit", None)  # nothing of it can go on
     now = datetime.now(UTC)
-    renewable = link.renewable(now) and links.address_is_current(link)
+    renewable = link.renewable(now)
     state = link.state(now)
     context = {"link": link, "state": state, "renewable": renewable}
     form = form or ActionForm(formdata=None)

@@ -7,7 +7,6 @@ from flask.typing import ResponseReturnValue
 
 from kmzportal.db import db
 from kmzportal.models.account_link import AccountLink
-from kmzportal.services import links
 from kmzportal.web import link_visit
 from kmzportal.web.auth import anyone, background_poll
 from kmzportal.web.responses import redirect_to, wants_fragment
@@ -59,7 +58,7 @@ def _of_visit(link_id: int) -> ResponseReturnValue:
         return redirect_to("account_link.show", link_id=link_id)
     visit = link_visit.peek(link_id)
     link = db.session.get(AccountLink, link_id) if visit else None
-    if visit is None or link is None or not links.is_usable(link, visit.arrived):
+    if visit is None or link is None or not link.usable(visit.arrived):
         return ""
     g.visit = visit
     return render_template("session_timeout.html")

@@ -6,6 +6,7 @@ from datetime import timedelta
 import pytest
 
 from kmzportal.models.account_link import CODE_TRIES, RENEWALS, AccountLink, LinkKind, LinkState
+from kmzportal.models.customer import Customer
 from kmzportal.services.tokens import CODE_ALPHABET, LinkKeys, token_hash
 from tests.people import NOW
 
@@ -16,7 +17,8 @@ def issued(keys=KEYS, **fields):
     nonce, hashed = keys.nonce_and_hash()
     times = {"issued_at": NOW - timedelta(hours=2), "expires_at": NOW + timedelta(hours=2)}
     fields = {"kind": LinkKind.DESK, "code_tries": 0, "renewals": 0, **times, **fields}
-    return AccountLink(nonce=nonce, token_hash=hashed, **fields)
+    erika = Customer(email="erika@schule.example")
+    return AccountLink(nonce=nonce, token_hash=hashed, customer=erika, email=erika.email, **fields)
 
 
 def test_a_token_has_43_url_safe_characters():

@@ -48,7 +48,9 @@ def test_of_two_who_save_at_once_one_is_told(backend, erika):
 
 def test_a_new_password_ends_the_other_sessions_and_keeps_this_one(backend, erika, login_session):
     there = backend.log_in(erika.email, people.password_of(erika))
-    backend.run(accounts.change_password, erika, login_session, hash_password(people.NEW_PASSWORD))
+    backend.run(
+        accounts.save_account, erika, login_session, erika.version, {}, None, hash_password(people.NEW_PASSWORD)
+    )
     assert backend.read(login_session).alive(people.NOW)
     assert not backend.session_of(there).alive(people.NOW)
     assert backend.log_in(erika.email, people.NEW_PASSWORD)

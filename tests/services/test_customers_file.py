@@ -18,7 +18,7 @@ def office(backend, tmp_path):
 def reason(path):
     with pytest.raises(FileRefused) as refusal:
         read(path)
-    return refusal.value.reason
+    return refusal.value.message
 
 
 def of_bytes(tmp_path, data):

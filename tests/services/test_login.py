@@ -52,9 +52,9 @@ def test_a_proof_of_the_password_before_does_not_count(backend, erika):
 
 
 def test_an_outdated_hash_is_replaced_when_erika_logs_in(backend, erika):
-    proof = PasswordCheck(erika.password_hash, holds=True, rehashed=hash_password(people.password_of(erika)))
+    proof = PasswordCheck(erika.password_hash, matches=True, new_hash=hash_password(people.password_of(erika)))
     backend.run(sessions.log_in, erika.email, proof, "Firefox")
-    assert backend.read(erika).password_hash == proof.rehashed
+    assert backend.read(erika).password_hash == proof.new_hash
     assert backend.read(erika).password_set_at == erika.password_set_at
 
 

@@ -89,7 +89,7 @@ def test_a_dead_link_does_not_go_out_again_and_the_clerk_hears_why(backend, queu
     backend.run(links.end, erika, ended_as, set(LinkKind))
     with pytest.raises(RetryRefused) as refusal:
         again(mail)
-    assert refusal.value.reason == why
+    assert refusal.value.message == why
     assert again() == 0
     assert backend.read(mail).state == MailState.REFUSED
 
@@ -99,7 +99,7 @@ def test_a_link_that_ran_out_does_not_go_out_again(queue, again, erika, clock):
     clock.shift(timedelta(hours=72))
     with pytest.raises(RetryRefused) as refusal:
         again(mail)
-    assert refusal.value.reason == "Der Link ist abgelaufen. Senden Sie einen neuen."
+    assert refusal.value.message == "Der Link ist abgelaufen. Senden Sie einen neuen."
 
 
 @pytest.mark.parametrize("answer", [None, TAKEN])
@@ -126,7 +126,7 @@ def test_what_is_being_posted_at_this_moment_is_left_alone(backend, queue, again
     backend.run(outbox.claim, mail.id)
     with pytest.raises(RetryRefused) as refusal:
         again(mail)
-    assert refusal.value.reason == "Diese E-Mail wird gerade gesendet."
+    assert refusal.value.message == "Diese E-Mail wird gerade gesendet."
     assert again() == 0
 
 
