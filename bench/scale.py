@@ -12,11 +12,11 @@ from sqlalchemy import create_engine, select, text
 from bench.table import HERE, figures, timed
 from kmzportal import create_app
 from kmzportal.db import db
+from kmzportal.migrations import upgrade
 from kmzportal.models import customer
 from kmzportal.models.customer import Customer
 from kmzportal.robot_check import drawing
 from kmzportal.robot_check.puzzle import Puzzles
-from kmzportal.server.serve import prepare
 from kmzportal.services import customers_search, recovery, sessions
 from kmzportal.services.passwords import PasswordCheck, hash_password
 from kmzportal.services.transaction import transaction
@@ -25,7 +25,7 @@ from tests import postgres
 
 def portal(**settings: str) -> Flask:
     app = create_app(settings)
-    prepare(app)
+    upgrade(app)
     return app
 
 

@@ -15,11 +15,11 @@ from urllib.parse import urlencode, urlsplit
 from urllib.request import HTTPCookieProcessor, HTTPErrorProcessor, build_opener
 
 from bench.table import FACTS, HERE, figures
-from kmzportal.server.web_server import OPTIONS
+from kmzportal.server import gunicorn_conf
 from tests.server.conftest import free_port
 
 GUNICORN = ["python", "-m", "gunicorn", "--preload", "--no-control-socket", "--log-level=warning"]
-GUNICORN += [f"--{name.replace('_', '-')}={OPTIONS[name]}" for name in ("workers", "threads", "worker_class")]
+GUNICORN += ["--workers=2", f"--threads={gunicorn_conf.threads}", "--worker-class=gthread"]
 HIDDEN = re.compile(r'<input(?=[^>]*type="hidden")[^>]*name="([^"]+)"[^>]*value="([^"]*)"')
 #: Each deed takes a fresh one, whom no cap knows. Many threads may ask at once, which a generator refuses.
 customers = map("person{}@schule.example".format, count(1))

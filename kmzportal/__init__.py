@@ -7,8 +7,7 @@ from typing import Any
 from flask import Flask
 
 from kmzportal import configuration
-from kmzportal.cli import COMMANDS
-from kmzportal.db import db, migrate
+from kmzportal.db import db
 from kmzportal.mail.delivery import mail_server
 from kmzportal.services import passwords
 from kmzportal.web import (
@@ -42,7 +41,7 @@ from kmzportal.web import (
 )
 from kmzportal.web.auth import login_manager
 
-EXTENSIONS = (db, migrate, login_manager, mail_server, responses.csrf)
+EXTENSIONS = (db, login_manager, mail_server, responses.csrf)
 BLUEPRINTS = (
     login.bp,
     recovery.bp,
@@ -86,6 +85,4 @@ def create_app(settings: dict[str, Any] | None = None, instance: Path | None = N
         app.register_blueprint(blueprint)
     for part in HOUSE:
         part.init_app(app)
-    for command in COMMANDS:
-        app.cli.add_command(command)
     return app

@@ -1,5 +1,5 @@
 """python -m kmzportal: the same as the console script."""
 
-from kmzportal.cli.main import main
+from kmzportal.cli import main
 
 main()

@@ -10,6 +10,7 @@ from sqlalchemy import create_engine, inspect, make_url, text
 
 from kmzportal import create_app
 from kmzportal.db import db
+from kmzportal.migrations import migrate
 
 ROOT = Path(__file__).parents[1]
 
@@ -21,6 +22,7 @@ def empty(request, tmp_path):
     if request.param == "postgresql":
         settings["SQLALCHEMY_DATABASE_URI"] = new_database(request.getfixturevalue("postgres_uri"))
     app = create_app(settings, tmp_path)
+    migrate.init_app(app)
     yield app
     with app.app_context():
         db.engine.dispose()
@@ -57,7 +59,7 @@ def test_there_is_a_way_back_and_forth(empty):
 
 
 def test_several_at_once_wait_for_each_other(empty):
-    command = [sys.executable, "-c", "from kmzportal.cli.main import main; main()", "db", "upgrade"]
+    command = [sys.executable, "-m", "kmzportal", "db", "upgrade"]
     environment = {
         "KMZPORTAL_INSTANCE_PATH": empty.instance_path,
         "KMZPORTAL_SQLALCHEMY_DATABASE_URI": empty.config["SQLALCHEMY_DATABASE_URI"],

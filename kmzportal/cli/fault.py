@@ -1,29 +1,24 @@
-"""How a command says no."""
+"""How a command ends that cannot do its work: one German sentence on stderr, and never a traceback."""
 
+import os
 from typing import IO, Any
 
 import click
-from flask.cli import AppGroup, ScriptInfo
-from sqlalchemy.exc import DBAPIError
+from flask.cli import AppGroup as Group
 
-from kmzportal.db import up_to_date
+__all__ = ["BadSettings", "Fault", "Group", "PortTaken"]
 
 
 class Fault(click.ClickException):
-    """The command cannot do what it was asked; prints one German sentence and ends with 1."""
+    """Ends the command with this German sentence."""
 
     def show(self, file: IO[Any] | None = None) -> None:
         click.echo(self.message, file, err=file is None)
 
 
-class Group(AppGroup):
-    """Commands that need the database; where its tables are not there yet they say how to make them."""
+class BadSettings(Fault):
+    exit_code = 2
 
-    def invoke(self, ctx: click.Context) -> Any:
-        try:
-            return super().invoke(ctx)
-        except DBAPIError:
-            with ctx.ensure_object(ScriptInfo).load_app().app_context():
-                if up_to_date():
-                    raise
-            raise Fault("Die Tabellen der Datenbank fehlen oder sind alt. Abhilfe: kmzportal db upgrade.") from None
+
+class PortTaken(Fault):
+    exit_code = os.EX_UNAVAILABLE

@@ -1,1 +1,32 @@
-"""The processes: a web server, a worker, and a parent that watches over both."""
+"""The processes of `kmzportal serve`: gunicorn, its web workers and its background worker."""
+
+import os
+import socket
+import sys
+from typing import NoReturn
+
+#: glibc reads these only when a process begins. Argon2 fills 64 MiB for each password; in huge pages a login takes a
+#: fifth less processor time. A fixed threshold gives freed memory back to the system (docs/decisions/0041).
+TUNABLES = ("glibc.malloc.hugetlb=1", "glibc.malloc.mmap_threshold=131072")
+
+
+def port_fault(host: str, port: int) -> str | None:
+    """Return in German why no server can listen there, or None."""
+    try:
+        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
+        socket.create_server((host, port), family=family).close()
+    except (OSError, OverflowError):
+        return f"{host}, Port {port}, ist nicht frei oder keine Adresse dieses Rechners. Ändern Sie --port oder --host."
+    return None
+
+
+def become_gunicorn(host: str, port: int, app: str = "kmzportal:create_app()", with_worker: bool = True) -> NoReturn:
+    """Replace this process by gunicorn, which serves the app that this expression makes; see gunicorn_conf.py."""
+    address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    settings = ["--config", "python:kmzportal.server.gunicorn_conf", "--bind", address]
+    tunables = filter(None, [*TUNABLES, os.environ.get("GLIBC_TUNABLES")])  # the operator's come last, and count
+    environment = {"KMZ_BACKGROUND_WORKER": "1" if with_worker else "0", "GLIBC_TUNABLES": ":".join(tunables)}
+    sys.stdout.flush()
+    sys.stderr.flush()
+    command = [sys.executable, "-m", "gunicorn", *settings, app]
+    os.execve(sys.executable, command, os.environ | environment)  # noqa: S606  no shell is wanted

@@ -1,16 +1,16 @@
-"""The worker: requests become links in one loop, mails are posted in another, old rows go in a third.
+"""The background worker: one thread answers recovery requests, one sends mails, one deletes old rows.
 
-A thread for each, so that a mail server that hangs delays no link. What fails is logged and left alone for a while,
-and the loop goes on. The text of an exception is not logged: it may hold a mail address.
+A thread for each, so that a mail server that hangs delays no link. A loop that fails logs it and goes on; the request
+that failed is left alone for a while. The text of an exception is not logged: it may contain a mail address.
 """
 
 import logging
-import os
 import signal
 import threading
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 
 from flask import Flask
@@ -32,25 +32,32 @@ END = {signal.SIGTERM, signal.SIGINT, signal.SIGHUP}
 log = logging.getLogger(__name__)
 
 
-def work(app: Flask) -> int:
-    """Run all loops until a signal comes, and finish what was begun."""
+def work(app: Flask) -> None:
+    """Run all loops until a signal comes, and finish the work that was begun."""
     signal.pthread_sigmask(signal.SIG_BLOCK, END)
+    with run_loops(app):
+        signal.sigwait(END)
+
+
+@contextmanager
+def run_loops(app: Flask) -> Iterator[None]:
+    """Run all loops in threads of their own; at the end wait for each to finish its turn, STOP_WITHIN at most."""
     mails = Loop(app, outbox.MAILS_LOOP, deliver_due)
     requests = Loop(app, outbox.REQUESTS_LOOP, Requests(then=mails.wake.set).answer)
     loops = (mails, requests, Loop(app, outbox.PURGE_LOOP, purge_if_due, ASK_WHETHER_TO_PURGE_EVERY))
     threads = [threading.Thread(target=loop.run, name=loop.name, daemon=True) for loop in loops]
     for thread in threads:
         thread.start()
-    signal.sigwait(END)
+    yield
     for loop in loops:
         loop.end()
+    deadline = time.monotonic() + STOP_WITHIN
     for thread in threads:
-        thread.join(STOP_WITHIN)
-    return os.EX_OK
+        thread.join(max(0.0, deadline - time.monotonic()))
 
 
 class Loop:
-    """Does its work again and again, at once when woken, and says every few seconds that it did."""
+    """Calls `do` every so many seconds, at once when `wake` is set, and records every few seconds that it did."""
 
     def __init__(self, app: Flask, name: str, do: Callable[[], object], every: float = POLL_EVERY):
         self.app = app
@@ -89,7 +96,7 @@ class Loop:
 
 
 class Requests:
-    """Answers those who forgot their password; `then` is called when a mail may be waiting."""
+    """Answers recovery requests; `then` is called when a mail may be waiting."""
 
     def __init__(self, then: Callable[[], object] = lambda: None) -> None:
         self.then = then
@@ -115,7 +122,7 @@ class Requests:
 
 
 def purge_if_due() -> None:
-    """Clear away old rows once an hour, whichever worker comes first."""
+    """Delete old rows once an hour, whichever worker comes first."""
     if outbox.is_due(db.session(), outbox.PURGE_LOOP, PURGE_EVERY, datetime.now(UTC)):
         with transaction("worker") as tx:
             outbox.record_heartbeat(tx, outbox.PURGE_LOOP)
@@ -123,7 +130,7 @@ def purge_if_due() -> None:
 
 
 def reason(error: DBAPIError) -> str:
-    """Return the driver's own words; SQLAlchemy would add the values of the statement."""
+    """Return the driver's message; SQLAlchemy would add the values of the statement."""
     return str(error.orig).strip().partition("\n")[0]
 
 

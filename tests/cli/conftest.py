@@ -2,11 +2,13 @@
 
 import pytest
 
+from kmzportal.cli import cli
+
 
 @pytest.fixture
 def type_in(app):
     runner = app.test_cli_runner()
-    return lambda *words: runner.invoke(args=words)
+    return lambda *words: runner.invoke(cli, words)
 
 
 @pytest.fixture

@@ -2,13 +2,13 @@
 
 import sqlite3
 import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
-CHOSEN = "glibc.malloc.hugetlb=0"
+from tests.office import HEADER
+from tests.server.conftest import COMMAND, ROOT
+
+KIM = ("clerks", "add", "kim@kmz.example", "--name", "Kim Muster", "--initials", "km")
 
 
 def test_config_shows_everything_and_hides_secrets(app, type_in, settings):
@@ -36,9 +36,8 @@ def test_config_names_what_the_pages_of_the_office_lack(type_in):
 
 def console(tmp_path, *words, **settings):
     """Run the console script as it is installed."""
-    command = [sys.executable, "-c", "from kmzportal.cli.main import main; main()", *words]
     environment = {"KMZPORTAL_INSTANCE_PATH": str(tmp_path), **settings}
-    return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    return subprocess.run([*COMMAND, *words], cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
 
 
 def test_all_commands_are_explained_in_german(tmp_path):
@@ -65,10 +64,29 @@ def test_nobody_exists_after_installation(tmp_path):
     connection.close()
 
 
-def test_the_console_script_becomes_the_portal_with_memory_for_argon2_unless_the_operator_says_otherwise(tmp_path):
-    begin = [sys.executable, "-c", "from kmzportal_start import main; main()", "shell"]
-    environment = {"KMZPORTAL_INSTANCE_PATH": str(tmp_path), "PYTHONPATH": str(ROOT), "GLIBC_TUNABLES": CHOSEN}
-    told = "import os; print('tunables', os.environ['GLIBC_TUNABLES'])"
-    shell = subprocess.run(begin, cwd=tmp_path, env=environment, input=told, capture_output=True, text=True, check=True)
-    assert "tunables glibc.malloc.hugetlb=1:" in shell.stdout
-    assert f"trim_threshold=134217728:{CHOSEN}\n" in shell.stdout  # the last one counts
+@pytest.mark.parametrize("words", [
+    ("customers", "import", "kunden.csv"),
+    ("customers", "import", "kunden.csv", "--dry-run"),
+    ("customers", "export"),
+    KIM,
+    ("clerks", "link", "kim@kmz.example"),
+    ("links", "send", "erika@schule.example", "--by", "ro"),
+    ("mail", "deliver"),
+])  # fmt: skip
+def test_a_command_without_tables_says_how_to_make_them(tmp_path, words):
+    (tmp_path / "kunden.csv").write_text(HEADER)
+    words = [str(tmp_path / word) if word.endswith(".csv") else word for word in words]
+    told = console(tmp_path, *words, KMZPORTAL_MAIL_SERVER="localhost")
+    sentence = "Die Tabellen der Datenbank fehlen oder sind alt. Abhilfe: kmzportal db upgrade.\n"
+    assert (told.returncode, told.stdout, told.stderr) == (1, "", sentence)
+
+
+def test_what_it_says_helps(tmp_path):
+    assert console(tmp_path, "db", "upgrade").returncode == 0
+    assert console(tmp_path, *KIM).returncode == 0
+
+
+def test_a_database_that_does_not_answer_is_one_sentence(tmp_path):
+    result = console(tmp_path, "work", KMZPORTAL_SQLALCHEMY_DATABASE_URI="sqlite:////nirgends/kmzportal.db")
+    sentence = "Die Datenbank antwortet nicht (unable to open database file). Prüfen Sie SQLALCHEMY_DATABASE_URI.\n"
+    assert (result.returncode, result.stderr) == (1, sentence)

@@ -3,6 +3,7 @@
 import pytest
 from sqlalchemy import select
 
+from kmzportal.cli import cli
 from kmzportal.models.customer import Customer
 from tests.office import HEADER, Office, number, row
 
@@ -14,7 +15,7 @@ def office(backend, tmp_path):
 
 @pytest.fixture
 def console(app):
-    return lambda *words: app.test_cli_runner().invoke(args=["customers", *map(str, words)])
+    return lambda *words: app.test_cli_runner().invoke(cli, ["customers", *map(str, words)])
 
 
 def customers(office):

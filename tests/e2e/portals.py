@@ -3,7 +3,6 @@
 import os
 import signal
 import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -20,16 +19,15 @@ from kmzportal.models.recovery_request import RecoveryRequest
 from tests import secret_scan
 from tests.server.conftest import ROOT, Portal, until
 
-QUICKLY = (sys.executable, "-c", "import tests.cheap_hashing; from kmzportal.cli.main import main; main()")
+CHEAP_HASHING = f"{ROOT / 'tests' / 'cheap'}:{ROOT}"  # see tests/cheap/sitecustomize.py
 
 
 class Serving(Portal):
     """A portal that runs until the end of the `with`; its settings stand in its folder."""
 
-    started_by = QUICKLY
-
     def __init__(self, folder: Path, public_url: str = "http://127.0.0.1:{port}", **settings: Any):
         super().__init__(folder, "serve")
+        self.environment["PYTHONPATH"] = CHEAP_HASHING
         self.url = public_url.format(port=self.port)
         lines = [f"{name} = {value!r}\n" for name, value in {"PUBLIC_URL": self.url, **settings}.items()]
         (folder / "config.toml").write_text("".join(lines))

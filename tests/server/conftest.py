@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-COMMAND = (sys.executable, "-c", "from kmzportal.cli.main import main; main()")
+COMMAND = (str(Path(sys.executable).with_name("kmzportal")),)  # the console script, as installed
 ROOT = Path(__file__).parents[2]
 
 
@@ -23,7 +23,7 @@ def until(found: Callable[[], Any], within: float = 60) -> Any:
     deadline = time.monotonic() + within
     while not (it := found()):
         assert time.monotonic() < deadline, f"not within {within} seconds"
-        time.sleep(0.02)  # a process of its own calls nobody when it is done
+        time.sleep(0.02)  # another process sends no event
     return it
 
 
@@ -43,13 +43,13 @@ class Portal:
         self.command = (*self.started_by, *command)
         ours = {f"KMZPORTAL_{name}": value for name, value in settings.items()}
         system = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
-        self.environment = {**system, "KMZPORTAL_INSTANCE_PATH": str(folder), **ours}
+        self.environment = {**system, "KMZPORTAL_INSTANCE_PATH": str(folder), "KMZ_TEST": str(folder), **ours}
         self.process: Any = None
 
-    def start(self) -> "Portal":
+    def start(self, stdin: int = subprocess.DEVNULL) -> "Portal":
         with (self.folder / f"output-{self.port}").open("wb") as output:
             self.process = subprocess.Popen(
-                [*self.command, "--port", str(self.port)], cwd=ROOT, env=self.environment, stdin=subprocess.DEVNULL,
+                [*self.command, "--port", str(self.port)], cwd=ROOT, env=self.environment, stdin=stdin,
                 stdout=output, stderr=output,
             )  # fmt: skip
         return self
@@ -75,8 +75,8 @@ class Portal:
             connection.close()
 
     def members(self, name: str = "") -> set[int]:
-        """Return the ids of the living processes that came of this portal, whoever their parent is by now."""
-        mark = f"KMZPORTAL_INSTANCE_PATH={self.folder}\0".encode()
+        """Return the ids of the living processes that came of this portal, whichever parent they have by now."""
+        mark = f"KMZ_TEST={self.folder}\0".encode()
         all_there_are = (int(path.name) for path in Path("/proc").iterdir() if path.name.isdigit())
         return {pid for pid in all_there_are if _reads(pid, "environ", mark) and _reads(pid, "comm", name.encode())}
 

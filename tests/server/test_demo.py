@@ -4,8 +4,8 @@ import sqlite3
 
 import pytest
 
-from kmzportal.server import sample_people
 from kmzportal.services import passwords
+from tests import people
 from tests.server.conftest import until
 
 READY = "kmzportal läuft unter"
@@ -28,8 +28,8 @@ def rows(portal, select):
 
 def test_it_says_who_can_log_in_and_where_mail_is_read(demo):
     url = f"http://127.0.0.1:{demo.port}"
-    assert sample_people.ERIKA["email"] in demo.output
-    assert sample_people.PASSWORDS["K-1001"] in demo.output
+    assert people.ERIKA["email"] in demo.output
+    assert people.PASSWORDS["K-1001"] in demo.output
     assert f"{url}/demo/postfach" in demo.output
     assert f"{url}/anmelden" in demo.output
     assert demo.answers("/anmelden") == 200
@@ -41,7 +41,7 @@ def test_its_people_are_there(demo):
     assert rows(demo, "SELECT initials, admin FROM clerk ORDER BY id") == [("ro", 1), ("tb", 0)]
     assert rows(demo, "SELECT first_name FROM customer WHERE password_hash IS NULL") == [("Anneliese",)]
     assert rows(demo, "SELECT first_name FROM customer WHERE locked_at IS NOT NULL") == [("Lieselotte",)]
-    assert rows(demo, "SELECT kind, email FROM account_link") == [("desk", sample_people.JUERGEN["pending_email"])]
+    assert rows(demo, "SELECT kind, email FROM account_link") == [("desk", people.JUERGEN["pending_email"])]
 
 
 def test_it_answers_this_machine_only(demo):
@@ -97,7 +97,7 @@ def test_a_folder_that_is_not_its_own_is_refused(start, tmp_path, name):
 
 
 def test_passwords_of_the_cast_are_good_enough():
-    for key, password in sample_people.PASSWORDS.items():
+    for key, password in people.PASSWORDS.items():
         passwords.check_strength(
-            password, 15 if key == "ro" else 12, [sample_people.ERIKA["email"], "Erika", "Rosa Otto", "Calw"]
+            password, 15 if key == "ro" else 12, [people.ERIKA["email"], "Erika", "Rosa Otto", "Calw"]
         )

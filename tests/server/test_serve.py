@@ -1,14 +1,21 @@
-"""serve, in real processes on this machine."""
+"""kmzportal serve, in real processes on this machine."""
 
 import os
+import pty
 import signal
-from pathlib import Path
+import time
 
 import pytest
+from aiosmtpd.controller import Controller
 
-from tests.server.conftest import until
+from kmzportal import create_app
+from kmzportal.db import db
+from kmzportal.services import recovery
+from kmzportal.services.transaction import transaction
+from tests import people
+from tests.server.conftest import Portal, free_port, until
 
-ALL = 5  # the parent, the web server with its two processes, the worker
+ALL = 4  # gunicorn, its two web workers and the background worker
 PUBLIC_URL = "https://konto.kmz.example"
 
 
@@ -39,14 +46,6 @@ def test_a_killed_worker_is_started_again(serving):
     assert serving.answers() == 200
 
 
-def test_it_ends_with_its_web_server(serving):
-    parent = serving.process.pid
-    (master,) = (pid for pid in serving.members("kmz-web") if parent_of(pid) == parent)
-    os.kill(master, signal.SIGKILL)
-    assert serving.process.wait(60) == 128 + signal.SIGKILL
-    until(lambda: not serving.members())
-
-
 def test_sighup_renews_the_processes_and_ends_none_for_good(serving):
     before = serving.members()
     serving.process.send_signal(signal.SIGHUP)
@@ -54,15 +53,23 @@ def test_sighup_renews_the_processes_and_ends_none_for_good(serving):
     assert serving.answers() == 200
 
 
-def test_killing_the_parent_leaves_no_process_behind(serving):
-    serving.end(signal.SIGKILL)
-    until(lambda: not serving.members())
+def test_closing_its_terminal_ends_it(tmp_path):
+    portal = Portal(tmp_path, "serve", PUBLIC_URL=PUBLIC_URL)
+    controller, terminal = pty.openpty()
+    portal.start(stdin=terminal)
+    os.close(terminal)
+    until(portal.answers)
+    portal.process.send_signal(signal.SIGHUP)
+    assert portal.process.wait(60) == 0
+    os.close(controller)
+    assert not portal.members()
 
 
+@pytest.mark.parametrize("name", ["", "kmz-worker"], ids=["while it starts", "when it runs"])
 @pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGKILL])
-def test_killing_it_while_it_starts_leaves_no_process_behind(start, signum):
+def test_no_process_outlives_gunicorn(start, signum, name):
     portal = start("serve", PUBLIC_URL=PUBLIC_URL)
-    until(lambda: portal.members("kmz-"))
+    until(lambda: portal.members(name))
     portal.end(signum)
     until(lambda: not portal.members())
 
@@ -99,5 +106,44 @@ def test_a_port_that_is_taken_is_said_at_once(start, serving, monkeypatch):
     assert f"Port {serving.port}, ist nicht frei" in second.output
 
 
-def parent_of(pid: int) -> int:
-    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+@pytest.fixture
+def same_database(tmp_path):
+    """The portal's own database, from the outside."""
+    app = create_app({"PUBLIC_URL": PUBLIC_URL}, tmp_path)
+    with app.app_context():
+        yield app
+        db.session.remove()
+        db.engine.dispose()
+
+
+class Letters:
+    """A mail server that keeps what it is given."""
+
+    def __init__(self):
+        self.came = []
+
+    async def handle_DATA(self, _server, _session, envelope):  # noqa: N802  the name is aiosmtpd's
+        self.came.append(envelope)
+        return "250 OK"
+
+
+@pytest.fixture
+def mail_server():
+    controller = Controller(Letters(), hostname="127.0.0.1", port=free_port())
+    controller.start()
+    yield controller
+    controller.stop()
+
+
+def test_a_request_becomes_a_mail_within_two_seconds(start, mail_server, same_database):
+    portal = start("serve", PUBLIC_URL=PUBLIC_URL, MAIL_SERVER="127.0.0.1", MAIL_PORT=str(mail_server.port))
+    until(portal.answers)
+    with transaction("console") as tx:
+        tx.session.add(people.person(people.ERIKA))
+    with transaction("visitor") as tx:
+        recovery.request_link(tx, people.ERIKA["email"])
+    asked = time.monotonic()
+    until(lambda: mail_server.handler.came)
+    assert time.monotonic() - asked < 2
+    assert mail_server.handler.came[0].rcpt_tos == [people.ERIKA["email"]]
+    assert people.ERIKA["email"] not in portal.output
