@@ -23,7 +23,6 @@ from kmzportal.web import (
     devices,
     errors,
     first_link,
-    first_visit,
     front_door,
     health,
     legal,
@@ -64,7 +63,7 @@ BLUEPRINTS = (
     health.bp,
     legal.bp,
 )
-HOUSE = (security, templates, responses, errors, legal, first_visit, front_door)
+HOUSE = (security, templates, responses, errors, legal, front_door)
 
 log = logging.getLogger(__name__)
 
@@ -73,7 +72,6 @@ def create_app(settings: dict[str, Any] | None = None, instance: Path | None = N
     """Return the portal. `settings` override file and environment; raises SettingsError."""
     instance = instance or configuration.instance_path()
     app = Flask(__name__, instance_path=str(instance), static_folder=None)
-    app.jinja_environment = templates.Templates
     loaded, warnings = configuration.load(instance)
     app.config.from_mapping(loaded | (settings or {}))
     for warning in warnings:

@@ -16,6 +16,7 @@ from tests import page, people
 from tests.page import words
 
 FOLLOWED_AT_MOST = 5
+TOKEN_KEY = "_user_id"  # where Flask-Login stores the session token in the cookie
 NOT_SWAPPED = {204, 304, *range(500, 600)}
 
 
@@ -110,7 +111,7 @@ class Browser:
     def come_in(self, token: str) -> "Browser":
         """Be whoever the session with this token belongs to."""
         with self.client.session_transaction(base_url=self.site) as session:
-            session["_user_id"] = token
+            session[TOKEN_KEY] = token
         return self
 
     def stale(self) -> "Browser":

@@ -42,14 +42,14 @@ HEADERS = {
 
 
 class Email(Message):
-    """Flask-Mail's message, written by the modern email package: folds, encodes, and refuses CR and LF in headers."""
+    """Flask-Mail's message, with the bytes of EmailMessage: it folds, encodes, and refuses CR and LF in headers."""
 
     def __init__(self, message_id: str, written_at: datetime, **parts: Any):
         super().__init__(**parts)
         self.msgId = message_id
         self.written_at = written_at
 
-    def _message(self) -> EmailMessage:  # type: ignore[override]
+    def as_bytes(self) -> bytes:
         letter = EmailMessage(policy=POLICY)
         letter["From"] = self.sender
         letter["To"] = self.recipients[0]
@@ -61,7 +61,7 @@ class Email(Message):
         letter.add_alternative(self.html, subtype="html", cte="quoted-printable")
         for name, value in HEADERS.items():  # last, for set_content drops a Content-Language
             letter[name] = value
-        return letter
+        return letter.as_bytes()
 
 
 def compose(mail: OutgoingMail, keys: LinkKeys, settings: Mapping[str, Any], now: datetime) -> Email:

@@ -93,6 +93,9 @@ current_user: Any = current_user
 
 def load_user(token: str) -> AuthenticatedUser | None:
     """Return the visitor of a living session; the page is then drawn without holding a connection."""
+    if "act_as_anonymous" in g:
+        return None
+    g.session_token = token
     now = datetime.now(UTC)
     login_session = sessions.find(db.session(), token)
     db.session.commit()
@@ -118,8 +121,19 @@ def _is_background_poll() -> bool:
 
 
 def act_as_anonymous() -> None:
-    """Draw this answer as for a stranger: the database cannot be asked who it is."""
-    g._login_user = AnonymousUser()  # where Flask-Login keeps it
+    """Render this answer as for a stranger: the database cannot be asked whose session it is."""
+    g.act_as_anonymous = True
+
+
+def shown_visitor() -> Any:
+    """Return the visitor for templates."""
+    return AnonymousUser() if "act_as_anonymous" in g else current_user
+
+
+def presented_token() -> str | None:
+    """Return the session token that came with this request, whether or not its session is still alive."""
+    token: str | None = g.get("session_token")
+    return token
 
 
 def sign_in(token: str) -> None:

@@ -4,13 +4,23 @@ from urllib.parse import urlsplit
 
 from flask import Blueprint, current_app, request, session, url_for
 from flask.typing import ResponseReturnValue
+from flask_login import logout_user
 from werkzeug.wrappers import Response
 
 from kmzportal.db import db
 from kmzportal.services import sessions
 from kmzportal.services.transaction import transaction
 from kmzportal.web import forms
-from kmzportal.web.auth import LOGIN_ENDPOINT, anyone, clear_session, current_user, login_manager, sign_in, source
+from kmzportal.web.auth import (
+    LOGIN_ENDPOINT,
+    anyone,
+    clear_session,
+    current_user,
+    login_manager,
+    presented_token,
+    sign_in,
+    source,
+)
 from kmzportal.web.forms import ActionForm, LoginForm
 from kmzportal.web.responses import local_path, redirect_to, redirect_to_path, render
 
@@ -62,7 +72,8 @@ def ask_to_log_in() -> Response:
     wanted = _page_to_come_back_to()
     if wanted and request.method == "POST" and (actor := _actor_of_dead_session()):
         forms.save_input(actor, wanted)
-    if session.pop("_user_id", None):
+    if presented_token():
+        logout_user()  # says so once
         return redirect_to(door, "Sie wurden abgemeldet. Melden Sie sich bitte noch einmal an.", weiter=wanted)
     return redirect_to(door, weiter=wanted)
 
@@ -78,6 +89,6 @@ def _page_to_come_back_to() -> str | None:
 
 
 def _actor_of_dead_session() -> str | None:
-    token = session.get("_user_id")
+    token = presented_token()
     login_session = sessions.find(db.session(), token) if token else None
     return login_session.actor if login_session else None

@@ -3,8 +3,6 @@
 import threading
 from datetime import UTC, datetime
 from functools import cache
-from importlib import import_module
-from typing import Any
 
 from flask import Blueprint, Response, current_app
 from flask.typing import ResponseReturnValue
@@ -13,6 +11,7 @@ from wtforms.validators import InputRequired, Length
 
 from kmzportal.db import db
 from kmzportal.models.account_link import AccountLink, LinkKind
+from kmzportal.robot_check import drawing
 from kmzportal.robot_check.puzzle import Puzzles, PuzzleUnusable
 from kmzportal.services import links
 from kmzportal.services.transaction import transaction
@@ -78,8 +77,7 @@ def picture(link: AccountLink, visit: Visit, token: str) -> ResponseReturnValue:
         return link_visit.link_not_found()
     db.session.commit()
     with _drawing:
-        pen = _pen()
-        return Response(pen.draw(names), mimetype=pen.MEDIA_TYPE)
+        return Response(drawing.draw(names), mimetype=drawing.MEDIA_TYPE)
 
 
 @bp.route("/code", methods=["GET", "POST"])
@@ -113,12 +111,6 @@ def _solved(link: AccountLink, form: PuzzleForm) -> bool:
         first = links.use_puzzle(tx, *puzzles().identity(token))
         tx.record("puzzle.solved" if first and solved else "puzzle.failed", link.holder)
     return first and solved
-
-
-@cache
-def _pen() -> Any:
-    """The module that draws, and Pillow with it: 4 MiB that only a process with a puzzle to draw has to carry."""
-    return import_module("kmzportal.robot_check.drawing")
 
 
 @cache

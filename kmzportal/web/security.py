@@ -1,10 +1,8 @@
 """What every answer carries, and what no request may do."""
 
-from typing import Any
 from urllib.parse import urlsplit
 
 from flask import Flask, Response, abort, current_app, request
-from flask.sessions import SecureCookieSessionInterface
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 CSP = (
@@ -27,16 +25,6 @@ HSTS = "max-age=31536000; includeSubDomains"
 UNSAFE = {"POST", "PUT", "PATCH", "DELETE"}
 
 
-class Cookie(SecureCookieSessionInterface):
-    """Flask's signed cookie, with one signer for all requests instead of two for each (see docs/decisions/0040)."""
-
-    def __init__(self, app: Flask):
-        self.signer = super().get_signing_serializer(app)
-
-    def get_signing_serializer(self, app: Flask) -> Any:
-        return self.signer
-
-
 def init_app(app: Flask) -> None:
     secure = urlsplit(app.config["PUBLIC_URL"]).scheme == "https"
     app.config.update(
@@ -56,7 +44,6 @@ def init_app(app: Flask) -> None:
     hops = app.config["PROXY_HOPS"]
     if hops:
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=hops, x_proto=hops, x_host=0)  # type: ignore[method-assign]
-    app.session_interface = Cookie(app)
     app.before_request(refuse_other_sites)
     app.after_request(add_headers)
 
@@ -71,8 +58,8 @@ def refuse_other_sites() -> None:
 
 
 def add_headers(response: Response) -> Response:
-    said = {name for name, _ in response.headers}
-    response.headers.extend([header for header in HEADERS.items() if header[0] not in said])
+    for name, value in HEADERS.items():
+        response.headers.setdefault(name, value)
     if current_app.config["SESSION_COOKIE_SECURE"]:
         response.headers["Strict-Transport-Security"] = HSTS
     return response

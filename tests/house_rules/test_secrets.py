@@ -6,6 +6,7 @@ import pytest
 
 from kmzportal.services import recovery
 from tests import secret_scan
+from tests.browser import TOKEN_KEY
 from tests.states import every_state
 
 pytestmark = [pytest.mark.usefixtures("clock", "portal"), pytest.mark.parametrize("portal", ["sqlite"], indirect=True)]
@@ -16,7 +17,7 @@ def secrets_of(backend, house):
     seen = set()
     for _, browser in every_state(house):
         with browser.client.session_transaction(base_url=browser.site) as session:
-            seen |= {session.get(name) for name in ("_user_id", "awaits_code", "csrf_token")}
+            seen |= {session.get(name) for name in (TOKEN_KEY, "awaits_code", "csrf_token")}
     with backend.transaction("worker") as tx:
         waiting = recovery.unanswered(tx.session)
     for request in waiting:

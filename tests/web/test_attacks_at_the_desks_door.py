@@ -8,7 +8,7 @@ from sqlalchemy import select
 from kmzportal.models.clerk import Clerk
 from kmzportal.models.login_session import LoginSession
 from kmzportal.services import sessions
-from tests.browser import Browser
+from tests.browser import TOKEN_KEY, Browser
 from tests.web.by_hand import token_in
 from tests.web.doors import CODE, DESK, DOOR, FIELD, WRONG, cookies, is_at_the_desk, log_in, plant
 
@@ -22,13 +22,14 @@ def test_half_of_the_way_opens_nothing(browser, app, backend, rosa, factor):
     """Not as it is, and not by moving its token to where a whole session's would be."""
     log_in(browser, rosa)
     half = cookies(browser)["awaits_code"]
-    assert "_user_id" not in cookies(browser)
+    assert TOKEN_KEY not in cookies(browser)
     for path in (DESK, "/kundenservice/mitarbeitende", "/einstellungen"):
         assert browser.open(path).heading.startswith("Anmelden")
-    plant(browser, _user_id=half)
+    browser.come_in(half)
     assert not is_at_the_desk(browser)
     thief = Browser(app)
-    plant(thief, _user_id=half, awaits_code=half)
+    thief.come_in(half)
+    plant(thief, awaits_code=half)
     assert not is_at_the_desk(thief)
 
 
@@ -49,7 +50,7 @@ def test_the_token_changes_with_the_code_and_the_old_one_is_dead(browser, app, b
     before = cookies(browser)
     browser.submit("Weiter", {FIELD: backend.totp_code(factor.secret)})
     after = cookies(browser)
-    assert after["_user_id"] != before["awaits_code"]
+    assert after[TOKEN_KEY] != before["awaits_code"]
     assert "awaits_code" not in after
     assert after.get("csrf_token") != before["csrf_token"]
     thief = Browser(app)

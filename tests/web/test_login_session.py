@@ -10,7 +10,7 @@ from kmzportal.models.customer import Customer
 from kmzportal.models.login_session import LoginSession
 from kmzportal.services import sessions
 from tests import people
-from tests.browser import Browser
+from tests.browser import TOKEN_KEY, Browser
 from tests.web.by_hand import COOKIE, HOST, cookie, token_in
 
 pytestmark = [
@@ -27,15 +27,14 @@ def test_every_login_draws_a_new_token_and_a_new_secret_for_forms(browser, backe
             seen.add(session["csrf_token"])
         browser.log_in(erika)
         with browser.client.session_transaction(base_url=browser.site) as session:
-            seen |= {session["_user_id"], session.get("csrf_token")}
+            seen |= {session[TOKEN_KEY], session.get("csrf_token")}
         browser.press("Abmelden")
     assert len(seen - {None}) >= 6
     assert len(backend.read(select(LoginSession))) == 3
 
 
 def test_a_token_that_somebody_planted_logs_nobody_in(browser, backend, erika):
-    with browser.client.session_transaction(base_url=browser.site) as session:
-        session["_user_id"] = "x" * 43
+    browser.come_in("x" * 43)
     assert browser.open("/einstellungen").heading == "Anmelden"
     browser.log_in(erika)
     assert backend.session_of("x" * 43) is None
@@ -116,8 +115,7 @@ def test_locked_by_the_office_she_is_out_at_the_next_page(browser, backend, erik
 
 def test_a_clerks_session_opens_no_customers_page(browser, backend, rosa):
     token = backend.run(sessions.start_session, rosa, "Firefox")
-    with browser.client.session_transaction(base_url=browser.site) as session:
-        session["_user_id"] = token
+    browser.come_in(token)
     assert browser.open("/einstellungen").status == 403
 
 
@@ -126,4 +124,4 @@ def test_the_cookie_goes_nowhere_else_and_holds_no_more_than_it_must(browser, er
     assert re.fullmatch(rf"{COOKIE}=[^;]+; Secure; HttpOnly; Path=/; SameSite=Lax", answer.headers["Set-Cookie"])
     browser.log_in(erika)
     with browser.client.session_transaction(base_url=browser.site) as session:
-        assert set(session) <= {"_user_id", "_id", "_fresh", "csrf_token", "_flashes", "links", "kept_form"}
+        assert set(session) <= {TOKEN_KEY, "_id", "_fresh", "csrf_token", "_flashes", "links", "kept_form"}

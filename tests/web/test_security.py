@@ -8,7 +8,7 @@ from kmzportal.web.auth import anyone
 from kmzportal.web.security import HEADERS
 from tests import people
 from tests.browser import Browser
-from tests.web.by_hand import HTMX
+from tests.web.by_hand import HTMX, token_in
 
 pytestmark = [
     pytest.mark.usefixtures("clock", "portal"),
@@ -105,9 +105,18 @@ def test_a_cookie_signed_with_another_key_says_nothing(app, house, backend, erik
 
 def test_who_knows_the_signing_key_still_needs_a_session(app, erika):
     forger = Browser(app)
-    with forger.client.session_transaction(base_url=forger.site) as session:
-        session.update({"_user_id": str(erika.id), "_fresh": True})
+    forger.come_in(str(erika.id))
     assert forger.open("/einstellungen").heading == "Anmelden"
+
+
+def test_the_csrf_token_of_one_browser_is_refused_from_another(app, erika):
+    stolen = token_in(Browser(app).open("/anmelden"))
+    victim = Browser(app).open("/anmelden")
+    fields = {"csrf_token": stolen, "email": erika.email, "password": people.password_of(erika)}
+    answer = victim.client.post("/anmelden", data=fields, base_url=victim.site)
+    assert answer.status_code == 422
+    assert erika.email in answer.text  # what was typed stays
+    assert victim.open("/einstellungen").heading == "Anmelden"
 
 
 @pytest.mark.parametrize(
