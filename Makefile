@@ -22,6 +22,7 @@ check: .venv/ready .venv/vnu ## prüft Stil, Typen, Vorlagen und Schichten, dana
 	$(BIN)/djlint kmzportal/templates --lint --quiet
 	$(BIN)/lint-imports
 	$(MAKE) test
+	KMZPORTAL_TEST_DATABASE=postgresql $(BIN)/pytest tests/services -n 3
 	KMZPORTAL_TEST_VNU="$$(cat .venv/vnu)" $(BIN)/pytest -m java
 
 screenshots: .venv/ready .venv/chromium ## fotografiert alle Seiten in allen Zuständen nach docs/screenshots

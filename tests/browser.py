@@ -1,23 +1,24 @@
-"""Somebody at a browser: opens pages, fills in forms by their labels, presses buttons by their words.
+"""A simulated browser: opens pages, fills in forms by their labels and presses buttons by their text.
 
-With `htmx=True` forms and links are sent as htmx sends them, and the answer is swapped into the page as htmx swaps
-it. One instance is one browser with its own cookies: two people are two of them.
+It sends requests with Flask's test client and reads the answers with lxml.html. With `htmx=True` forms and links with
+`hx-*` attributes are sent as htmx sends them, and the fragment replaces its target in the page. Each instance has its
+own cookies, so two people are two instances.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
-from urllib.parse import urljoin, urlsplit
-from xml.etree.ElementTree import Element
+from urllib.parse import urljoin
 
+import lxml.html
 from flask import Flask
+from lxml.html import FormElement, HtmlElement
+from werkzeug.datastructures import MultiDict
 from werkzeug.test import TestResponse
 
-from tests import page, people
-from tests.page import words
+from tests import people
 
-FOLLOWED_AT_MOST = 5
 TOKEN_KEY = "_user_id"  # where Flask-Login stores the session token in the cookie
-NOT_SWAPPED = {204, 304, *range(500, 600)}
+BLOCKS = {"p", "div", "li", "dt", "dd", "h1", "h2", "h3", "td", "th", "label", "legend", "option", "form", "br"}
 
 
 class Browser:
@@ -27,9 +28,8 @@ class Browser:
         self.htmx = htmx
         self.answer: TestResponse  #: the last one, after all redirects
         self.path = "/"
-        self.page = Element("html")
-
-    # What it sees
+        self.page = HtmlElement()
+        self.typed: dict[HtmlElement, str] = {}  #: outside of the tree, since lxml takes no control characters
 
     @property
     def status(self) -> int:
@@ -37,71 +37,74 @@ class Browser:
 
     @property
     def title(self) -> str:
-        return words(page.only(self.page.iter("title"), "title"))
+        return words(only(self.page.iter("title"), "title"))
 
     @property
     def heading(self) -> str:
-        return words(page.only(self.page.iter("h1"), "h1"))
+        return words(only(self.page.iter("h1"), "h1"))
 
     @property
     def text(self) -> str:
-        """All that can be read on the page."""
-        return words(self.page.find("body") if self.page.find("body") is not None else self.page)
+        """All text in the page's body."""
+        return words(self.page.find("body"))
 
     def value(self, label: str) -> str:
-        """Return what stands in the field with this label."""
-        return page.value(page.field(self.page, label)) or ""
+        """Return the value of the field with this label."""
+        control = field(self.page, label)
+        return self.typed.get(control, control.value) or ""
 
     def read(self, tag: str) -> str:
-        """Read the first element with this tag."""
+        """Return the text of the first element with this tag."""
         return words(next(self.page.iter(tag)))
-
-    # What it does
 
     def open(self, path: str) -> "Browser":
         """Open a page by its address, as from a mail or the address bar."""
-        self._take_whole(self._send("GET", path))
-        return self
+        return self._show(self._send("GET", path))
 
     def follow(self, label: str) -> "Browser":
-        """Click the link with these words."""
-        link = page.only((one for one in self.page.iter("a") if words(one) == label), f"link {label!r}")
-        if self.htmx and link.get("hx-get"):
-            assert link.get("hx-get") == link.get("href"), f"{label!r}: hx-get is not href"
-            self._take_fragment(link, self._send("GET", link.get("href", ""), htmx=True))
-            return self
-        return self.open(link.get("href", ""))
+        """Click the link with this text."""
+        link = only((one for one in self.page.iter("a") if words(one) == label), f"link {label!r}")
+        if not (self.htmx and link.get("hx-get")):
+            return self.open(link.get("href"))
+        assert link.get("hx-get") == link.get("href"), f"{label!r}: hx-get is not href"
+        return self._swap(link, self._send("GET", link.get("href"), htmx=True))
 
     def fill_in(self, label: str, text: str) -> "Browser":
-        page.fill_in(page.field(self.page, label), text)
+        control = field(self.page, label)
+        if control.tag == "select":
+            return self.choose(label, text)
+        assert not {"readonly", "disabled"} & set(control.keys()), f"the field {label!r} cannot be changed"
+        assert control.get("type") not in ("checkbox", "radio", "hidden"), f"{label!r} is not a text field"
+        self.typed[control] = text
         return self
 
-    def choose(self, label: str, option: str) -> "Browser":
-        page.choose(page.field(self.page, label), option)
+    def choose(self, label: str, text: str) -> "Browser":
+        """Choose the option with this text."""
+        select = field(self.page, label)
+        option = only((one for one in select.iter("option") if words(one) == text), f"option {text!r}")
+        select.value = option.get("value", text)
         return self
 
     def check(self, label: str, ticked: bool = True) -> "Browser":
         """Tick a box or a radio button; a form that htmx sends on change is sent."""
-        box = page.field(self.page, label)
-        page.tick(self.page, box, ticked)
-        form = page.form_of(self.page, box)
-        if self.htmx and form is not None and "change" in form.get("hx-trigger", ""):
-            self._submit(form, [])
-        return self
+        box = field(self.page, label)
+        form = form_of(box)
+        if box.type == "radio":
+            form.inputs[box.name].value = box.get("value")
+        else:
+            box.checked = ticked
+        return self._submit(form, []) if self.htmx and "change" in form.get("hx-trigger", "") else self
 
     def press(self, label: str, **fields: str) -> "Browser":
-        """Press the button with these words, after filling in `fields`, given by label."""
-        for field, text in fields.items():
-            self.fill_in(field, text)
-        button = page.button(self.page, label)
-        form = page.form_of(self.page, button)
-        assert form is not None, f"the button {label!r} belongs to no form"
-        name = button.get("name")
-        self._submit(form, [(name, button.get("value", ""))] if name else [], button)
-        return self
+        """Press the button with this text, after filling in `fields`, given by label."""
+        for name, text in fields.items():
+            self.fill_in(name, text)
+        pressed = button(self.page, label)
+        entry = [(pressed.get("name"), pressed.get("value", ""))] if pressed.get("name") else []
+        return self._submit(form_of(pressed), entry)
 
     def submit(self, label: str, fields: dict[str, str]) -> "Browser":
-        """Fill in all `fields` by label and press the button: the common case in one line."""
+        """Fill in all `fields` by label and press the button."""
         return self.press(label, **fields)
 
     def log_in(self, person: Any, password: str | None = None, path: str = "/anmelden") -> "Browser":
@@ -109,73 +112,112 @@ class Browser:
         return self.open(path).submit("Anmelden", fields)
 
     def come_in(self, token: str) -> "Browser":
-        """Be whoever the session with this token belongs to."""
+        """Use the session with this token, without the login page."""
         with self.client.session_transaction(base_url=self.site) as session:
             session[TOKEN_KEY] = token
         return self
 
     def stale(self) -> "Browser":
-        """Leave the page open so long that its forms are out of date."""
+        """Give all forms of the page a CSRF token that is out of date."""
         for one in self.page.iter("input"):
-            if one.get("name") == "csrf_token":
-                one.set("value", "veraltet")
+            if one.name == "csrf_token":
+                one.value = "veraltet"
         return self
 
-    # How it does it
+    def _submit(self, form: FormElement, pressed: list[tuple[str, str]]) -> "Browser":
+        action, htmx = form.get("action", self.path), form.get(f"hx-{form.method.lower()}")
+        assert htmx in (None, action), f"hx-{form.method.lower()} {htmx} is not action {action}"
+        typed = {control.name: text for control, text in self.typed.items() if form in control.iterancestors()}
+        data = MultiDict([*((name, typed.get(name, value)) for name, value in form.form_values()), *pressed])
+        if self.htmx and htmx:
+            return self._swap(form, self._send(form.method, action, data, htmx=True))
+        return self._show(self._send(form.method, action, data))
 
-    def _submit(self, form: Element, pressed: list[tuple[str, str]], button: Element | None = None) -> None:
-        action = (button.get("formaction") if button is not None else None) or form.get("action") or self.path
-        method = form.get("method", "get").upper()
-        data = [*page.entries(self.page, form), *pressed]
-        through = form.get(f"hx-{method.lower()}")
-        assert through in (None, form.get("action")), f"hx-{method.lower()} {through} is not action {action}"
-        if self.htmx and through:
-            self._take_fragment(form, self._send(method, action, data, htmx=True))
-        else:
-            self._take_whole(self._send(method, action, data))
-
-    def _send(
-        self, method: str, target: str, data: Iterable[tuple[str, Any]] = (), htmx: bool = False, left: int = 0
-    ) -> TestResponse:
-        """Send a request and follow 303s; htmx sends its headers again at every one."""
-        assert left <= FOLLOWED_AT_MOST, f"redirected in a circle: {target}"
+    def _send(self, method: str, target: str, data: Any = None, htmx: bool = False) -> TestResponse:
+        """Send a request and follow redirects; werkzeug refuses those to other sites and endless ones."""
         url = urljoin(self.site + self.path, target)
-        assert url.startswith(self.site), f"leads away from here: {url}"
-        fields: dict[str, list[str]] = {}
-        for name, text in data:
-            fields.setdefault(name, []).append(text)
-        sent = {"query_string": fields} if method == "GET" and fields else {"data": fields or None}
-        parts = urlsplit(url)
-        if parts.query and method == "GET" and not fields:
-            sent = {"query_string": parts.query}
-        local = parts.path if "query_string" in sent else url.removeprefix(self.site)
-        answer = self.client.open(local, method=method, base_url=self.site, headers=self._headers(method, htmx), **sent)
-        if answer.status_code in (301, 302, 303, 307, 308):
-            assert answer.status_code == 303 or method == "GET", f"{method} {target} is answered by a {answer.status}"
-            return self._send("GET", answer.location or "", htmx=htmx, left=left + 1)
-        answer.arrived_at = local  # type: ignore[attr-defined]
-        return answer
-
-    def _headers(self, method: str, htmx: bool) -> dict[str, str]:
-        headers = {"Referer": self.site + self.path}
+        assert url.startswith(f"{self.site}/"), f"leads to another site: {url}"
+        headers = {"Referer": self.site + self.path} | ({"HX-Request": "true"} if htmx else {})
         if method != "GET":
             headers |= {"Sec-Fetch-Site": "same-origin", "Origin": self.site}
-        if htmx:
-            headers |= {"HX-Request": "true", "HX-Current-URL": self.site + self.path}
-        return headers
+        sent = {"query_string" if method == "GET" else "data": data} if data else {}
+        answer = self.client.open(url, method=method, headers=headers, follow_redirects=True, **sent)
+        for one in answer.history:
+            assert one.status_code == 303 or one.request.method == "GET", f"{method} {url} is answered by {one.status}"
+        return answer
 
-    def _take_whole(self, answer: TestResponse) -> None:
-        self.answer, self.path = answer, answer.arrived_at  # type: ignore[attr-defined]
+    def _show(self, answer: TestResponse) -> "Browser":
+        """Show the answer as the whole page."""
         assert "HX-Redirect" not in answer.headers, "a browser without htmx cannot follow HX-Redirect"
-        self.page = page.parse(answer.text) if answer.mimetype == "text/html" else Element("html")
+        self.answer, self.path = answer, answer.request.path
+        self.page = lxml.html.document_fromstring(answer.text if answer.mimetype == "text/html" else "<body></body>")
+        return self
 
-    def _take_fragment(self, sender: Element, answer: TestResponse) -> None:
+    def _swap(self, sender: HtmlElement, answer: TestResponse) -> "Browser":
+        """Replace the target of the form or link by the answer, as htmx does; 204 and 5xx change nothing."""
         self.answer = answer
         if "HX-Redirect" in answer.headers:
-            self.open(answer.headers["HX-Redirect"])
-            return
-        if answer.status_code in NOT_SWAPPED:
-            return
+            return self.open(answer.headers["HX-Redirect"])
+        if answer.status_code == 204 or answer.status_code >= 500:
+            return self
         assert "<html" not in answer.text, "a whole page came back for a fragment"
-        target = page.target(self.page, sender, answer.headers.get("HX-Retarget"))
-        page.swap(self.page, target, answer.text, answer.headers.get("HX-Reswap") or sender.get("hx-swap", "innerHTML"))
+        if "HX-Retarget" in answer.headers:
+            by_id(self.page, answer.headers["HX-Retarget"].removeprefix("#")).text = answer.text
+            return self
+        target = by_id(self.page, sender.get("hx-target", f"#{sender.get('id')}").removeprefix("#"))
+        fragment = parse(answer.text)
+        assert fragment.get("id"), f"the fragment for #{target.get('id')} has no id, so nothing can replace it"
+        fragment.tail = target.tail
+        target.getparent().replace(target, fragment)
+        return self
+
+
+def parse(text: str) -> HtmlElement:
+    """Return the root of a page, or of a fragment, which must be one element."""
+    return lxml.html.document_fromstring(text) if "<html" in text else lxml.html.fragment_fromstring(text)
+
+
+def words(element: HtmlElement) -> str:
+    """Return the text of an element with single spaces; blocks separate words, inline elements do not."""
+    return " ".join("".join(_texts(element)).split())
+
+
+def _texts(element: HtmlElement) -> Iterator[str]:
+    gap = " " if element.tag in BLOCKS else ""
+    yield gap + (element.text or "")
+    for child in element:
+        yield from _texts(child)
+        yield child.tail or ""
+    yield gap
+
+
+def only(found: Iterable[HtmlElement], what: str) -> HtmlElement:
+    """Return the only element found; fail if there is none, or several."""
+    found = list(found)
+    assert len(found) == 1, f"{what} is {len(found)} times on the page, not once"
+    return found[0]
+
+
+def by_id(page: HtmlElement, id_: str) -> HtmlElement:
+    return only((one for one in page.iter() if one.get("id") == id_), f"#{id_}")
+
+
+def field(page: HtmlElement, label: str) -> Any:
+    """Return the field with this label; the mark "Optional" beside it may be left out."""
+    labels = (one for one in page.iter("label") if words(one) in (label, f"{label} Optional"))
+    found = only(labels, f"label {label!r}")
+    return by_id(page, found.get("for")) if found.get("for") else only(found.iter("input"), f"field in {label!r}")
+
+
+def button(page: HtmlElement, label: str) -> HtmlElement:
+    found = only(
+        (one for one in page.iter("button") if label in (words(one), one.get("aria-label"))), f"button {label!r}"
+    )
+    assert "disabled" not in found.attrib, f"the button {label!r} cannot be pressed"
+    return found
+
+
+def form_of(control: HtmlElement) -> FormElement:
+    form = next(control.iterancestors("form"), None)
+    assert form is not None, f"{control.tag} {control.attrib} belongs to no form"
+    return form

@@ -1,4 +1,6 @@
-"""What every test finds: the portal on SQLite and on PostgreSQL, its people, and a way to do deeds."""
+"""The portal, its people, a browser, and a way to do deeds. KMZPORTAL_TEST_DATABASE=postgresql runs all on it."""
+
+import os
 
 import pytest
 import time_machine
@@ -15,7 +17,14 @@ from tests import (
 from tests.backend import Backend
 from tests.browser import Browser
 
-PUBLIC_URL = "https://konto.kmz.example"
+DATABASE = os.environ.get("KMZPORTAL_TEST_DATABASE")
+
+
+def pytest_generate_tests(metafunc):
+    if not DATABASE and "portal" in metafunc.fixturenames and metafunc.definition.get_closest_marker("both_databases"):
+        metafunc.parametrize("portal", ["sqlite", "postgresql"], indirect=True)
+    if "browser" in metafunc.fixturenames and metafunc.definition.get_closest_marker("with_and_without_htmx"):
+        metafunc.parametrize("browser", [False, True], ids=["browser", "htmx"], indirect=True)
 
 
 @pytest.fixture(scope="session")
@@ -24,13 +33,14 @@ def postgres_uri():
         yield uri
 
 
-@pytest.fixture(scope="session", params=["sqlite", "postgresql"])
+@pytest.fixture(scope="session")
 def portal(request, tmp_path_factory):
-    settings = {"PUBLIC_URL": PUBLIC_URL, "TESTING": True}
-    if request.param == "postgresql":
+    database = getattr(request, "param", DATABASE or "sqlite")
+    settings = {"PUBLIC_URL": "https://konto.kmz.example", "TESTING": True}
+    if database == "postgresql":
         settings["SQLALCHEMY_DATABASE_URI"] = request.getfixturevalue("postgres_uri")
     with pytest.MonkeyPatch.context() as environment:
-        environment.setenv("KMZPORTAL_INSTANCE_PATH", str(tmp_path_factory.mktemp(request.param)))
+        environment.setenv("KMZPORTAL_INSTANCE_PATH", str(tmp_path_factory.mktemp(database)))
         portal = create_app(settings)
     portal.jinja_env.undefined = StrictUndefined  # a name that no view gives is an error
     with portal.app_context():
@@ -52,7 +62,6 @@ def app(portal):
 
 @pytest.fixture
 def clock():
-    """Stop the clock at `cast.NOW`; tests shift it."""
     with time_machine.travel(people.NOW, tick=False) as stopped:
         yield stopped
 
@@ -62,10 +71,9 @@ def backend(app):
     return Backend(app)
 
 
-@pytest.fixture(params=["browser", "htmx"])
+@pytest.fixture
 def browser(request, app):
-    """Somebody at a browser, with htmx and without."""
-    return Browser(app, htmx=request.param == "htmx")
+    return Browser(app, htmx=getattr(request, "param", False))
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from kmzportal.mail.previews import previews
 from tests.browser import Browser
 from tests.states import House, every_state
 
-pytestmark = [pytest.mark.java, pytest.mark.parametrize("portal", ["sqlite"], indirect=True)]
+pytestmark = pytest.mark.java
 
 JAR = os.environ.get("KMZPORTAL_TEST_VNU", "vnu.jar")
 HTMX = r"Attribute .hx-[a-z:]+. not allowed on element .*"  # htmx's own, which no other program reads

@@ -4,7 +4,7 @@ import pytest
 
 from tests.house_rules.routes import at_the_desk, cast_url, log_in, rules
 
-pytestmark = [pytest.mark.usefixtures("clock", "portal"), pytest.mark.parametrize("portal", ["sqlite"], indirect=True)]
+pytestmark = pytest.mark.usefixtures("clock")
 ACCESS = {"anyone", "customer", "clerk", "admin", "link_holder"}
 WAY_IN = {
     "anyone": (200, 204, 303, 404, 405, 410, 422),

@@ -12,7 +12,7 @@ from tests import people
 from tests.house_rules.routes import at_the_desk, cast_url, log_in, rules
 from tests.secret_scan import everything
 
-pytestmark = [pytest.mark.usefixtures("clock", "portal"), pytest.mark.parametrize("portal", ["sqlite"], indirect=True)]
+pytestmark = pytest.mark.usefixtures("clock")
 FIRST_OF = {Customer: LinkKind.DESK, Clerk: LinkKind.CLERK_FIRST}
 
 

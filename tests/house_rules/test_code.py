@@ -10,7 +10,7 @@ import kmzportal
 from kmzportal.models.audit_event import ACTIONS, ACTORS
 from tests.house_rules.records import recorded
 
-pytestmark = [pytest.mark.usefixtures("clock", "portal"), pytest.mark.parametrize("portal", ["sqlite"], indirect=True)]
+pytestmark = pytest.mark.usefixtures("clock")
 PACKAGE = Path(kmzportal.__file__).parent
 TEMPLATES = PACKAGE / "templates"
 #: What may be larger than architecture.md, 7 allows, and why.

@@ -3,12 +3,12 @@
 import pytest
 from jinja2 import StrictUndefined
 
-from tests import page, people
-from tests.browser import Browser
+from tests import people
+from tests.browser import Browser, only, words
 from tests.house_rules.routes import cast_url, log_in, rules
 from tests.states import every_state
 
-pytestmark = [pytest.mark.usefixtures("clock", "portal"), pytest.mark.parametrize("portal", ["sqlite"], indirect=True)]
+pytestmark = pytest.mark.usefixtures("clock")
 
 
 def test_every_answer_carries_its_headers(app, erika):
@@ -48,7 +48,7 @@ def look_at(root, path):
     assert to_blame == sorted(to_blame, key=ids.index), path
     assert root.get("lang") == "de"
     assert len(list(root.iter("h1"))) == 1, path
-    assert page.words(page.only(root.iter("title"), "title")), path
+    assert words(only(root.iter("title"), "title")), path
     labelled = {label.get("for") for label in root.iter("label")}
     wrapped = {box for label in root.iter("label") for box in label.iter("input")}
     for field in (one for one in everything if one.tag in ("input", "select", "textarea")):

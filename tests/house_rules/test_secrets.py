@@ -9,7 +9,7 @@ from tests import secret_scan
 from tests.browser import TOKEN_KEY
 from tests.states import every_state
 
-pytestmark = [pytest.mark.usefixtures("clock", "portal"), pytest.mark.parametrize("portal", ["sqlite"], indirect=True)]
+pytestmark = pytest.mark.usefixtures("clock")
 
 
 def secrets_of(backend, house):

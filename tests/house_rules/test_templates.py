@@ -8,10 +8,10 @@ from flask import template_rendered
 from jinja2 import nodes
 
 import kmzportal
-from tests import page
+from tests.browser import parse
 from tests.states import WAYS
 
-pytestmark = [pytest.mark.usefixtures("clock", "portal"), pytest.mark.parametrize("portal", ["sqlite"], indirect=True)]
+pytestmark = pytest.mark.usefixtures("clock")
 PACKAGE = Path(kmzportal.__file__).parent
 TEMPLATES = PACKAGE / "templates"
 #: Macros, and what several pages of one errand end with; neither is swapped by itself.
@@ -73,7 +73,7 @@ def send_alone(browser, method):
         follow_redirects=method == "GET",
     )
     if answer.text and "HX-Retarget" not in answer.headers and answer.status_code in (200, 410, 422):
-        assert page.parse(answer.text).get("id"), browser.path
+        assert parse(answer.text).get("id"), browser.path
         assert "<html" not in answer.text, browser.path
 
 

@@ -35,6 +35,7 @@ def test_nothing_else_can_be_changed_with_the_data(backend, erika):
     assert (login_session.number, login_session.email, login_session.locked_at) == (erika.number, erika.email, None)
 
 
+@pytest.mark.both_databases
 def test_of_two_who_save_at_once_one_is_told(backend, erika):
     """On SQLite one waits for the other and both changes count; on PostgreSQL the second is told."""
     phones = iter(["1", "2"])

@@ -26,6 +26,7 @@ def test_a_link_works_only_once(backend, erika, issue):
     assert backend.actions().count("link.redeemed") == 1
 
 
+@pytest.mark.both_databases
 def test_of_six_who_use_it_at_once_exactly_one_wins(backend, erika, issue):
     link = issue(LinkKind.RECOVERY, erika)
     hashes = iter([hash_password(f"{people.NEW_PASSWORD} {number}") for number in range(6)])
@@ -38,6 +39,7 @@ def test_of_six_who_use_it_at_once_exactly_one_wins(backend, erika, issue):
     assert backend.actions().count("link.refused") == 5
 
 
+@pytest.mark.both_databases
 def test_two_links_of_one_person_used_at_once_do_not_wait_in_a_circle(backend, erika, issue):
     links = [issue(LinkKind.RECOVERY, erika) for _ in range(4)]
     turns = iter(links)
@@ -92,6 +94,7 @@ def test_a_newer_link_from_the_desk_replaces_the_one_before(backend, erika, issu
     assert open_links(backend) == [second.id]
 
 
+@pytest.mark.both_databases
 def test_of_links_the_desk_sends_at_once_one_stays_open(backend, erika):
     backend.run_concurrently(4, lambda tx, erika: link_service.issue(tx, LinkKind.DESK, erika), erika)
     assert len(open_links(backend)) == 1

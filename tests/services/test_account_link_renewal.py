@@ -45,6 +45,7 @@ def test_pressing_old_and_new_links_in_turn_gives_no_more_than_three(backend, er
     assert len(backend.mails("desk_link")) == 1 + 3
 
 
+@pytest.mark.both_databases
 def test_two_clicks_at_once_renew_once(backend, erika, issue, clock):
     link = issue(LinkKind.DESK, erika)
     for _ in range(2):

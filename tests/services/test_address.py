@@ -40,6 +40,7 @@ def test_a_link_confirms_once(backend, asked):
         backend.run(accounts.confirm_address, asked, people.NOW)
 
 
+@pytest.mark.both_databases
 def test_of_four_clicks_at_once_one_confirms(backend, erika, asked):
     results = backend.run_concurrently(4, lambda tx, link: accounts.confirm_address(tx, link, people.NOW), asked)
     assert sorted(type(result).__name__ for result in results) == ["LinkUnusable"] * 3 + ["NoneType"]

@@ -42,6 +42,7 @@ def test_who_objects_twice_is_locked_since_the_first_time(backend, erika, asked,
     assert backend.read(erika).locked_at == people.NOW
 
 
+@pytest.mark.both_databases
 def test_an_objection_and_a_confirmation_at_once_never_leave_the_thief_inside(backend, erika, asked):
     objection = link_of(backend, "address_change_asked")
     turns = iter([(accounts.confirm_address, asked), (accounts.object_to_change, objection)])

@@ -44,6 +44,7 @@ def test_of_two_who_want_one_address_the_first_to_confirm_gets_it(backend, erika
     assert backend.actions()[-1] == "address.refused"
 
 
+@pytest.mark.both_databases
 def test_at_the_same_moment_too(backend, erika, max_, asked):
     backend.run(accounts.request_address_change, max_, NEW)
     turns = iter([asked, link_of(backend, "address_link")])

@@ -82,6 +82,7 @@ def test_from_one_day_to_another(read, happen, clock, erika):
     assert read(since=NOW + timedelta(hours=1), until=NOW + timedelta(days=2)) == ["password.set"]
 
 
+@pytest.mark.both_databases
 def test_page_by_page_nothing_is_missing_or_double_also_within_one_moment(app, backend, erika):
     def much(tx, person):
         for _ in range(EVENTS_SHOWN * 2 + 10):
@@ -109,6 +110,7 @@ def test_whoever_stands_on_a_page_is_read_at_once(app, happen, erika, max_, rosa
     assert len(asked) == 2
 
 
+@pytest.mark.both_databases
 @pytest.mark.parametrize(
     "wanted",
     [{}, {"action": "logout"}, {"person": "K-1001"}, {"person": "ro"}, {"since": NOW, "until": NOW}, {"before": 1}],

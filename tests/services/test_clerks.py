@@ -74,6 +74,7 @@ def test_the_last_admin_cannot_be_locked(backend, rosa, tim):
     assert log_in(backend, rosa)
 
 
+@pytest.mark.both_databases
 @pytest.mark.parametrize("_", range(3))
 def test_of_two_admins_who_lock_each_other_one_stays(backend, rosa, tim, _):
     with backend.transaction() as tx:

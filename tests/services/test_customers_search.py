@@ -8,7 +8,7 @@ from kmzportal.models.customer import one_letter_off
 from kmzportal.services import customers_search
 from tests import people
 
-pytestmark = pytest.mark.usefixtures("clock")
+pytestmark = [pytest.mark.usefixtures("clock"), pytest.mark.both_databases]
 
 
 @pytest.fixture

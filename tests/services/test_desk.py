@@ -123,6 +123,7 @@ def test_two_clerks_at_one_customer_are_told(backend, rosas, erika, corrected):
     assert backend.read(erika).phone == erika.phone
 
 
+@pytest.mark.both_databases
 def test_of_four_corrections_at_once_one_is_made(backend, erika):
     def correct(tx, who):
         desk.correct_address(tx, who, erika.version, NEW, "callback", "")

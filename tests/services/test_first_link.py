@@ -68,6 +68,7 @@ def test_leaving_it_out_does_not_take_a_factor_away(backend, rosa, issue, app, m
     assert backend.session_of(log_in(backend, rosa, people.NEW_PASSWORD)).awaits_code
 
 
+@pytest.mark.both_databases
 def test_a_first_link_works_once(backend, rosa, app_, issue, clock):
     link = issue(LinkKind.CLERK_FIRST, rosa)
     got = backend.run_concurrently(

@@ -76,6 +76,7 @@ def test_ending_sessions_spares_everybody_else(backend, erika, max_):
     assert alive.customer_id == max_.id
 
 
+@pytest.mark.both_databases
 @pytest.mark.parametrize("changer", range(4))
 def test_a_login_during_a_change_of_password_does_not_outlive_it(backend, erika, changer):
     """Whichever comes first: a session begun with the old password is ended, or never begins."""

@@ -105,6 +105,7 @@ def test_a_school_behind_one_address_counts_accounts_not_tries(backend, erika, m
     assert backend.log_in(erika.email, people.password_of(erika), SCHOOL)
 
 
+@pytest.mark.both_databases
 def test_six_wrong_tries_at_once_are_counted_as_six(backend, erika):
     wrong = check_password("falsches passwort", erika.password_hash)
     assert backend.run_concurrently(6, sessions.log_in, erika.email, wrong, "Firefox") == [None] * 6

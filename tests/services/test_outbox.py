@@ -1,5 +1,6 @@
 """Each mail leaves once, and comes back after a while when it could not."""
 
+import pytest
 from sqlalchemy import select
 
 from kmzportal.models.account_link import AccountLink, LinkKind
@@ -9,6 +10,8 @@ from kmzportal.services import outbox
 from tests import people, secret_scan
 from tests.answers import GREYLISTED, TAKEN, UNKNOWN
 from tests.services.worker import wait
+
+pytestmark = pytest.mark.both_databases
 
 
 def test_of_two_workers_who_claim_at_once_one_posts(box, backend):

@@ -14,7 +14,7 @@ from kmzportal.services.transaction import transaction
 from tests.answers import DOWN, GREYLISTED, TAKEN, UNKNOWN
 from tests.people import NOW
 
-pytestmark = pytest.mark.usefixtures("clock")
+pytestmark = [pytest.mark.usefixtures("clock"), pytest.mark.both_databases]
 
 
 @pytest.fixture

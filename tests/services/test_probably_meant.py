@@ -8,6 +8,8 @@ from kmzportal.models.customer import Customer
 from kmzportal.services.probably_meant import DOMAIN, LETTER, NAMED, SHOWN, guesses
 from tests import people
 
+pytestmark = pytest.mark.both_databases
+
 SCHOOL = "gms-musterstadt.example"
 
 

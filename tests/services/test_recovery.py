@@ -90,6 +90,7 @@ def test_lieselotte_is_told_that_the_office_locked_her_account(backend, ask, lie
     assert links(backend) == []
 
 
+@pytest.mark.both_databases
 def test_a_request_is_answered_once_even_by_two_workers(backend, erika):
     backend.run(recovery.request_link, erika.email)
     (request,) = backend.read(select(RecoveryRequest))
@@ -98,6 +99,7 @@ def test_a_request_is_answered_once_even_by_two_workers(backend, erika):
     assert backend.actions() == ["link.issued", "recovery.sent"]
 
 
+@pytest.mark.both_databases
 def test_two_requests_answered_at_once_share_one_link(backend, erika):
     for _ in range(2):
         backend.run(recovery.request_link, erika.email)

@@ -29,6 +29,7 @@ def test_the_fifth_try_may_still_be_right(backend, erika, issue):
     assert backend.run(links.check_code, link, backend.keys.code(link))
 
 
+@pytest.mark.both_databases
 def test_ten_codes_tried_at_once_are_five_tries(backend, erika, issue):
     link = issue(LinkKind.DESK, erika)
     backend.run_concurrently(10, lambda tx, link: links.check_code(tx, link, "AAAA-AAAA"), link)
@@ -40,6 +41,7 @@ def test_a_puzzle_is_answered_once(backend):
     assert answered == [True, False, False]
 
 
+@pytest.mark.both_databases
 def test_of_answers_to_one_puzzle_at_once_one_counts(backend):
     answered = backend.run_concurrently(6, lambda tx: links.use_puzzle(tx, "puzzle", people.NOW))
     assert sorted(answered) == [False] * 5 + [True]

@@ -56,6 +56,7 @@ def test_a_code_on_paper_counts_once_and_leaves_nine(backend, rosa, factor):
     assert backend.read(rosa).recovery_codes_used == [7, 2]
 
 
+@pytest.mark.both_databases
 @pytest.mark.parametrize("on_paper", [False, True])
 def test_of_two_who_use_one_code_at_once_one_gets_in(backend, rosa, factor, on_paper):
     """Two sessions, so that neither is over for the other."""
@@ -70,6 +71,7 @@ def test_of_two_who_use_one_code_at_once_one_gets_in(backend, rosa, factor, on_p
     assert sorted(backend.actions()[-2:]) == ["login.code_wrong", "login.succeeded"]
 
 
+@pytest.mark.both_databases
 def test_one_half_session_becomes_one_whole_session(backend, rosa, factor):
     half = half_way(backend, rosa)
     codes = iter(factor.recovery_codes)

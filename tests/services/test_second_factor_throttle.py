@@ -18,6 +18,7 @@ def test_five_wrong_codes_are_free_and_then_no_code_is_looked_at(backend, rosa, 
     assert enter(backend, half_way(backend, rosa), factor.recovery_codes[0])
 
 
+@pytest.mark.both_databases
 def test_six_wrong_codes_at_once_are_counted_as_six(backend, rosa, factor):
     half = half_way(backend, rosa)
     assert backend.run_concurrently(6, second_factor.verify_login, half, "000000") == [None] * 6

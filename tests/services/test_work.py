@@ -13,7 +13,7 @@ from kmzportal.services.refusals import ChangedMeanwhile, Refusal
 from kmzportal.services.transaction import transaction
 from tests import people
 
-pytestmark = pytest.mark.usefixtures("clock")
+pytestmark = [pytest.mark.usefixtures("clock"), pytest.mark.both_databases]
 
 
 def test_what_is_done_is_committed(backend, erika):

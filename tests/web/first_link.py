@@ -1,6 +1,6 @@
 """A clerk in front of a first link: what is shown, and everything filled in as it should be."""
 
-from tests import page
+from tests.browser import only, words
 from tests.people import NEW
 
 SET_UP, FIELD = "Zugang einrichten", "Code aus der App"
@@ -11,11 +11,11 @@ def arrive(browser, backend, link):
 
 
 def secret_on(browser):
-    return page.words(page.only(browser.page.iter("code"), "secret"))
+    return words(only(browser.page.iter("code"), "secret"))
 
 
 def codes_on(browser):
-    return [page.words(one) for one in browser.page.iter("code")]
+    return [words(one) for one in browser.page.iter("code")]
 
 
 def set_up(browser, backend, **fields):

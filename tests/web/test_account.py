@@ -11,12 +11,10 @@ from tests.people import NEW
 from tests.web.adjusting import NEW_ADDRESS, adjust
 from tests.web.by_hand import COOKIE, HOST, cookie
 
-pytestmark = pytest.mark.usefixtures("clock")
-on_sqlite = pytest.mark.parametrize("portal", ["sqlite"], indirect=True)
+pytestmark = [pytest.mark.usefixtures("clock"), pytest.mark.with_and_without_htmx]
 SAVED = "Ihre Änderungen sind gespeichert."
 
 
-@on_sqlite
 def test_she_changes_her_data_and_history_names_the_fields_only(browser, backend, erika):
     adjust(browser, erika).choose("Anrede", "keine Angabe")
     browser.submit("Speichern", {"Telefon": "07051 4711", "Ort": "Neustadt"})
@@ -27,7 +25,6 @@ def test_she_changes_her_data_and_history_names_the_fields_only(browser, backend
     assert event.details == {"fields": ["salutation", "town", "phone"]}
 
 
-@on_sqlite
 def test_saving_from_an_old_page_keeps_all_but_passwords(browser, backend, erika):
     adjust(browser, erika).stale().submit(
         "Speichern", {"Telefon": "07051 4711", NEW_ADDRESS: "neu@schule.example", **NEW}
@@ -40,14 +37,12 @@ def test_saving_from_an_old_page_keeps_all_but_passwords(browser, backend, erika
     assert backend.read(erika).phone == "07051 4711"
 
 
-@on_sqlite
 def test_a_surname_is_needed_and_everything_else_stays(browser, erika):
     adjust(browser, erika).submit("Speichern", {"Nachname": " ", "Telefon": "07051 4711"})
     assert browser.status == 422
     assert browser.value("Telefon") == "07051 4711"
 
 
-@on_sqlite
 def test_a_new_password_ends_all_other_sessions_and_is_told(browser, app, backend, erika):
     phone = Browser(app).log_in(erika)
     before = cookie(adjust(browser, erika))
@@ -63,7 +58,6 @@ def test_a_new_password_ends_all_other_sessions_and_is_told(browser, app, backen
     assert [mail.recipient for mail in backend.mails("password_changed")] == [erika.email]
 
 
-@on_sqlite
 @pytest.mark.parametrize(
     ("new", "repeat"),
     [
@@ -80,7 +74,6 @@ def test_a_password_that_does_not_suit_changes_nothing_and_loses_nothing(browser
     assert backend.read(erika).password_hash == erika.password_hash
 
 
-@on_sqlite
 def test_locked_while_she_saves_she_is_told_and_nothing_breaks(browser, backend, erika):
     adjust(browser, erika)
     with backend.transaction("clerk:1") as tx:

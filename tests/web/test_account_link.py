@@ -10,11 +10,9 @@ from tests import people
 from tests.people import NEW
 from tests.web.links import pass_the_robot_check
 
-pytestmark = pytest.mark.usefixtures("clock")
-on_sqlite = pytest.mark.parametrize("portal", ["sqlite"], indirect=True)
+pytestmark = [pytest.mark.usefixtures("clock"), pytest.mark.with_and_without_htmx]
 
 
-@on_sqlite
 def test_the_hand_outs_seven_steps_in_its_own_words(browser, backend, juergen, issue, mailed):
     link = issue(LinkKind.DESK, juergen, juergen.pending_email)
     browser.open(mailed(link))
@@ -36,7 +34,6 @@ def test_the_hand_outs_seven_steps_in_its_own_words(browser, backend, juergen, i
     assert backend.read(juergen).phone == "07051 4711"
 
 
-@on_sqlite
 def test_the_office_can_stop_a_link_by_locking_the_account(browser, backend, erika, issue, mailed):
     browser.open(mailed(issue(LinkKind.RECOVERY, erika)))
     with backend.transaction("clerk:1") as tx:
@@ -47,7 +44,6 @@ def test_the_office_can_stop_a_link_by_locking_the_account(browser, backend, eri
     assert backend.read(erika).password_hash == erika.password_hash
 
 
-@on_sqlite
 @pytest.mark.parametrize(
     ("new", "repeat", "said"),
     [
@@ -69,7 +65,6 @@ def test_a_password_that_does_not_suit_is_never_shown(browser, backend, erika, i
     assert backend.read(link).ended_at is None
 
 
-@on_sqlite
 def test_a_mistake_in_the_passwords_loses_none_of_the_data(browser, backend, erika, issue, mailed):
     link = issue(LinkKind.DESK, erika)
     pass_the_robot_check(browser.open(mailed(link)), backend, link).follow("Konto bearbeiten")
@@ -82,7 +77,6 @@ def test_a_mistake_in_the_passwords_loses_none_of_the_data(browser, backend, eri
     assert backend.read(erika).school == "GMS Neustadt"
 
 
-@on_sqlite
 @pytest.mark.parametrize("kind", [LinkKind.RECOVERY, LinkKind.DESK, LinkKind.ADDRESS, LinkKind.OBJECTION])
 def test_every_step_from_an_old_page_works_at_the_second_click(browser, backend, juergen, issue, mailed, kind):
     link = issue(kind, juergen, juergen.pending_email)
@@ -105,7 +99,6 @@ def test_every_step_from_an_old_page_works_at_the_second_click(browser, backend,
     assert backend.read(link).ended_as == LinkState.REDEEMED
 
 
-@on_sqlite
 def test_number_and_address_are_shown_and_cannot_be_changed_over_a_link(browser, backend, erika, max_, issue, mailed):
     link = issue(LinkKind.DESK, erika)
     pass_the_robot_check(browser.open(mailed(link)), backend, link).follow("Konto bearbeiten")
@@ -143,7 +136,6 @@ def test_an_address_that_somebody_else_has_by_now_is_not_taken_away(browser, bac
     assert backend.read(link).ended_at is None
 
 
-@on_sqlite
 def test_the_office_is_linked_from_the_end_and_no_login_elsewhere_is_promised(browser, erika, issue, mailed):
     browser.open(mailed(issue(LinkKind.RECOVERY, erika))).submit("Passwort speichern", NEW)
     assert re.findall(r'href="(https://[^"]+)"', browser.answer.text).count("https://kmz-calw.de") >= 1

@@ -6,10 +6,7 @@ from kmzportal.models.account_link import LinkKind
 from tests import secret_scan
 from tests.web.links import LOST
 
-pytestmark = [
-    pytest.mark.usefixtures("clock"),
-    pytest.mark.parametrize("portal", ["sqlite"], indirect=True),
-]
+pytestmark = pytest.mark.usefixtures("clock")
 
 
 def test_the_token_leaves_the_address_bar_before_anything_is_shown(app, backend, erika, issue, mailed):

@@ -12,10 +12,7 @@ from tests.people import NEW
 from tests.web.by_hand import COOKIE, HOST
 from tests.web.links import DEAD, newest
 
-pytestmark = [
-    pytest.mark.usefixtures("clock"),
-    pytest.mark.parametrize("portal", ["sqlite"], indirect=True),
-]
+pytestmark = pytest.mark.usefixtures("clock")
 RENEW = "Neuen Link an dieselbe Adresse senden"
 
 

@@ -12,17 +12,15 @@ from tests.people import NEW
 from tests.web.links import DEAD
 
 pytestmark = pytest.mark.usefixtures("clock")
-on_sqlite = pytest.mark.parametrize("portal", ["sqlite"], indirect=True)
 
 
 def tab(browser, app):
     """Another tab of the same browser."""
-    other = Browser(app, browser.htmx)
+    other = Browser(app)
     other.client = browser.client
     return other
 
 
-@on_sqlite
 def test_two_tabs_with_two_links_never_mix(browser, app, backend, erika, max_, issue, mailed):
     hers, his = issue(LinkKind.RECOVERY, erika), issue(LinkKind.RECOVERY, max_)
     other = tab(browser, app)
@@ -35,7 +33,6 @@ def test_two_tabs_with_two_links_never_mix(browser, app, backend, erika, max_, i
     assert backend.log_in(max_.email, people.OTHER_PASSWORD)
 
 
-@on_sqlite
 def test_one_link_in_two_tabs_counts_once(browser, app, backend, erika, issue, mailed):
     path = mailed(issue(LinkKind.RECOVERY, erika))
     other = tab(browser, app)
@@ -47,9 +44,10 @@ def test_one_link_in_two_tabs_counts_once(browser, app, backend, erika, issue, m
     assert backend.log_in(erika.email, people.NEW_PASSWORD)
 
 
+@pytest.mark.both_databases
 def test_of_six_who_use_a_link_at_once_one_gets_in(app, browser, backend, erika, issue, mailed):
     path = mailed(issue(LinkKind.RECOVERY, erika))
-    six = [Browser(app, browser.htmx).open(path) for _ in range(6)]
+    six = [Browser(app).open(path) for _ in range(6)]
     meeting = threading.Barrier(6)
 
     def use(one):
@@ -62,7 +60,6 @@ def test_of_six_who_use_a_link_at_once_one_gets_in(app, browser, backend, erika,
     assert len(backend.mails("password_set")) == 1
 
 
-@on_sqlite
 def test_where_somebody_else_is_logged_in_they_log_out_first(browser, backend, erika, max_, issue, mailed):
     browser.log_in(max_).open(mailed(issue(LinkKind.RECOVERY, erika)))
     assert browser.heading == "Jemand anderes ist angemeldet"
@@ -74,7 +71,6 @@ def test_where_somebody_else_is_logged_in_they_log_out_first(browser, backend, e
     assert backend.log_in(max_.email, people.password_of(max_))
 
 
-@on_sqlite
 def test_logged_in_meanwhile_as_somebody_else_nothing_is_set(browser, app, backend, erika, max_, issue, mailed):
     browser.open(mailed(issue(LinkKind.RECOVERY, erika)))
     tab(browser, app).log_in(max_)
@@ -83,14 +79,12 @@ def test_logged_in_meanwhile_as_somebody_else_nothing_is_set(browser, app, backe
     assert backend.log_in(erika.email, people.NEW_PASSWORD) is None
 
 
-@on_sqlite
 def test_where_she_is_logged_in_herself_the_link_just_works(browser, backend, erika, issue, mailed):
     browser.log_in(erika).open(mailed(issue(LinkKind.RECOVERY, erika))).submit("Passwort speichern", NEW)
     assert browser.heading == "Fertig"
     assert browser.open("/einstellungen").heading == "Anmelden"
 
 
-@on_sqlite
 def test_a_link_ends_all_sessions_of_its_holder(browser, app, erika, issue, mailed):
     elsewhere = Browser(app).log_in(erika)
     browser.open(mailed(issue(LinkKind.RECOVERY, erika))).submit("Passwort speichern", NEW)

@@ -8,10 +8,7 @@ from tests import people
 from tests.browser import Browser
 from tests.web.adjusting import NEW_ADDRESS, adjust
 
-pytestmark = [
-    pytest.mark.usefixtures("clock"),
-    pytest.mark.parametrize("portal", ["sqlite"], indirect=True),
-]
+pytestmark = pytest.mark.usefixtures("clock")
 
 
 def link_to(backend, kind):
@@ -27,7 +24,7 @@ def test_a_new_address_counts_only_when_it_is_confirmed(browser, app, backend, e
     assert backend.log_in("erika.neu@schule.example", people.password_of(erika)) is None
     assert backend.log_in(erika.email, people.password_of(erika))
 
-    at_home = Browser(app, browser.htmx).open(link_to(backend, LinkKind.ADDRESS))
+    at_home = Browser(app).open(link_to(backend, LinkKind.ADDRESS))
     assert "Erika.Neu@schule.example" in at_home.text
     at_home.press("Bestätigen")
     assert at_home.heading == "Fertig"
@@ -42,7 +39,7 @@ def test_the_old_address_can_say_that_was_not_me(browser, app, backend, erika, w
     adjust(browser, erika).submit("Speichern", {NEW_ADDRESS: "dieb@evil.example"})
     if when == "confirmed":
         Browser(app).open(link_to(backend, LinkKind.ADDRESS)).press("Bestätigen")
-    owner = Browser(app, browser.htmx).open(link_to(backend, LinkKind.OBJECTION))
+    owner = Browser(app).open(link_to(backend, LinkKind.OBJECTION))
     owner.press("Das war ich nicht – Konto sperren")
     assert owner.heading == "Das Konto ist gesperrt"
     assert backend.read(erika).locked_at == people.NOW
@@ -52,7 +49,7 @@ def test_the_old_address_can_say_that_was_not_me(browser, app, backend, erika, w
 
 def test_a_taken_address_is_answered_like_a_free_one(browser, app, backend, erika, max_):
     def answer(address):
-        one = Browser(app, browser.htmx)
+        one = Browser(app)
         adjust(one, erika).submit("Speichern", {NEW_ADDRESS: address})
         return one.status, one.text.replace(address, "…"), one.open("/einstellungen").text.replace(address, "…")
 
@@ -78,7 +75,7 @@ def test_keeping_it_from_an_old_page_takes_a_second_click(browser, backend, erik
     assert backend.read(erika).pending_email is None
 
 
-@pytest.mark.parametrize("typed", ["erika", "a@b@c.example", "x\r\nBcc: a@b.example", "<script>", "x" * 10_000])
+@pytest.mark.parametrize("typed", ["erika", "a@b@c.example", "x\nBcc: a@b.example", "<script>", "x" * 10_000])
 def test_what_is_no_address_is_refused_and_all_else_stays(browser, backend, erika, typed):
     adjust(browser, erika).submit("Speichern", {NEW_ADDRESS: typed, "Telefon": "07051 4711"})
     assert browser.status == 422

@@ -15,7 +15,7 @@ from kmzportal.web.auth import source
 from tests import people
 from tests.browser import Browser
 
-pytestmark = [pytest.mark.usefixtures("clock"), pytest.mark.parametrize("portal", ["sqlite"], indirect=True)]
+pytestmark = pytest.mark.usefixtures("clock")
 SCHOOL = "198.51.100.7"
 
 

@@ -4,10 +4,10 @@ import pytest
 
 from kmzportal.models.customer import Customer
 from kmzportal.services import audit
-from tests.page import words
+from tests.browser import words
 from tests.web.by_hand import token_in as token
 
-pytestmark = [pytest.mark.usefixtures("clock"), pytest.mark.parametrize("portal", ["sqlite"], indirect=True)]
+pytestmark = pytest.mark.usefixtures("clock")
 NEW = "erika@neue-schule.example"
 CORRECT = "Adresse berichtigen und Link senden"
 HOSTILE = '<img src=x onerror=alert(1)> {{ 7*7 }} " hx-get="/x'

@@ -12,10 +12,7 @@ from tests.browser import TOKEN_KEY, Browser
 from tests.web.by_hand import token_in
 from tests.web.doors import CODE, DESK, DOOR, FIELD, WRONG, cookies, is_at_the_desk, log_in, plant
 
-pytestmark = [
-    pytest.mark.usefixtures("clock"),
-    pytest.mark.parametrize("portal", ["sqlite"], indirect=True),
-]
+pytestmark = pytest.mark.usefixtures("clock")
 
 
 def test_half_of_the_way_opens_nothing(browser, app, backend, rosa, factor):

@@ -6,15 +6,11 @@ from kmzportal.models.account_link import LinkKind
 from kmzportal.models.audit_event import ACTIONS
 from kmzportal.services import sessions
 from kmzportal.web.audit import DETAILS
-from tests import page
-from tests.browser import Browser
+from tests.browser import Browser, words
 from tests.house_rules.records import recorded_details
 from tests.secret_scan import everything
 
-pytestmark = [
-    pytest.mark.usefixtures("clock", "portal"),
-    pytest.mark.parametrize("portal", ["sqlite"], indirect=True),  # what the databases differ in, services prove
-]
+pytestmark = pytest.mark.usefixtures("clock")
 
 PAGE = "/kundenservice/protokoll"
 
@@ -29,7 +25,7 @@ def happen(backend):
 
 
 def rows(desk):
-    found = [page.words(row) for body in desk.page.iter("tbody") for row in body.iter("tr")]
+    found = [words(row) for body in desk.page.iter("tbody") for row in body.iter("tr")]
     return [row.removeprefix("14:05 ") for row in found]
 
 
@@ -100,12 +96,12 @@ def test_a_clerk_who_is_no_admin_neither_sees_it_nor_the_way_there(app, backend,
     assert desk.open(PAGE).status == 403
     desk.open("/kundenservice/anfragen")
     [nav] = [one for one in desk.page.iter("nav") if one.get("aria-label") == "Kundenservice"]
-    assert page.words(nav) == "Anfragen Kunden Postausgang Abmelden"
+    assert words(nav) == "Anfragen Kunden Postausgang Abmelden"
 
 
 def test_the_present_page_is_marked(desk):
     desk.open(PAGE)
-    [present] = [page.words(one) for one in desk.page.iter("a") if one.get("aria-current") == "page"]
+    [present] = [words(one) for one in desk.page.iter("a") if one.get("aria-current") == "page"]
     assert present == "Protokoll"
 
 

@@ -16,10 +16,7 @@ from tests import people, secret_scan
 from tests.browser import Browser
 from tests.web.by_hand import HTMX
 
-pytestmark = [
-    pytest.mark.usefixtures("clock"),
-    pytest.mark.parametrize("portal", ["sqlite"], indirect=True),
-]
+pytestmark = pytest.mark.usefixtures("clock")
 
 
 @pytest.fixture
@@ -99,6 +96,7 @@ def rename(app, table, name):
         connection.execute(text(f"ALTER TABLE {table} RENAME TO {name}"))
 
 
+@pytest.mark.with_and_without_htmx
 def test_a_bug_has_a_number_that_stands_in_the_log_too_and_nothing_is_saved(
     app, at_her_data, erika, backend, monkeypatch, caplog
 ):

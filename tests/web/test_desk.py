@@ -7,10 +7,7 @@ from kmzportal.models.account_link import AccountLink, LinkKind, LinkState
 from tests import people
 from tests.web.by_hand import token_in as token
 
-pytestmark = [
-    pytest.mark.usefixtures("clock", "portal"),
-    pytest.mark.parametrize("portal", ["sqlite"], indirect=True),  # what the databases differ in, services prove
-]
+pytestmark = [pytest.mark.usefixtures("clock"), pytest.mark.with_and_without_htmx]
 
 
 def test_the_desk_begins_with_the_search(desk):

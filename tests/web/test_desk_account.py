@@ -6,10 +6,7 @@ from kmzportal.models.customer import Customer
 from kmzportal.services import desk as desk_service
 from tests import people
 
-pytestmark = [
-    pytest.mark.usefixtures("clock", "portal"),
-    pytest.mark.parametrize("portal", ["sqlite"], indirect=True),  # what the databases differ in, services prove
-]
+pytestmark = pytest.mark.usefixtures("clock")
 
 
 def test_a_clerk_corrects_data(backend, erika, screen):

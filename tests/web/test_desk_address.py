@@ -5,12 +5,10 @@ from sqlalchemy import select
 
 from kmzportal.models.account_link import AccountLink, LinkKind
 from kmzportal.models.customer import Customer
-from tests import page, people
+from tests import people
+from tests.browser import parse, words
 
-pytestmark = [
-    pytest.mark.usefixtures("clock", "portal"),
-    pytest.mark.parametrize("portal", ["sqlite"], indirect=True),  # what the databases differ in, services prove
-]
+pytestmark = pytest.mark.usefixtures("clock")
 NEW = "erika@neue-schule.example"
 CORRECT = "Adresse berichtigen und Link senden"
 
@@ -80,7 +78,7 @@ def test_hints_come_while_typing_and_never_block(desk, erika, max_, typed, says)
         f"/kundenservice/kunden/{erika.id}/vorschau", query_string={"email": typed}, base_url=desk.site,
         headers={"HX-Request": "true"},
     )  # fmt: skip
-    assert says in page.words(page.parse(answer.text))
+    assert says in words(parse(answer.text))
     assert says in desk.open(f"/kundenservice/kunden/{erika.id}?neue-adresse={typed}").text
 
 

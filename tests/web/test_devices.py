@@ -12,7 +12,7 @@ from tests import people
 from tests.browser import Browser
 from tests.web.by_hand import post
 
-pytestmark = [pytest.mark.usefixtures("clock")]
+pytestmark = pytest.mark.usefixtures("clock")
 END, END_OTHERS = "Gerät abmelden", "Alle anderen Geräte abmelden"
 
 

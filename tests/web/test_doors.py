@@ -4,10 +4,7 @@ import pytest
 
 from tests.web.doors import CODE, DESK, DOOR, REFUSED, log_in
 
-pytestmark = [
-    pytest.mark.usefixtures("clock"),
-    pytest.mark.parametrize("portal", ["sqlite"], indirect=True),
-]
+pytestmark = pytest.mark.usefixtures("clock")
 
 
 def test_whoever_is_logged_in_is_not_asked_again(browser, erika):

@@ -7,10 +7,7 @@ from kmzportal.services import links
 from tests.browser import Browser
 from tests.web.by_hand import HTMX
 
-pytestmark = [
-    pytest.mark.usefixtures("clock"),
-    pytest.mark.parametrize("portal", ["sqlite"], indirect=True),
-]
+pytestmark = pytest.mark.usefixtures("clock")
 
 
 @pytest.mark.parametrize(

@@ -1,17 +1,16 @@
 """A clerk's first link: from the mail to ten codes on paper."""
 
 import pytest
+from lxml import etree
 
 from kmzportal.models.account_link import LinkKind
 from kmzportal.services import clerks
-from tests import page, people, secret_scan
+from tests import people, secret_scan
+from tests.browser import only
 from tests.people import NEW
 from tests.web.first_link import FIELD, SET_UP, arrive, codes_on, secret_on, set_up
 
-pytestmark = [
-    pytest.mark.usefixtures("clock"),
-    pytest.mark.parametrize("portal", ["sqlite"], indirect=True),
-]
+pytestmark = pytest.mark.usefixtures("clock")
 
 
 @pytest.fixture
@@ -20,7 +19,7 @@ def link(backend, rosa, issue):
 
 
 def picture(browser):
-    source = page.only(browser.page.iter("img"), "picture").get("src")
+    source = only(browser.page.iter("img"), "picture").get("src")
     return browser.client.get(source, base_url=browser.site)
 
 
@@ -40,12 +39,12 @@ def test_the_qr_code_is_a_picture_of_its_own_with_the_secret_of_the_text(browser
     arrive(browser, backend, link)
     answer = picture(browser)
     assert (answer.mimetype, answer.headers["Cache-Control"]) == ("image/svg+xml", "no-store")
-    root = page.parse(answer.text)
-    assert {one.tag for one in root.iter()} == {"svg", "g", "path"}
+    root = etree.fromstring(answer.data)
+    assert {etree.QName(one).localname for one in root.iter()} == {"svg", "g", "path"}
     assert not any("style" in one.attrib for one in root.iter())
     secret = secret_on(browser)
     assert [len(group) for group in secret.split()] == [4] * 8
-    uri = page.only((one for one in browser.page.iter("a") if one.get("href", "").startswith("otpauth:")), "way to app")
+    uri = only((one for one in browser.page.iter("a") if one.get("href", "").startswith("otpauth:")), "way to app")
     assert f"secret={secret.replace(' ', '')}&" in uri.get("href")
 
 

@@ -11,10 +11,7 @@ from tests import people
 from tests.browser import Browser
 from tests.web.first_link import arrive, codes_on, secret_on, set_up
 
-pytestmark = [
-    pytest.mark.usefixtures("clock"),
-    pytest.mark.parametrize("portal", ["sqlite"], indirect=True),
-]
+pytestmark = pytest.mark.usefixtures("clock")
 
 
 @pytest.fixture

@@ -8,7 +8,6 @@ from werkzeug.test import Client
 
 from kmzportal.web.front_door import FOLDER, FrontDoor, StaticFiles
 
-pytestmark = [pytest.mark.usefixtures("portal"), pytest.mark.parametrize("portal", ["sqlite"], indirect=True)]
 OURS, FOREIGN = (
     "konto.kmz.example",
     (

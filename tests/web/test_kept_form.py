@@ -15,7 +15,6 @@ from tests.web.by_hand import COOKIE, cookie
 from tests.web.links import LOST, pass_the_robot_check
 
 pytestmark = pytest.mark.usefixtures("clock")
-on_sqlite = pytest.mark.parametrize("portal", ["sqlite"], indirect=True)
 KEPT = "Ihre Eingaben stehen wieder im Formular."
 
 
@@ -24,7 +23,6 @@ def log_in_again(browser, person):
     return browser.submit("Anmelden", {"E-Mail-Adresse": person.email, "Passwort": people.password_of(person)})
 
 
-@on_sqlite
 def test_what_was_typed_comes_back_after_logging_in_again_and_is_not_sent_by_itself(browser, backend, erika, clock):
     adjust(browser, erika)
     clock.shift(timedelta(minutes=31))
@@ -39,7 +37,6 @@ def test_what_was_typed_comes_back_after_logging_in_again_and_is_not_sent_by_its
     assert backend.read(erika).phone == "07051 4711"
 
 
-@on_sqlite
 def test_a_form_filled_to_the_brim_comes_back_too(browser, erika, clock):
     adjust(browser, erika)
     clock.shift(timedelta(minutes=31))
@@ -52,7 +49,6 @@ def test_a_form_filled_to_the_brim_comes_back_too(browser, erika, clock):
     assert {label: browser.value(label) for label in longest} == longest
 
 
-@on_sqlite
 def test_what_was_typed_is_shown_to_nobody_else(browser, erika, max_, clock):
     adjust(browser, erika)
     clock.shift(timedelta(minutes=31))
@@ -64,7 +60,6 @@ def test_what_was_typed_is_shown_to_nobody_else(browser, erika, max_, clock):
         assert "07051 4711" not in repr(dict(session))
 
 
-@on_sqlite
 def test_no_password_waits_in_the_cookie(browser, erika, clock):
     adjust(browser, erika)
     clock.shift(timedelta(minutes=31))
@@ -74,7 +69,6 @@ def test_no_password_waits_in_the_cookie(browser, erika, clock):
         assert people.NEW_PASSWORD not in repr(dict(session))
 
 
-@on_sqlite
 def test_what_is_typed_now_counts_more_than_what_was_kept(browser, app, backend, erika, clock):
     adjust(browser, erika)
     clock.shift(timedelta(minutes=31))
@@ -88,7 +82,6 @@ def test_what_is_typed_now_counts_more_than_what_was_kept(browser, app, backend,
     assert KEPT not in browser.open("/einstellungen/konto").text
 
 
-@on_sqlite
 @pytest.mark.parametrize("sign", [lambda n: "x", lambda n: "ü", lambda n: chr(0x4E00 + n * 7919 % 20_000)])
 @pytest.mark.parametrize("length", [60, 190, 360, 1_000])
 def test_the_cookie_never_outgrows_what_browsers_keep(browser, erika, clock, sign, length):
@@ -116,7 +109,6 @@ def test_what_was_typed_too_late_stands_there_when_the_link_is_opened_again(app,
     assert backend.read(erika).phone == erika.phone
 
 
-@on_sqlite
 def test_where_only_passwords_were_typed_nothing_is_promised_back(app, erika, issue, mailed, clock):
     browser = Browser(app).open(mailed(issue(LinkKind.RECOVERY, erika)))
     clock.shift(timedelta(minutes=31))
@@ -124,7 +116,6 @@ def test_where_only_passwords_were_typed_nothing_is_promised_back(app, erika, is
     assert browser.heading == LOST and "Ihre Eingaben" not in browser.text
 
 
-@on_sqlite
 def test_what_is_too_long_to_keep_brings_nothing_older_back(app, backend, erika, issue, mailed, clock):
     browser, link = Browser(app), issue(LinkKind.DESK, erika)
     form = pass_the_robot_check(browser.open(mailed(link)), backend, link).follow("Konto bearbeiten").page

@@ -6,11 +6,10 @@ import re
 import pytest
 
 from kmzportal.services import office_pages
-from tests import page, people
-from tests.browser import Browser
-from tests.page import words
+from tests import people
+from tests.browser import Browser, only, words
 
-pytestmark = [pytest.mark.usefixtures("clock", "portal"), pytest.mark.parametrize("portal", ["sqlite"], indirect=True)]
+pytestmark = pytest.mark.usefixtures("clock")
 LABELS = {
     "Hilfe": "/hilfe",
     "Impressum": "/impressum",
@@ -21,7 +20,7 @@ LABELS = {
 
 
 def footer(browser):
-    nav = page.only((one for one in browser.page.iter("nav") if "Rechtliches" in one.get("aria-label", "")), "nav")
+    nav = only((one for one in browser.page.iter("nav") if "Rechtliches" in one.get("aria-label", "")), "nav")
     return {words(link): link.get("href") for link in nav.iter("a")}
 
 

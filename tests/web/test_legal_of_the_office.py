@@ -4,11 +4,9 @@ import pytest
 
 from kmzportal import create_app
 from kmzportal.services import office_pages
-from tests import page
-from tests.browser import Browser
-from tests.page import words
+from tests.browser import Browser, only, words
 
-pytestmark = [pytest.mark.usefixtures("clock", "portal"), pytest.mark.parametrize("portal", ["sqlite"], indirect=True)]
+pytestmark = pytest.mark.usefixtures("clock")
 
 
 @pytest.fixture
@@ -53,14 +51,14 @@ def test_without_a_video_nobody_hears_of_one(app):
 
 def test_a_video_elsewhere_is_a_link_and_nothing_is_fetched_from_there(house):
     browser = house(SIGN_LANGUAGE_VIDEO="https://video.example/dgs").open("/anmelden").follow("Gebärdensprache")
-    link = page.only((one for one in browser.page.iter("a") if "Video" in words(one)), "link")
+    link = only((one for one in browser.page.iter("a") if "Video" in words(one)), "link")
     assert link.get("href") == "https://video.example/dgs"
     assert list(browser.page.iter("video")) == []
 
 
 def test_a_video_of_the_office_plays_only_when_asked_to_and_in_pieces(house):
     browser = house({"dgs.mp4": b"0123456789"}, SIGN_LANGUAGE_VIDEO="dgs.mp4").open("/leichte-sprache")
-    video = page.only(browser.page.iter("video"), "video")
+    video = only(browser.page.iter("video"), "video")
     assert "controls" in video.attrib and "autoplay" not in video.attrib and video.get("preload") == "none"
     answer = browser.client.get(video.get("src"), base_url=browser.site, headers={"Range": "bytes=2-4"}, buffered=True)
     assert (answer.status_code, answer.data, answer.mimetype) == (206, b"234", "video/mp4")

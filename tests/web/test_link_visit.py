@@ -10,10 +10,7 @@ from tests.browser import Browser
 from tests.people import NEW
 from tests.web.links import LOST, pass_the_robot_check
 
-pytestmark = [
-    pytest.mark.usefixtures("clock"),
-    pytest.mark.parametrize("portal", ["sqlite"], indirect=True),
-]
+pytestmark = pytest.mark.usefixtures("clock")
 
 
 def test_a_links_number_opens_nothing(browser, app, erika, max_, issue, mailed):

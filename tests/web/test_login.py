@@ -12,10 +12,7 @@ from tests import people
 from tests.browser import Browser
 from tests.web.doors import REFUSED
 
-pytestmark = [
-    pytest.mark.usefixtures("clock"),
-    pytest.mark.parametrize("portal", ["sqlite"], indirect=True),
-]
+pytestmark = [pytest.mark.usefixtures("clock"), pytest.mark.with_and_without_htmx]
 
 
 def test_erika_logs_in(browser, erika):

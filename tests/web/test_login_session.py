@@ -13,10 +13,7 @@ from tests import people
 from tests.browser import TOKEN_KEY, Browser
 from tests.web.by_hand import COOKIE, HOST, cookie, token_in
 
-pytestmark = [
-    pytest.mark.usefixtures("clock"),
-    pytest.mark.parametrize("portal", ["sqlite"], indirect=True),
-]
+pytestmark = pytest.mark.usefixtures("clock")
 
 
 def test_every_login_draws_a_new_token_and_a_new_secret_for_forms(browser, backend, erika):

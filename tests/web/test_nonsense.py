@@ -5,10 +5,7 @@ import pytest
 from tests.browser import Browser
 from tests.web.by_hand import HTMX
 
-pytestmark = [
-    pytest.mark.usefixtures("clock"),
-    pytest.mark.parametrize("portal", ["sqlite"], indirect=True),
-]
+pytestmark = pytest.mark.usefixtures("clock")
 
 
 @pytest.mark.parametrize(

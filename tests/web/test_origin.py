@@ -7,10 +7,7 @@ from kmzportal.models.audit_event import AuditEvent
 from tests.backend import Backend
 from tests.browser import Browser
 
-pytestmark = [
-    pytest.mark.usefixtures("clock", "portal"),
-    pytest.mark.parametrize("portal", ["sqlite"], indirect=True),
-]
+pytestmark = pytest.mark.usefixtures("clock")
 SENT_BY_PROXIES = {"X-Forwarded-For": "203.0.113.1, 203.0.113.2, 203.0.113.3"}
 
 

@@ -14,10 +14,7 @@ from tests import secret_scan
 from tests.answers import GREYLISTED, TAKEN, UNKNOWN
 from tests.web.postausgang import PAGE, row
 
-pytestmark = [
-    pytest.mark.usefixtures("clock", "portal"),
-    pytest.mark.parametrize("portal", ["sqlite"], indirect=True),  # what the databases differ in, services prove
-]
+pytestmark = pytest.mark.usefixtures("clock")
 
 
 @pytest.mark.parametrize(

@@ -10,10 +10,7 @@ from kmzportal.services import links
 from tests.answers import TAKEN, UNKNOWN
 from tests.web.postausgang import PAGE, row
 
-pytestmark = [
-    pytest.mark.usefixtures("clock", "portal"),
-    pytest.mark.parametrize("portal", ["sqlite"], indirect=True),  # what the databases differ in, services prove
-]
+pytestmark = pytest.mark.usefixtures("clock")
 
 
 def test_a_refused_mail_goes_out_again_with_one_click(desk, backend, queue, erika, rosa):

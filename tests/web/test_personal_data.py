@@ -9,10 +9,7 @@ from kmzportal.models.login_session import LoginSession
 from tests import people, secret_scan
 from tests.web.adjusting import CURRENT
 
-pytestmark = [
-    pytest.mark.usefixtures("clock"),
-    pytest.mark.parametrize("portal", ["sqlite"], indirect=True),
-]
+pytestmark = pytest.mark.usefixtures("clock")
 
 
 def test_her_data_is_hers_to_read_and_to_take_along(browser, erika, max_):

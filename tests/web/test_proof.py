@@ -9,10 +9,7 @@ from tests.browser import Browser
 from tests.web.adjusting import CURRENT, adjust
 from tests.web.by_hand import COOKIE, HOST, cookie, post
 
-pytestmark = [
-    pytest.mark.usefixtures("clock"),
-    pytest.mark.parametrize("portal", ["sqlite"], indirect=True),
-]
+pytestmark = pytest.mark.usefixtures("clock")
 WRONG = "Das aktuelle Passwort stimmt nicht."
 SAVED = "Ihre Änderungen sind gespeichert."
 TEN_MINUTES = timedelta(minutes=10)

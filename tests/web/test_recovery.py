@@ -13,10 +13,7 @@ from tests import people, secret_scan
 from tests.browser import Browser
 from tests.web.forgotten import ask, let_the_worker_answer, requests
 
-pytestmark = [
-    pytest.mark.usefixtures("clock"),
-    pytest.mark.parametrize("portal", ["sqlite"], indirect=True),
-]
+pytestmark = [pytest.mark.usefixtures("clock"), pytest.mark.with_and_without_htmx]
 
 
 def test_erika_comes_back_with_one_mail_and_four_clicks(browser, backend, erika):

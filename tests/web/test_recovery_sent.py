@@ -7,10 +7,7 @@ import pytest
 from kmzportal.services import outbox
 from tests.web.forgotten import ask, requests
 
-pytestmark = [
-    pytest.mark.usefixtures("clock"),
-    pytest.mark.parametrize("portal", ["sqlite"], indirect=True),
-]
+pytestmark = pytest.mark.usefixtures("clock")
 DISTURBED = "Der E-Mail-Versand ist gerade gestört"
 
 

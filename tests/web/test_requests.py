@@ -5,13 +5,9 @@ from datetime import timedelta
 import pytest
 
 from kmzportal.services import recovery, sessions
-from tests import page
-from tests.browser import Browser
+from tests.browser import Browser, words
 
-pytestmark = [
-    pytest.mark.usefixtures("clock", "portal"),
-    pytest.mark.parametrize("portal", ["sqlite"], indirect=True),  # what the databases differ in, services prove
-]
+pytestmark = pytest.mark.usefixtures("clock")
 
 PAGE = "/kundenservice/anfragen"
 
@@ -30,7 +26,7 @@ def ask(backend):
 
 
 def rows(desk):
-    return [page.words(row) for row in desk.page.iter("tr") if row.get("id", "").startswith("request-")]
+    return [words(row) for row in desk.page.iter("tr") if row.get("id", "").startswith("request-")]
 
 
 def test_what_came_of_each_request_stands_in_german_the_latest_first(desk, ask, erika, lieselotte):

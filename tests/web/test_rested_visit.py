@@ -9,7 +9,7 @@ from kmzportal.models.account_link import AccountLink, LinkKind, LinkState
 from kmzportal.services import links
 from tests.browser import Browser
 
-pytestmark = [pytest.mark.usefixtures("clock"), pytest.mark.parametrize("portal", ["sqlite"], indirect=True)]
+pytestmark = pytest.mark.usefixtures("clock")
 
 BACK = "Dann stehen Ihre Eingaben wieder da."
 KEPT = "Ihre Eingaben stehen wieder im Formular."

@@ -6,15 +6,12 @@ import pytest
 
 from kmzportal.models.account_link import LinkKind
 from kmzportal.services import links
-from tests import page, people
-from tests.browser import Browser
+from tests import people
+from tests.browser import Browser, field, words
 from tests.web.by_hand import post
 from tests.web.pictures import answer_to, choose, puzzle_in, tick
 
-pytestmark = [
-    pytest.mark.usefixtures("clock"),
-    pytest.mark.parametrize("portal", ["sqlite"], indirect=True),
-]
+pytestmark = [pytest.mark.usefixtures("clock"), pytest.mark.with_and_without_htmx]
 AGAIN = "Das stimmt leider nicht. Hier ist ein neues Rätsel. Oder nehmen Sie den Code."
 
 
@@ -124,13 +121,13 @@ def test_what_is_no_puzzle_has_no_picture(landed, link, token):
 
 def test_the_page_names_none_of_the_pictures(landed):
     tick(landed)
-    labels = [page.words(one) for one in landed.page.iter("label") if "kmz-tile" in one.get("class", "")]
+    labels = [words(one) for one in landed.page.iter("label") if "kmz-tile" in one.get("class", "")]
     assert labels == [f"Bild {place} von 9" for place in range(1, 10)]
     assert ".webp" not in landed.answer.text
 
 
 def test_the_tick_from_an_old_page_works_at_the_second_click(landed, backend, link):
-    page.field(landed.page, "Ich bin kein Roboter").set("checked", "")
+    field(landed.page, "Ich bin kein Roboter").set("checked", "")
     landed.stale().press("Weiter")
     assert landed.status == 422
     assert "Senden Sie das Formular bitte noch einmal ab." in landed.text

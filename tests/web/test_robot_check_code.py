@@ -7,10 +7,7 @@ from tests.web.by_hand import post
 from tests.web.links import newest
 from tests.web.pictures import answer_to, choose, puzzle_in, tick
 
-pytestmark = [
-    pytest.mark.usefixtures("clock"),
-    pytest.mark.parametrize("portal", ["sqlite"], indirect=True),
-]
+pytestmark = pytest.mark.usefixtures("clock")
 CODE = "Code aus der E-Mail"
 
 

@@ -10,10 +10,7 @@ from tests import people
 from tests.browser import Browser
 from tests.web.by_hand import HTMX, token_in
 
-pytestmark = [
-    pytest.mark.usefixtures("clock", "portal"),
-    pytest.mark.parametrize("portal", ["sqlite"], indirect=True),
-]
+pytestmark = pytest.mark.usefixtures("clock")
 
 
 def answers(app, backend, person, monkeypatch):

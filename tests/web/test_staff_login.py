@@ -12,10 +12,7 @@ from tests import people
 from tests.browser import Browser
 from tests.web.doors import CODE, DOOR, FIELD, REFUSED, WRONG, cookies, is_at_the_desk, log_in
 
-pytestmark = [
-    pytest.mark.usefixtures("clock"),
-    pytest.mark.parametrize("portal", ["sqlite"], indirect=True),
-]
+pytestmark = pytest.mark.usefixtures("clock")
 
 
 def test_rosa_logs_in_with_password_and_code(browser, backend, rosa, factor):
@@ -122,7 +119,7 @@ def refusal(browser, app, backend, rosa, changes, failures, password):
             tx.session.add(Throttle(account=account, failures=failures, failed_at=tx.now))
         for name, value in (normal | changes).items():
             setattr(tx.session.get(Clerk, rosa.id), name, value)
-    stranger = log_in(Browser(app, browser.htmx), rosa, password)
+    stranger = log_in(Browser(app), rosa, password)
     kept = {name: value for name, value in cookies(stranger).items() if name != "csrf_token"}
     body = re.sub(r'(name="csrf_token"[^>]*value=)"[^"]+"', r'\1""', stranger.answer.text)
     headers = sorted((name, value) for name, value in stranger.answer.headers if name != "Set-Cookie")

@@ -8,7 +8,7 @@ from kmzportal.models.account_link import LinkKind
 from tests import people
 from tests.browser import Browser
 
-pytestmark = [pytest.mark.usefixtures("clock"), pytest.mark.parametrize("portal", ["sqlite"], indirect=True)]
+pytestmark = pytest.mark.usefixtures("clock")
 
 ASK = {"method": "GET", "headers": {"HX-Request": "true"}}
 STAY = {"method": "POST", "headers": {"HX-Request": "true", "Sec-Fetch-Site": "same-origin"}}

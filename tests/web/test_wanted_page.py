@@ -10,10 +10,7 @@ from tests.browser import Browser
 from tests.web.by_hand import token_in
 from tests.web.doors import CODE, DESK, DOOR, FIELD, log_in
 
-pytestmark = [
-    pytest.mark.usefixtures("clock"),
-    pytest.mark.parametrize("portal", ["sqlite"], indirect=True),
-]
+pytestmark = pytest.mark.usefixtures("clock")
 ELSEWHERE = (
     "//evil.example", "///evil.example", "////evil.example", "/\\evil.example", "\\\\evil.example", "\\/evil.example",
     "https://evil.example", "http:evil.example", "https:evil.example", "HTTPS://evil.example", "ftp://evil.example",

@@ -8,7 +8,7 @@ import pytest
 
 from tests.browser import Browser
 
-pytestmark = [pytest.mark.usefixtures("clock", "portal"), pytest.mark.parametrize("portal", ["sqlite"], indirect=True)]
+pytestmark = pytest.mark.usefixtures("clock")
 
 
 def test_a_password_manager_finds_where_to_change_the_password(app, erika):
