@@ -6,7 +6,7 @@ from typing import Any
 
 from flask import Flask
 
-from kmzportal import configuration
+from kmzportal import settings
 from kmzportal.db import db
 from kmzportal.mail.delivery import mail_server
 from kmzportal.services import passwords
@@ -63,17 +63,17 @@ BLUEPRINTS = (
     health.bp,
     legal.bp,
 )
-HOUSE = (security, templates, responses, errors, legal, front_door)
+PARTS = (security, templates, responses, errors, legal, front_door)
 
 log = logging.getLogger(__name__)
 
 
-def create_app(settings: dict[str, Any] | None = None, instance: Path | None = None) -> Flask:
-    """Return the portal. `settings` override file and environment; raises SettingsError."""
-    instance = instance or configuration.instance_path()
+def create_app(overrides: dict[str, Any] | None = None, instance: Path | None = None) -> Flask:
+    """Return the application. `overrides` replace settings of file and environment; raises SettingsError."""
+    instance = instance or settings.instance_path()
     app = Flask(__name__, instance_path=str(instance), static_folder=None)
-    loaded, warnings = configuration.load(instance)
-    app.config.from_mapping(loaded | (settings or {}))
+    loaded, warnings = settings.load(instance)
+    app.config.from_mapping(loaded | (overrides or {}))
     for warning in warnings:
         log.warning(warning)
     passwords.set_hashing_threads(app.config["HASHING_THREADS"])
@@ -81,6 +81,6 @@ def create_app(settings: dict[str, Any] | None = None, instance: Path | None = N
         extension.init_app(app)
     for blueprint in (*BLUEPRINTS, demo.bp) if app.config.get("DEMO") else BLUEPRINTS:
         app.register_blueprint(blueprint)
-    for part in HOUSE:
+    for part in PARTS:
         part.init_app(app)
     return app

@@ -1,4 +1,4 @@
-"""Words and moments as people here read them; for pages and mails alike."""
+"""Dates and times in German, in the time of Berlin; for pages and mails alike."""
 
 from datetime import date, datetime, timedelta
 from zoneinfo import ZoneInfo
@@ -7,9 +7,9 @@ BERLIN = ZoneInfo("Europe/Berlin")
 
 
 def format_datetime(at: datetime) -> str:
-    """Return an aware moment as `22.11.2026, 14:05 Uhr`, in the time of Berlin."""
+    """Return an aware datetime as `22.11.2026, 14:05 Uhr`; raises ValueError for a naive one."""
     if at.tzinfo is None:
-        raise ValueError("a moment without a zone is none")
+        raise ValueError(f"{at} has no time zone")
     return f"{at.astimezone(BERLIN):%d.%m.%Y}, {format_time(at)}"
 
 
@@ -18,12 +18,12 @@ def format_time(at: datetime) -> str:
 
 
 def format_date(on: date) -> str:
-    """Return a day as `22.11.2026`."""
+    """Return a date as `22.11.2026`."""
     return f"{on:%d.%m.%Y}"
 
 
 def format_duration(time: timedelta) -> str:
-    """Return a time as `2 Stunden`, in the largest unit that needs no fraction."""
+    """Return a duration as `2 Stunden`, in the largest unit that needs no fraction."""
     seconds = int(time.total_seconds())
     units = ((86400, "Tag", "Tage"), (3600, "Stunde", "Stunden"), (60, "Minute", "Minuten"), (1, "Sekunde", "Sekunden"))
     size, one, many = next(unit for unit in units if seconds % unit[0] == 0)
@@ -31,6 +31,6 @@ def format_duration(time: timedelta) -> str:
 
 
 def format_short(at: datetime, now: datetime) -> str:
-    """Return a moment as short as it is clear: `14:05` today, else with its day."""
+    """Return `14:05` for today, else `22.11.2026, 14:05`."""
     at, now = at.astimezone(BERLIN), now.astimezone(BERLIN)
     return f"{at:%H:%M}" if at.date() == now.date() else f"{at:%d.%m.%Y, %H:%M}"

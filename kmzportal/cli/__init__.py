@@ -12,7 +12,7 @@ from flask.cli import FlaskGroup, ScriptInfo
 from sqlalchemy import make_url
 from sqlalchemy.exc import DBAPIError
 
-from kmzportal import configuration, create_app
+from kmzportal import create_app, settings
 from kmzportal.cli.clerks import clerks, links
 from kmzportal.cli.customers import customers
 from kmzportal.cli.fault import BadSettings, Fault, PortTaken
@@ -96,7 +96,7 @@ def serve(host: str, port: int, no_worker: bool) -> None:
 
     Bringt vorher die Datenbank auf den neuesten Stand. Ohne PUBLIC_URL startet nichts.
     """
-    if faults := configuration.faults(current_app.config) + ([DEBUGGING] if current_app.debug else []):
+    if faults := settings.faults(current_app.config) + ([DEBUGGING] if current_app.debug else []):
         raise BadSettings("\n".join(faults))
     if fault := port_fault(host, port):
         raise PortTaken(fault)
@@ -129,7 +129,7 @@ def demo(port: int) -> None:
     Sie antwortet nur auf diesem Rechner, verschickt nichts und beginnt bei jedem Start von vorn.
     """
     try:
-        demo_server.run(configuration.instance_path() / "demo", port)
+        demo_server.run(settings.instance_path() / "demo", port)
     except demo_server.DemoRefused as refused:
         raise Fault(str(refused)) from None
 
@@ -145,9 +145,9 @@ def config() -> None:
         click.echo(f"{setting.name} = {shown(setting.name, current_app.config[setting.name])}")
         click.echo(f"    Vorgabe {shown(setting.name, setting.default)} ({setting.unit}); {setting.why}")
     click.echo(f"Texte der Seiten: {office_pages.SHIPPED}; eigene in {office_pages.own_folder(instance)}")
-    _, warnings = configuration.load(instance)
+    _, warnings = settings.load(instance)
     lacking = office_pages.lacking(instance, current_app.config, datetime.now(UTC).date())
-    for sentence in (*warnings, *configuration.faults(current_app.config), *lacking):
+    for sentence in (*warnings, *settings.faults(current_app.config), *lacking):
         click.echo(f"Achtung: {sentence}", err=True)
 
 

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import NoReturn
 
 from kmzportal import create_app
-from kmzportal.configuration import PREFIX
 from kmzportal.migrations import upgrade
 from kmzportal.server import become_gunicorn, port_fault, sample_people
 from kmzportal.services.transaction import transaction
+from kmzportal.settings import PREFIX
 
 HOST = "127.0.0.1"
 DATABASE = "demo.db"  # never the name of a production database

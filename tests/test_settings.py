@@ -4,7 +4,7 @@ import stat
 
 import pytest
 
-from kmzportal.configuration import faults, instance_path, load
+from kmzportal.settings import faults, instance_path, load
 from kmzportal.settings import SETTINGS, SettingsError
 
 RIGHT = {"PUBLIC_URL": "https://konto.kmz.example", "SECRET_KEY": "s" * 32, "LINK_KEY": "l" * 32}
