@@ -1,4 +1,4 @@
-"""Das Protokoll: every deed, latest first, filtered by kind, person and day. Reads pages by key from its indexes."""
+"""What has happened: the Protokoll for admins, and the history and all data of one customer."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -16,79 +16,8 @@ from kmzportal.models.login_session import LoginSession
 from kmzportal.models.outgoing_mail import MAIL_STATES, OutgoingMail
 
 EVENTS_SHOWN = 50
-_PEOPLE: dict[str, Any] = {"customer": Customer, "clerk": Clerk}
-
-
-@dataclass(frozen=True)
-class AuditQuery:
-    """What is looked for; what is None is not asked for."""
-
-    action: str | None = None
-    person: str | None = None  #: a Kundennummer, a mail address, or a clerk's initials
-    since: datetime | None = None
-    until: datetime | None = None
-    before: int | None = None  #: the event at which the page before ended
-
-
-def events(session: Session, wanted: AuditQuery) -> Sequence[AuditEvent]:
-    """Return what fits, latest first; one more than is shown where older ones follow."""
-    if wanted.person is None:
-        return session.scalars(_page(_matching(wanted))).all()
-    ways = [way for person in _find_people(session, wanted.person) for way in _conditions(person)]
-    found = {event for way in ways for event in session.scalars(_page(_matching(wanted, way)))}
-    return sorted(found, key=lambda event: (event.at, event.id), reverse=True)[: EVENTS_SHOWN + 1]
-
-
-def people(session: Session, events: Iterable[AuditEvent]) -> dict[str, Customer | Clerk]:
-    """Return everybody who did something or to whom it was done, by the names that actors have."""
-    names = {event.actor for event in events}
-    names |= {f"customer:{event.customer_id}" for event in events} | {f"clerk:{event.clerk_id}" for event in events}
-    found: dict[str, Customer | Clerk] = {}
-    for kind, table in _PEOPLE.items():
-        ids = {int(id_) for actor, _, id_ in (name.partition(":") for name in names) if actor == kind and id_.isdigit()}
-        found |= {f"{kind}:{one.id}": one for one in session.scalars(select(table).where(table.id.in_(ids)))}
-    return found
-
-
-def _find_people(session: Session, person: str) -> list[Customer | Clerk]:
-    """Return the customer and the clerk that are called so."""
-    said = person.strip()
-    try:
-        address = mail_address.canonical(said)
-    except mail_address.InvalidAddress:
-        address = ""
-    customer = select(Customer).where(or_(Customer.number == said, Customer.email_canonical == address))
-    clerk = select(Clerk).where(or_(func.lower(Clerk.initials) == said.lower(), Clerk.email_canonical == address))
-    return [*session.scalars(customer), *session.scalars(clerk)]
-
-
-def _conditions(person: Customer | Clerk) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
-    """What was done to the person, and what the person did: each has an index of its own."""
-    if isinstance(person, Customer):
-        return AuditEvent.customer_id == person.id, AuditEvent.actor == f"customer:{person.id}"
-    return AuditEvent.clerk_id == person.id, AuditEvent.actor == f"clerk:{person.id}"
-
-
-def _matching(wanted: AuditQuery, *ways: ColumnElement[bool]) -> Select[AuditEvent]:
-    found = select(AuditEvent).where(*ways)
-    if wanted.action:
-        found = found.where(AuditEvent.action == wanted.action)
-    if wanted.since:
-        found = found.where(AuditEvent.at >= wanted.since)
-    if wanted.until:
-        found = found.where(AuditEvent.at < wanted.until)
-    if wanted.before:
-        at = select(AuditEvent.at).where(AuditEvent.id == wanted.before).scalar_subquery()
-        found = found.where(tuple_(AuditEvent.at, AuditEvent.id) < tuple_(at, wanted.before))
-    return found
-
-
-def _page(found: Select[AuditEvent]) -> Select[AuditEvent]:
-    return found.order_by(AuditEvent.at.desc(), AuditEvent.id.desc()).limit(EVENTS_SHOWN + 1)
-
-
-#: What anybody can cause from outside; it must not push the rest out of view.
-_BY_ANYBODY = (
+#: Events that anybody can cause without logging in. The history shows fewer of them, so they hide nothing else.
+CAUSED_BY_ANYBODY = (
     "login.refused",
     "login.throttled",
     "recovery.sent",
@@ -96,22 +25,85 @@ _BY_ANYBODY = (
     "recovery.locked",
     "mail.capped",
 )
-Row = TypeVar("T", LoginSession, OutgoingMail)
+Row = TypeVar("Row", LoginSession, OutgoingMail)
+
+
+@dataclass(frozen=True)
+class AuditQuery:
+    """The filter of the Protokoll; None means any."""
+
+    action: str | None = None
+    person: str | None = None  #: a Kundennummer, a mail address, or a clerk's initials
+    since: datetime | None = None
+    until: datetime | None = None
+    before: int | None = None  #: id of the last event on the previous page
+
+
+def events(session: Session, query: AuditQuery) -> Sequence[AuditEvent]:
+    """Return the matching events, latest first; one more than is shown when older ones follow."""
+    if query.person is None:
+        return session.scalars(_page(query)).all()
+    conditions: list[ColumnElement[bool]] = []
+    for person in _find_people(session, query.person):  # each condition has an index of its own
+        name = person.__tablename__
+        column = AuditEvent.clerk_id if isinstance(person, Clerk) else AuditEvent.customer_id
+        conditions += [column == person.id, AuditEvent.actor == f"{name}:{person.id}"]
+    found = {event for condition in conditions for event in session.scalars(_page(query, condition))}
+    return sorted(found, key=lambda event: (event.at, event.id), reverse=True)[: EVENTS_SHOWN + 1]
+
+
+def _page(query: AuditQuery, *conditions: ColumnElement[bool]) -> Select[AuditEvent]:
+    found = select(AuditEvent).where(*conditions)
+    if query.action:
+        found = found.where(AuditEvent.action == query.action)
+    if query.since:
+        found = found.where(AuditEvent.at >= query.since)
+    if query.until:
+        found = found.where(AuditEvent.at < query.until)
+    if query.before:
+        at = select(AuditEvent.at).where(AuditEvent.id == query.before).scalar_subquery()
+        found = found.where(tuple_(AuditEvent.at, AuditEvent.id) < tuple_(at, query.before))
+    return found.order_by(AuditEvent.at.desc(), AuditEvent.id.desc()).limit(EVENTS_SHOWN + 1)
+
+
+def _find_people(session: Session, text: str) -> list[Customer | Clerk]:
+    """Return the customer and the clerk with this number, address or initials."""
+    text = text.strip()
+    try:
+        address = mail_address.canonical(text)
+    except mail_address.InvalidAddress:
+        address = ""
+    customer = select(Customer).where(or_(Customer.number == text, Customer.email_canonical == address))
+    clerk = select(Clerk).where(or_(func.lower(Clerk.initials) == text.lower(), Clerk.email_canonical == address))
+    return [*session.scalars(customer), *session.scalars(clerk)]
+
+
+def people(session: Session, events: Iterable[AuditEvent]) -> dict[str, Customer | Clerk]:
+    """Return the people of these events, those who acted and those concerned, by names such as `customer:12`."""
+    names = {event.actor for event in events}
+    names |= {f"customer:{event.customer_id}" for event in events} | {f"clerk:{event.clerk_id}" for event in events}
+    found: dict[str, Customer | Clerk] = {}
+    tables: dict[str, Any] = {"customer": Customer, "clerk": Clerk}
+    for kind, table in tables.items():
+        ids = {int(id_) for name, _, id_ in (actor.partition(":") for actor in names) if name == kind and id_.isdigit()}
+        found |= {f"{kind}:{one.id}": one for one in session.scalars(select(table).where(table.id.in_(ids)))}
+    return found
 
 
 def history(session: Session, customer: Customer, limit: int = 100) -> Sequence[AuditEvent]:
-    """Return what happened to the account, the desk's acts included, latest first."""
-    by_or_about = or_(AuditEvent.customer_id == customer.id, AuditEvent.actor == f"customer:{customer.id}")
-    events = select(AuditEvent).where(by_or_about).order_by(AuditEvent.at.desc(), AuditEvent.id.desc())
-    knocking = AuditEvent.action.in_(_BY_ANYBODY)
-    own = session.scalars(events.where(~knocking).limit(limit)).all()
-    foreign = session.scalars(events.where(knocking).limit(limit // 5)).all()
-    return sorted([*own, *foreign], key=lambda event: (event.at, event.id), reverse=True)
+    """Return what happened to the account, acts of the desk included, latest first."""
+    concerned = or_(AuditEvent.customer_id == customer.id, AuditEvent.actor == f"customer:{customer.id}")
+    events = select(AuditEvent).where(concerned).order_by(AuditEvent.at.desc(), AuditEvent.id.desc())
+    by_anybody = AuditEvent.action.in_(CAUSED_BY_ANYBODY)
+    found = [
+        *session.scalars(events.where(~by_anybody).limit(limit)),
+        *session.scalars(events.where(by_anybody).limit(limit // 5)),
+    ]
+    return sorted(found, key=lambda event: (event.at, event.id), reverse=True)
 
 
 def all_data(session: Session, customer: Customer) -> dict[str, object]:
-    """Return all that is kept about the customer, with German names; no secret, nobody else's data."""
-    events = history(session, customer, limit=1000)
+    """Return all that is stored about the customer, with German names; no secret and no data of others."""
     return {
         "Kundennummer": customer.number,
         "E-Mail-Adresse": customer.email,
@@ -130,7 +122,7 @@ def all_data(session: Session, customer: Customer) -> dict[str, object]:
         ],
         "Verlauf": [
             {"Zeit": event.at, "Vorgang": event.label, "Dazu": event.remark, "Von": event.actor_label}
-            for event in events
+            for event in history(session, customer, limit=1000)
         ],
     }
 
