@@ -5,8 +5,7 @@ import unicodedata
 from functools import lru_cache
 
 from email_validator import EmailNotValidError, validate_email
-
-from kmzportal.models.customer import one_letter_off
+from rapidfuzz.distance import OSA
 
 INVISIBLE = re.compile(r"[\u00ad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]")
 NAMED = re.compile(r"^[^<>]*<([^<>]+)>$")
@@ -81,7 +80,8 @@ def is_free_mail(address: str) -> bool:
 
 
 def suggest_correction(address: str) -> str | None:
-    """Return the address with the well-known domain that is one letter off, or None."""
-    local, _, domain = address.rpartition("@")
-    near = sorted(known for known in FREE_MAIL if one_letter_off(domain.casefold(), known))
-    return f"{local}@{near[0]}" if near and domain.casefold() not in FREE_MAIL else None
+    """Return the address with the well-known domain that is one typo away, or None."""
+    if is_free_mail(address):
+        return None
+    near = sorted(known for known in FREE_MAIL if OSA.distance(domain_of(address), known) == 1)
+    return f"{address.rpartition('@')[0]}@{near[0]}" if near else None

@@ -4,8 +4,7 @@ import stat
 
 import pytest
 
-from kmzportal.settings import faults, instance_path, load
-from kmzportal.settings import SETTINGS, SettingsError
+from kmzportal.settings import SETTINGS, SettingsError, faults, instance_path, load
 
 RIGHT = {"PUBLIC_URL": "https://konto.kmz.example", "SECRET_KEY": "s" * 32, "LINK_KEY": "l" * 32}
 

@@ -26,17 +26,11 @@ def leave_out_what_is_empty(_context, _revision, directives):
         directives[:] = []
 
 
-def is_ours(name, _kind, _parents):
-    """Leave the index of customers' words alone: each database has its own, see domain/customer_search.py."""
-    return not (name or "").startswith("customer_search")
-
-
 def settings():
     given = {**current_app.extensions["migrate"].configure_args}
     return given | {
         "target_metadata": db.metadata,
         "render_item": render_item,
-        "include_name": is_ours,
         "process_revision_directives": leave_out_what_is_empty,
     }
 

@@ -8,9 +8,8 @@ from sqlalchemy import bindparam, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from kmzportal.db import Base
-from kmzportal.models import customer
 from kmzportal.models.account_link import AccountLink, LinkKind, LinkState
-from kmzportal.services import customers_search
+from kmzportal.models.customer import search_text
 from kmzportal.services.customers_check import Row
 from kmzportal.services.customers_file import COLUMNS
 from kmzportal.services.customers_plan import Merge, Plan
@@ -42,7 +41,6 @@ def carry_out(tx: Transaction, plan: Plan, tell: Callable[[int], object]) -> Non
         for rows in _portions(plan.new):
             _insert(tx, rows)
             tell(len(rows))
-        customers_search.take_in(tx.session)
     except IntegrityError:
         raise ChangedMeanwhile from None
 
@@ -80,7 +78,7 @@ def _update(tx: Transaction, merges: Sequence[Merge]) -> None:
 def _changed_row(merge: Merge) -> dict[str, Any]:
     stored = merge.stored
     fields = {name: merge.taken.get(name, getattr(stored, name)) for name in COLUMNS}
-    words = customer.text_of(SimpleNamespace(**fields, pending_email=stored.pending_email))
+    words = search_text(SimpleNamespace(**fields, pending_email=stored.pending_email))
     canonical = merge.row.canonical if merge.moves else stored.email_canonical
     return fields | {
         "_id": stored.id,
@@ -102,7 +100,7 @@ def _insert(tx: Transaction, rows: Sequence[Row]) -> None:
 def _new_row(tx: Transaction, row: Row) -> dict[str, Any]:
     fields = dict.fromkeys(COLUMNS, "") | row.values | {"number": row.number}
     return fields | {
-        "search": customer.text_of(SimpleNamespace(**fields, pending_email=None)),
+        "search": search_text(SimpleNamespace(**fields, pending_email=None)),
         "email_canonical": row.canonical,
         "imported": row.values,
         "created_at": tx.now,

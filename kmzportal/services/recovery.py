@@ -13,9 +13,9 @@ from kmzportal.models.account_link import AccountLink, LinkKind
 from kmzportal.models.customer import Customer
 from kmzportal.models.recovery_request import RecoveryRequest
 from kmzportal.services import links
-from kmzportal.services.probably_meant import Guess, guesses
 from kmzportal.services.refusals import AccountLocked, TooManyMails
 from kmzportal.services.retention import REQUESTS_KEPT
+from kmzportal.services.search import Suggestion, suggestions
 from kmzportal.services.tokens import CODE_ALPHABET
 from kmzportal.services.transaction import Transaction
 
@@ -161,9 +161,9 @@ def find_by_reference(session: Session, now: datetime, said: str) -> Sequence[Re
     return session.scalars(_visible(now).where(RecoveryRequest.reference == _normalize_reference(said))).all()
 
 
-def probably_meant(session: Session, requests: Sequence[RecoveryRequest]) -> dict[str, list[Guess]]:
+def probably_meant(session: Session, requests: Sequence[RecoveryRequest]) -> dict[str, list[Suggestion]]:
     """Return for each unknown address among these whom it probably means."""
-    return guesses(session, {one.email_canonical for one in requests if one.outcome == UNKNOWN})
+    return suggestions(session, {one.email_canonical for one in requests if one.outcome == UNKNOWN})
 
 
 def _visible(now: datetime) -> Select[RecoveryRequest]:

@@ -4,7 +4,7 @@ from flask import Blueprint, request
 from flask.typing import ResponseReturnValue
 
 from kmzportal.db import db
-from kmzportal.services import customers_search
+from kmzportal.services.search import search as search_customers
 from kmzportal.web.auth import clerk_only
 from kmzportal.web.desk_screen import customer_or_404, screen
 from kmzportal.web.responses import redirect_to, render, wants_fragment
@@ -24,7 +24,7 @@ def start() -> ResponseReturnValue:
 @clerk_only
 def search() -> ResponseReturnValue:
     query = request.args.get("suche", "").strip()[:LONGEST_QUERY]
-    found = customers_search.search(db.session(), query)
+    found = search_customers(db.session(), query)
     return render("desk/search.html", query=query, found=found)
 
 

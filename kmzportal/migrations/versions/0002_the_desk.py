@@ -3,7 +3,7 @@
 import sqlalchemy as sa
 from alembic import op
 
-from kmzportal.domain import customer_search
+from kmzportal.domain.customer import search_text
 
 revision = "0002"
 down_revision = "0001"
@@ -19,11 +19,9 @@ def upgrade():
     op.add_column("customer", sa.Column("search", sa.String(), nullable=False, server_default=""))
     if not op.get_context().as_sql:
         fill()
-    sqlite = op.get_context().dialect.name == "sqlite"
-    for statement in customer_search.SQLITE if sqlite else customer_search.POSTGRESQL:
-        op.execute(statement)
-    if sqlite:
-        op.execute("INSERT INTO customer_search (customer_search) VALUES ('rebuild')")
+    if op.get_context().dialect.name == "postgresql":  # SQLite had an FTS5 table, which 0004 drops
+        op.execute("CREATE EXTENSION IF NOT EXISTS pg_trgm")
+        op.execute("CREATE INDEX customer_search ON customer USING gin (search gin_trgm_ops)")
 
 
 def fill():
@@ -31,7 +29,7 @@ def fill():
     customer = sa.table("customer", *map(sa.column, (*names, "pending_email", "phone", "search")))
     connection = op.get_bind()
     words = [
-        {"_id": row.id, "search": customer_search.text_of(row)} for row in connection.execute(sa.select(customer))
+        {"_id": row.id, "search": search_text(row)} for row in connection.execute(sa.select(customer))
     ]
     if words:
         connection.execute(customer.update().where(customer.c.id == sa.bindparam("_id")), words)
@@ -40,8 +38,8 @@ def fill():
 def downgrade():
     if op.get_context().dialect.name == "sqlite":
         for event in ("insert", "delete", "update"):
-            op.execute(f"DROP TRIGGER customer_search_{event}")
-        op.execute("DROP TABLE customer_search")
+            op.execute(f"DROP TRIGGER IF EXISTS customer_search_{event}")
+        op.execute("DROP TABLE IF EXISTS customer_search")
     else:
         op.execute("DROP INDEX customer_search")
     op.drop_column("customer", "search")

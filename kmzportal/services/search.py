@@ -1,0 +1,180 @@
+"""Search of customers as a clerk types, and suggestions which customer an unknown mail address belongs to."""
+
+import re
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from rapidfuzz.distance import OSA
+from sqlalchemy import ColumnElement, and_, exists, false, or_, select, true, union_all
+from sqlalchemy.orm import Session
+
+from kmzportal.models.customer import Customer, fold, phone_digits
+
+SHOWN = 20
+COUNTED = 1000
+MAX_WORDS = 6
+MIN_LENGTH = 3  # of one word at least; shorter ones have no trigram
+MIN_LENGTH_WITH_TYPO = 5
+MAX_SPELLINGS = 10
+TEXTS = {"postgresql": 500, "sqlite": 3000}  # read for one condition to find the right spelling in
+CANDIDATES = 1000  # read for one reason why customers may be meant
+PHONE = re.compile(r"[\d\s()/+.-]*\d[\d\s()/+.-]*")
+COLUMNS = (Customer.id, Customer.number, Customer.first_name, Customer.last_name, Customer.school)
+SUGGESTED = 3
+TYPO = "nur ein Zeichen ist anders"
+DOMAIN = "der Teil vor dem @ ist gleich, die Domain ist anders"
+NAME = "Vorname und Nachname stehen in der Adresse"
+NAME_IN_ADDRESS = re.compile(r"([a-z-]{2,})[._]([a-z-]{2,})@")
+LOCAL_PART = "abcdefghijklmnopqrstuvwxyz0123456789.-_"
+
+
+@dataclass(frozen=True)
+class SearchResult:
+    """The customers to be shown. `more` others match as well, or even more when not all were counted."""
+
+    hits: Sequence[Any]  #: rows of COLUMNS
+    more: int = 0
+    uncounted: bool = False
+    guessed: bool = False  #: nothing matches exactly; these match with one typo corrected
+
+
+@dataclass(frozen=True)
+class Suggestion:
+    customer: Customer
+    reason: str
+
+
+def search(session: Session, query: str) -> SearchResult | None:
+    """Return the customer with this number or address, or else all who match every word; None if it is too short.
+
+    A whole number or address means that customer alone, also when it is a part of another one.
+    """
+    query = query.replace("\0", "").strip()
+    if rows := session.execute(select(*COLUMNS).where(_has_number_or_address(query))).all():
+        return SearchResult(rows)
+    words = [phone_digits(query)] if PHONE.fullmatch(query) else fold(query).split()[:MAX_WORDS]
+    if not any(len(word) >= MIN_LENGTH for word in words):
+        return None
+    return _matching(session, map(_has_word, words)) or _matching_with_typo(session, words) or SearchResult([])
+
+
+def _has_number_or_address(query: str) -> ColumnElement[bool]:
+    if "@" not in query:
+        return Customer.number.in_({query, query.upper()})
+    # Each is looked up by itself: for one or the other, SQLite reads the table when most customers have none pending.
+    addresses = (Customer.email_canonical, Customer.pending_email_canonical)
+    return Customer.id.in_(union_all(*(select(Customer.id).where(email == query.casefold()) for email in addresses)))
+
+
+def _has_word(word: str) -> ColumnElement[bool]:
+    """Whether a word contains this one; a short one only counts at the beginning of a word."""
+    return _contains(word if len(word) >= MIN_LENGTH else f" {word}")
+
+
+def _contains(text: str) -> ColumnElement[bool]:
+    return Customer.search.contains(text, autoescape=True)
+
+
+def _matching(session: Session, conditions: Iterable[Any], guessed: bool = False) -> SearchResult | None:
+    # The inner query needs no more than the index, which is what SQLite reads from end to end.
+    ids = select(Customer.id).where(*conditions).limit(COUNTED + 1)
+    rows = session.execute(select(*COLUMNS).where(Customer.id.in_(ids))).all()
+    if not rows:
+        return None
+    ordered = sorted(rows, key=lambda row: (fold(row.last_name), fold(row.first_name), row.number))
+    return SearchResult(ordered[:SHOWN], max(0, min(len(rows), COUNTED) - SHOWN), len(rows) > COUNTED, guessed)
+
+
+def _matching_with_typo(session: Session, words: Sequence[str]) -> SearchResult | None:
+    """Correct one typo in each word that no customer has, or in any when only their combination does not exist."""
+    unknown = [word for word in words if len(words) == 1 or not session.scalar(select(exists().where(_has_word(word))))]
+    spellings = {word: _spellings(session, word) for word in unknown or words}
+    if not any(spellings.values()):
+        return None
+    choices = [(*spellings.get(word, ()), *(() if word in unknown else (word,))) for word in words]
+    conditions = [or_(false(), *map(_has_word, choice)) for choice in choices]
+    return _matching(session, conditions, guessed=True)
+
+
+def _spellings(session: Session, word: str) -> Sequence[str]:
+    """Return words of customers one typo away, none with a digit: a number one digit off is another number.
+
+    What stands before and after the typo is spelt right; one character more is left out, which may have been swapped.
+    PostgreSQL looks for each place of the typo in its index. SQLite reads all customers once, with few comparisons.
+    """
+    length = len(word)
+    if length < MIN_LENGTH_WITH_TYPO or any(map(str.isdigit, word)):
+        return []
+    database = session.get_bind().dialect.name
+    size = 1 if database == "postgresql" else -(-length // 3)
+    parts = [(word[:start], word[start + size + 1 :]) for start in range(0, length - 1, size)]
+    conditions = [
+        and_(_contains(f"{after} ") if after else true(), _contains(f" {before}") if before else true())
+        for before, after in parts
+    ]
+    conditions = conditions if database == "postgresql" else [or_(*conditions)]
+    queries = [select(Customer.search).where(each).limit(TEXTS[database]) for each in conditions]
+    texts = " ".join(text for query in queries for text in session.scalars(query))
+    candidates = set(re.findall(rf"(?<= )[^\s\d]{{{length - 1},{length + 1}}}(?= )", texts))
+    return sorted(one for one in candidates if OSA.distance(word, one, score_cutoff=1) == 1)[:MAX_SPELLINGS]
+
+
+def suggestions(session: Session, addresses: Collection[str]) -> dict[str, list[Suggestion]]:
+    """Return for each canonical address at most three customers whom it probably belongs to, the likeliest first.
+
+    A reason that applies to more than three customers says nothing, unless it is a single typo.
+    """
+    if not addresses:
+        return {}
+    matches = ((address, NAME_IN_ADDRESS.match(address)) for address in addresses)
+    names = {address: fold(f"{match[1]} {match[2]}") for address, match in matches if match}
+    rows = _candidates(session, addresses, names.values())
+    found = {address: _likeliest(address, names.get(address), rows) for address in addresses}
+    ids = {id_ for reasons in found.values() for id_ in reasons}
+    customers = {customer.id: customer for customer in session.scalars(select(Customer).where(Customer.id.in_(ids)))}
+    return {one: [Suggestion(customers[id_], reason) for id_, reason in found[one].items()] for one in found}
+
+
+def _candidates(session: Session, addresses: Collection[str], names: Collection[str]) -> Sequence[Any]:
+    """Read who may be meant: the same local part, a typo after its second character, one before, the same name."""
+    email = Customer.email_canonical
+    parts = [address.rpartition("@") for address in addresses]
+    conditions = (
+        or_(*(_begins(f"{local}@") for local, _, _ in parts)),
+        or_(*(_begins(local[:2]) & email.endswith(f"@{domain}", autoescape=True) for local, _, domain in parts)),
+        email.in_({typo for address in addresses for typo in _typos_at_beginning(address)}),
+        or_(false(), *(_contains(f" {name} ") for name in names)),
+    )
+    columns = (Customer.id, email, Customer.first_name, Customer.last_name)
+    return [row for each in conditions for row in session.execute(select(*columns).where(each).limit(CANDIDATES))]
+
+
+def _begins(text: str) -> ColumnElement[bool]:
+    return and_(Customer.email_canonical >= text, Customer.email_canonical <= f"{text}\x7f")
+
+
+def _typos_at_beginning(address: str) -> Iterator[str]:
+    for index in (0, 1):
+        before, character, after = address[:index], address[index : index + 1], address[index + 1 :]
+        yield before + after
+        yield before + after[:1] + character + after[1:]
+        for other in LOCAL_PART:
+            yield before + other + after
+            yield before + other + character + after
+
+
+def _likeliest(address: str, name: str | None, rows: Sequence[Any]) -> dict[int, str]:
+    """Return the ids of at most three of these customers with the reason for each."""
+    local = address.rpartition("@")[0]
+    fitting = {
+        TYPO: [row for row in rows if OSA.distance(address, row.email_canonical, score_cutoff=1) <= 1],
+        DOMAIN: [row for row in rows if row.email_canonical.rpartition("@")[0] == local],
+        NAME: [row for row in rows if name and fold(f"{row.first_name} {row.last_name}") == name],
+    }
+    reasons: dict[int, str] = {}
+    for reason, customers in fitting.items():
+        ids = sorted({row.id for row in customers} - reasons.keys())
+        if reason == TYPO or len(ids) <= SUGGESTED:
+            reasons |= dict.fromkeys(ids, reason)
+    return dict(list(reasons.items())[:SUGGESTED])
