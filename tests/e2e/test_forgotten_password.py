@@ -5,9 +5,9 @@ from urllib.request import HTTPCookieProcessor, Request, build_opener
 import pytest
 from playwright.sync_api import expect
 
+from kmzportal.services.customer_csv import COLUMNS
 from tests import people
 from tests.e2e.hands import button, field, heading, in_place, link, log_in, notice, open_account, refusal, whole
-from tests.office import HEADER, row
 
 pytestmark = pytest.mark.browser
 
@@ -19,7 +19,8 @@ FRESH, SET = "Ihr neues Passwort", "Ihr Passwort wurde gesetzt"
 def imported(portal, app, tmp_path):
     """Anneliese, as the office's list has her: written by Excel, and without a password."""
     file = tmp_path / "kunden.csv"
-    file.write_bytes(f"{HEADER}\r\n{row(**people.ANNELIESE)}\r\n".encode("cp1252"))
+    lines = (";".join(COLUMNS.values()), ";".join(people.ANNELIESE.get(field, "") for field in COLUMNS), "")
+    file.write_bytes("\r\n".join(lines).encode("cp1252"))
     assert "Neu: 1" in portal.console("customers", "import", str(file))
 
 

@@ -1,4 +1,4 @@
-"""What somebody did before: Rosa at the desk, Erika in her account, the office with its list."""
+"""What somebody did before: Rosa at the desk, Erika in her account."""
 
 import pytest
 from sqlalchemy import select
@@ -7,7 +7,6 @@ from kmzportal.models.account_link import LinkKind
 from kmzportal.models.recovery_request import RecoveryRequest
 from kmzportal.services import accounts, desk, recovery
 from tests import people
-from tests.office import Office, counts, customer, row
 from tests.services.links import link_of, newest
 from tests.services.worker import Outbox
 
@@ -64,15 +63,3 @@ def login_session(backend, erika):
 @pytest.fixture
 def box(backend, clock, erika):
     return Outbox(backend, erika)
-
-
-@pytest.fixture
-def office(backend, tmp_path):
-    return Office(backend, tmp_path)
-
-
-@pytest.fixture
-def known(office):
-    """Anneliese, as the last import brought her."""
-    assert counts(office.sends(row())) == {"Neu": 1}
-    return customer(office)

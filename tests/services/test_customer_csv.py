@@ -1,0 +1,359 @@
+"""Customers as CSV: what a file is refused for, what an import changes and leaves alone, and the export."""
+
+import csv
+import io
+from contextlib import suppress
+
+import pytest
+from sqlalchemy import event, select
+
+from kmzportal.db import db
+from kmzportal.models.account_link import AccountLink, LinkKind
+from kmzportal.models.audit_event import AuditEvent
+from kmzportal.models.customer import Customer
+from kmzportal.services import accounts, customer_csv
+from kmzportal.services import links as link_service
+from kmzportal.services.customer_csv import COLUMNS, FileRefused, RowsRefused, guard, read_file, unguard
+from kmzportal.services.passwords import check_password, hash_password
+from kmzportal.services.refusals import ChangedMeanwhile
+from tests import people
+
+HEADER = "Kundennummer;Anrede;Vorname;Nachname;E-Mail;Schule;Straße;PLZ;Ort;Telefon"
+NAME = "Müller-Lüdenscheidt"
+EMAIL = "anneliese@schule.example"
+
+
+def row(number="1001", last_name=NAME, email=EMAIL, town="Calw", **cells):
+    """Return a line of the file: Anneliese's, except for these cells."""
+    line = io.StringIO()
+    cells |= {"number": number, "last_name": last_name, "email": email, "town": town}
+    csv.writer(line, delimiter=";").writerow([cells.get(field, "") for field in COLUMNS])
+    return line.getvalue().removesuffix("\r\n")
+
+
+def nth(n, **cells):
+    """Return the line of the n-th of many customers."""
+    return row(**{"number": str(1000 + n), "email": f"person{n}@schule.example"} | cells)
+
+
+@pytest.fixture
+def load(backend, tmp_path):
+    """Import these lines, or these bytes; return the report: for each kind, lines and remarks."""
+
+    def load(*lines, header=HEADER, encoding="utf-8", data=None):
+        path = tmp_path / "kunden.csv"
+        path.write_bytes(data or "\r\n".join((header, *lines, "")).encode(encoding))
+        rows = read_file(path)
+        customer_csv.check(rows)
+        with suppress(RowsRefused), backend.transaction("console") as tx:
+            customer_csv.import_customers(tx, rows, lambda _: None)
+        report = customer_csv.report(rows)
+        return {kind: [f"{row.line} {text}".strip() for row, text in found] for kind, found in report.items() if found}
+
+    return load
+
+
+@pytest.fixture
+def find(backend):
+    return lambda number="1001": backend.read(select(Customer).where(Customer.number == number))[0]
+
+
+@pytest.fixture
+def known(load, find):
+    """Anneliese, as the last import wrote her."""
+    assert load(row()) == {"Neu": ["2"]}
+    return find()
+
+
+@pytest.fixture
+def change(backend):
+    """Let a customer change data in the portal."""
+    return lambda person, **data: backend.run(accounts.change_data, person, data, actor=f"customer:{person.id}")
+
+
+@pytest.fixture
+def await_confirmation(backend, known):
+    """The desk corrected Anneliese's address; she has not confirmed the new one."""
+    with backend.transaction("clerk:1") as tx:
+        tx.session.get_one(Customer, known.id).set_pending_email("neu@schule.example")
+
+
+@pytest.fixture
+def export(app):
+    def export():
+        out = io.BytesIO()
+        with app.app_context():
+            customer_csv.export_customers(db.session(), out, lambda _: None)
+        return out.getvalue()
+
+    return export
+
+
+NO_CSV = "Das ist keine CSV-Datei. Speichern Sie sie in Excel als „CSV UTF-8"
+QUOTES = "Zeile 3: Die Anführungszeichen sind nicht richtig geschlossen"
+
+
+def reason(path):
+    with pytest.raises(FileRefused) as refusal:
+        read_file(path)
+    return str(refusal.value)
+
+
+@pytest.mark.parametrize(
+    ("data", "fault"),
+    [
+        *((data, "Die Datei ist leer.") for data in (b"", b"\xef\xbb\xbf", b"\r\n\r\n", b";;;\r\n")),
+        *((data, NO_CSV) for data in (b"PK\x03\x04\n\0\0\0", "Nachname\nÄ".encode("utf-16"), b"a\n\x81\x8d")),
+        (f"{HEADER}\r\n{nth(1)}\r\n".encode() + b"2;;;Gro\xdf;", "Zeile 3: Ein Zeichen ist beschädigt."),
+        (b"\xef\xbb\xbfa\n\nGro\xdf", "Zeile 3: Ein Zeichen ist beschädigt."),
+        (HEADER.replace("Telefon", "Telephon"), "Zeile 1: Die Spalte „Telephon“ ist unbekannt. Meinten Sie Telefon?"),
+        (HEADER.replace("E-Mail", "Mailadresse"), "Meinten Sie E-Mail?"),
+        (HEADER + ";Passwort", "Die Spalte „Passwort“ ist unbekannt."),
+        (HEADER.replace("Nachname;", ""), "Die Spalte Nachname fehlt."),
+        (HEADER + ";Ort", "Die Spalte Ort steht zweimal da."),
+        (HEADER + ";", "Die Spalte „“ ist unbekannt."),
+        *(
+            ("\r\n".join((HEADER, nth(1), f'2;;;"Zeile\r\neins";p2@schule.example;;;;{cell};', nth(3))), QUOTES)
+            for cell in ('"Calw', '"Calw" am Berg', "x" * 140_000)
+        ),
+    ],
+)
+def test_a_file_is_refused_with_line_and_remedy(tmp_path, data, fault):
+    path = tmp_path / "kunden.csv"
+    path.write_bytes(data if isinstance(data, bytes) else data.encode())
+    assert fault in reason(path)
+
+
+def test_a_missing_file_a_folder_and_a_large_file_are_refused_unread(tmp_path, monkeypatch):
+    monkeypatch.setattr(type(tmp_path), "read_bytes", lambda _: pytest.fail("it was read"))
+    path = tmp_path / "kunden.csv"
+    assert reason(path) == f"Die Datei {path} gibt es nicht."
+    with path.open("wb") as file:
+        file.truncate(200_000_000)
+    assert reason(path) == "Die Datei ist 200 MB groß. Möglich sind 20 MB."
+    assert reason(tmp_path) == f"{tmp_path} ist keine Datei."
+
+
+CONTROL = "Nachname: Zeilenumbruch oder Steuerzeichen"
+LONG = (
+    "2 Vorname: 101 Zeichen, möglich sind 100; E-Mail: 600 Zeichen, möglich sind 508; PLZ: 21 Zeichen, möglich sind 20"
+)
+UMLAUT = nth(1, email="Erika@schule-müller.example")
+REFUSED = [
+    ([nth(1) + ";", "1002;Frau", nth(3)], ["2 11 Zellen statt 10", "3 2 Zellen statt 10"]),
+    ([nth(1), nth(2), nth(1, email="andere@schule.example")], ["4 Kundennummer steht schon in Zeile 2"]),
+    ([nth(1), nth(1)], ["3 Kundennummer steht schon in Zeile 2; E-Mail steht schon in Zeile 2"]),
+    ([UMLAUT, nth(2, email="ERIKA@Schule-Müller.example")], ["3 E-Mail steht schon in Zeile 2"]),
+    ([UMLAUT, nth(2, email="erika@xn--schule-mller-klb.example")], ["3 E-Mail steht schon in Zeile 2"]),
+    *(
+        ([nth(1), row(email=text)], [f"3 E-Mail: „{text}“ ist keine vollständige Adresse"])
+        for text in ("erika", "erika@", "@schule.example", "erika@schule..example", "a b@c.example")
+    ),
+    *(([nth(1), nth(2, last_name=f"Groß{char}")], [f"3 {CONTROL}"]) for char in "\n\t\x1b\x7f\x85\u2028"),
+    ([nth(1, last_name="Groß\r\nBcc: x@y.example"), nth(2, email="")], [f"2 {CONTROL}", "4 E-Mail fehlt"]),
+    ([row(number="", last_name=" ", email="")], ["2 Kundennummer fehlt; Nachname fehlt; E-Mail fehlt"]),
+    ([row(first_name="x" * 101, postcode="7" * 21, email="a" * 600)], [LONG]),
+]
+
+
+@pytest.mark.parametrize(("lines", "refused"), REFUSED)
+def test_a_refused_row_is_reported_and_no_row_is_imported(load, backend, lines, refused):
+    assert load(*lines)["Abgelehnt"] == refused
+    assert backend.read(select(Customer)) == []
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "cp1252"])
+def test_umlauts_are_kept_in_each_encoding_of_excel(load, find, encoding):
+    load(row(street="Straße des 3. Oktober", school="Grundschule „Am Öschle“ – 5 €"), encoding=encoding)
+    assert (find().last_name, find().school) == (NAME, "Grundschule „Am Öschle“ – 5 €")
+
+
+def test_columns_may_be_in_any_order_and_spelling_between_commas_after_blank_lines(load, find):
+    data = b'\n\ne - mail, NACHNAME ,kundennummer\na@schule.example,"Klein, geb. Y",7\n\n,,\n'
+    assert load(data=data) == {"Neu": ["4"]}
+    assert (find("7").last_name, find("7").town) == ("Klein, geb. Y", "")
+
+
+def test_a_new_customer_has_no_password(known, backend):
+    assert (known.password_hash, known.version, known.created_at is not None) == (None, 1, True)
+    assert not [guess for guess in ("", "changeme", "1001") if backend.log_in(known.email, guess)]
+
+
+def test_a_change_is_in_the_history_and_in_the_search(load, known, find, backend):
+    assert load(nth(2), row(town="Nagold", phone="+49 7051 1")) == {"Neu": ["2"], "Geändert": ["3 Ort, Telefon"]}
+    assert (find().town, find().phone) == ("Nagold", "+49 7051 1")
+    assert all(word in find().search for word in (" 1001 ", "muller ludenscheidt", "nagold", "070511"))
+    events = {(event.action, event.customer_id): event for event in backend.read(select(AuditEvent))}
+    assert {event.actor for event in events.values()} == {"console"}
+    assert [deed for deed, _ in events].count("customer.imported") == 2
+    assert events["data.imported", known.id].details == {"fields": ["town", "phone"]}
+
+
+def test_an_import_keeps_the_password(load, known, find, backend):
+    with backend.transaction() as tx:
+        tx.session.get(Customer, known.id).set_password_hash(hash_password(people.NEW_PASSWORD), tx.now)
+    load(row(town="Nagold", email="neu@schule.example"))
+    assert check_password(people.NEW_PASSWORD, find().password_hash).matches
+    assert backend.log_in("neu@schule.example", people.NEW_PASSWORD)
+
+
+def test_the_same_file_again_changes_nothing_even_where_the_customer_did(load, known, change, find):
+    assert load(row()) == {"Unverändert": ["2"]}
+    assert find().version == known.version
+    change(known, town="Nagold")
+    assert load(row()) == {"Unverändert": ["2"]}
+    assert find().town == "Nagold"
+
+
+def test_a_field_that_both_changed_is_a_konflikt_until_they_agree(load, known, change, find):
+    change(known, town="Nagold")
+    konflikt = ["2 Ort: hier „Nagold“, in der Datei „Wildberg“"]
+    assert load(row(town="Wildberg", phone="1")) == {"Geändert": ["2 Telefon"], "Konflikt": konflikt}
+    assert load(row(town="Wildberg", phone="1")) == {"Konflikt": konflikt}
+    assert (find().town, find().phone) == ("Nagold", "1")
+    assert load(row(town="Nagold", phone="1")) == {"Unverändert": ["2"]}
+    assert load(row(town="Wildberg", phone="1")) == {"Geändert": ["2 Ort"]}
+
+
+def test_a_customer_who_was_never_imported_only_gets_empty_fields_filled(load, max_, find):
+    line = f"{max_.number};Musterfrau;{max_.email};07051 2"
+    report = load(line, header="Kundennummer;Nachname;E-Mail;Telefon")
+    assert report["Konflikt"] == ["2 Nachname: hier „Mustermann“, in der Datei „Musterfrau“"]
+    assert (find(max_.number).last_name, find(max_.number).phone) == ("Mustermann", "07051 2")
+
+
+def test_a_missing_column_leaves_its_field_alone(load, known, find):
+    load(f"1001;Müller;{EMAIL}", header="Kundennummer;Nachname;E-Mail")
+    assert (find().last_name, find().town) == ("Müller", "Calw")
+
+
+def test_the_report_is_in_the_order_of_the_file(load, erika):
+    load(nth(1), nth(2))
+    assert load(nth(2), nth(3, email=erika.email), nth(1), nth(4, email="nichts")) == {
+        "Unverändert": ["2", "4"],
+        "Abgelehnt": [
+            f"3 E-Mail gehört schon zu Kundennummer {erika.number}",
+            "5 E-Mail: „nichts“ ist keine vollständige Adresse",
+        ],
+    }
+
+
+@pytest.mark.parametrize("portal", ["postgresql"], indirect=True)  # SQLite lets no other transaction write
+@pytest.mark.parametrize("number", ["1001", "1005"])
+def test_an_import_is_refused_when_somebody_saves_meanwhile(
+    backend, known, change, find, tmp_path, monkeypatch, number
+):
+    def save_meanwhile(_):
+        change(known, phone="07051 1")
+        if number == "1005":
+            backend.add(people.person(people.MAX | {"number": number}))
+
+    monkeypatch.setattr(customer_csv, "BATCH", 1)
+    path = tmp_path / "kunden.csv"
+    path.write_text("\n".join((HEADER, nth(9), row(town="Nagold") if number == "1001" else nth(5))))
+    rows = read_file(path)
+    customer_csv.check(rows)
+    with pytest.raises(ChangedMeanwhile):
+        backend.run(customer_csv.import_customers, rows, save_meanwhile)
+    assert (find().town, find().phone) == ("Calw", "07051 1")
+    assert "1009" not in backend.read(select(Customer.number))
+
+
+def test_1500_customers_are_imported_and_pass_on_their_addresses_in_bulk_statements(load, find, backend, app):
+    statements = []
+    with app.app_context():
+        engine = db.engine
+
+    def count(*facts):
+        statements.append(facts[2])
+
+    event.listen(engine, "after_cursor_execute", count)
+    assert len(load(*(nth(n) for n in range(1500)))["Neu"]) == 1500
+    assert len(load(*(nth(n, email=f"person{(n + 1) % 1500}@schule.example") for n in range(1500)))["Geändert"]) == 1500
+    event.remove(engine, "after_cursor_execute", count)
+    assert len(statements) < 30
+    assert (find("2499").email, find("2499").version) == ("person0@schule.example", 2)
+    assert len(backend.actions()) == 3000
+
+
+@pytest.mark.parametrize(("email", "ended"), [("Anneliese@BW-Schule.example", "withdrawn"), (EMAIL.title(), None)])
+def test_open_links_end_when_the_address_moves_but_not_for_a_new_spelling(load, known, find, backend, email, ended):
+    with backend.transaction() as tx:
+        for _ in range(2):
+            link_service.issue(tx, LinkKind.RECOVERY, tx.session.get(Customer, known.id))
+        used = tx.session.scalars(select(AccountLink)).first()
+        used.ended_at, used.ended_as = tx.now, "redeemed"
+        link_service.issue(tx, LinkKind.OBJECTION, tx.session.get(Customer, known.id))
+    assert load(row(email=email)) == {"Geändert": ["2 E-Mail"]}
+    assert find().email_canonical == email.lower()
+    links = backend.read(select(AccountLink).order_by(AccountLink.id))
+    assert sorted(str(link.ended_as) for link in links) == sorted(["redeemed", str(ended), "None"])
+
+
+def test_an_address_that_was_confirmed_here_stays(load, known, find, backend, await_confirmation):
+    with backend.transaction() as tx:
+        accounts.move_email(tx, tx.session.get(Customer, known.id))
+    assert load(row()) == {"Unverändert": ["2"]}
+    assert load(row(email="dritte@schule.example"))["Konflikt"]
+    assert find().email == "neu@schule.example"
+
+
+def test_an_address_that_waits_for_its_confirmation_stays(load, await_confirmation, find):
+    assert load(row(email="neu@schule.example")) == {"Unverändert": ["2"]}
+    conflict = "2 E-Mail: hier „neu@schule.example“, in der Datei „dritte@schule.example“"
+    assert load(row(email="dritte@schule.example")) == {"Konflikt": [conflict]}
+    assert find().email == EMAIL
+
+
+@pytest.mark.parametrize("spell", [str, str.title])
+def test_an_address_that_belongs_to_another_customer_is_refused(load, known, max_, backend, spell):
+    fault = [f"2 E-Mail gehört schon zu Kundennummer {max_.number}"]
+    assert load(row(email=spell(max_.email)))["Abgelehnt"] == fault
+    assert load(nth(7, email=spell(max_.email)), nth(8))["Abgelehnt"] == fault
+    assert len(backend.read(select(Customer))) == 2
+
+
+def test_two_customers_may_swap_addresses_and_a_new_one_may_take_an_abandoned_one(load, find):
+    load(nth(1), nth(2), nth(3))
+    person = [f"person{n}@schule.example" for n in range(5)]
+    owners = {1: 2, 2: 1, 3: 4, 4: 3}
+    report = load(*(nth(n, email=person[other]) for n, other in owners.items()))
+    assert report == {"Neu": ["5"], "Geändert": ["2 E-Mail", "3 E-Mail", "4 E-Mail"]}
+    assert [find(str(1000 + n)).email_canonical for n in owners] == [person[n] for n in owners.values()]
+
+
+def test_an_export_is_written_as_excel_reads_it(load, export):
+    header = f"\ufeff{HEADER}\r\n".encode()
+    assert export() == header
+    load(row(phone="07051 1"))
+    assert export() == header + f"1001;;;{NAME};{EMAIL};;;;Calw;07051 1\r\n".encode()
+
+
+@pytest.mark.parametrize("text", ["=1+1", "+49 7051", "-1", "@x", "\t=1", "\r=1", "\0=1", "'=1", "''-2"])
+def test_a_formula_is_guarded_and_comes_back(text):
+    assert guard(text) == f"'{text}"
+    assert unguard(guard(text)) == text
+
+
+def test_an_export_is_imported_as_unchanged(load, known, change, find, export, erika, juergen):
+    odd = [
+        "=1",
+        "+4",
+        "-1",
+        "@home",
+        "'=1",
+        "''-2",
+        "'t Hooft",
+        'sagt "ja"; und nein',
+        "a,b",
+        "Nguyễn 'x'",
+        "'",
+        "{{7*7}}",
+    ]
+    load(*(nth(n, last_name=text, phone=text, number=f"{text}{n}") for n, text in enumerate(odd)))
+    change(known, school="=1+1")
+    assert [find(number).last_name for number in ("=10", "-12", "{{7*7}}11")] == ["=1", "-1", "{{7*7}}"]
+    exported = export()
+    assert b";'=1+1;" in exported
+    assert load(data=exported) == {"Unverändert": [str(line) for line in range(2, 5 + len(odd))]}
+    assert export() == exported
