@@ -239,9 +239,11 @@ def _free_addresses(tx: Transaction, moving: Sequence[dict[str, int]]) -> None:
     """Give up the old addresses, so that other rows may take them, and end the open links sent to them."""
     parked = literal("import:") + cast(Customer.id, String)
     tx.session.connection().execute(update(Customer).where(BY_ID).values(email_canonical=parked), moving)
-    links = update(AccountLink).where(AccountLink.customer_id == bindparam("read_id"), AccountLink.ended_at.is_(None))
-    links = links.where(AccountLink.kind.in_(ENDS_WITH_ADDRESS))
-    tx.session.connection().execute(links.values(ended_at=tx.now, ended_as=LinkState.WITHDRAWN), moving)
+    ids = [row["read_id"] for row in moving]
+    for batch in [ids[start : start + BATCH] for start in range(0, len(ids), BATCH)]:
+        links = update(AccountLink).where(AccountLink.customer_id.in_(batch), AccountLink.ended_at.is_(None))
+        links = links.where(AccountLink.kind.in_(ENDS_WITH_ADDRESS))
+        tx.session.execute(links.values(ended_at=tx.now, ended_as=LinkState.WITHDRAWN))
 
 
 def _write(tx: Transaction, rows: Sequence[Row]) -> None:

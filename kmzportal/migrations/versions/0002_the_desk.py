@@ -3,7 +3,7 @@
 import sqlalchemy as sa
 from alembic import op
 
-from kmzportal.domain.customer import search_text
+from kmzportal.models.customer import search_text
 
 revision = "0002"
 down_revision = "0001"
