@@ -11,14 +11,13 @@ from sqlalchemy.orm import Session
 
 from kmzportal.models.customer import Customer, fold, phone_digits
 
-SHOWN = 20
-COUNTED = 1000
+SHOWN, COUNTED = 20, 1000
 MAX_WORDS = 6
 MIN_LENGTH = 3  # of one word at least; shorter ones have no trigram
 MIN_LENGTH_WITH_TYPO = 5
 MAX_SPELLINGS = 10
 TEXTS = {"postgresql": 500, "sqlite": 3000}  # read for one condition to find the right spelling in
-CANDIDATES = 1000  # read for one reason why customers may be meant
+CANDIDATES = 1000
 PHONE = re.compile(r"[\d\s()/+.-]*\d[\d\s()/+.-]*")
 COLUMNS = (Customer.id, Customer.number, Customer.first_name, Customer.last_name, Customer.school)
 SUGGESTED = 3
@@ -129,25 +128,29 @@ def suggestions(session: Session, addresses: Collection[str]) -> dict[str, list[
         return {}
     matches = ((address, NAME_IN_ADDRESS.match(address)) for address in addresses)
     names = {address: fold(f"{match[1]} {match[2]}") for address, match in matches if match}
-    rows = _candidates(session, addresses, names.values())
-    found = {address: _likeliest(address, names.get(address), rows) for address in addresses}
-    ids = {id_ for reasons in found.values() for id_ in reasons}
+    candidates = _candidates(session, addresses, set(names.values()))
+    found = {address: _likeliest(address, names.get(address), candidates) for address in addresses}
+    ids = set().union(*found.values())
     customers = {customer.id: customer for customer in session.scalars(select(Customer).where(Customer.id.in_(ids)))}
     return {one: [Suggestion(customers[id_], reason) for id_, reason in found[one].items()] for one in found}
 
 
-def _candidates(session: Session, addresses: Collection[str], names: Collection[str]) -> Sequence[Any]:
-    """Read who may be meant: the same local part, a typo after its second character, one before, the same name."""
+def _candidates(session: Session, addresses: Collection[str], names: Collection[str]) -> set[tuple[int, str, str]]:
+    """Return id, address and folded name of who may be meant, at most a thousand for each condition."""
     email = Customer.email_canonical
     parts = [address.rpartition("@") for address in addresses]
     conditions = (
         or_(*(_begins(f"{local}@") for local, _, _ in parts)),
         or_(*(_begins(local[:2]) & email.endswith(f"@{domain}", autoescape=True) for local, _, domain in parts)),
         email.in_({typo for address in addresses for typo in _typos_at_beginning(address)}),
-        or_(false(), *(_contains(f" {name} ") for name in names)),
     )
     columns = (Customer.id, email, Customer.first_name, Customer.last_name)
-    return [row for each in conditions for row in session.execute(select(*columns).where(each).limit(CANDIDATES))]
+    # Planned for all rows, PostgreSQL uses its index; for the first thousand of them it would read the table.
+    named = select(*columns).where(or_(false(), *(_contains(f" {name} ") for name in names))).cte()
+    named = named.prefix_with("MATERIALIZED", dialect="postgresql")
+    queries = [select(named), *(select(*columns).where(each) for each in conditions)]
+    rows = (row for query in queries for row in session.execute(query.limit(CANDIDATES)))
+    return {(id_, address, fold(f"{first_name} {last_name}")) for id_, address, first_name, last_name in rows}
 
 
 def _begins(text: str) -> ColumnElement[bool]:
@@ -157,24 +160,21 @@ def _begins(text: str) -> ColumnElement[bool]:
 def _typos_at_beginning(address: str) -> Iterator[str]:
     for index in (0, 1):
         before, character, after = address[:index], address[index : index + 1], address[index + 1 :]
-        yield before + after
-        yield before + after[:1] + character + after[1:]
+        yield from (before + after, before + after[:1] + character + after[1:])
         for other in LOCAL_PART:
-            yield before + other + after
-            yield before + other + character + after
+            yield from (before + other + after, before + other + character + after)
 
 
-def _likeliest(address: str, name: str | None, rows: Sequence[Any]) -> dict[int, str]:
+def _likeliest(address: str, name: str | None, candidates: Collection[tuple[int, str, str]]) -> dict[int, str]:
     """Return the ids of at most three of these customers with the reason for each."""
-    local = address.rpartition("@")[0]
+    local = address[: address.rindex("@") + 1]
     fitting = {
-        TYPO: [row for row in rows if OSA.distance(address, row.email_canonical, score_cutoff=1) <= 1],
-        DOMAIN: [row for row in rows if row.email_canonical.rpartition("@")[0] == local],
-        NAME: [row for row in rows if name and fold(f"{row.first_name} {row.last_name}") == name],
+        TYPO: {id_ for id_, email, _ in candidates if OSA.distance(address, email, score_cutoff=1) <= 1},
+        DOMAIN: {id_ for id_, email, _ in candidates if email.startswith(local)},
+        NAME: {id_ for id_, _, its_name in candidates if its_name == name},
     }
     reasons: dict[int, str] = {}
-    for reason, customers in fitting.items():
-        ids = sorted({row.id for row in customers} - reasons.keys())
-        if reason == TYPO or len(ids) <= SUGGESTED:
-            reasons |= dict.fromkeys(ids, reason)
+    for reason, ids in fitting.items():
+        if reason == TYPO or len(ids - reasons.keys()) <= SUGGESTED:
+            reasons |= dict.fromkeys(sorted(ids - reasons.keys()), reason)
     return dict(list(reasons.items())[:SUGGESTED])

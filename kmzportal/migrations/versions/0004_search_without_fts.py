@@ -31,6 +31,7 @@ def upgrade():
     else:
         op.drop_index("customer_search_address", "customer")
         op.alter_column("customer", "email_canonical", type_=sa.String(collation="C"))
+        op.execute("ANALYZE customer")  # the statistics of a column end with its old type
 
 
 def downgrade():
