@@ -14,12 +14,7 @@ from kmzportal.web import (
     account,
     account_link,
     address,
-    audit,
-    clerks,
     demo,
-    desk,
-    desk_account,
-    desk_links,
     devices,
     errors,
     first_link,
@@ -27,18 +22,17 @@ from kmzportal.web import (
     health,
     legal,
     login,
-    outbox,
     proof,
     recovery,
-    requests,
     responses,
     robot_check,
     security,
     session_timeout,
-    staff_login,
     templates,
 )
 from kmzportal.web.auth import login_manager
+from kmzportal.web.desk import audit, clerks, customers, outbox, requests
+from kmzportal.web.desk import login as desk_login
 
 EXTENSIONS = (db, login_manager, mail_server, responses.csrf)
 BLUEPRINTS = (
@@ -50,11 +44,9 @@ BLUEPRINTS = (
     account.bp,
     proof.bp,
     devices.bp,
-    desk.bp,
-    desk_links.bp,
-    desk_account.bp,
+    customers.bp,
     session_timeout.bp,
-    staff_login.bp,
+    desk_login.bp,
     first_link.bp,
     clerks.bp,
     requests.bp,

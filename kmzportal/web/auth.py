@@ -25,7 +25,7 @@ login_manager.session_protection = None  # sessions live in the database; phones
 
 LOGIN_ENDPOINT, STAFF_LOGIN_ENDPOINT = (
     "login.login",
-    "staff_login.login",
+    "desk_login.login",
 )  #: the endpoints where customers and clerks log in
 
 
@@ -69,7 +69,7 @@ class AuthenticatedUser:
     @property
     def home_endpoint(self) -> str:
         """The endpoint of the page on which this visitor begins."""
-        return "desk.start" if self.login_session.clerk else "account.overview"
+        return "customers.start" if self.login_session.clerk else "account.overview"
 
     @property
     def login_endpoint(self) -> str:

@@ -4,13 +4,14 @@ from kmzportal.services import sessions
 from tests.browser import Browser
 
 NOT_READY = "/readyz"  # the tests make their tables without migrations
+PLACES = {"purpose": "konto", "action": "sperren", "link_action": "erneut"}  #: where the URL takes a word, not an id
 
 
 def rules(portal):
     """Every rule that Flask answers, with a path that fills its places."""
     for rule in portal.url_map.iter_rules():
         if rule.endpoint != "static" and rule.rule != NOT_READY:
-            places = {name: "konto" if name == "purpose" else "1" for name in rule.arguments}
+            places = {name: PLACES.get(name, "1") for name in rule.arguments}
             with portal.test_request_context():
                 yield rule, portal.url_for(rule.endpoint, _external=False, **places)
 

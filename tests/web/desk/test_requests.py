@@ -1,4 +1,4 @@
-"""A phone call with a Vorgangsnummer is solved at once: who asked, what came of it, and who was probably meant."""
+"""Anfragen: each "Passwort vergessen?" with its outcome, and for an unknown address the customer probably meant."""
 
 from datetime import timedelta
 
@@ -14,7 +14,7 @@ PAGE = "/kundenservice/anfragen"
 
 @pytest.fixture
 def ask(backend):
-    """Somebody asks for a new password, and the worker answers; return the Vorgangsnummer."""
+    """Return a function that requests a link, lets the worker answer and returns the Vorgangsnummer."""
 
     def ask(address, answered=True):
         reference = backend.run(recovery.request_link, address)
@@ -29,7 +29,7 @@ def rows(desk):
     return [words(row) for row in desk.page.iter("tr") if row.get("id", "").startswith("request-")]
 
 
-def test_what_came_of_each_request_stands_in_german_the_latest_first(desk, ask, erika, lieselotte):
+def test_each_outcome_is_shown_in_german_latest_first(desk, ask, erika, lieselotte):
     for _ in range(4):
         ask(erika.email)
     ask(lieselotte.email)
@@ -43,7 +43,7 @@ def test_what_came_of_each_request_stands_in_german_the_latest_first(desk, ask, 
     assert rows(desk)[0].startswith("14:05 V-")
 
 
-def test_a_vorgangsnummer_is_found_however_it_is_said(desk, ask, erika, max_):
+def test_a_vorgangsnummer_is_found_in_every_spelling(desk, ask, erika, max_):
     number = ask(erika.email)
     ask(max_.email)
     plain = number.removeprefix("V-")
@@ -52,16 +52,16 @@ def test_a_vorgangsnummer_is_found_however_it_is_said(desk, ask, erika, max_):
         assert len(rows(desk)) == 1 and erika.email in rows(desk)[0], form
 
 
-@pytest.mark.parametrize("said", ["V-AAAA-AAAA", "x", "V-", "%", "' OR 1=1", "<b>", "\x00", "ä" * 5000])
-def test_a_number_that_is_none_says_what_to_do(desk, ask, erika, said):
+@pytest.mark.parametrize("number", ["V-AAAA-AAAA", "x", "V-", "%", "' OR 1=1", "<b>", "\x00", "ä" * 5000])
+def test_an_unknown_number_leads_to_a_hint(desk, ask, erika, number):
     ask(erika.email)
-    desk.open(PAGE).press("Suchen", Vorgangsnummer=said)
+    desk.open(PAGE).press("Suchen", Vorgangsnummer=number)
     assert rows(desk) == []
     assert "Zu dieser Nummer gibt es in den letzten 7 Tagen keine Anfrage." in desk.text
     assert "<b>" not in desk.answer.text
 
 
-def test_an_unknown_address_leads_to_the_customer_it_probably_means(desk, ask, erika):
+def test_an_unknown_address_links_to_the_customer_probably_meant(desk, ask, erika):
     ask("erika.mustermnan@gms-musterstadt.example")
     desk.open(PAGE)
     assert "Adresse unbekannt Gemeint ist vielleicht: Erika Mustermann (K-1001, GMS Musterstadt)" in rows(desk)[0]
@@ -71,23 +71,23 @@ def test_an_unknown_address_leads_to_the_customer_it_probably_means(desk, ask, e
     assert desk.value("Neue E-Mail-Adresse") == "erika.mustermnan@gms-musterstadt.example"
 
 
-def test_an_address_like_nobodys(desk, ask, erika):
+def test_an_address_unlike_any_other_has_no_suggestion(desk, ask, erika):
     ask("niemand@nirgends.example")
     assert "niemand Ähnliches gefunden" in rows(desk.open(PAGE))[0]
 
 
-def test_hostile_addresses_and_names_are_text(desk, backend, ask, erika):
+def test_hostile_addresses_and_names_are_escaped(desk, backend, ask, erika):
     with backend.transaction() as tx:
         tx.session.get(type(erika), erika.id).last_name = "<img src=x onerror=alert(1)>"
     ask("erika.mustermann&neue-adresse=x+1@gmx.example")
     ask("erika.mustermann@gmx.example")
     desk.open(PAGE)
     assert "<img src=x onerror=alert(1)>" in desk.text and "<img" not in desk.answer.text
-    ways = [one.get("href") for one in desk.page.iter("a") if "neue-adresse" in one.get("href", "")]
-    assert [way.count("&") for way in ways] == [0]
+    urls = [one.get("href") for one in desk.page.iter("a") if "neue-adresse" in one.get("href", "")]
+    assert [url.count("&") for url in urls] == [0]
 
 
-def test_after_seven_days_they_are_gone(desk, app, backend, rosa, ask, erika, clock):
+def test_requests_are_shown_for_seven_days(desk, app, backend, rosa, ask, erika, clock):
     number = ask(erika.email)
     clock.shift(timedelta(days=7, minutes=1))
     later = Browser(app).come_in(backend.run(sessions.start_session, rosa, "Firefox unter Linux"))
@@ -95,7 +95,7 @@ def test_after_seven_days_they_are_gone(desk, app, backend, rosa, ask, erika, cl
     assert rows(later.open(f"{PAGE}?nummer={number}")) == []
 
 
-def test_older_requests_are_one_click_away(desk, backend, ask):
+def test_older_requests_are_on_the_next_page(desk, backend, ask):
     for number in range(27):
         ask(f"person{number}@nirgends.example", answered=False)
     desk.open(PAGE)
@@ -104,7 +104,7 @@ def test_older_requests_are_one_click_away(desk, backend, ask):
     assert [row.split()[2] for row in rows(desk)] == ["person1@nirgends.example", "person0@nirgends.example"]
 
 
-def test_only_the_desk_sees_any_of_it(app, ask, erika, max_):
+def test_a_stranger_is_sent_to_the_login(app, ask, erika, max_):
     ask(erika.email)
     browser = Browser(app)
     assert browser.open(PAGE).heading == "Anmelden im Kundenservice"

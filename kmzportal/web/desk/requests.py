@@ -1,4 +1,4 @@
-"""Anfragen at the desk: every "Passwort vergessen?" of the last days, found by its Vorgangsnummer."""
+"""Anfragen: every "Passwort vergessen?" of the last days, also found by its Vorgangsnummer."""
 
 from datetime import UTC, datetime
 
@@ -31,17 +31,17 @@ class NumberForm(Filter):
 @clerk_only
 def overview() -> ResponseReturnValue:
     form, session, now = NumberForm(request.args), db.session(), datetime.now(UTC)
-    said = (form.number.data or "").strip()
-    found = (
-        recovery.find_by_reference(session, now, said) if said else recovery.recent_requests(session, now, page_key())
-    )
+    if number := (form.number.data or "").strip():
+        found = recovery.find_by_reference(session, now, number)
+    else:
+        found = recovery.recent_requests(session, now, page_key())
     shown = found[: recovery.REQUESTS_SHOWN]
     return render(
         "desk/requests.html",
         search=form,
-        said=said,
+        number=number,
         requests=shown,
-        older=shown[-1].id if len(found) > recovery.REQUESTS_SHOWN else None,
+        older=shown[-1].id if len(found) > len(shown) else None,
         meant=recovery.probably_meant(session, shown),
         outcomes=OUTCOMES,
         now=now,

@@ -1,0 +1,100 @@
+"""Protokoll, for admins: who did what to which account, and when. Reading it writes nothing."""
+
+from datetime import UTC, date, datetime, time, timedelta
+from operator import itemgetter
+from typing import Any
+
+from flask import Blueprint, request
+from flask.typing import ResponseReturnValue
+from wtforms import DateField, Field, Form, StringField, ValidationError
+from wtforms.validators import Optional
+
+from kmzportal.dates import BERLIN
+from kmzportal.db import db
+from kmzportal.mail.compose import subject_of
+from kmzportal.models.account_link import POLICIES
+from kmzportal.models.audit_event import ACTIONS, IDENTITY_CHECKS, AuditEvent
+from kmzportal.models.customer import Customer
+from kmzportal.services import audit
+from kmzportal.services.audit import AuditQuery
+from kmzportal.web.auth import admin_only
+from kmzportal.web.forms import Filter, choice_field, one_line
+from kmzportal.web.responses import page_key, render
+
+bp = Blueprint("audit", __name__, url_prefix="/kundenservice")
+
+VALUES: dict[str, Any] = {"kind": {kind: policy.label for kind, policy in POLICIES.items()}, "check": IDENTITY_CHECKS}
+FIELDS = {name: label for name, (label, _) in Customer.DATA_FIELDS.items()}
+FIELDS |= {"number": "Kundennummer", "email": "E-Mail"}
+#: The German names of the details of an event; `by` stands beside the actor already.
+DETAILS = {
+    "template": "E-Mail",
+    "kind": "Link",
+    "code": "Antwort des Mailservers",
+    "fields": "Felder",
+    "check": "Geprüft",
+    "note": "Anmerkung",
+    "why": "Grund",
+    "reference": "Vorgangsnummer",
+    "number": "Anzahl",
+    "device": "Gerät",
+    "initials": "Kürzel",
+    "admin": "Admin",
+}
+
+
+def this_century(_form: Form, field: Field) -> None:
+    if field.data and not 2000 <= field.data.year < 2200:
+        raise ValidationError("Geben Sie ein Datum aus diesem Jahrhundert ein.")
+
+
+class AuditFilter(Filter):
+    action = choice_field("Vorgang", "vorgang", dict(sorted(ACTIONS.items(), key=itemgetter(1))))
+    person = StringField("Person", [one_line], name="person")
+    since = DateField("Von", [Optional(), this_century], name="von")
+    until = DateField("Bis", [Optional(), this_century], name="bis")
+
+
+@bp.get("/protokoll")
+@admin_only
+def events() -> ResponseReturnValue:
+    form, session = AuditFilter(request.args), db.session()
+    found = audit.events(session, _query(form)) if form.validate() else []
+    shown, older = found[: audit.EVENTS_SHOWN], None
+    if len(found) > len(shown):  # only the parameters of the filter go on to the next page
+        older = {field.name: request.args[field.name] for field in form if request.args.get(field.name)}
+        older["vor"] = str(shown[-1].id)
+    people = audit.people(session, shown)
+    return render("desk/audit.html", form, events=shown, people=people, older=older, now=datetime.now(UTC))
+
+
+def _query(form: AuditFilter) -> AuditQuery:
+    return AuditQuery(
+        action=form.action.data or None,
+        person=(form.person.data or "").strip() or None,
+        since=_midnight(form.since.data) if form.since.data else None,
+        until=_midnight(form.until.data + timedelta(days=1)) if form.until.data else None,
+        before=page_key(),
+    )
+
+
+def _midnight(day: date) -> datetime:
+    """Return in UTC when the day begins in Germany."""
+    return datetime.combine(day, time.min, BERLIN).astimezone(UTC)
+
+
+@bp.app_template_filter()
+def details(event: AuditEvent) -> str:
+    """Return the details of an event in German, such as `Felder: Telefon, Schule · Grund: angerufen`."""
+    shown = {name: value for name, value in event.details.items() if name != "by" and value not in (None, "")}
+    return " · ".join(f"{DETAILS.get(name, name)}: {_in_german(name, value)}" for name, value in shown.items())
+
+
+def _in_german(name: str, value: Any) -> str:
+    if isinstance(value, list):
+        return ", ".join(FIELDS.get(field, str(field)) for field in value)
+    if isinstance(value, bool):
+        return "ja" if value else "nein"
+    if name == "template":
+        return subject_of(value)
+    return str(VALUES.get(name, {}).get(value, value))

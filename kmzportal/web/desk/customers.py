@@ -1,0 +1,250 @@
+"""Kunden: the search, the screen of a customer, and all that a clerk does for one."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from flask import Blueprint, abort, current_app, request
+from flask.typing import ResponseReturnValue
+from wtforms import Field, RadioField, SelectField, StringField, ValidationError
+from wtforms.fields.choices import SelectChoice  # type: ignore[attr-defined]  # newer than its types
+from wtforms.validators import DataRequired, InputRequired, Length
+
+from kmzportal import mail_address
+from kmzportal.db import db
+from kmzportal.mail.previews import redacted_preview
+from kmzportal.models.account_link import AccountLink
+from kmzportal.models.audit_event import IDENTITY_CHECKS
+from kmzportal.models.customer import Customer
+from kmzportal.services import audit, desk, outbox, search as customer_search
+from kmzportal.services.refusals import ChangedMeanwhile
+from kmzportal.web.auth import clerk_only, current_user, user_transaction
+from kmzportal.web.desk import form_transaction
+from kmzportal.web.forms import ActionForm, CustomerData, PortalForm, Versioned, mail_address_field, one_line, trim
+from kmzportal.web.responses import redirect_in_place, redirect_to, render, wants_fragment
+
+bp = Blueprint("customers", __name__, url_prefix="/kundenservice")
+
+CUSTOMER = "/kunden/<int(max=2147483647):customer_id>"
+MAX_QUERY = 100  # characters
+REASONS = ("Anruf", "E-Mail an den Kundenservice", "persönlich", "E-Mail kam nicht an", "Sonstiges")
+LOGINS = ("login.succeeded", "login.refused", "login.throttled", "password.refused")
+LOGINS_SHOWN = 5
+#: The service and the notice of each action, by its name in the URL.
+LINK_ACTIONS = {
+    "erneut": (desk.send_again, "Der Link ist noch einmal unterwegs an {}."),
+    "zurueckziehen": (desk.withdraw_link, "Der Link an {} ist zurückgezogen und öffnet nichts mehr."),
+}
+LOCK_ACTIONS = {
+    "sperren": (desk.lock, "Das Konto ist gesperrt. Alle Geräte sind abgemeldet, alle Links zurückgezogen."),
+    "entsperren": (desk.unlock, "Das Konto ist wieder offen."),
+}
+
+
+def text_field(label: str, maximum: int, missing: str | None = None) -> StringField:
+    needed = [DataRequired(missing)] if missing else []
+    longest = Length(max=maximum, message=f"Möglich sind bis zu {maximum} Zeichen.")
+    return StringField(label, [*needed, longest, one_line], filters=[trim])
+
+
+class CorrectForm(Versioned, PortalForm):
+    email = mail_address_field("Neue E-Mail-Adresse", missing="Geben Sie die neue E-Mail-Adresse ein.")
+    check = RadioField(
+        "Wie haben Sie geprüft, wer fragt?",
+        [InputRequired("Wählen Sie aus, wie Sie geprüft haben, wer fragt.")],
+        choices=[SelectChoice(name, label) for name, label in IDENTITY_CHECKS.items()],
+    )
+    note = text_field("Anmerkung zur Prüfung", 200)
+
+    def validate_note(self, note: Field) -> None:
+        if self.check.data == "other" and not note.data:
+            raise ValidationError("Schreiben Sie bei „Sonstiges“ dazu, wie Sie geprüft haben, wer fragt.")
+
+
+class SendForm(PortalForm):
+    why = SelectField("Anlass", choices=[SelectChoice(reason, reason) for reason in REASONS])
+
+
+class LockForm(PortalForm):
+    reason = text_field("Grund", 200, missing="Geben Sie einen Grund an.")
+
+
+class DataForm(CustomerData, PortalForm):
+    pass
+
+
+class NewForm(CustomerData, PortalForm):
+    number = text_field("Kundennummer", 50, missing="Geben Sie eine Kundennummer ein.")
+    email = mail_address_field(missing="Geben Sie die E-Mail-Adresse ein.")
+    first = ("number", "email")
+
+
+@bp.get("")
+@clerk_only
+def start() -> ResponseReturnValue:
+    return redirect_to(".search")
+
+
+@bp.get("/kunden")
+@clerk_only
+def search() -> ResponseReturnValue:
+    query = request.args.get("suche", "").strip()[:MAX_QUERY]
+    return render("desk/search.html", query=query, found=customer_search.search(db.session(), query))
+
+
+@bp.get(CUSTOMER)
+@clerk_only
+def customer(customer_id: int) -> ResponseReturnValue:
+    return _screen(db.get_or_404(Customer, customer_id), email=request.args.get("neue-adresse"))
+
+
+@bp.get(f"{CUSTOMER}/vorschau")
+@clerk_only
+def preview(customer_id: int) -> ResponseReturnValue:
+    """Return the hints and mails for the address that is being typed: a part of the screen, without htmx all of it."""
+    customer, email = db.get_or_404(Customer, customer_id), request.args.get("email")
+    if wants_fragment():
+        return render("desk/_preview.html", customer=customer, **_preview(customer, email))
+    return _screen(customer, email=email)
+
+
+def _screen(customer: Customer, email: str | None = None, **refused: PortalForm) -> ResponseReturnValue:
+    """Return the screen; `refused` is the form with errors, under its name in the template."""
+    session, now = db.session(), datetime.now(UTC)
+    forms: dict[str, PortalForm] = {
+        "correct": CorrectForm(formdata=None, email=email or customer.pending_email, version=customer.version),
+        "send": SendForm(formdata=None),
+        "lock": LockForm(formdata=None),
+        **refused,
+    }
+    events = audit.history(session, customer)
+    return render(
+        "desk/customer.html",
+        next(iter(refused.values()), None),
+        customer=customer,
+        now=now,
+        links=desk.recent_links(session, customer),
+        mails=outbox.list_mails(session, customer=customer)[: outbox.MAILS_SHOWN],
+        outage=outbox.mail_outage(session, now, current_app.config),
+        events=events,
+        logins=[event for event in events if event.action in LOGINS][:LOGINS_SHOWN],
+        **forms,
+        **_preview(customer, forms["correct"]["email"].data),
+    )
+
+
+def _preview(customer: Customer, typed: str | None) -> dict[str, Any]:
+    """Return the two mails of a corrected address without link and code, and the hints about the address typed."""
+    now, initials = datetime.now(UTC), current_user.clerk.initials
+    templates = ("desk_link", "address_corrected")
+    mails = {name: redacted_preview(name, customer, initials, current_app.config, now) for name in templates}
+    try:
+        email = mail_address.parse(typed or "")
+    except mail_address.InvalidAddress:
+        return {"previews": mails, "new": None}
+    return {
+        "previews": mails,
+        "new": email,
+        "owner": desk.address_owner(db.session(), email, now, but=customer),
+        "meant": mail_address.suggest_correction(email),
+        "free_mail": mail_address.is_free_mail(email),
+    }
+
+
+@bp.post(f"{CUSTOMER}/adresse")
+@clerk_only
+def correct(customer_id: int) -> ResponseReturnValue:
+    """Adresse berichtigen und Link senden: both in one transaction."""
+    customer, form = db.get_or_404(Customer, customer_id), CorrectForm()
+    if not form.validate_on_submit():
+        return _screen(customer, correct=form)
+    email = form.email.data or ""
+    try:
+        with form_transaction(form) as tx:
+            desk.correct_address(tx, customer, form.seen_version, email, form.check.data, form.note.data or "")
+    except ChangedMeanwhile:
+        form.add_conflict_error(customer)
+    if form.errors:
+        return _screen(customer, correct=form)
+    notice = f"Der Link zum Konto ist unterwegs an {email}. Die alte Adresse wird benachrichtigt."
+    if customer.locked_at:
+        notice = f"Jetzt gilt {email}, ohne Passwort. Entsperren Sie das Konto. Danach senden Sie den Link."
+    if meant := mail_address.suggest_correction(email):
+        notice += f" Prüfen Sie bitte: Meinten Sie {meant}?"
+    return redirect_in_place(".customer", notice + _outage_hint(), customer_id=customer.id)
+
+
+@bp.post(f"{CUSTOMER}/link")
+@clerk_only
+def send(customer_id: int) -> ResponseReturnValue:
+    customer, form = db.get_or_404(Customer, customer_id), SendForm()
+    if form.validate_on_submit():
+        with form_transaction(form) as tx:
+            desk.send_link(tx, customer, current_user.clerk.initials, form.why.data)
+    if form.errors:
+        return _screen(customer, send=form)
+    notice = f"Der Link zum Konto ist unterwegs an {customer.email}."
+    return redirect_in_place(".customer", notice + _outage_hint(), customer_id=customer.id)
+
+
+@bp.post(f"{CUSTOMER}/links/<int(max=2147483647):link_id>/<any(erneut, zurueckziehen):link_action>")
+@clerk_only
+def change_link(customer_id: int, link_id: int, link_action: str) -> ResponseReturnValue:
+    link, form = db.get_or_404(AccountLink, link_id), ActionForm()
+    if link.customer is None or link.customer_id != customer_id:
+        abort(404)
+    service, notice = LINK_ACTIONS[link_action]
+    if form.validate_on_submit():
+        with form_transaction(form) as tx:
+            service(tx, link)
+    if form.errors:
+        return _screen(link.customer, change_link=form)
+    hint = _outage_hint() if link_action == "erneut" else ""
+    return redirect_in_place(".customer", notice.format(link.email) + hint, customer_id=customer_id)
+
+
+def _outage_hint() -> str:
+    """Return the sentence to add to a notice about a mail; empty while mail is sent."""
+    outage = outbox.mail_outage(db.session(), datetime.now(UTC), current_app.config)
+    return " Der Mailversand ist gerade gestört: Die E-Mail wartet im Postausgang." if outage else ""
+
+
+@bp.route("/kunden/neu", methods=["GET", "POST"])
+@clerk_only
+def create() -> ResponseReturnValue:
+    form = NewForm()
+    form.offer_salutations("")
+    if form.validate_on_submit():
+        with form_transaction(form) as tx:
+            customer = desk.create_customer(tx, form.number.data or "", form.email.data or "", form.customer_data())
+        if not form.errors:
+            notice = "Das Konto ist angelegt. Senden Sie jetzt den Link."
+            return redirect_to(".customer", notice, customer_id=customer.id)
+    return render("desk/new_customer.html", form)
+
+
+@bp.route(f"{CUSTOMER}/daten", methods=["GET", "POST"])
+@clerk_only
+def data(customer_id: int) -> ResponseReturnValue:
+    customer = db.get_or_404(Customer, customer_id)
+    form = DataForm(data=customer.data() | {"version": customer.version})
+    form.offer_salutations(customer.salutation)
+    if form.validate_on_submit():
+        try:
+            with user_transaction() as tx:
+                desk.correct_data(tx, customer, form.seen_version, form.customer_data())
+            return redirect_to(".customer", "Die Daten sind gespeichert.", customer_id=customer.id)
+        except ChangedMeanwhile:
+            form.add_conflict_error(customer)
+    return render("desk/customer_data.html", form, customer=customer)
+
+
+@bp.post(f"{CUSTOMER}/<any(sperren, entsperren):action>")
+@clerk_only
+def change_lock(customer_id: int, action: str) -> ResponseReturnValue:
+    customer, form = db.get_or_404(Customer, customer_id), LockForm()
+    service, notice = LOCK_ACTIONS[action]
+    if not form.validate_on_submit():
+        return _screen(customer, lock=form)
+    with user_transaction() as tx:
+        service(tx, customer, form.reason.data or "")
+    return redirect_in_place(".customer", notice, customer_id=customer_id)

@@ -1,0 +1,125 @@
+"""Postausgang: the state of each mail, and a button to send it again. The page asks for its list every few seconds."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from flask import Blueprint, current_app, request
+from flask.typing import ResponseReturnValue
+
+from kmzportal.dates import format_short
+from kmzportal.db import db
+from kmzportal.mail.compose import subject_of
+from kmzportal.models.customer import Customer
+from kmzportal.models.outgoing_mail import MAIL_STATES, MailState, OutgoingMail
+from kmzportal.services import outbox
+from kmzportal.web.auth import background_poll, clerk_only
+from kmzportal.web.desk import form_transaction
+from kmzportal.web.forms import ActionForm, Filter, choice_field
+from kmzportal.web.responses import page_key, redirect_in_place, render
+
+bp = Blueprint("outbox", __name__, url_prefix="/kundenservice")
+for template_filter in (format_short, subject_of, outbox.mail_story, outbox.retry_refusal):
+    bp.add_app_template_filter(template_filter)
+
+CUSTOMER_MAILS = "/kunden/<int(max=2147483647):customer_id>/emails"
+#: The states by their names in the URL.
+STATES = {
+    "wartet": MailState.QUEUED,
+    "spaeter": MailState.DEFERRED,
+    "uebergeben": MailState.SENT,
+    "abgelehnt": MailState.REFUSED,
+    "zurueckgekommen": MailState.BOUNCED,
+    "abgelaufen": MailState.EXPIRED,
+    "nicht-gesendet": MailState.CANCELLED,
+}
+
+
+class OutboxFilter(Filter):
+    state = choice_field("Zustand", "zustand", {name: MAIL_STATES[state] for name, state in STATES.items()})
+
+
+@bp.get("/postausgang")
+@clerk_only
+def mails() -> ResponseReturnValue:
+    return _mails()
+
+
+@bp.get("/postausgang/liste")
+@clerk_only
+@background_poll
+def poll_mails() -> ResponseReturnValue:
+    return _mails()
+
+
+@bp.get(CUSTOMER_MAILS)
+@clerk_only
+def customer_mails(customer_id: int) -> ResponseReturnValue:
+    return _customer_mails(customer_id)
+
+
+@bp.get(f"{CUSTOMER_MAILS}/liste")
+@clerk_only
+@background_poll
+def poll_customer_mails(customer_id: int) -> ResponseReturnValue:
+    return _customer_mails(customer_id)
+
+
+@bp.post("/postausgang/<int(max=2147483647):mail_id>/erneut-senden")
+@clerk_only
+def send_again(mail_id: int) -> ResponseReturnValue:
+    """Send one mail again, from the list of all mails or, with `kunde=1`, from that of its customer."""
+    mail, form = db.get_or_404(OutgoingMail, mail_id), ActionForm()
+    customer_id = mail.customer_id if "kunde" in request.args else None
+    if form.validate_on_submit():
+        with form_transaction(form) as tx:
+            outbox.retry(tx, mail)
+    if form.errors:
+        return _customer_mails(customer_id, form) if customer_id else _mails(form)
+    notice = f"Die E-Mail an {mail.recipient} geht gleich noch einmal hinaus."
+    if customer_id:
+        return redirect_in_place(".customer_mails", notice, customer_id=customer_id)
+    return redirect_in_place(".mails", notice, zustand=request.args.get("zustand") or None)
+
+
+@bp.post("/postausgang/alle-erneut-senden")
+@clerk_only
+def send_all_again() -> ResponseReturnValue:
+    form, number = ActionForm(), 0
+    if form.validate_on_submit():
+        with form_transaction(form) as tx:
+            number = outbox.retry_all(tx)
+    if form.errors:
+        return _mails(form)
+    notice = f"{number} E-Mails gehen gleich noch einmal hinaus." if number else "Es gibt nichts erneut zu senden."
+    return redirect_in_place(".mails", notice, zustand=request.args.get("zustand") or None)
+
+
+def _mails(form: ActionForm | None = None) -> ResponseReturnValue:
+    """Return the mails of all people, or those in the state that the filter names."""
+    chosen = OutboxFilter(request.args)
+    name = chosen.state.data if chosen.state.data in STATES else None
+    found = outbox.list_mails(db.session(), STATES[name] if name else None, page_key())
+    return _render("desk/outbox.html", form, found, filter=chosen, state=name, before=page_key())
+
+
+def _customer_mails(customer_id: int, form: ActionForm | None = None) -> ResponseReturnValue:
+    customer = db.get_or_404(Customer, customer_id)
+    return _render(
+        "desk/customer_mails.html", form, outbox.list_mails(db.session(), customer=customer), customer=customer
+    )
+
+
+def _render(
+    template: str, form: ActionForm | None, found: Sequence[OutgoingMail], **context: Any
+) -> ResponseReturnValue:
+    now, shown = datetime.now(UTC), found[: outbox.MAILS_SHOWN]
+    return render(
+        template,
+        form,
+        mails=shown,
+        older=shown[-1].id if len(found) > len(shown) else None,
+        outage=outbox.mail_outage(db.session(), now, current_app.config),
+        now=now,
+        **context,
+    )

@@ -1,0 +1,285 @@
+"""Kunden at the desk: the search, the screen of a customer, address, links, data, lock."""
+
+import pytest
+from sqlalchemy import select
+
+from kmzportal.models.account_link import AccountLink, LinkKind, LinkState
+from kmzportal.models.customer import Customer
+from kmzportal.services import desk as desk_service
+from tests import people
+from tests.browser import parse, words
+from tests.web.by_hand import post
+
+pytestmark = pytest.mark.usefixtures("clock")
+NEW = "erika@neue-schule.example"
+CORRECT = "Adresse berichtigen und Link senden"
+HOSTILE = '<img src=x onerror=alert(1)> {{ 7*7 }} " hx-get="/x'
+
+
+def test_the_desk_starts_with_the_search_which_opens_a_customer(desk, erika, max_):
+    desk.open("/kundenservice")
+    assert (desk.path, desk.heading) == ("/kundenservice/kunden", "Kunden")
+    desk.submit("Suchen", {"Kunden suchen": "muster erika"})
+    assert "1 Treffer" in desk.text
+    assert desk.follow("Mustermann, Erika").heading == "Erika Mustermann"
+
+
+def test_hits_of_one_name_differ_by_school_and_show_no_address(desk, backend, erika):
+    backend.add(people.person({**people.ERIKA, "number": "K-9", "email": "e@x.example", "school": "Kita Regenbogen"}))
+    desk.open("/kundenservice/kunden?suche=erika")
+    assert "GMS Musterstadt" in desk.text and "Kita Regenbogen" in desk.text
+    assert erika.email not in desk.text
+
+
+@pytest.mark.parametrize(
+    ("query", "result"),
+    [
+        ("mu", "Geben Sie mindestens drei Zeichen ein."),
+        ("niemand", "Keine Treffer."),
+        ("mustremann", "Genau so heißt niemand. Ähnlich: 1 Treffer."),
+    ],
+)
+def test_the_search_describes_its_result(desk, erika, query, result):
+    desk.open("/kundenservice/kunden").submit("Suchen", {"Kunden suchen": query})
+    assert result in desk.text
+    assert desk.value("Kunden suchen") == query
+
+
+def test_the_screen_shows_data_links_and_logins(desk, backend, juergen, issue):
+    issue(LinkKind.DESK, juergen, juergen.pending_email)
+    backend.log_in(juergen.email, "falsches passwort")
+    text = desk.open(f"/kundenservice/kunden/{juergen.id}").text
+    shown = (juergen.number, juergen.email, juergen.pending_email, juergen.school, "Anmeldung abgelehnt", "gilt bis")
+    assert [one for one in shown if one not in text] == []
+
+
+@pytest.mark.parametrize("path", ["/9999", "/2147483648", "/0", "/1e3", "/9999/daten", "/9999/vorschau"])
+def test_an_unknown_customer_is_not_found(desk, path):
+    assert desk.open(f"/kundenservice/kunden{path}").status == 404
+
+
+# Address
+
+
+def test_a_corrected_address_is_sent_the_mail_that_the_preview_showed(desk, backend, erika, screen):
+    preview = screen.text
+    screen.check("Rückruf").submit(CORRECT, {"Neue E-Mail-Adresse": f" Erika <{NEW}> "})
+    assert f"Der Link zum Konto ist unterwegs an {NEW}. Die alte Adresse wird benachrichtigt." in screen.text
+    assert backend.read(erika).pending_email == NEW
+    assert [mail.recipient for mail in backend.mails()] == [NEW, erika.email]
+    shown = ("/link/••••••••", "Code aus der E-Mail: ••••-••••", "Guten Tag Frau Mustermann,", "Bearbeiter: ro")
+    assert [one for one in shown if one not in preview] == []
+    link = backend.read(select(AccountLink).where(AccountLink.kind == LinkKind.DESK))[-1]
+    code = backend.keys.code(link)
+    text = screen.open(f"/kundenservice/kunden/{erika.id}").answer.text
+    assert [secret for secret in (backend.keys.token(link), code, code.replace("-", "")) if secret in text] == []
+
+
+@pytest.mark.parametrize(
+    ("email", "check", "error"),
+    [
+        (NEW, None, "Wählen Sie aus, wie Sie geprüft haben, wer fragt."),
+        ("kein", "Rückruf", "Das ist keine vollständige E-Mail-Adresse."),
+        ("", "Rückruf", "Geben Sie die neue E-Mail-Adresse ein."),
+        (NEW, "Sonstiges", "Schreiben Sie bei „Sonstiges“ dazu"),
+        (people.ERIKA["email"], "Rückruf", "Diese Adresse gilt schon."),
+    ],
+)
+def test_a_refused_correction_names_the_error_and_sends_nothing(backend, screen, email, check, error):
+    if check:
+        screen.check(check)
+    screen.submit(CORRECT, {"Neue E-Mail-Adresse": email})
+    assert screen.status == 422
+    assert error in screen.text
+    assert screen.value("Neue E-Mail-Adresse") == email
+    assert backend.mails() == []
+
+
+def test_a_check_that_the_form_does_not_offer_is_refused(desk, backend, erika, screen):
+    path = f"/kundenservice/kunden/{erika.id}/adresse"
+    assert post(desk, path, email=NEW, check="geglaubt", version=str(erika.version)).status_code == 422
+    assert backend.mails() == []
+
+
+def test_the_address_of_another_customer_links_to_that_customer(backend, screen, max_):
+    screen.check("persönlich").submit(CORRECT, {"Neue E-Mail-Adresse": max_.email})
+    assert screen.status == 422
+    assert "Diese Adresse gehört schon zu einem anderen Konto" in screen.text
+    assert screen.follow(f"Max Mustermann, Kundennummer {max_.number}").heading == "Max Mustermann"
+
+
+def test_a_note_on_another_kind_of_check_is_shown_in_the_history(screen):
+    screen.check("Sonstiges").submit(CORRECT, {"Neue E-Mail-Adresse": NEW, "Anmerkung zur Prüfung": "Dienstausweis"})
+    assert "Sonstiges – Dienstausweis" in screen.text
+
+
+@pytest.mark.parametrize(
+    ("typed", "hint"),
+    [
+        ("erika@gmx.ed", "Meinten Sie erika@gmx.de?"),
+        ("erika@web.de", "Eine Adresse bei diesem Anbieter kann jeder anlegen"),
+        (people.MAX["email"], "Diese Adresse gehört schon zu einem anderen Konto"),
+        (NEW, f"An {NEW}: Ihr Link zum Konto"),
+    ],
+)
+def test_hints_appear_while_the_address_is_typed(desk, erika, max_, typed, hint):
+    path, query = f"/kundenservice/kunden/{erika.id}/vorschau", {"email": typed}
+    answer = desk.client.get(path, query_string=query, base_url=desk.site, headers={"HX-Request": "true"})
+    assert hint in words(parse(answer.text))
+    assert hint in desk.open(f"{path}?email={typed}").text
+    assert hint in desk.open(f"/kundenservice/kunden/{erika.id}?neue-adresse={typed}").text
+
+
+def test_an_address_with_a_typing_error_is_accepted_with_a_hint(backend, screen):
+    screen.check("Rückruf").submit(CORRECT, {"Neue E-Mail-Adresse": "erika@gmial.com"})
+    assert "Meinten Sie erika@gmail.com?" in screen.text
+    assert backend.mails("desk_link")[0].recipient == "erika@gmial.com"
+
+
+def test_a_correction_after_another_change_is_refused_once_and_keeps_the_input(backend, erika, screen):
+    with backend.transaction("console") as tx:
+        tx.session.get(Customer, erika.id).phone = "07051 999"
+    screen.check("Rückruf").submit(CORRECT, {"Neue E-Mail-Adresse": NEW})
+    assert "Jemand anderes hat diese Daten inzwischen geändert" in screen.text
+    assert screen.value("Neue E-Mail-Adresse") == NEW
+    assert backend.mails() == []
+    screen.press(CORRECT)
+    assert backend.read(erika).pending_email == NEW
+
+
+# Links
+
+
+def test_a_link_is_sent_sent_again_and_withdrawn(backend, erika, screen):
+    waits = "Der Mailversand ist gerade gestört: Die E-Mail wartet im Postausgang."
+    screen.press("Link senden")
+    assert f"Der Link zum Konto ist unterwegs an {erika.email}. {waits}" in screen.text
+    screen.press("Erneut senden")
+    assert f"Der Link ist noch einmal unterwegs an {erika.email}. {waits}" in screen.text
+    screen.press("Zurückziehen")
+    assert "zurückgezogen und öffnet nichts mehr." in screen.text and waits not in screen.text
+    assert backend.read(select(AccountLink))[0].ended_as == LinkState.WITHDRAWN
+    assert len(backend.mails("desk_link")) == 2
+
+
+def test_an_ended_link_is_not_sent_again(backend, erika, screen):
+    screen.press("Link senden")
+    [link] = backend.read(select(AccountLink))
+    screen.press("Zurückziehen")
+    answer = post(screen, f"/kundenservice/kunden/{erika.id}/links/{link.id}/erneut")
+    assert (answer.status_code, "Dieser Link gilt nicht mehr. Senden Sie einen neuen." in answer.text) == (422, True)
+    assert len(backend.mails("desk_link")) == 1
+
+
+@pytest.mark.parametrize("action", ["erneut", "zurueckziehen"])
+def test_a_link_of_another_customer_is_not_found(desk, backend, erika, max_, issue, screen, action):
+    link = issue(LinkKind.DESK, max_)
+    assert post(desk, f"/kundenservice/kunden/{erika.id}/links/{link.id}/{action}").status_code == 404
+    assert backend.read(link).ended_at is None
+
+
+def test_the_history_of_the_customer_names_the_initials_of_the_clerk(browser, erika, screen):
+    screen.press("Link senden")
+    browser.press("Abmelden").log_in(erika)
+    assert "Link zum Konto gesendet – Anruf" in browser.open("/einstellungen/verlauf").text
+    assert "Kundenservice (ro)" in browser.text
+
+
+# Data and lock
+
+
+def test_a_clerk_corrects_data(backend, erika, screen):
+    screen.follow("Daten berichtigen").submit("Speichern", {"Telefon": "07051 4711", "Schule": "Kita Sonne"})
+    assert screen.heading == "Erika Mustermann"
+    assert "Die Daten sind gespeichert." in screen.text and "Daten geändert Schule, Telefon" in screen.text
+    assert (backend.read(erika).phone, backend.read(erika).school) == ("07051 4711", "Kita Sonne")
+
+
+def test_a_clerk_who_saves_second_sees_the_other_change_and_keeps_the_input(backend, erika, screen):
+    screen.follow("Daten berichtigen")
+    with backend.transaction("console") as tx:
+        tx.session.get(Customer, erika.id).school = "Gymnasium Musterstadt"
+    screen.submit("Speichern", {"Telefon": "07051 4711"})
+    assert screen.status == 422
+    assert "Schule „Gymnasium Musterstadt“" in screen.text
+    assert screen.value("Telefon") == "07051 4711"
+    assert backend.read(erika).phone == erika.phone
+
+
+def test_a_customer_who_saves_after_the_desk_sees_the_other_change(backend, browser, erika):
+    browser.log_in(erika)
+    browser.open("/einstellungen/konto").submit("Weiter", {"Aktuelles Passwort": people.password_of(erika)})
+    with backend.transaction("clerk:1") as tx:
+        customer = tx.session.get(Customer, erika.id)
+        desk_service.correct_data(tx, customer, customer.version, {"school": "Kita Sonne"})
+    browser.submit("Speichern", {"Telefon": "07051 4711"})
+    assert "Schule „Kita Sonne“" in browser.text
+    assert browser.value("Telefon") == "07051 4711"
+    assert backend.read(erika).school == "Kita Sonne"
+
+
+def test_a_new_customer_is_added_and_sent_a_link(backend, desk):
+    desk.open("/kundenservice/kunden").follow("Konto anlegen")
+    desk.submit("Konto anlegen", {"Kundennummer": "K-2001", "E-Mail-Adresse": "neu@schule.example", "Nachname": "Neu"})
+    assert desk.heading == "Neu"
+    desk.press("Link senden")
+    assert backend.mails("desk_link")[0].recipient == "neu@schule.example"
+
+
+def test_a_refused_new_customer_names_the_errors_and_keeps_the_input(desk, erika):
+    desk.open("/kundenservice/kunden/neu").submit("Konto anlegen", {"E-Mail-Adresse": "kein", "Schule": "GMS"})
+    assert desk.status == 422
+    assert "Geben Sie eine Kundennummer ein." in desk.text and "Geben Sie den Nachnamen ein." in desk.text
+    assert "keine vollständige E-Mail-Adresse" in desk.text
+    fields = {"Kundennummer": erika.number, "E-Mail-Adresse": "neu@schule.example", "Nachname": "Neu"}
+    taken = "Diese Kundennummer gibt es schon. Suchen Sie danach unter „Kunden“."
+    assert taken in desk.submit("Konto anlegen", fields).text
+    fields |= {"Kundennummer": "K-2001", "E-Mail-Adresse": erika.email}
+    taken = "Diese Adresse gehört schon zu einem anderen Konto. Suchen Sie danach unter „Kunden“."
+    assert taken in desk.submit("Konto anlegen", fields).text
+    assert desk.value("Schule") == "GMS"
+
+
+def test_a_clerk_locks_and_unlocks_with_a_reason(backend, erika, screen):
+    assert "Geben Sie einen Grund an." in screen.submit("Konto sperren", {"Grund": "   "}).text
+    assert (screen.status, backend.read(erika).locked_at) == (422, None)
+    screen.submit("Konto sperren", {"Grund": "Gerät gestohlen"})
+    assert "Das Konto ist gesperrt." in screen.text
+    assert "Konto gesperrt Gerät gestohlen" in screen.text
+    assert "Entsperren Sie es zuerst." in screen.press("Link senden").text
+    screen.submit("Konto entsperren", {"Grund": "gefunden"})
+    assert "Das Konto ist wieder offen." in screen.text
+    assert backend.read(erika).locked_at is None
+
+
+def test_the_address_of_a_locked_account_counts_at_once_without_a_link(backend, screen, erika):
+    screen.submit("Konto sperren", {"Grund": "Das war ich nicht"})
+    screen.check("Rückruf").submit(CORRECT, {"Neue E-Mail-Adresse": NEW})
+    assert f"Jetzt gilt {NEW}, ohne Passwort. Entsperren Sie das Konto." in screen.text
+    assert (backend.read(erika).email, backend.mails("desk_link")) == (NEW, [])
+
+
+# Hostile text
+
+
+@pytest.mark.parametrize("turning", ["\u202e", "\u202b", "\u2067"])
+def test_a_name_with_characters_that_reverse_the_text_is_refused(desk, backend, erika, turning):
+    desk.open(f"/kundenservice/kunden/{erika.id}/daten").submit("Speichern", {"Nachname": f"Muster{turning}"})
+    assert (desk.status, backend.read(erika).last_name) == (422, erika.last_name)
+    desk.submit("Speichern", {"Nachname": "علي"})
+    assert backend.read(erika).last_name == "علي"
+
+
+def test_hostile_text_is_escaped_on_every_page_of_a_customer(desk, backend, erika):
+    with backend.transaction("console") as tx:
+        customer = tx.session.get(Customer, erika.id)
+        customer.last_name = customer.school = customer.street = HOSTILE
+    for path in (f"?suche={HOSTILE[:8]}", f"/{erika.id}", f"/{erika.id}/daten", f"/{erika.id}?neue-adresse={HOSTILE}"):
+        desk.open(f"/kundenservice/kunden{path}")
+        assert not [one for one in desk.page.iter("img") if one.get("src") == "x"], path
+        assert "{{ 7*7 }}" in desk.text, path
+        assert not [one for one in desk.page.iter() if one.get("hx-get") == "/x"], path
+    screen = desk.open(f"/kundenservice/kunden/{erika.id}")
+    screen.check("Sonstiges").submit(CORRECT, {"Neue E-Mail-Adresse": NEW, "Anmerkung zur Prüfung": HOSTILE})
+    assert f"Sonstiges – {HOSTILE}" in screen.text
+    assert not [one for one in screen.page.iter("img") if one.get("src") == "x"]

@@ -1,0 +1,199 @@
+"""Postausgang: German words for the state of each mail, a list that is polled, and a button to send mails again."""
+
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import select
+from tests.page import words
+
+from kmzportal.models.account_link import AccountLink, LinkKind, LinkState
+from kmzportal.models.audit_event import AuditEvent
+from kmzportal.models.login_session import LoginSession
+from kmzportal.models.outgoing_mail import MailState
+from kmzportal.services import links
+from kmzportal.services.outbox import DeliveryResult
+from tests import secret_scan
+from tests.answers import GREYLISTED, TAKEN, UNKNOWN
+from tests.web.by_hand import HTMX, post
+
+pytestmark = pytest.mark.usefixtures("clock")
+
+PAGE = "/kundenservice/postausgang"
+
+
+def row(desk):
+    """Return the text of the only mail on the page."""
+    [mail] = [words(one) for one in desk.page.iter("tr") if one.get("id", "").startswith("mail-")]
+    return mail
+
+
+@pytest.mark.parametrize(
+    ("answer", "state"),
+    [
+        (None, "wartet"),
+        (TAKEN, "an den Mailserver übergeben 14:05"),
+        (UNKNOWN, "abgelehnt: Adresse unbekannt (550)"),
+        (GREYLISTED, "später erneut 14:06 (450) · Der Mailserver nimmt die E-Mail gerade nicht an"),
+        (DeliveryResult(MailState.BOUNCED), "zurückgekommen"),
+        (DeliveryResult(MailState.EXPIRED, reason="Der Link ist abgelaufen."), "abgelaufen: Der Link ist abgelaufen"),
+    ],
+)
+def test_each_state_is_described(desk, queue, erika, answer, state):
+    queue(erika, answer)
+    desk.open(PAGE)
+    assert (desk.heading, "1 E-Mail" in desk.text) == ("Postausgang", True)
+    assert row(desk).startswith(f"14:05 Ihr Link zum Konto {erika.email} {erika.name} ({erika.number}) {state}")
+
+
+@pytest.mark.parametrize(
+    ("kind", "done"), [(LinkKind.DESK, "Passwort gesetzt"), (LinkKind.ADDRESS, "Adresse bestätigt")]
+)
+def test_opening_and_using_the_link_is_shown_at_its_mail(desk, backend, queue, erika, kind, done, clock):
+    queue(erika, TAKEN, kind)
+    clock.shift(timedelta(minutes=4))
+    backend.run(links.mark_opened, backend.read(select(AccountLink))[0])
+    clock.shift(timedelta(minutes=2))
+    backend.run(links.end, erika, LinkState.REDEEMED, {kind})
+    assert f"an den Mailserver übergeben 14:05 · Link geöffnet 14:09 · {done} 14:11" in desk.open(PAGE).text
+
+
+@pytest.mark.parametrize(
+    "query", ["zustand=gibtsnicht", "vor=x", "vor=0", "vor=-1", f"vor={'9' * 30}", "vor=2147483648"]
+)
+def test_an_unknown_filter_is_ignored(desk, queue, erika, query):
+    queue(erika)
+    assert erika.email in desk.open(f"{PAGE}?{query}").text
+
+
+def test_older_mails_are_on_the_next_page(desk, backend, erika):
+    def many(tx, person):
+        for number in range(51):
+            tx.send("password_changed", person, to=f"nummer{number}@schule.example", always=True)
+
+    backend.run(many, erika)
+    desk.open(PAGE)
+    assert "50 E-Mails" in desk.text and "nummer0@" not in desk.text
+    desk.follow("Ältere E-Mails")
+    assert "1 E-Mail" in desk.text and "nummer0@" in desk.text
+
+
+def test_polling_keeps_no_session_alive_and_after_its_end_changes_nothing(desk, backend, queue, erika, clock):
+    queue(erika)
+    seen = backend.read(select(LoginSession))[0].last_seen
+
+    def poll():
+        paths = (f"{PAGE}/liste", f"/kundenservice/kunden/{erika.id}/emails/liste")
+        answers = [desk.client.get(path, base_url=desk.site, headers=HTMX) for path in paths]
+        return [(answer.status_code, answer.headers.get("HX-Redirect")) for answer in answers]
+
+    clock.shift(timedelta(minutes=10))
+    assert poll() == [(200, None)] * 2
+    assert backend.read(select(LoginSession))[0].last_seen == seen
+    clock.shift(timedelta(minutes=6))
+    assert poll() == [(204, None)] * 2
+    assert desk.open(PAGE).heading == "Anmelden im Kundenservice"
+
+
+def test_an_outage_is_shown_with_its_start(desk, queue, erika):
+    queue(erika)
+    for path in (PAGE, f"/kundenservice/kunden/{erika.id}/emails", f"/kundenservice/kunden/{erika.id}"):
+        assert "Mailversand gestört seit 14:05 Uhr" in desk.open(path).text
+
+
+def test_the_polled_list_has_the_filter_of_the_page(desk, queue, erika, max_):
+    queue(erika, UNKNOWN)
+    queue(max_)
+    desk.open(PAGE).choose("Zustand", "abgelehnt").press("Anzeigen")
+    assert erika.email in desk.text and max_.email not in desk.text
+    [polled] = [one for one in desk.page.iter() if one.get("hx-trigger") == "every 3s"]
+    answer = desk.client.get(polled.get("hx-get"), base_url=desk.site, headers=HTMX)
+    assert erika.email in answer.text and max_.email not in answer.text
+    assert f'id="{polled.get("hx-select")[1:]}"' in answer.text
+
+
+def test_no_page_of_mails_contains_a_link_or_a_code(app, desk, queue, erika):
+    for answer in (None, UNKNOWN, TAKEN, GREYLISTED):
+        queue(erika, answer)
+    for path in (PAGE, f"/kundenservice/kunden/{erika.id}/emails"):
+        text = desk.open(path).answer.text
+        with app.app_context():
+            secrets = list(secret_scan.tokens_and_codes())
+        assert secrets
+        assert [secret for secret in secrets if secret_scan.contains_secret(secret, text)] == []
+
+
+def test_hostile_text_is_escaped(desk, backend, queue, max_):
+    with backend.transaction() as tx:
+        tx.session.get(type(max_), max_.id).last_name = "<script>alert(1)</script>{{7*7}}"
+    queue(max_)
+    for path in (PAGE, f"/kundenservice/kunden/{max_.id}/emails"):
+        assert "<script>alert(1)</script>{{7*7}}" in desk.open(path).text
+        assert "<script>alert" not in desk.answer.text
+
+
+# Send again
+
+
+def test_a_refused_mail_is_queued_again(desk, backend, queue, erika, rosa):
+    mail = queue(erika, UNKNOWN)
+    desk.open(PAGE).press("Erneut senden")
+    assert f"Die E-Mail an {erika.email} geht gleich noch einmal hinaus." in desk.text
+    assert "wartet" in row(desk)
+    assert backend.read(mail).state == MailState.QUEUED
+    [event] = backend.read(select(AuditEvent).where(AuditEvent.action == "mail.retried"))
+    assert (event.actor, event.details["by"]) == (f"clerk:{rosa.id}", "ro")
+
+
+def test_the_filter_stays_after_a_mail_is_queued_again(desk, queue, erika, max_):
+    queue(erika, UNKNOWN)
+    queue(max_, TAKEN)
+    desk.open(f"{PAGE}?zustand=abgelehnt").press("Erneut senden")
+    assert "Keine E-Mails" in desk.text
+    assert desk.value("Zustand") == "abgelehnt"
+
+
+@pytest.mark.parametrize("path", [PAGE, "/kundenservice/kunden/{}/emails"])
+def test_a_mail_whose_link_ended_is_not_sent_again(desk, backend, queue, erika, path):
+    queue(erika, UNKNOWN)
+    desk.open(path.format(erika.id))
+    backend.run(links.end, erika, LinkState.WITHDRAWN, {LinkKind.DESK})
+    desk.press("Erneut senden")
+    assert desk.status == 422
+    assert "Der Link wurde zurückgezogen. Senden Sie einen neuen." in desk.text
+    assert "Erneut senden" not in [words(one) for one in desk.page.iter("button")]
+
+
+def test_all_delayed_and_refused_mails_are_queued_again(desk, queue, erika, max_):
+    queue(erika, UNKNOWN)
+    queue(max_, UNKNOWN)
+    desk.open(PAGE).press("Alle verzögerten und abgelehnten erneut senden")
+    assert "2 E-Mails gehen gleich noch einmal hinaus." in desk.text
+    desk.press("Alle verzögerten und abgelehnten erneut senden")
+    assert "Es gibt nichts erneut zu senden." in desk.text
+
+
+@pytest.mark.parametrize("button", ["Erneut senden", "Alle verzögerten und abgelehnten erneut senden"])
+def test_a_stale_form_is_refused_and_works_the_second_time(desk, backend, queue, erika, button):
+    mail = queue(erika, UNKNOWN)
+    desk.open(PAGE).stale().press(button)
+    assert (desk.status, backend.read(mail).state) == (422, MailState.REFUSED)
+    desk.press(button)
+    assert backend.read(mail).state == MailState.QUEUED
+
+
+@pytest.mark.parametrize("number", ["0", "4711", "2147483648", "9" * 30, "-1", "x", "1%00"])
+def test_an_unknown_mail_or_customer_is_not_found(desk, number):
+    desk.open(PAGE)
+    assert post(desk, f"{PAGE}/{number}/erneut-senden").status_code == 404
+    assert desk.open(f"/kundenservice/kunden/{number}/emails").status == 404
+
+
+def test_a_mail_is_queued_again_from_the_page_of_its_customer(desk, queue, erika, max_):
+    queue(max_, UNKNOWN)
+    queue(erika, UNKNOWN)
+    desk.open(f"/kundenservice/kunden/{erika.id}/emails")
+    assert desk.heading == "E-Mails an Erika Mustermann"
+    assert max_.email not in desk.text
+    desk.press("Erneut senden")
+    assert desk.heading == "E-Mails an Erika Mustermann"
+    assert "geht gleich noch einmal hinaus" in desk.text and "wartet" in row(desk)
