@@ -4,8 +4,8 @@ import sqlite3
 import subprocess
 
 import pytest
-
 from tests.office import HEADER
+
 from tests.server.conftest import COMMAND, ROOT
 
 KIM = ("clerks", "add", "kim@kmz.example", "--name", "Kim Muster", "--initials", "km")

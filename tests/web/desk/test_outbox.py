@@ -4,7 +4,6 @@ from datetime import timedelta
 
 import pytest
 from sqlalchemy import select
-from tests.page import words
 
 from kmzportal.models.account_link import AccountLink, LinkKind, LinkState
 from kmzportal.models.audit_event import AuditEvent
@@ -14,6 +13,7 @@ from kmzportal.services import links
 from kmzportal.services.outbox import DeliveryResult
 from tests import secret_scan
 from tests.answers import GREYLISTED, TAKEN, UNKNOWN
+from tests.browser import words
 from tests.web.by_hand import HTMX, post
 
 pytestmark = pytest.mark.usefixtures("clock")
