@@ -1,4 +1,4 @@
-"""kmzportal: an account portal that people get back into by themselves."""
+"""kmzportal: an account portal in which people can restore access to their account by themselves."""
 
 import logging
 from pathlib import Path
@@ -10,52 +10,32 @@ from kmzportal import settings
 from kmzportal.db import db
 from kmzportal.mail.delivery import mail_server
 from kmzportal.services import passwords
-from kmzportal.web import (
-    account,
-    account_link,
-    address,
-    demo,
-    devices,
-    errors,
-    first_link,
-    front_door,
-    health,
-    legal,
-    login,
-    proof,
-    recovery,
-    responses,
-    robot_check,
-    security,
-    session_timeout,
-    templates,
-)
+from kmzportal.web import errors, front_door, responses, security, session_timeout, templates
 from kmzportal.web.auth import login_manager
+from kmzportal.web.customer import account, login, recovery
 from kmzportal.web.desk import audit, clerks, customers, outbox, requests
 from kmzportal.web.desk import login as desk_login
+from kmzportal.web.link import pages, robot_check
+from kmzportal.web.site import demo, health, office_pages
 
 EXTENSIONS = (db, login_manager, mail_server, responses.csrf)
 BLUEPRINTS = (
     login.bp,
     recovery.bp,
-    account_link.bp,
-    robot_check.bp,
-    address.bp,
     account.bp,
-    proof.bp,
-    devices.bp,
-    customers.bp,
-    session_timeout.bp,
+    pages.bp,
+    robot_check.bp,
     desk_login.bp,
-    first_link.bp,
-    clerks.bp,
+    customers.bp,
     requests.bp,
     outbox.bp,
     audit.bp,
+    clerks.bp,
+    session_timeout.bp,
     health.bp,
-    legal.bp,
+    office_pages.bp,
 )
-PARTS = (security, templates, responses, errors, legal, front_door)
+PARTS = (security, templates, responses, errors, office_pages, front_door)
 
 log = logging.getLogger(__name__)
 

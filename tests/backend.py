@@ -67,12 +67,12 @@ class Backend:
     def log_in(
         self, address: str, password: str, source: str | None = None, table: sessions.PersonTable = Customer
     ) -> Any:
-        """Log in as the web does: the hash is read first, the password proved outside of any transaction."""
+        """Log in as the web does and return the session's token, or None."""
         with self.app.app_context():
             known = sessions.find_password_hash(db.session(), address, table)
-        return self.run(
-            sessions.log_in, address, check_password(password, known), "Firefox unter Windows", table, source=source
-        )
+        check = check_password(password, known)
+        new = self.run(sessions.log_in, address, check, "Firefox unter Windows", table, source=source)
+        return new and new.token
 
     def add_second_factor(self, clerk: Clerk) -> SecondFactor:
         """Let a clerk have a second factor, none of whose codes was used yet, and return it."""

@@ -45,7 +45,7 @@ class House:
         )
 
     def at_the_desk(self, clerk: Any) -> Any:
-        return self.sit_down().come_in(self.backend.run(sessions.start_session, clerk, "Firefox unter Linux"))
+        return self.sit_down().come_in(self.backend.run(sessions.start_session, clerk, "Firefox unter Linux").token)
 
     def issue(self, kind: LinkKind, person: Any) -> AccountLink:
         return self.backend.run(links.issue, kind, person)

@@ -1,6 +1,5 @@
 """Someone is logged in somewhere. The cookie holds only the token, the row only the token's hash."""
 
-import secrets
 from datetime import datetime, timedelta
 
 from sqlalchemy import ForeignKey
@@ -9,7 +8,6 @@ from sqlalchemy.orm import Mapped, mapped_column, relationship
 from kmzportal.db import Base, Id
 from kmzportal.models.clerk import Clerk
 from kmzportal.models.customer import Customer
-from kmzportal.services.tokens import token_hash
 
 
 class LoginSession(Base):
@@ -48,9 +46,3 @@ class LoginSession(Base):
         """Whether the current password was typed in this session so recently."""
         proved = self.password_checked_at
         return proved is not None and (now - proved).total_seconds() < seconds
-
-    def new_token(self) -> str:
-        """Give the session a new token and return it; the one before opens nothing any more."""
-        token = secrets.token_urlsafe(32)
-        self.token_hash = token_hash(token)
-        return token

@@ -35,6 +35,7 @@ from kmzportal.models.outgoing_mail import OutgoingMail
 from kmzportal.services import links, passwords, sessions
 from kmzportal.services.passwords import PasswordCheck
 from kmzportal.services.refusals import AddressTaken, LinkUnusable, TooManyMails
+from kmzportal.services.sessions import NewSession
 from kmzportal.services.transaction import Transaction
 
 # What an act ends
@@ -95,9 +96,9 @@ def drop_pending_address(tx: Transaction, customer: Customer) -> None:
 
 
 def check_current_password(
-    tx: Transaction, customer: Customer, login_session: LoginSession, proof: PasswordCheck
-) -> str | None:
-    """Note that the current password was typed, and return the session's new token; None if it was wrong.
+    tx: Transaction, customer: Customer, login_session: LoginSession, check: PasswordCheck
+) -> NewSession | None:
+    """Note that the current password was confirmed and return the session with a new token; None if it was wrong.
 
     Failures are counted for the session: whoever finds it open cannot guess on, and failed logins of strangers do not
     keep the customer out here.
@@ -105,7 +106,7 @@ def check_current_password(
     tx.lock(customer)
     key = tx.keys.fingerprint(f"session:{login_session.id}")
     throttled = sessions.is_throttled(tx, key, whatever_the_source=True)
-    if throttled or not proof.valid_for(customer.password_hash):
+    if throttled or not check.confirms(customer.password_hash):
         if not throttled:
             sessions.count_failure(tx, key, None)
         tx.record("password.refused", customer)
@@ -113,7 +114,7 @@ def check_current_password(
     sessions.clear_throttle(tx, key)
     login_session.password_checked_at = tx.now
     tx.record("password.proved", customer)
-    return login_session.new_token()
+    return sessions.renew_token(login_session)
 
 
 def change_data(tx: Transaction, customer: Customer, data: Mapping[str, str]) -> bool:
@@ -134,8 +135,8 @@ def save_account(
     data: Mapping[str, str],
     email: str | None,
     password_hash: str | None,
-) -> str | None:
-    """Save the form of Konto anpassen; return the session's new token when the password changed.
+) -> NewSession | None:
+    """Save the form of Konto anpassen; return the session with a new token when the password changed.
 
     Raises ChangedMeanwhile when the desk, or the customer on another device, saved since `seen_version` was shown.
     """
@@ -147,7 +148,7 @@ def save_account(
         tx.warn("password_changed", customer)
     if email:  # after the password, which ends links to addresses
         request_address_change(tx, customer, email)
-    return login_session.new_token() if password_hash else None
+    return sessions.renew_token(login_session) if password_hash else None
 
 
 def active_sessions(session: Session, customer: Customer, now: datetime) -> list[LoginSession]:

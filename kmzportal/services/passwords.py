@@ -56,9 +56,9 @@ class PasswordCheck:
     matches: bool
     new_hash: str | None = None  #: with the present cost, where the stored one is outdated
 
-    def valid_for(self, password_hash: str | None) -> bool:
-        """Return whether the password was right and that hash is still the stored one."""
-        return self.matches and self.compared_with == password_hash
+    def confirms(self, current_hash: str | None) -> bool:
+        """Return whether the password matched and the stored hash has not changed since."""
+        return self.matches and self.compared_with == current_hash
 
 
 def hash_password(password: str) -> str:

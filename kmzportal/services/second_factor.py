@@ -15,6 +15,7 @@ from kmzportal.models.clerk import Clerk
 from kmzportal.models.login_session import LoginSession
 from kmzportal.services import sessions
 from kmzportal.services.refusals import SessionOver, WrongCode
+from kmzportal.services.sessions import NewSession
 from kmzportal.services.tokens import LinkKeys, format_code, normalize_code
 from kmzportal.services.transaction import Transaction, rows_changed
 
@@ -64,8 +65,8 @@ def _codes_match(typed: str, code: str) -> bool:
     return hmac.compare_digest(normalize_code(typed).encode(), normalize_code(code).encode())
 
 
-def verify_login(tx: Transaction, login_session: LoginSession, typed: str) -> str | None:
-    """Return the token of a whole session in place of the one that awaits its code; None if the code is wrong.
+def verify_login(tx: Transaction, login_session: LoginSession, typed: str) -> NewSession | None:
+    """Return a full session in place of the one that awaits its code; None if the code is wrong.
 
     Every try is counted before it is compared; who knows the password must not guess the code. Raises SessionOver.
     """

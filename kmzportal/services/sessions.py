@@ -1,7 +1,8 @@
 """Logging in, staying logged in, logging out."""
 
+import secrets
 from datetime import timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import Select, bindparam, delete, func, or_, select, update
 from sqlalchemy.orm import Session
@@ -21,38 +22,48 @@ SOURCE_WINDOW = timedelta(minutes=15)
 TOUCH_INTERVAL = timedelta(minutes=1)
 CODE_LIFETIME = 300  # seconds from the right password to the second factor
 
-PersonTable = type[Customer] | type[Clerk]  #: each door looks into one of them only
+PersonTable = type[Customer] | type[Clerk]  #: a login page looks into one of them only
+
+
+class NewSession(NamedTuple):
+    """A session with a new token. Only the browser gets the token; the database holds its hash."""
+
+    login_session: LoginSession
+    token: str
+
+
 #: Asked on every page of whoever is logged in, so it is put together once.
 _BY_TOKEN = select(LoginSession).where(LoginSession.token_hash == bindparam("token_hash"))
 
 
 def find_password_hash(session: Session, address: str, table: PersonTable = Customer) -> str | None:
-    """Return the hash to prove a password against; None (and equal work) for whom there is none."""
+    """Return the hash to compare a password with; None for an unknown address or an account without a password."""
     return session.scalar(select(table.password_hash).where(table.email_canonical == mail_address.canonical(address)))
 
 
 def log_in(
-    tx: Transaction, address: str, proof: PasswordCheck, device: str, table: PersonTable = Customer
-) -> str | None:
-    """Return the token of a new session, or None. A failure is counted in the same transaction.
+    tx: Transaction, address: str, check: PasswordCheck, device: str, table: PersonTable = Customer
+) -> NewSession | None:
+    """Return a new session, or None. A failure is counted in the same transaction.
 
-    Unknown, wrong, locked, throttled and never activated differ only in what is recorded (standards R020).
+    Unknown, wrong, locked, throttled and never activated differ only in what is recorded (OWASP ASVS 6.3.8).
     """
     canonical = mail_address.canonical(address)
     known: Select[Any] = select(table).where(table.email_canonical == canonical)
-    # locked as work.lock() does: a password that changes now would not end the session we are about to start
+    # locked as Transaction.lock does: a password changed now would not end the session that is about to start
     locked = known.with_for_update(key_share=True).execution_options(populate_existing=True)
     person = tx.session.scalar(locked)
     account, usual = _throttle_key(tx, table.THROTTLE_PREFIX + canonical, person)
     if is_throttled(tx, account, usual or _has_just_recovered(tx, person)):
         tx.record("login.throttled", person)
         return None
-    if person is None or person.locked_at or not proof.valid_for(person.password_hash):
+    if person is None or person.locked_at or not check.confirms(person.password_hash):
         count_failure(tx, account, person)
         tx.record("login.refused", person)
         return None
     clear_throttle(tx, account)
-    person.password_hash = proof.new_hash or person.password_hash
+    if check.new_hash:
+        person.password_hash = check.new_hash
     return start(tx, person, device, awaits_code=_needs_second_factor(tx, person))
 
 
@@ -81,16 +92,16 @@ def _needs_second_factor(tx: Transaction, person: Customer | Clerk) -> bool:
     return isinstance(person, Clerk) and bool(person.factor_nonce or tx.settings["STAFF_SECOND_FACTOR"] != "offered")
 
 
-def start(tx: Transaction, person: Customer | Clerk, device: str, awaits_code: bool = False) -> str:
-    """Start a session and put on record who it is."""
+def start(tx: Transaction, person: Customer | Clerk, device: str, awaits_code: bool = False) -> NewSession:
+    """Start a session and record the login."""
     if not awaits_code:
         tx.actor = f"{person.__tablename__}:{person.id}"
     tx.record("login.code_due" if awaits_code else "login.succeeded", person, device=device)
     return start_session(tx, person, device, awaits_code)
 
 
-def start_session(tx: Transaction, person: Customer | Clerk, device: str, awaits_code: bool = False) -> str:
-    """Write a LoginSession and return its token, which is nowhere else."""
+def start_session(tx: Transaction, person: Customer | Clerk, device: str, awaits_code: bool = False) -> NewSession:
+    """Write a LoginSession and return it with its token."""
     prefix = "STAFF_" if isinstance(person, Clerk) else ""
     lifetime = CODE_LIFETIME if awaits_code else tx.settings[f"{prefix}SESSION_LIFETIME"]
     session = LoginSession(
@@ -103,9 +114,15 @@ def start_session(tx: Transaction, person: Customer | Clerk, device: str, awaits
         awaits_code=awaits_code,
         device=device,
     )
-    token = session.new_token()
     tx.session.add(session)
-    return token
+    return renew_token(session)
+
+
+def renew_token(login_session: LoginSession) -> NewSession:
+    """Give the session a new token; the one before is no longer valid."""
+    token = secrets.token_urlsafe(32)
+    login_session.token_hash = token_hash(token)
+    return NewSession(login_session, token)
 
 
 def find(session: Session, token: str) -> LoginSession | None:

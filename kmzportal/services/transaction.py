@@ -39,7 +39,7 @@ class Transaction:
     settings: Mapping[str, Any] = field(repr=False)
     source: str | None = None  #: address block of the request, for throttle and audit
     initials: str | None = None  #: of the clerk who acts; they stand in the customer's history
-    _locked: set[Customer | Clerk] = field(default_factory=set, repr=False)
+    locked: set[Customer | Clerk] = field(default_factory=set, repr=False)  #: rows that are locked until the end
 
     def lock(self, person: Customer | Clerk, seen_version: int | None = None) -> None:
         """Lock the person's row once and read it anew, so that acts on one person happen one after another.
@@ -48,11 +48,11 @@ class Transaction:
         writing transaction begin anyway. Raises ChangedMeanwhile when the row is newer than the `seen_version` that
         the submitted form showed.
         """
-        if person not in self._locked:
+        if person not in self.locked:
             table = type(person)
             row = select(table).where(table.id == person.id).with_for_update(key_share=True)
             self.session.scalar(row.execution_options(populate_existing=True))
-            self._locked.add(person)
+            self.locked.add(person)
         if seen_version is not None and person.version != seen_version:
             raise ChangedMeanwhile
 

@@ -1,4 +1,4 @@
-"""Whoever is at the other end: nobody known, a customer, or a clerk."""
+"""Who sends the request: the login session behind the cookie, logging in, and who may open a view."""
 
 import ipaddress
 import re
@@ -9,39 +9,33 @@ from functools import wraps
 from typing import Any, cast
 
 from flask import abort, current_app, g, request, session
-from flask_login import LoginManager, current_user, login_user
+from flask_login import AnonymousUserMixin, LoginManager, UserMixin, login_user
+from flask_login import current_user as flask_login_user
 
 from kmzportal.db import db
 from kmzportal.models.clerk import Clerk
 from kmzportal.models.customer import Customer
 from kmzportal.models.login_session import LoginSession
 from kmzportal.models.person import Person
-from kmzportal.services import sessions
-from kmzportal.services.transaction import Transaction, transaction
+from kmzportal.services import passwords, sessions
+from kmzportal.services.sessions import NewSession, PersonTable
+from kmzportal.services.transaction import Transaction, run_outside_transaction, transaction
+from kmzportal.web.forms import restore_input
 from kmzportal.web.responses import wants_fragment
 
 login_manager = LoginManager()
 login_manager.session_protection = None  # sessions live in the database; phones change their address
 
-LOGIN_ENDPOINT, STAFF_LOGIN_ENDPOINT = (
-    "login.login",
-    "desk_login.login",
-)  #: the endpoints where customers and clerks log in
+LOGIN_ENDPOINT = "login.login"  #: where customers log in
+STAFF_LOGIN_ENDPOINT = "desk_login.login"  #: where clerks log in
 
 
-class AuthenticatedUser:
-    """A person in a living session, as Flask-Login sees it; its id is the session's token."""
-
-    is_authenticated = True
-    is_active = True
-    is_anonymous = False
+class AuthenticatedUser(UserMixin):  # type: ignore[misc]
+    """A customer or clerk with an active login session. Flask-Login keeps the session's token as the user's id."""
 
     def __init__(self, token: str, login_session: LoginSession):
-        self.token = token
+        self.id = token
         self.login_session = login_session
-
-    def get_id(self) -> str:  # the name is Flask-Login's
-        return self.token
 
     @property
     def person(self) -> Customer | Clerk:
@@ -68,31 +62,25 @@ class AuthenticatedUser:
 
     @property
     def home_endpoint(self) -> str:
-        """The endpoint of the page on which this visitor begins."""
+        """The endpoint of the first page after logging in."""
         return "customers.start" if self.login_session.clerk else "account.overview"
 
     @property
     def login_endpoint(self) -> str:
-        """The endpoint of the page on which this visitor logs in."""
         return STAFF_LOGIN_ENDPOINT if self.login_session.clerk else LOGIN_ENDPOINT
 
 
-class AnonymousUser:
-    is_authenticated = False
-    is_active = False
-    is_anonymous = True
-    actor = "visitor"
-
-    def get_id(self) -> None:
-        return None
+class AnonymousUser(AnonymousUserMixin):  # type: ignore[misc]
+    actor = "visitor"  #: the name in history and audit
 
 
 login_manager.anonymous_user = AnonymousUser
-current_user: Any = current_user
+current_user: Any = flask_login_user
 
 
+@login_manager.user_loader  # type: ignore[untyped-decorator]
 def load_user(token: str) -> AuthenticatedUser | None:
-    """Return the visitor of a living session; the page is then drawn without holding a connection."""
+    """Return the user of an active session, or None. The connection is free again before the page is rendered."""
     if "act_as_anonymous" in g:
         return None
     g.session_token = token
@@ -106,27 +94,19 @@ def load_user(token: str) -> AuthenticatedUser | None:
         or cast(Person, login_session.customer or login_session.clerk).locked_at
     ):
         return None
-    found = AuthenticatedUser(token, login_session)
-    if now - login_session.last_seen > sessions.TOUCH_INTERVAL and not _is_background_poll():
-        with transaction(found.actor) as tx:
+    user = AuthenticatedUser(token, login_session)
+    if now - login_session.last_seen > sessions.TOUCH_INTERVAL and not is_background_poll():
+        with transaction(user.actor) as tx:
             sessions.touch(tx, login_session.id)
-    return found
-
-
-login_manager.user_loader(load_user)
-
-
-def _is_background_poll() -> bool:
-    return getattr(current_app.view_functions.get(request.endpoint or ""), "background_poll", False)
+    return user
 
 
 def act_as_anonymous() -> None:
-    """Render this answer as for a stranger: the database cannot be asked whose session it is."""
+    """Render this answer without asking the database who is logged in."""
     g.act_as_anonymous = True
 
 
-def shown_visitor() -> Any:
-    """Return the visitor for templates."""
+def user_for_templates() -> Any:
     return AnonymousUser() if "act_as_anonymous" in g else current_user
 
 
@@ -136,37 +116,39 @@ def presented_token() -> str | None:
     return token
 
 
-def sign_in(token: str) -> None:
-    """Let the browser carry the token; all it carried before is dropped but the links it opened."""
-    links = session.get("links")
-    kept = session.get("kept_form")
+def log_in(email: str, password: str, table: PersonTable) -> NewSession | None:
+    """Return a new session for the right password, else None. The hash is compared outside of any transaction."""
+    known = sessions.find_password_hash(db.session(), email, table)
+    check = run_outside_transaction(passwords.check_password, password, known)
+    with transaction("visitor", source()) as tx:
+        return sessions.log_in(tx, email, check, device(), table)
+
+
+def sign_in(new: NewSession) -> None:
+    """Put a new session into an emptied cookie; opened links and the input of an ended session are kept."""
+    kept = {key: session[key] for key in ("links", "kept_form") if session.get(key)}
     clear_session()
-    session.update({key: value for key, value in (("links", links), ("kept_form", kept)) if value})
-    store_session_token(token)
+    session.update(kept)
+    store_session(new)
 
 
-def store_session_token(token: str) -> None:
-    """Put the session's token into the cookie; Flask-Login keeps it as the user's id.
-
-    Of a clerk whose code is still due it is carried apart: to Flask-Login this is nobody yet.
-    """
-    login_session = sessions.find(db.session(), token)
-    if login_session and login_session.awaits_code:
-        session["awaits_code"] = token
-    elif login_session:
-        login_user(AuthenticatedUser(token, login_session))
-    db.session.commit()
+def store_session(new: NewSession) -> None:
+    """Put the token into the cookie: as Flask-Login's user id, or apart while the second factor is due."""
+    if new.login_session.awaits_code:
+        session["awaits_code"] = new.token
+    else:
+        login_user(AuthenticatedUser(new.token, new.login_session))
 
 
 def clear_session() -> None:
-    """Empty the cookie, with the secret that forms are bound to."""
+    """Empty the cookie, and with it the secret that CSRF tokens are bound to."""
     session.clear()
     g.pop("csrf_token", None)
 
 
 @contextmanager
 def user_transaction(first: Callable[[Transaction], None] = lambda _: None) -> Iterator[Transaction]:
-    """Yield a unit of work on the visitor's behalf, locked after `first` is; raises SessionOver if it just ended."""
+    """Yield a transaction on behalf of the user, whose row is locked after `first` ran; raises SessionOver."""
     with transaction(current_user.actor, source(), current_user.initials) as tx:
         first(tx)
         sessions.ensure_alive(tx, current_user.login_session)
@@ -177,52 +159,53 @@ View = Callable[..., Any]
 
 
 def background_poll(view: View) -> View:
-    """Declare that the page asks by itself, not its reader: it keeps no session alive (standards R094)."""
+    """Mark a view that pages GET by themselves: such a request does not count as use of the session."""
     view.background_poll = True  # type: ignore[attr-defined]
     return view
 
 
+def is_background_poll() -> bool:
+    view = current_app.view_functions.get(request.endpoint or "")
+    return request.method == "GET" and getattr(view, "background_poll", False)
+
+
 def anyone(view: View) -> View:
-    """Declare that the view is for everybody."""
+    """Mark a view that needs no login."""
     view.access = "anyone"  # type: ignore[attr-defined]
     return view
 
 
-def _require(access: str, admits: Callable[[LoginSession], object], view: View, door: str = LOGIN_ENDPOINT) -> View:
-    """Let in whom the session admits, send strangers to log in at this door first, and everybody else away."""
+def _require(access: str, admits: Callable[[LoginSession], object], login_endpoint: str) -> Callable[[View], View]:
+    """Return a decorator that asks for a login at `login_endpoint`, and answers 403 to users whom `admits` refuses."""
 
-    @wraps(view)
-    def guarded(*args: Any, **kwargs: Any) -> Any:
-        if not current_user.is_authenticated and getattr(view, "background_poll", False) and wants_fragment():
-            return "", 204  # nobody asked: what is being typed beside it must not be swept away
-        if not current_user.is_authenticated:
-            return login_manager.unauthorized()
-        return view(*args, **kwargs) if admits(current_user.login_session) else abort(403)
+    def decorate(view: View) -> View:
+        @wraps(view)
+        def guarded(*args: Any, **kwargs: Any) -> Any:
+            if not current_user.is_authenticated:
+                if is_background_poll() and wants_fragment():
+                    return "", 204  # nothing is swapped, so what is being typed on the page stays
+                return login_manager.unauthorized()
+            if not admits(current_user.login_session):
+                abort(403)
+            restore_input(current_user.actor)
+            return view(*args, **kwargs)
 
-    guarded.access = access  # type: ignore[attr-defined]
-    guarded.login_endpoint = door  # type: ignore[attr-defined]
-    return guarded
+        guarded.access = access  # type: ignore[attr-defined]
+        guarded.login_endpoint = login_endpoint  # type: ignore[attr-defined]
+        return guarded
 
-
-def customer_only(view: View) -> View:
-    return _require("customer", lambda login_session: login_session.customer, view)
-
-
-def clerk_only(view: View) -> View:
-    return _require("clerk", lambda login_session: login_session.clerk, view, STAFF_LOGIN_ENDPOINT)
+    return decorate
 
 
-def admin_only(view: View) -> View:
-    return _require(
-        "admin", lambda login_session: login_session.clerk and login_session.clerk.admin, view, STAFF_LOGIN_ENDPOINT
-    )
+customer_only = _require("customer", lambda active: active.customer, LOGIN_ENDPOINT)
+clerk_only = _require("clerk", lambda active: active.clerk, STAFF_LOGIN_ENDPOINT)
+admin_only = _require("admin", lambda active: active.clerk and active.clerk.admin, STAFF_LOGIN_ENDPOINT)
 
-
-WITH_PORT = re.compile(r"^(\[.+\]|[\d.]+):\d+$")  # some proxies hand the port on
+WITH_PORT = re.compile(r"^(\[.+\]|[\d.]+):\d+$")  # some proxies append the client's port
 
 
 def source() -> str | None:
-    """Return the address block a request comes from: an IPv4 address, or the /64 of an IPv6 one."""
+    """Return the client's IPv4 address, or the /64 block of its IPv6 address."""
     try:
         address = ipaddress.ip_address(WITH_PORT.sub(r"\1", request.remote_addr or "").strip("[]"))
     except ValueError:
@@ -236,6 +219,6 @@ def device() -> str:
     agent = request.user_agent.string
     browsers = {"Edg": "Edge", "OPR": "Opera", "Firefox": "Firefox", "Chrome": "Chrome", "Safari": "Safari"}
     systems = {"Android": "Android", "iPhone": "iOS", "iPad": "iOS", "Windows": "Windows", "Mac OS": "macOS"}
-    browser = next((name for sign, name in browsers.items() if sign in agent), "Browser")
-    system = next((name for sign, name in {**systems, "Linux": "Linux"}.items() if sign in agent), None)
+    browser = next((name for part, name in browsers.items() if part in agent), "Browser")
+    system = next((name for part, name in {**systems, "Linux": "Linux"}.items() if part in agent), None)
     return f"{browser} unter {system}" if system else browser

@@ -1,4 +1,4 @@
-"""Each error as a page, or as a sentence for htmx: what happened, and what to do next."""
+"""Errors as pages, or as a sentence for htmx: what happened, and what to do next."""
 
 import logging
 import secrets
@@ -8,7 +8,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from werkzeug.exceptions import HTTPException
 
 from kmzportal.db import db
-from kmzportal.services.refusals import AccountLocked, ChangedMeanwhile, SessionOver, TooBusy
+from kmzportal.services.refusals import AccountLocked, ChangedMeanwhile, Refusal, SessionOver, TooBusy
 from kmzportal.web.auth import act_as_anonymous, login_manager
 from kmzportal.web.responses import error_page
 
@@ -24,12 +24,26 @@ _MESSAGES = {
 }
 
 
+_REFUSALS: dict[type[Exception], tuple[str, str, int]] = {
+    ChangedMeanwhile: (
+        "Die Daten haben sich geändert",
+        "Jemand anderes hat diese Daten gerade gespeichert. Laden Sie die Seite neu und prüfen Sie Ihre Änderung.",
+        409,
+    ),
+    AccountLocked: ("Ihr Konto ist gesperrt", "Nur wir können es wieder öffnen. Bitte melden Sie sich bei uns.", 403),
+    TooBusy: (
+        "Bitte einen Moment",
+        "Gerade melden sich sehr viele an. Warten Sie bitte einige Sekunden und versuchen Sie es noch einmal.",
+        503,
+    ),
+}
+
+
 def init_app(app: Flask) -> None:
     app.register_error_handler(HTTPException, http_error)
-    app.register_error_handler(ChangedMeanwhile, changed_meanwhile)
-    app.register_error_handler(AccountLocked, account_locked)
-    app.register_error_handler(TooBusy, too_busy)
     app.register_error_handler(SessionOver, lambda _: login_manager.unauthorized())
+    for kind in _REFUSALS:
+        app.register_error_handler(kind, refused)
     app.register_error_handler(Exception, internal_error)
 
 
@@ -42,28 +56,17 @@ def http_error(error: HTTPException) -> Response:
     return answer
 
 
-def changed_meanwhile(_: ChangedMeanwhile) -> Response:
-    """Two saved the same record; the second is told and nothing is overwritten."""
-    text = "Jemand anderes hat diese Daten gerade gespeichert. Laden Sie die Seite neu und prüfen Sie Ihre Änderung."
-    return error_page("Die Daten haben sich geändert", text, 409)
-
-
-def account_locked(_: AccountLocked | None = None) -> Response:
-    """Also in the last moment: the office locked the account while its holder was at work."""
-    text = "Nur wir können es wieder öffnen. Bitte melden Sie sich bei uns."
-    return error_page("Ihr Konto ist gesperrt", text, 403, help="gesperrt")
-
-
-def too_busy(_: TooBusy) -> Response:
-    text = "Gerade melden sich sehr viele an. Warten Sie bitte einige Sekunden und versuchen Sie es noch einmal."
-    answer = error_page("Bitte einen Moment", text, 503)
-    answer.headers["Retry-After"] = "5"
+def refused(refusal: Refusal) -> Response:
+    title, text, status = _REFUSALS[type(refusal)]
+    answer = error_page(title, text, status, help="gesperrt" if status == 403 else None)
+    if status == 503:
+        answer.headers["Retry-After"] = "5"
     return answer
 
 
 def internal_error(error: Exception) -> Response:
-    """A bug: undo, log it under a number, and show the same number. The path may hold a token, so it is not logged."""
-    db.session.rollback()
+    """Roll back, log the error under a number and show the number. The path may hold a token and is not logged."""
+    db.session.rollback()  # rendering the error page commits: it loads the user
     if isinstance(error, SQLAlchemyError):
         act_as_anonymous()
     number = secrets.token_hex(4).upper()

@@ -1,4 +1,4 @@
-"""Forms and fields that more than one page uses. They check shape; services decide truth."""
+"""Forms and fields that several pages use. They check shape only; services decide."""
 
 import json
 import re
@@ -17,13 +17,10 @@ from wtforms.form import BaseForm
 from wtforms.validators import DataRequired, EqualTo, InputRequired, Length
 
 from kmzportal import mail_address
-from kmzportal.db import db
 from kmzportal.models.clerk import Clerk
 from kmzportal.models.customer import Customer
-from kmzportal.services import accounts, passwords, sessions
+from kmzportal.services import accounts, passwords
 from kmzportal.services.refusals import Refusal, WeakPassword
-from kmzportal.services.transaction import run_outside_transaction, transaction
-from kmzportal.web.auth import current_user, device, source
 
 STALE_FORM = (
     "Diese Seite war lange offen, oder Sie haben sich inzwischen an- oder abgemeldet. "
@@ -45,12 +42,12 @@ class FormCSRF(CSRF):
 
 
 class PortalForm(FlaskForm):  # type: ignore[misc]
-    """A form with German words, whose stale token is an error like any other: everything typed stays."""
+    """A form in German. A stale CSRF token is an error like any other, so that the input stays."""
 
-    first: Sequence[str] = ()  #: the fields that stand on the page before those that were written down earlier
+    first: Sequence[str] = ()  #: names of fields that the page shows before the inherited ones
 
     def __iter__(self) -> Iterator[Field]:
-        """Go through the fields as they stand on the page, since what is wrong is listed in this order."""
+        """Yield the fields in the order of the page; errors are listed in this order."""
         rest = [field for field in super().__iter__() if field.short_name not in self.first]
         return iter([*(self[name] for name in self.first), *rest])
 
@@ -59,9 +56,8 @@ class PortalForm(FlaskForm):  # type: ignore[misc]
         locales = ("de_DE", "de")
 
         def wrap_formdata(self, form: Form, formdata: Any) -> Any:
-            """Fill in what its writer had typed when the session ended; what is sent now is newer."""
-            kept = saved_input()
-            return super().wrap_formdata(form, formdata) or kept
+            """Fill in what the user typed before the session ended; what is sent now is newer."""
+            return super().wrap_formdata(form, formdata) or g.get("saved_input")
 
     def add_refusal(self, refusal: Refusal) -> None:
         """Show a service's refusal at its field, or above the form when the form has no such field."""
@@ -72,23 +68,23 @@ class PortalForm(FlaskForm):  # type: ignore[misc]
 
 
 class Filter(PortalForm):
-    """A form that only asks: sent by GET, so it needs no token, and what nobody offers is ignored."""
+    """A search form: sent by GET, so it needs no CSRF token."""
 
     class Meta(PortalForm.Meta):
         csrf = False
 
 
 def choice_field(label: str, name: str, options: Mapping[str, str]) -> SelectField:
-    """One of the options or all; the keys stand in the address."""
+    """One of the options, or "alle"; the keys appear in the URL as `name`."""
     choices = [SelectChoice(key, words) for key, words in {"": "alle", **options}.items()]
     return SelectField(label, name=name, choices=choices, default="")
 
 
 class ActionForm(PortalForm):
-    """A form without fields: one deed, one click."""
+    """A form without fields: a button with a CSRF token."""
 
 
-#: Control signs, breaks of lines, and what turns round the signs beside it: a Kundennummer would read backwards.
+#: Control characters, line breaks, and characters that change the text direction (a number would read backwards).
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
 
 
@@ -98,7 +94,7 @@ def one_line(_form: Form, field: Field) -> None:
 
 
 def valid_address(_form: Form, field: Field) -> None:
-    """Keep the address as it is understood; an empty optional field is fine."""
+    """Replace the input by the parsed address; an empty optional field is valid."""
     try:
         field.data = mail_address.parse(field.data) if field.data else field.data
     except mail_address.InvalidAddress:
@@ -116,7 +112,7 @@ def mail_address_field(
 
 
 def password_field(label: str, missing: str | None) -> PasswordField:
-    """A password is never trimmed, never shown again."""
+    """A password is neither trimmed nor sent back to the browser."""
     longest = f"Ein Passwort hat höchstens {passwords.MAX_LENGTH} Zeichen."
     needed = [InputRequired(missing)] if missing else []
     return PasswordField(label, [*needed, Length(max=passwords.MAX_LENGTH, message=longest)])
@@ -133,18 +129,18 @@ def trim(text: Any) -> Any:
 
 
 class NewPassword:
-    """A new password twice; `judged` asks the service what it thinks of it."""
+    """A new password, typed twice."""
 
     new = password_field("Passwort", "Geben Sie ein neues Passwort ein.")
     repeat = repeat_field()
 
     def add_emptied_error(self) -> None:
-        """Passwords are never sent back; where another field is wrong, their writer must hear it."""
+        """Passwords are never sent back; where only another field is wrong, say that they are to be typed again."""
         if self.new.data and not self.new.errors and not self.repeat.errors:
             self.new.errors = ["Aus Sicherheitsgründen ist das Passwort jetzt leer. Geben Sie es noch einmal ein."]
 
     def validate_new_password(self, person: Customer | Clerk) -> bool:
-        """Whether the service takes the new password; if not, the reason stands at the field."""
+        """Whether the service accepts the new password; if not, the reason is shown at the field."""
         try:
             accounts.validate_password(self.new.data or "", person, current_app.config)
         except WeakPassword as refusal:
@@ -153,43 +149,36 @@ class NewPassword:
         return True
 
 
-_MAX_SAVED = 1800  # bytes, packed as Flask packs the cookie; browsers drop cookies over 4 KiB
-#: Secrets, what is out of date by then, and what nobody typed.
+_MAX_SAVED = 1800  # bytes, compressed as Flask compresses the cookie; browsers drop cookies over 4 KiB (RFC 6265, 6.1)
+#: Secrets, fields that are outdated by then, and fields that the user does not type.
 _NEVER_SAVED = {"csrf_token", "current", "new", "repeat", "password", "code", "puzzle", "tiles", "human", "username"}
 
 
 def save_input(actor: str, path: str) -> None:
-    """Keep the fields of this request for that person and page, if they are not too many."""
+    """Keep the fields of this request in the cookie, for this actor and page, if they are not too long."""
     fields = {name: texts for name, texts in request.form.lists() if name not in _NEVER_SAVED}
     if fields:
-        session.pop("kept_form", None)  # nothing older may come back in its place
+        session.pop("kept_form", None)
     if fields and len(zlib.compress(json.dumps(fields).encode())) <= _MAX_SAVED:
         session["kept_form"] = {"actor": actor, "path": path, "fields": fields}
 
 
-def move_saved_input(old: int, fresh: int) -> None:
-    """Let what was typed on the pages of a link wait on those of the link that comes in its place."""
+def move_saved_input(old_link_id: int, new_link_id: int) -> None:
+    """Let input that was saved on the pages of a link reappear on those of the link that replaces it."""
     if kept := session.get("kept_form"):
-        session["kept_form"] = kept | {"path": kept["path"].replace(f"/konto-link/{old}/", f"/konto-link/{fresh}/")}
+        path = kept["path"].replace(f"/konto-link/{old_link_id}/", f"/konto-link/{new_link_id}/")
+        session["kept_form"] = kept | {"path": path}
 
 
-def saved_input() -> MultiDict[str, str] | None:
-    """Return what the visitor typed on this page before; once, but to all forms of the page."""
-    if "kept_form" not in g:
-        g.kept_form = _restore()
-    taken: MultiDict[str, str] | None = g.kept_form
-    return taken
-
-
-def _restore() -> MultiDict[str, str] | None:
-    kept = session.get("kept_form")
-    if not kept or kept["path"] != request.path:
-        return None
-    session.pop("kept_form")
-    if request.method != "GET" or kept["actor"] != current_user.actor:
-        return None
-    flash("Ihre Eingaben stehen wieder im Formular. Prüfen Sie sie und senden Sie das Formular noch einmal ab.", "form")
-    return MultiDict(kept["fields"])
+def restore_input(actor: str) -> None:
+    """Take saved input of this page out of the cookie, and let all forms of the page show it to its author."""
+    if session.get("kept_form", {}).get("path") != request.path:
+        return
+    kept = session.pop("kept_form")
+    if request.method == "GET" and kept["actor"] == actor:
+        notice = "Ihre Eingaben stehen wieder im Formular. Prüfen Sie sie und senden Sie das Formular noch einmal ab."
+        flash(notice, "form")
+        g.saved_input = MultiDict(kept["fields"])
 
 
 LONGEST_VERSION = 10  # digits
@@ -203,18 +192,18 @@ def data_field(name: str, required: bool = False) -> StringField:
 
 
 class Versioned:
-    """Which version of a customer stood on the page: who saves later than somebody else is told."""
+    """The version of the customer that the page showed, so that a later save by somebody else is noticed."""
 
     version = HiddenField()
 
     @property
     def seen_version(self) -> int:
-        """The version that stood in the form; none that ever was, when it was left out."""
+        """The version in the form, or -1, which no customer has, when it is missing or no number."""
         text = "".join(map(str, self.version.raw_data or ()))
         return int(text) if text.isdecimal() and len(text) < LONGEST_VERSION else -1
 
     def add_conflict_error(self, customer: Customer) -> None:
-        """Keep what was typed, show what stands there now, and let the next try pass."""
+        """Keep the input, list the values that are stored now, and let the next try pass."""
         typed = self.customer_data() if isinstance(self, CustomerData) else customer.data()
         now = [
             f"{Customer.DATA_FIELDS[name][0]} „{text}“" for name, text in customer.data().items() if text != typed[name]
@@ -240,7 +229,7 @@ class CustomerData(Versioned):
     phone = data_field("phone")
 
     def offer_salutations(self, present: str) -> None:
-        """An imported form of address that is not in the list stays possible."""
+        """Offer the usual salutations, and the present one if an import brought another."""
         usual = ["", "Frau", "Herr"]
         own = [present] if present not in usual else []
         self.salutation.choices = [SelectChoice(word, word or "keine Angabe") for word in usual + own]
@@ -249,20 +238,10 @@ class CustomerData(Versioned):
         return {name: self[name].data or "" for name in Customer.DATA_FIELDS}  # type: ignore[index]
 
 
-WRONG_CREDENTIALS = "Falsche Zugangsdaten"
-
-
 class LoginForm(PortalForm):
     email = mail_address_field()
     password = password_field("Passwort", "Geben Sie Ihr Passwort ein.")
 
-    def enter(self, table: sessions.PersonTable = Customer) -> str | None:
-        """Return a new session's token or refuse; the hashing stands between two short transactions."""
-        address, password = self.email.data or "", self.password.data or ""
-        known = sessions.find_password_hash(db.session(), address, table)
-        proof = run_outside_transaction(passwords.check_password, password, known)
-        with transaction("visitor", source()) as tx:
-            token = sessions.log_in(tx, address, proof, device(), table)
-        if token is None:
-            self.form_errors.append(WRONG_CREDENTIALS)
-        return token
+    def add_wrong_credentials(self) -> None:
+        """One text for every reason, so that it does not reveal which addresses have an account (OWASP ASVS 6.3.8)."""
+        self.form_errors.append("Falsche Zugangsdaten")

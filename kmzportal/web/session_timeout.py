@@ -1,17 +1,17 @@
-"""How long a session or a visit to a link still lasts: its page asks, and one click keeps it alive (standards R103)."""
+"""How long a session, or a visit to a link, still lasts. Pages ask with GET; POST prolongs it (WCAG 2.2, 2.2.1)."""
 
 from datetime import UTC, datetime
 
-from flask import Blueprint, g, render_template
+from flask import Blueprint, g, render_template, request
 from flask.typing import ResponseReturnValue
 
 from kmzportal.db import db
 from kmzportal.models.account_link import AccountLink
-from kmzportal.web import link_visit
 from kmzportal.web.auth import anyone, background_poll
+from kmzportal.web.link import visit as visits
 from kmzportal.web.responses import redirect_to, wants_fragment
 
-bp = Blueprint("time_left", __name__)
+bp = Blueprint("session_timeout", __name__)
 
 
 @bp.app_template_filter()
@@ -19,44 +19,24 @@ def seconds_until(at: datetime) -> int:
     return int((at - datetime.now(UTC)).total_seconds())
 
 
-@bp.get("/sitzung")
+@bp.route("/sitzung", methods=["GET", "POST"])
 @anyone
 @background_poll
-def ask() -> ResponseReturnValue:
-    return _of_session()
-
-
-@bp.post("/sitzung")
-@anyone
-def extend() -> ResponseReturnValue:
-    """A request is all it takes, so there is nothing to do here."""
-    return _of_session()
-
-
-@bp.get("/konto-link/<int:link_id>/sitzung")
-@anyone
-@background_poll
-def ask_visit(link_id: int) -> ResponseReturnValue:
-    """Sets no cookie, or it would undo what another tab does meanwhile."""
-    return _of_visit(link_id)
-
-
-@bp.post("/konto-link/<int:link_id>/sitzung")
-@anyone
-def extend_visit(link_id: int) -> ResponseReturnValue:
-    link_visit.find(link_id)
-    return _of_visit(link_id)
-
-
-def _of_session() -> ResponseReturnValue:
+def login_session() -> ResponseReturnValue:
+    """Any POST prolongs the session, see auth.load_user."""
     return render_template("session_timeout.html") if wants_fragment() else redirect_to("login.start")
 
 
-def _of_visit(link_id: int) -> ResponseReturnValue:
-    """After Abbrechen, or when the link is dead, there is nothing to say, and nothing asks any more."""
+@bp.route("/konto-link/<int:link_id>/sitzung", methods=["GET", "POST"])
+@anyone
+@background_poll
+def link_visit(link_id: int) -> ResponseReturnValue:
+    """GET sets no cookie, which would overwrite what another tab changes meanwhile. Empty when the link ended."""
+    if request.method == "POST":
+        visits.find(link_id)
     if not wants_fragment():
-        return redirect_to("account_link.show", link_id=link_id)
-    visit = link_visit.peek(link_id)
+        return redirect_to("link.show", link_id=link_id)
+    visit = visits.peek(link_id)
     link = db.session.get(AccountLink, link_id) if visit else None
     if visit is None or link is None or not link.usable(visit.arrived):
         return ""

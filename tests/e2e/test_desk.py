@@ -38,7 +38,7 @@ class Counting(Keyboard):
 
 @pytest.fixture
 def rosas_page(page, app, backend, rosa):
-    come_in(page, app, backend.run(sessions.start_session, rosa, "Firefox unter Linux"))
+    come_in(page, app, backend.run(sessions.start_session, rosa, "Firefox unter Linux").token)
     return page
 
 
@@ -109,7 +109,7 @@ def test_hits_come_while_typing_and_are_reached_by_arrow_keys(rosas_page, backen
 
 def test_without_javascript_it_is_the_same_desk(computer, app, backend, rosa, erika, mailbox):
     page = computer(java_script_enabled=False)
-    come_in(page, app, backend.run(sessions.start_session, rosa, "Firefox unter Linux"))
+    come_in(page, app, backend.run(sessions.start_session, rosa, "Firefox unter Linux").token)
     page.goto("/kundenservice/kunden")
     hand = Mouse(page)
     hand.write(field(page, "Kunden suchen"), "erika")

@@ -10,7 +10,7 @@ pytestmark = pytest.mark.browser
 
 
 def test_the_customers_screen_is_printed_without_its_forms(page, app, backend, erika, rosa):
-    come_in(page, app, backend.run(sessions.start_session, rosa, "Firefox unter Linux"))
+    come_in(page, app, backend.run(sessions.start_session, rosa, "Firefox unter Linux").token)
     page.goto(f"/kundenservice/kunden/{erika.id}")
     whole(page, erika.name)
     expect(button(page, "Link senden")).to_be_visible()

@@ -23,7 +23,7 @@ def renewing(request):
 @pytest.fixture
 def at_the_desk(page, app, backend, rosa):
     """Rosa has the Postausgang open."""
-    come_in(page, app, backend.run(sessions.start_session, rosa, "Firefox unter Linux"))
+    come_in(page, app, backend.run(sessions.start_session, rosa, "Firefox unter Linux").token)
     page.goto(PAGE)
     whole(page, "Postausgang")
     return page

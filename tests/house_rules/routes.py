@@ -27,4 +27,4 @@ def log_in(portal, person):
 
 
 def at_the_desk(app, backend, clerk, htmx=False):
-    return Browser(app, htmx).come_in(backend.run(sessions.start_session, clerk, "Firefox unter Linux"))
+    return Browser(app, htmx).come_in(backend.run(sessions.start_session, clerk, "Firefox unter Linux").token)

@@ -15,4 +15,5 @@ def half_way(backend, clerk):
 
 
 def enter(backend, login_session, code):
-    return backend.run(second_factor.verify_login, login_session, code)
+    new = backend.run(second_factor.verify_login, login_session, code)
+    return new and new.token

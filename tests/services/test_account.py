@@ -61,13 +61,13 @@ def test_a_new_password_ends_the_other_sessions_and_keeps_this_one(backend, erik
 
 def test_data_password_and_address_are_saved_together(backend, erika, login_session):
     new = hash_password(people.NEW_PASSWORD)
-    token = backend.run(
+    renewed = backend.run(
         accounts.save_account, erika, login_session, erika.version, {"phone": "4711"}, "erika@neue-schule.example", new
     )
     saved = backend.read(erika)
     assert (saved.phone, saved.password_hash) == ("4711", new)
     assert saved.pending_email == "erika@neue-schule.example"
-    assert backend.session_of(token).id == login_session.id
+    assert backend.session_of(renewed.token).id == login_session.id
     assert len(backend.mails("address_link")) == 1
 
 

@@ -36,7 +36,7 @@ def test_a_session_in_use_ends_after_eight_hours(backend, erika, clock):
 
 
 def test_a_clerks_session_rests_only_a_quarter_of_an_hour(backend, rosa):
-    login_session = backend.session_of(backend.run(sessions.start_session, rosa, "Firefox"))
+    login_session = backend.session_of(backend.run(sessions.start_session, rosa, "Firefox").token)
     assert login_session.clerk.initials == "ro"
     assert login_session.alive(people.NOW + timedelta(minutes=15, seconds=-1))
     assert not login_session.alive(people.NOW + timedelta(minutes=15))
@@ -55,7 +55,7 @@ def test_using_a_session_is_noted_at_most_once_a_minute(backend, erika, clock):
 
 def test_a_new_token_ends_the_one_before(backend, erika):
     old = backend.log_in(erika.email, people.password_of(erika))
-    new = backend.run(lambda tx, login_session: login_session.new_token(), backend.session_of(old))
+    new = backend.run(lambda tx, login_session: sessions.renew_token(login_session).token, backend.session_of(old))
     assert backend.session_of(old) is None
     assert backend.session_of(new).alive(people.NOW)
 

@@ -16,8 +16,8 @@ def proof(person, text=None):
 
 
 def test_the_current_password_opens_konto_anpassen_for_ten_minutes(backend, erika, login_session):
-    token = backend.run(accounts.check_current_password, erika, login_session, proof(erika))
-    proved = backend.session_of(token)
+    new = backend.run(accounts.check_current_password, erika, login_session, proof(erika))
+    proved = backend.session_of(new.token)
     assert proved.password_checked_within(600, people.NOW + timedelta(seconds=599))
     assert not proved.password_checked_within(600, people.NOW + timedelta(seconds=600))
     assert not login_session.password_checked_within(600, people.NOW)
@@ -27,7 +27,7 @@ def test_proving_gives_the_session_a_new_token(backend, erika):
     old = backend.log_in(erika.email, people.password_of(erika))
     new = backend.run(accounts.check_current_password, erika, backend.session_of(old), proof(erika))
     assert backend.session_of(old) is None
-    assert backend.session_of(new).alive(people.NOW)
+    assert backend.session_of(new.token).alive(people.NOW)
 
 
 def test_a_wrong_password_opens_nothing_and_is_on_record(backend, erika, login_session):

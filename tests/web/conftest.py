@@ -21,7 +21,7 @@ def ask(app):
 @pytest.fixture
 def desk(browser, backend, rosa):
     """Rosa at the desk."""
-    return browser.come_in(backend.run(sessions.start_session, rosa, "Firefox unter Linux"))
+    return browser.come_in(backend.run(sessions.start_session, rosa, "Firefox unter Linux").token)
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ def answers(app, backend, person, monkeypatch):
     link = backend.run(links.issue, LinkKind.DESK, person)
     dead = backend.run(links.issue, LinkKind.DESK, person)
     backend.run(links.issue, LinkKind.DESK, person)
-    monkeypatch.setitem(app.view_functions, "devices.history", anyone(lambda: 1 / 0))
+    monkeypatch.setitem(app.view_functions, "account.history", anyone(lambda: 1 / 0))
     requests = [
         ("GET", "/einstellungen", {}, {}, 200),
         ("GET", "/einstellungen", HTMX, {}, 200),

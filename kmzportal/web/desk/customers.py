@@ -15,7 +15,8 @@ from kmzportal.mail.previews import redacted_preview
 from kmzportal.models.account_link import AccountLink
 from kmzportal.models.audit_event import IDENTITY_CHECKS
 from kmzportal.models.customer import Customer
-from kmzportal.services import audit, desk, outbox, search as customer_search
+from kmzportal.services import audit, desk, outbox
+from kmzportal.services import search as customer_search
 from kmzportal.services.refusals import ChangedMeanwhile
 from kmzportal.web.auth import clerk_only, current_user, user_transaction
 from kmzportal.web.desk import form_transaction

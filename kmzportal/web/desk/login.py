@@ -14,7 +14,7 @@ from kmzportal.services import sessions
 from kmzportal.services.refusals import SessionOver
 from kmzportal.services.second_factor import verify_login
 from kmzportal.services.transaction import transaction
-from kmzportal.web.auth import anyone, current_user, sign_in, source
+from kmzportal.web.auth import anyone, current_user, log_in, sign_in, source
 from kmzportal.web.forms import LoginForm, PortalForm
 from kmzportal.web.responses import error_page, local_path, redirect_to, redirect_to_path, render
 
@@ -36,9 +36,11 @@ def login() -> ResponseReturnValue:
     if current_user.is_authenticated:
         return _enter()
     form = LoginForm(email=session.get("address"))
-    if form.validate_on_submit() and (token := form.enter(Clerk)):
-        sign_in(token)
-        return _enter() if current_user.is_authenticated else redirect_to(".second_factor", weiter=_wanted())
+    if form.validate_on_submit():
+        if new := log_in(form.email.data or "", form.password.data or "", Clerk):
+            sign_in(new)
+            return _enter() if current_user.is_authenticated else redirect_to(".second_factor", weiter=_wanted())
+        form.add_wrong_credentials()
     return render("desk/login.html", form, wanted=_wanted())
 
 
@@ -63,13 +65,13 @@ def _verify(login_session: LoginSession, form: CodeForm) -> ResponseReturnValue 
     """Return where the code leads; None when it is wrong, which stands in the form then."""
     try:
         with transaction("visitor", source()) as tx:
-            token = verify_login(tx, login_session, form.code.data or "")
+            new = verify_login(tx, login_session, form.code.data or "")
     except SessionOver:  # another tab was faster
         return _begin_again()
-    if token is None:
+    if new is None:
         form.code.errors = [WRONG]
         return None
-    sign_in(token)
+    sign_in(new)
     return _enter()
 
 

@@ -18,7 +18,7 @@ ADD = "Anlegen und Link senden"
 
 
 def at_the_desk(browser, backend, clerk):
-    return browser.come_in(backend.run(sessions.start_session, clerk, "Firefox"))
+    return browser.come_in(backend.run(sessions.start_session, clerk, "Firefox").token)
 
 
 @pytest.fixture

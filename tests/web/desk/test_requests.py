@@ -90,7 +90,7 @@ def test_hostile_addresses_and_names_are_escaped(desk, backend, ask, erika):
 def test_requests_are_shown_for_seven_days(desk, app, backend, rosa, ask, erika, clock):
     number = ask(erika.email)
     clock.shift(timedelta(days=7, minutes=1))
-    later = Browser(app).come_in(backend.run(sessions.start_session, rosa, "Firefox unter Linux"))
+    later = Browser(app).come_in(backend.run(sessions.start_session, rosa, "Firefox unter Linux").token)
     assert rows(later.open(PAGE)) == []
     assert rows(later.open(f"{PAGE}?nummer={number}")) == []
 

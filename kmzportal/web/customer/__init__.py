@@ -1,0 +1,1 @@
+"""The pages of customers: logging in, a forgotten password, the account."""

@@ -1,0 +1,196 @@
+"""Einstellungen: Konto anpassen, Meine Daten, Angemeldete Geräte, Verlauf."""
+
+from datetime import UTC, datetime
+
+from flask import Blueprint, abort, current_app, g, jsonify, request
+from flask.typing import ResponseReturnValue
+from wtforms import PasswordField
+
+from kmzportal.db import db
+from kmzportal.models.customer import Customer
+from kmzportal.services import accounts, audit, passwords
+from kmzportal.services.refusals import ChangedMeanwhile, TooManyMails
+from kmzportal.services.transaction import run_outside_transaction
+from kmzportal.web.auth import current_user, customer_only, store_session, user_transaction
+from kmzportal.web.forms import (
+    ActionForm,
+    CustomerData,
+    NewPassword,
+    PortalForm,
+    mail_address_field,
+    password_field,
+    repeat_field,
+)
+from kmzportal.web.responses import redirect_in_place, redirect_to, render
+
+bp = Blueprint("account", __name__, url_prefix="/einstellungen")
+
+SAVED = "Ihre Änderungen sind gespeichert."
+LINK_SENT = " Wir haben einen Link an die neue E-Mail-Adresse gesendet. Bis Sie ihn öffnen, gilt die alte."
+AFTER_CONFIRMATION = {"konto": ".edit", "daten": ".data"}
+
+
+class AccountForm(CustomerData, NewPassword, PortalForm):
+    """All that customers may change; password and address only when filled in."""
+
+    email = mail_address_field("Neue E-Mail-Adresse", None)
+    new = password_field("Passwort", None)
+    repeat = repeat_field(required=False)
+    current = password_field("Aktuelles Passwort", None)
+
+
+class ConfirmForm(PortalForm):
+    current = password_field("Aktuelles Passwort", "Geben Sie Ihr aktuelles Passwort ein.")
+
+
+@bp.get("")
+@customer_only
+def overview() -> ResponseReturnValue:
+    return render("customer/settings.html", customer=current_user.customer)
+
+
+@bp.post("/adresse-zuruecknehmen")
+@customer_only
+def withdraw_address() -> ResponseReturnValue:
+    form = ActionForm()
+    if not form.validate_on_submit():
+        return render("customer/settings.html", form, customer=current_user.customer)
+    with user_transaction() as tx:
+        accounts.withdraw_address_change(tx, current_user.customer)
+    return redirect_to(".overview", "Ihre bisherige E-Mail-Adresse bleibt.")
+
+
+@bp.route("/konto", methods=["GET", "POST"])
+@customer_only
+def edit() -> ResponseReturnValue:
+    """The form asks for the current password itself when it was confirmed too long ago to save now."""
+    customer: Customer = current_user.customer
+    if request.method == "GET" and "saved_input" not in g and not _password_confirmed():
+        return _ask_for_password("konto")
+    form = AccountForm(data=customer.data() | {"version": customer.version})
+    form.offer_salutations(customer.salutation)
+    if (
+        form.validate_on_submit()
+        and (_password_confirmed() or _confirm(form.current))
+        and (not form.new.data or form.validate_new_password(customer))
+        and _saved(form, customer)
+    ):
+        return redirect_in_place(".edit", SAVED + LINK_SENT if form.email.data else SAVED)
+    if form.errors:
+        form.add_emptied_error()
+    minimum = accounts.password_minimum(customer, current_app.config)
+    return render("customer/account.html", form, customer=customer, confirmed=_password_confirmed(), minimum=minimum)
+
+
+def _saved(form: AccountForm, customer: Customer) -> bool:
+    """Whether all of the form is saved; if not, nothing is, and the reason is shown in the form."""
+    password_hash = run_outside_transaction(passwords.hash_password, form.new.data) if form.new.data else None
+    values = form.seen_version, form.customer_data(), form.email.data, password_hash
+    try:
+        with user_transaction() as tx:
+            new = accounts.save_account(tx, customer, current_user.login_session, *values)
+    except TooManyMails as refusal:
+        form.add_refusal(refusal)
+        return False
+    except ChangedMeanwhile:
+        form.add_conflict_error(customer)
+        return False
+    if new:
+        store_session(new)
+    return True
+
+
+@bp.route("/bestaetigen/<any(konto, daten):purpose>", methods=["GET", "POST"])
+@customer_only
+def confirm_password(purpose: str) -> ResponseReturnValue:
+    """Check the current password. The URL remains in the address bar after a wrong one, so GET leads back."""
+    if request.method == "GET":
+        return redirect_in_place(AFTER_CONFIRMATION[purpose])
+    form = ConfirmForm()
+    if form.validate_on_submit() and _confirm(form.current):
+        return redirect_in_place(AFTER_CONFIRMATION[purpose])
+    return _ask_for_password(purpose, form)
+
+
+def _password_confirmed() -> bool:
+    lifetime = current_app.config["PROOF_LIFETIME"]
+    return bool(current_user.login_session.password_checked_within(lifetime, datetime.now(UTC)))
+
+
+def _ask_for_password(purpose: str, form: ConfirmForm | None = None) -> ResponseReturnValue:
+    return render("customer/confirm_password.html", form or ConfirmForm(formdata=None), purpose=purpose)
+
+
+def _confirm(field: PasswordField) -> bool:
+    """Whether the field holds the current password; then the session gets a new token."""
+    if not field.data:
+        field.errors = ["Bitte geben Sie zur Sicherheit noch einmal Ihr aktuelles Passwort ein."]
+        return False
+    check = run_outside_transaction(passwords.check_password, field.data, current_user.customer.password_hash)
+    with user_transaction() as tx:
+        new = accounts.check_current_password(tx, current_user.customer, current_user.login_session, check)
+    if new is None:
+        field.errors = [
+            "Das aktuelle Passwort stimmt nicht. Versuchen Sie es noch einmal. "
+            "Nach mehreren Versuchen warten Sie bitte einige Minuten."
+        ]
+        return False
+    store_session(new)
+    return True
+
+
+@bp.get("/daten")
+@customer_only
+def data() -> ResponseReturnValue:
+    if not _password_confirmed():
+        return _ask_for_password("daten")
+    return render("customer/data.html", data=audit.all_data(db.session(), current_user.customer))
+
+
+@bp.get("/daten.json")
+@customer_only
+def data_json() -> ResponseReturnValue:
+    if not _password_confirmed():
+        return redirect_to(".data")
+    answer = jsonify(audit.all_data(db.session(), current_user.customer))
+    answer.headers["Content-Disposition"] = "attachment; filename=meine-daten.json"
+    return answer
+
+
+@bp.get("/geraete")
+@customer_only
+def devices() -> ResponseReturnValue:
+    return _devices(ActionForm(formdata=None))
+
+
+@bp.post("/geraete/<int(max=2147483647):session_id>/beenden")
+@customer_only
+def end_device(session_id: int) -> ResponseReturnValue:
+    form = ActionForm()
+    if not form.validate_on_submit():
+        return _devices(form)
+    with user_transaction() as tx:
+        ended = accounts.end_own_session(tx, current_user.customer, session_id)
+    return redirect_in_place(".devices", "Das Gerät ist abgemeldet.") if ended else abort(404)
+
+
+@bp.post("/geraete/andere-beenden")
+@customer_only
+def end_other_devices() -> ResponseReturnValue:
+    form = ActionForm()
+    if not form.validate_on_submit():
+        return _devices(form)
+    with user_transaction() as tx:
+        accounts.end_other_sessions(tx, current_user.customer, current_user.login_session)
+    return redirect_in_place(".devices", "Alle anderen Geräte sind abgemeldet.")
+
+
+def _devices(form: ActionForm) -> ResponseReturnValue:
+    active = accounts.active_sessions(db.session(), current_user.customer, datetime.now(UTC))
+    return render("customer/devices.html", form, sessions=active, current=current_user.login_session)
+
+
+@bp.get("/verlauf")
+@customer_only
+def history() -> ResponseReturnValue:
+    return render("customer/history.html", events=audit.history(db.session(), current_user.customer))

@@ -1,0 +1,86 @@
+"""Anmelden and Abmelden, and what happens to requests that need a login first."""
+
+from urllib.parse import urlsplit
+
+from flask import Blueprint, current_app, request, session, url_for
+from flask.typing import ResponseReturnValue
+from werkzeug.wrappers import Response
+
+from kmzportal.db import db
+from kmzportal.models.customer import Customer
+from kmzportal.services import sessions
+from kmzportal.services.transaction import transaction
+from kmzportal.web.auth import (
+    LOGIN_ENDPOINT,
+    anyone,
+    clear_session,
+    current_user,
+    log_in,
+    login_manager,
+    sign_in,
+    source,
+)
+from kmzportal.web.forms import ActionForm, LoginForm, save_input
+from kmzportal.web.responses import local_path, redirect_to, redirect_to_path, render
+
+bp = Blueprint("login", __name__)
+
+
+@bp.get("/")
+@anyone
+def start() -> Response:
+    return redirect_to(current_user.home_endpoint if current_user.is_authenticated else ".login")
+
+
+@bp.route("/anmelden", methods=["GET", "POST"])
+@anyone
+def login() -> ResponseReturnValue:
+    if current_user.is_authenticated:
+        return redirect_to(current_user.home_endpoint)
+    form, wanted = LoginForm(email=session.get("address")), local_path(request.args.get("weiter"))
+    if form.validate_on_submit():
+        session["address"] = form.email.data  # filled in at Passwort vergessen
+        if new := log_in(form.email.data or "", form.password.data or "", Customer):
+            sign_in(new)
+            return redirect_to_path(wanted or url_for(current_user.home_endpoint))
+        form.add_wrong_credentials()
+    return render("customer/login.html", form, wanted=wanted)
+
+
+@bp.post("/abmelden")
+@anyone
+def logout() -> ResponseReturnValue:
+    """Also of clerks. With `weiter`, somebody else's link is opened next, so the opened links stay in the cookie."""
+    form, wanted = ActionForm(), local_path(request.args.get("weiter"))
+    login_endpoint = LOGIN_ENDPOINT
+    if current_user.is_authenticated:
+        if not form.validate_on_submit():
+            return render("customer/logout.html", form, wanted=wanted)
+        login_endpoint = current_user.login_endpoint
+        with transaction(current_user.actor, source()) as tx:
+            sessions.log_out(tx, current_user.login_session)
+    links = session.get("links")
+    clear_session()
+    if links and wanted:
+        session["links"] = links
+    answer = redirect_to_path(wanted or url_for(login_endpoint), "Sie sind abgemeldet.")
+    answer.headers["Clear-Site-Data"] = '"cache", "storage"'  # "cookies" would clear those of the whole domain
+    return answer
+
+
+@login_manager.unauthorized_handler  # type: ignore[untyped-decorator]
+def ask_to_log_in() -> Response:
+    """Redirect to the login page of the wanted page. The input of an ended session reappears after the login."""
+    view = current_app.view_functions.get(request.endpoint or "")
+    login_endpoint = getattr(view, "login_endpoint", LOGIN_ENDPOINT)
+    if request.url_rule and "GET" in (request.url_rule.methods or ()):
+        wanted: str | None = request.path
+    else:
+        wanted = local_path(urlsplit(request.referrer or "").path)
+    token = session.pop("_user_id", None)
+    if not token:
+        return redirect_to(login_endpoint, weiter=wanted)
+    ended = sessions.find(db.session(), token)
+    if ended and wanted and request.method == "POST":
+        save_input(ended.actor, wanted)
+    return redirect_to(login_endpoint, "Sie wurden abgemeldet. Melden Sie sich bitte noch einmal an.", weiter=wanted)

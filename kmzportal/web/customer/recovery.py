@@ -1,0 +1,73 @@
+"""Passwort vergessen: the same page for every address. The worker looks the address up and mails the link."""
+
+from datetime import UTC, datetime, timedelta
+
+from flask import Blueprint, current_app, session
+from flask.typing import ResponseReturnValue
+
+from kmzportal.db import db
+from kmzportal.services import outbox, recovery
+from kmzportal.services.transaction import transaction
+from kmzportal.web.auth import anyone, source
+from kmzportal.web.forms import ActionForm, PortalForm, mail_address_field
+from kmzportal.web.responses import redirect_in_place, redirect_to, render
+
+bp = Blueprint("recovery", __name__, url_prefix="/passwort-vergessen")
+
+AGAIN_AFTER = 60  # seconds
+
+
+class AddressForm(PortalForm):
+    email = mail_address_field()
+
+
+@bp.route("", methods=["GET", "POST"])
+@anyone
+def ask() -> ResponseReturnValue:
+    form = AddressForm(email=session.get("address"))
+    if form.validate_on_submit():
+        _request_link(form.email.data or "")
+        return redirect_to(".asked")
+    return render("customer/forgot_password.html", form)
+
+
+@bp.get("/gesendet")
+@anyone
+def asked() -> ResponseReturnValue:
+    return _request_sent(ActionForm(formdata=None))
+
+
+@bp.post("/noch-einmal")
+@anyone
+def ask_again() -> ResponseReturnValue:
+    form, request = ActionForm(), session.get("recovery")
+    if not request or not form.validate_on_submit():
+        return _request_sent(form)
+    if datetime.now(UTC).timestamp() - request["at"] >= AGAIN_AFTER:
+        _request_link(request["address"])
+        return redirect_in_place(".asked", "Wir haben Ihre Anfrage noch einmal aufgenommen.")
+    return redirect_in_place(".asked", "Ihre Anfrage ist schon unterwegs. Warten Sie bitte eine Minute.")
+
+
+def _request_sent(form: ActionForm) -> ResponseReturnValue:
+    request, now, config = session.get("recovery"), datetime.now(UTC), current_app.config
+    if not request:
+        return redirect_to(".ask")
+    asked_at = datetime.fromtimestamp(request["at"], UTC)
+    return render(
+        "customer/request_sent.html",
+        form,
+        address=request["address"],
+        reference=request["reference"],
+        valid_until=asked_at + timedelta(seconds=config["RECOVERY_LINK_LIFETIME"]),
+        sender=config["MAIL_DEFAULT_SENDER"],
+        wait_seconds=max(0, AGAIN_AFTER - int((now - asked_at).total_seconds())),
+        disturbed=outbox.worker_silent(db.session(), now) or not (config["MAIL_SERVER"] or config.get("DEMO")),
+    )
+
+
+def _request_link(address: str) -> None:
+    with transaction("visitor", source()) as tx:
+        reference = recovery.request_link(tx, address)
+    session["address"] = address
+    session["recovery"] = {"address": address, "reference": reference, "at": int(tx.now.timestamp())}

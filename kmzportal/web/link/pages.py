@@ -1,0 +1,257 @@
+"""Der Link zum Konto, from the mail to Fertig. Only POST changes anything, and only the last one redeems the link."""
+
+import io
+import re
+import secrets
+from collections.abc import Callable
+from typing import Any
+
+import segno
+from flask import Blueprint, Response, current_app, session
+from flask.typing import ResponseReturnValue
+from werkzeug.routing import PathConverter
+from wtforms import StringField, ValidationError
+from wtforms.validators import Length
+
+from kmzportal.db import db
+from kmzportal.models.account_link import AccountLink, LinkKind, LinkState
+from kmzportal.models.customer import Customer
+from kmzportal.services import accounts, clerks, links, passwords
+from kmzportal.services.refusals import AddressTaken, ChangedMeanwhile, LinkUnusable, TooManyMails, WrongCode
+from kmzportal.services.second_factor import SecondFactor
+from kmzportal.services.transaction import Transaction, link_keys, run_outside_transaction, transaction
+from kmzportal.web.auth import anyone, source
+from kmzportal.web.forms import ActionForm, CustomerData, NewPassword, PortalForm, move_saved_input
+from kmzportal.web.link import visit as visits
+from kmzportal.web.link.visit import (
+    Visit,
+    finish,
+    link_ended,
+    link_holder,
+    link_not_found,
+    link_transaction,
+    visited_link,
+)
+from kmzportal.web.responses import redirect_in_place, redirect_to, render
+
+bp = Blueprint("link", __name__)
+
+TOKEN = re.compile(r"[A-Za-z0-9_-]{43}")
+FIRST_PAGES = {
+    LinkKind.RECOVERY: ".password",
+    LinkKind.CLERK_FIRST: ".clerk_access",
+    LinkKind.ADDRESS: ".confirm_address",
+    LinkKind.OBJECTION: ".object_to_change",
+    LinkKind.DESK: "robot_check.tick",
+}
+
+
+class NewPasswordForm(NewPassword, PortalForm):
+    pass
+
+
+class RegisterForm(CustomerData, NewPassword, PortalForm):
+    first = tuple(Customer.DATA_FIELDS)
+
+
+class ClerkAccessForm(NewPassword, PortalForm):
+    code = StringField("Code aus der App", [Length(max=40, message="Der Code hat 6 Ziffern.")])
+
+    def validate_code(self, field: StringField) -> None:
+        if not field.data and _second_factor_required():
+            raise ValidationError(
+                "Geben Sie den Code aus der App ein. Ohne zweiten Faktor kommen Sie nicht in den Kundenservice."
+            )
+
+
+class AnyTextConverter(PathConverter):
+    """A path with anything that a mail program appends to it, line breaks too."""
+
+    regex = r"[^/](?s:.)*?"
+
+
+bp.record_once(lambda state: state.app.url_map.converters.update(anything=AnyTextConverter))
+
+
+@bp.get("/link/<anything:text>")
+@anyone
+def open_link(text: str) -> ResponseReturnValue:
+    """Take the token out of the address bar; what mail programs append to it is ignored."""
+    token = TOKEN.match(text)
+    link = links.find(db.session(), token[0]) if token else None
+    if link is None:
+        answer = link_not_found()
+    else:
+        visits.start(link)
+        answer = redirect_to(".show", link_id=link.id)
+    answer.headers["Referrer-Policy"] = "no-referrer"  # type: ignore[union-attr]
+    return answer
+
+
+@bp.get("/konto-link/<int:link_id>")
+@link_holder(*LinkKind)
+def show(link: AccountLink, visit: Visit) -> ResponseReturnValue:
+    """Lead to the first page of this kind of link, or to the one after the robot check."""
+    if visit.checked:
+        return render("link/checked.html", link=link)
+    return redirect_in_place(FIRST_PAGES[LinkKind(link.kind)], link_id=link.id)
+
+
+@bp.route("/konto-link/<int:link_id>/passwort", methods=["GET", "POST"])
+@link_holder(LinkKind.RECOVERY)
+def password(link: AccountLink, visit: Visit) -> ResponseReturnValue:
+    def redeem(tx: Transaction, password_hash: str) -> None:
+        accounts.set_password_by_link(tx, link, visit.arrived, password_hash)
+
+    return _set_password(link, NewPasswordForm(), redeem, "link/password.html")
+
+
+@bp.route("/konto-link/<int:link_id>/konto", methods=["GET", "POST"])
+@link_holder(LinkKind.DESK, checked=True)
+def register(link: AccountLink, visit: Visit) -> ResponseReturnValue:
+    form = RegisterForm(data=link.owner.data() | {"version": link.owner.version})
+    form.offer_salutations(link.owner.salutation)
+
+    def redeem(tx: Transaction, password_hash: str) -> None:
+        accounts.register(tx, link, visit.arrived, form.seen_version, form.customer_data(), password_hash)
+
+    return _set_password(link, form, redeem, "link/register.html")
+
+
+@bp.route("/konto-link/<int:link_id>/zugang", methods=["GET", "POST"])
+@link_holder(LinkKind.CLERK_FIRST)
+def clerk_access(link: AccountLink, visit: Visit) -> ResponseReturnValue:
+    """Password and second factor in one form and one POST. Until it succeeds, the present ones stay valid."""
+    form = ClerkAccessForm()
+
+    def redeem(tx: Transaction, password_hash: str) -> None:
+        clerks.use_first_link(tx, link, visit.arrived, password_hash, _nonce(link.id), form.code.data or "")
+
+    context = {"factor": _factor(link.id), "uri": _uri(link), "required": _second_factor_required()}
+    return _set_password(link, form, redeem, "link/clerk_access.html", **context)
+
+
+def _set_password(
+    link: AccountLink, form: Any, redeem: Callable[[Transaction, str], None], template: str, **context: Any
+) -> ResponseReturnValue:
+    """Show the form, which holds a new password, until `redeem` took its hash and used up the link."""
+    if form.validate_on_submit() and form.validate_new_password(link.holder):
+        password_hash = run_outside_transaction(passwords.hash_password, form.new.data)
+        try:
+            with link_transaction(link) as tx:
+                redeem(tx, password_hash)
+            return finish(link)
+        except (AddressTaken, WrongCode) as refusal:
+            form.add_refusal(refusal)
+        except ChangedMeanwhile:
+            form.add_conflict_error(link.owner)
+    if form.errors:
+        form.add_emptied_error()
+    minimum = accounts.password_minimum(link.holder, current_app.config)
+    return render(template, form, link=link, minimum=minimum, **context)
+
+
+@bp.route("/konto-link/<int:link_id>/adresse", methods=["GET", "POST"])
+@link_holder(LinkKind.ADDRESS)
+def confirm_address(link: AccountLink, visit: Visit) -> ResponseReturnValue:
+    form = ActionForm()
+    if form.validate_on_submit():
+        try:
+            with link_transaction(link) as tx:
+                accounts.confirm_address(tx, link, visit.arrived)
+            return finish(link)
+        except AddressTaken as refusal:
+            form.add_refusal(refusal)
+    return render("link/confirm_address.html", form, link=link)
+
+
+@bp.route("/konto-link/<int:link_id>/widerspruch", methods=["GET", "POST"])
+@link_holder(LinkKind.OBJECTION)
+def object_to_change(link: AccountLink, visit: Visit) -> ResponseReturnValue:
+    form = ActionForm()
+    if form.validate_on_submit():
+        with link_transaction(link) as tx:
+            accounts.object_to_change(tx, link, visit.arrived)
+        return finish(link)
+    return render("link/object_to_change.html", form, link=link)
+
+
+@bp.get("/konto-link/<int:link_id>/fertig")
+@anyone
+def done(link_id: int) -> ResponseReturnValue:
+    link = visited_link(link_id)
+    if link is None or link.ended_as != LinkState.REDEEMED or link.clerk:
+        return link_not_found()
+    return render("link/done.html", link=link)
+
+
+@bp.get("/konto-link/<int:link_id>/zugang/qr.svg")
+@link_holder(LinkKind.CLERK_FIRST)
+def qr_code(link: AccountLink, visit: Visit) -> ResponseReturnValue:
+    svg = io.BytesIO()
+    segno.make(_uri(link), error="m").save(svg, "svg", light="white", scale=4)
+    return Response(svg.getvalue(), mimetype="image/svg+xml")
+
+
+@bp.get("/konto-link/<int:link_id>/zugang/fertig")
+@anyone
+def clerk_done(link_id: int) -> ResponseReturnValue:
+    """The recovery codes are shown only in the browser that has set them up, until somebody logs in there."""
+    link = visited_link(link_id)
+    if link is None or link.clerk is None or link.ended_as != LinkState.REDEEMED:
+        return link_not_found()
+    set_up_here = link.clerk.factor_nonce and link.clerk.factor_nonce == _nonce(link_id)
+    return render("link/clerk_done.html", codes=_factor(link_id).recovery_codes if set_up_here else [])
+
+
+@bp.post("/konto-link/<int:link_id>/erneuern")
+@anyone
+def renew(link_id: int) -> ResponseReturnValue:
+    """Mail a new link to the address of the ended one."""
+    link, form = visited_link(link_id), ActionForm()
+    if link is None:
+        return link_not_found()
+    if not form.validate_on_submit():
+        return link_ended(link, form)
+    try:
+        with transaction(f"link:{link.id}", source()) as tx:
+            new = links.renew(tx, link)
+    except (LinkUnusable, TooManyMails):
+        form.form_errors.append("Heute können wir keinen weiteren Link senden. Bitte rufen Sie uns an.")
+        return link_ended(link, form)
+    move_saved_input(link_id, new.id)
+    return redirect_in_place(".show", "Ein neuer Link ist unterwegs an dieselbe Adresse.", link_id=link_id)
+
+
+@bp.post("/konto-link/<int:link_id>/abbrechen")
+@anyone
+def cancel(link_id: int) -> ResponseReturnValue:
+    """End the visit in this browser; the link itself stays valid."""
+    form = ActionForm()
+    if not form.validate_on_submit():
+        return render("link/cancel.html", form, link={"id": link_id})
+    visits.end(link_id)
+    return redirect_to("login.login", "Sie haben abgebrochen. Nichts wurde geändert. Ihr Link gilt weiter.")
+
+
+def _second_factor_required() -> bool:
+    return bool(current_app.config["STAFF_SECOND_FACTOR"] != "offered")
+
+
+def _nonce(link_id: int) -> str:
+    """Return the nonce of the second factor that this browser is offered; it is kept in the signed cookie.
+
+    Each browser has its own: a mail scanner, or anybody else who opened the link before, has seen another secret.
+    """
+    kept = session.get("factor")
+    if not kept or kept[0] != link_id:
+        kept = session["factor"] = [link_id, secrets.token_urlsafe(32)]
+    return str(kept[1])
+
+
+def _factor(link_id: int) -> SecondFactor:
+    return SecondFactor(link_keys(), _nonce(link_id))
+
+
+def _uri(link: AccountLink) -> str:
+    return _factor(link.id).uri(link.email, current_app.config["OFFICE_NAME"])

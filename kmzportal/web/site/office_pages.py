@@ -1,0 +1,108 @@
+"""Hilfe and the pages that the law demands, and the addresses that other programs look for."""
+
+import json
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from pathlib import Path
+
+from flask import Blueprint, Flask, Response, abort, current_app, render_template, send_from_directory, url_for
+from flask.typing import ResponseReturnValue
+
+from kmzportal.services import office_pages
+from kmzportal.web.auth import anyone
+from kmzportal.web.responses import redirect_to
+
+bp = Blueprint("office_pages", __name__)
+
+SECURITY_TXT_VALID = timedelta(days=180)  # RFC 9116, 2.5.5 wants less than a year
+#: The colours of the page header, for the browser's own frame.
+THEME = {"light": "#f3f4f7", "dark": "#131525"}
+
+
+def init_app(app: Flask) -> None:
+    app.extensions["office_pages"] = office_pages.read(Path(app.instance_path), app.config)
+    app.context_processor(lambda: {"theme": THEME, "video": _video()})
+
+
+def office_page(name: str) -> Response:
+    """Return one of the pages. Search engines may list them."""
+    draft = name == "barrierefreiheit" and office_pages.is_draft(current_app.config)
+    text = render_template(
+        "site/document.html", name=name, page=current_app.extensions["office_pages"][name], draft=draft
+    )
+    return Response(text, headers={"X-Robots-Tag": "all"})
+
+
+for name in office_pages.NAMES:
+    bp.add_url_rule(f"/{name}", name, anyone(partial(office_page, name)))
+
+
+def _video() -> str | None:
+    """Return the URL of the video in sign language, if there is one."""
+    video = current_app.config["SIGN_LANGUAGE_VIDEO"]
+    return video if "://" in video or not video else url_for("office_pages.sign_language")
+
+
+@bp.get("/leichte-sprache/gebaerdensprache")
+@anyone
+def sign_language() -> ResponseReturnValue:
+    """Send the operator's own video; browsers request parts of it (RFC 9110, 14)."""
+    video = current_app.config["SIGN_LANGUAGE_VIDEO"]
+    if not video or "://" in video:
+        abort(404)
+    return send_from_directory(office_pages.own_folder(Path(current_app.instance_path)), video)
+
+
+@bp.get("/.well-known/change-password")
+@anyone
+def change_password() -> ResponseReturnValue:
+    """The URL that password managers open (W3C: A Well-Known URL for Changing Passwords)."""
+    return redirect_to("account.edit")
+
+
+@bp.get("/.well-known/security.txt")
+@anyone
+def security_txt() -> Response:
+    today = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+    config = current_app.config
+    lines = [
+        f"Contact: mailto:{config['OFFICE_SUPPORT_EMAIL']}",
+        f"Contact: tel:+49-{config['OFFICE_PHONE'].removeprefix('0').replace(' ', '-')}",
+        f"Expires: {(today + SECURITY_TXT_VALID).isoformat()}",
+        "Preferred-Languages: de, en",
+        f"Canonical: {config['PUBLIC_URL']}{url_for('.security_txt')}",
+    ]
+    return Response("\n".join(lines) + "\n", mimetype="text/plain")
+
+
+@bp.get("/robots.txt")
+@anyone
+def robots() -> Response:
+    """Exclude nothing: a crawler that may not fetch a page cannot read its X-Robots-Tag (RFC 9309)."""
+    return Response("User-agent: *\nDisallow:\n", mimetype="text/plain")
+
+
+@bp.get("/favicon.ico")
+@anyone
+def favicon() -> ResponseReturnValue:
+    return redirect_to("static", filename="favicon.ico")
+
+
+@bp.get("/manifest.webmanifest")
+@anyone
+def manifest() -> Response:
+    """What a phone shows on its home screen (W3C Web Application Manifest)."""
+    content = {
+        "name": current_app.config["OFFICE_NAME"],
+        "short_name": "Medienkonto",
+        "lang": "de",
+        "start_url": "/",
+        "display": "browser",
+        "theme_color": THEME["light"],
+        "background_color": "#ffffff",
+        "icons": [
+            {"src": url_for("static", filename=f"icons/portal-{size}.png"), "sizes": f"{size}x{size}"}
+            for size in (192, 512)
+        ],
+    }
+    return Response(json.dumps(content), mimetype="application/manifest+json")
