@@ -54,7 +54,7 @@ def test_a_session_that_ends_while_its_form_is_on_the_way_leads_to_the_login(app
             sessions.end_all(tx, tx.session.merge(erika))
         return suits(*what)
 
-    monkeypatch.setattr(accounts, "refuse_weak", meanwhile)
+    monkeypatch.setattr(passwords, "check_strength", meanwhile)
     fields = {"Passwort": people.NEW_PASSWORD, "Wdh. Passwort": people.NEW_PASSWORD, "Telefon": "07051 4711"}
     browser.submit("Speichern", fields)
     assert browser.heading == "Anmelden"
@@ -132,7 +132,7 @@ def test_the_old_mailbox_does_not_learn_the_new_address(app, backend, erika):
 
 
 def test_more_logins_than_can_be_served_are_told_to_wait(app, monkeypatch):
-    monkeypatch.setattr(passwords, "_places", threading.BoundedSemaphore(1))
+    monkeypatch.setattr(passwords, "_slots", threading.BoundedSemaphore(1))
     browser = Browser(app).open("/anmelden")
     with passwords._slots:
         browser.submit("Anmelden", {"E-Mail-Adresse": "a@schule.example", "Passwort": "egal"})

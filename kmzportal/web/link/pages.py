@@ -37,13 +37,6 @@ from kmzportal.web.responses import redirect_in_place, redirect_to, render
 bp = Blueprint("link", __name__)
 
 TOKEN = re.compile(r"[A-Za-z0-9_-]{43}")
-FIRST_PAGES = {
-    LinkKind.RECOVERY: ".password",
-    LinkKind.CLERK_FIRST: ".clerk_access",
-    LinkKind.ADDRESS: ".confirm_address",
-    LinkKind.OBJECTION: ".object_to_change",
-    LinkKind.DESK: "robot_check.tick",
-}
 
 
 class NewPasswordForm(NewPassword, PortalForm):
@@ -94,7 +87,7 @@ def show(link: AccountLink, visit: Visit) -> ResponseReturnValue:
     """Lead to the first page of this kind of link, or to the one after the robot check."""
     if visit.checked:
         return render("link/checked.html", link=link)
-    return redirect_in_place(FIRST_PAGES[LinkKind(link.kind)], link_id=link.id)
+    return redirect_in_place(link.policy.first_page, link_id=link.id)
 
 
 @bp.route("/konto-link/<int:link_id>/passwort", methods=["GET", "POST"])

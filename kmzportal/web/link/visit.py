@@ -134,9 +134,9 @@ def _refusal(link: AccountLink, visit: Visit) -> ResponseReturnValue | None:
     """Return the page that says why the link cannot be used now, or None if it can."""
     if current_user.is_authenticated and current_user.person is not link.holder:
         return render("link/other_user.html", ActionForm(), link=link)
-    if link.holder.locked_at and link.kind != LinkKind.OBJECTION:
+    if link.holder.locked_at and not link.policy.works_when_locked:
         raise AccountLocked
-    if not links.is_usable(link, visit.arrived):
+    if not link.usable(visit.arrived):
         return link_ended(link)
     g.visit = visit  # the page shows when the visit ends, see session_timeout.py
     return None
@@ -146,9 +146,8 @@ def link_ended(link: AccountLink, form: ActionForm | None = None) -> ResponseRet
     """Say why the link ended, and offer a new one where that is allowed."""
     g.pop("visit", None)
     now = datetime.now(UTC)
-    renewable = link.renewable(now) and links.address_is_current(link)
     form = form or ActionForm(formdata=None)
-    answer = render("link/ended.html", form, link=link, state=link.state(now), renewable=renewable)
+    answer = render("link/ended.html", form, link=link, state=link.state(now), renewable=link.renewable(now))
     if not form.errors:
         answer.status_code = 410
     return answer
@@ -156,6 +155,6 @@ def link_ended(link: AccountLink, form: ActionForm | None = None) -> ResponseRet
 
 def finish(link: AccountLink) -> ResponseReturnValue:
     """Redirect to the page Fertig. The login page then fills in the address."""
-    if link.kind != LinkKind.OBJECTION:  # the browser at the old mailbox must not learn the new address
+    if link.policy.ends_with_address:  # the browser at the old mailbox must not learn the new address
         session["address"] = link.holder.email
     return redirect_to("link.clerk_done" if link.clerk else "link.done", link_id=link.id)

@@ -102,7 +102,7 @@ def test_the_link_to_older_events_contains_only_the_filter(desk, backend, rosa, 
 
 
 def test_a_clerk_who_is_no_admin_sees_neither_page_nor_link(app, backend, tim):
-    desk = Browser(app).come_in(backend.run(sessions.start_session, tim, "Firefox unter Linux"))
+    desk = Browser(app).come_in(backend.run(sessions.start_session, tim, "Firefox unter Linux").token)
     assert desk.open(PAGE).status == 403
     desk.open("/kundenservice/anfragen")
     [nav] = [one for one in desk.page.iter("nav") if one.get("aria-label") == "Kundenservice"]

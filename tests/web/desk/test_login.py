@@ -109,7 +109,7 @@ def test_an_invented_token_is_ignored(browser, token):
 
 def test_a_complete_session_is_not_taken_for_one_that_awaits_its_code(browser, app, backend, erika, tim):
     for person in (erika, tim):
-        plant(browser, awaits_code=backend.run(sessions.start_session, person, "Firefox"))
+        plant(browser, awaits_code=backend.run(sessions.start_session, person, "Firefox").token)
         assert browser.open(CODE).heading == "Anmelden im Kundenservice"
 
 
