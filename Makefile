@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
-.PHONY: help run test check bench screenshots css lock migration
+.PHONY: help run test check bench screenshots css packed lock migration
 .DEFAULT_GOAL := help
 
 help: ## zeigt diese Liste
@@ -36,6 +36,10 @@ bench: .venv/ready bench/.peers/flask-security/ready bench/.peers/allauth/ready 
 
 css: ## baut kmzportal/static neu (braucht npm)
 	cd tools/look && npm ci --ignore-scripts --no-fund --no-audit && npm run build
+	$(MAKE) packed
+
+packed: .venv/ready ## packt die Dateien in kmzportal/static neu
+	$(BIN)/python -m whitenoise.compress --quiet --no-brotli kmzportal/static
 
 lock: .venv/ready ## schreibt requirements*.txt neu, mit Prüfsummen
 	$(PIP) install --quiet uv

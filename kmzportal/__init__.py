@@ -10,7 +10,7 @@ from kmzportal import settings
 from kmzportal.db import db
 from kmzportal.mail.delivery import mail_server
 from kmzportal.services import passwords
-from kmzportal.web import errors, front_door, responses, security, session_timeout, templates
+from kmzportal.web import errors, responses, security, session_timeout, static_files, templates
 from kmzportal.web.auth import login_manager
 from kmzportal.web.customer import account, login, recovery
 from kmzportal.web.desk import audit, clerks, customers, outbox, requests
@@ -35,7 +35,7 @@ BLUEPRINTS = (
     health.bp,
     office_pages.bp,
 )
-PARTS = (security, templates, responses, errors, office_pages, front_door)
+PARTS = (security, templates, responses, errors, office_pages, static_files)
 
 log = logging.getLogger(__name__)
 

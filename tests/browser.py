@@ -141,7 +141,7 @@ class Browser:
         if method != "GET":
             headers |= {"Sec-Fetch-Site": "same-origin", "Origin": self.site}
         sent = {"query_string" if method == "GET" else "data": data} if data else {}
-        answer = self.client.open(url, method=method, headers=headers, follow_redirects=True, **sent)
+        answer = self.client.open(url, method=method, headers=headers, follow_redirects=True, buffered=True, **sent)
         for one in answer.history:
             assert one.status_code == 303 or one.request.method == "GET", f"{method} {url} is answered by {one.status}"
         return answer

@@ -28,19 +28,14 @@ def _vary(response: Response) -> Response:
 
 
 def _compress(response: Response) -> Response:
-    """Send pages packed to whom can unpack them."""
+    """Compress pages; a file name of random length in the gzip header blurs how well they did (BREACH, decision 42)."""
     if response.mimetype == "text/html" and request.accept_encodings["gzip"] and response.status_code != 204:
-        response.set_data(_gzip(response.get_data()))
+        packed = io.BytesIO()
+        with gzip.GzipFile("x" * (1 + secrets.randbelow(100)), "wb", 6, packed, mtime=0) as archive:
+            archive.write(response.get_data())
+        response.set_data(packed.getvalue())
         response.headers["Content-Encoding"] = "gzip"
     return response
-
-
-def _gzip(page: bytes) -> bytes:
-    """Pack a page behind a name of random length: it hides how well it shrank (BREACH, decision 33)."""
-    packed = io.BytesIO()
-    with gzip.GzipFile("x" * (1 + secrets.randbelow(100)), "wb", 6, packed, mtime=0) as archive:
-        archive.write(page)
-    return packed.getvalue()
 
 
 def render(template: str, form: Any = None, **context: Any) -> Response:

@@ -3,6 +3,7 @@
 from urllib.parse import urlsplit
 
 from flask import Flask, Response, abort, current_app, request
+from markupsafe import escape
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 CSP = (
@@ -22,6 +23,11 @@ HEADERS = {
     "Cache-Control": "no-store",
 }
 HSTS = "max-age=31536000; includeSubDomains"
+LOOPBACK = {"127.0.0.1", "localhost", "[::1]"}
+ANY_HOST = {"health.healthz", "health.readyz"}  #: views for programs that may not know the portal's name
+FOREIGN = """<!DOCTYPE html><html lang="de"><head><meta charset="utf-8"><title>Falsche Adresse</title></head><body>
+<h1>Diese Seite gibt es hier nicht</h1>
+<p>Bitte rufen Sie das Portal unter seiner eigenen Adresse auf: {}</p></body></html>"""
 UNSAFE = {"POST", "PUT", "PATCH", "DELETE"}
 
 
@@ -44,8 +50,20 @@ def init_app(app: Flask) -> None:
     hops = app.config["PROXY_HOPS"]
     if hops:
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=hops, x_proto=hops, x_host=0)  # type: ignore[method-assign]
+    app.before_request(refuse_other_hosts)
     app.before_request(refuse_other_sites)
     app.after_request(add_headers)
+
+
+def refuse_other_hosts() -> Response | None:
+    """Answer under PUBLIC_URL's own host only; without a PUBLIC_URL, to this machine only."""
+    public_url = current_app.config["PUBLIC_URL"]
+    host, own = request.headers.get("Host", "").casefold(), urlsplit(public_url).netloc.rpartition("@")[2].casefold()
+    name, _, port = host.rpartition(":")
+    known = host == own if own else (name if port.isdigit() else host) in LOOPBACK
+    if known or request.endpoint in ANY_HOST:
+        return None
+    return Response(FOREIGN.format(escape(public_url)), 400)
 
 
 def refuse_other_sites() -> None:

@@ -12,4 +12,4 @@ def init_app(app: Flask) -> None:
     }
     app.jinja_env.filters.update(format_datetime=dates.format_datetime, format_time=dates.format_time)
     app.jinja_env.globals.update(office=office, demo=app.config.get("DEMO", False))
-    app.context_processor(lambda: {"visitor": user_for_templates()})
+    app.context_processor(lambda: {"current_user": user_for_templates()})

@@ -1,5 +1,7 @@
 """What every answer carries, what a forged cookie says, and what is never reflected."""
 
+import gzip
+
 import pytest
 
 from kmzportal.models.account_link import LinkKind
@@ -114,6 +116,12 @@ def test_the_csrf_token_of_one_browser_is_refused_from_another(app, erika):
     assert answer.status_code == 422
     assert erika.email in answer.text  # what was typed stays
     assert victim.open("/einstellungen").heading == "Anmelden"
+
+
+def test_the_length_of_a_compressed_page_does_not_show_how_well_it_compressed(app, ask):
+    answers = [ask("/hilfe", headers={"Accept-Encoding": "gzip"}) for _ in range(10)]
+    assert len({gzip.decompress(answer.data) for answer in answers}) == 1
+    assert len({len(answer.data) for answer in answers}) > 1
 
 
 @pytest.mark.parametrize(

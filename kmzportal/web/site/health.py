@@ -1,4 +1,4 @@
-"""Readiness: whether the database answers, with the tables of this version."""
+"""Liveness and readiness, for monitoring. Both answer whatever the Host header says."""
 
 from flask import Blueprint, Response
 from sqlalchemy.exc import DBAPIError
@@ -9,9 +9,17 @@ from kmzportal.web.auth import anyone
 bp = Blueprint("health", __name__)
 
 
+@bp.get("/healthz")
+@anyone
+def healthz() -> Response:
+    """Whether the process answers."""
+    return Response("ok\n", mimetype="text/plain")
+
+
 @bp.get("/readyz")
 @anyone
 def readyz() -> Response:
+    """Whether the database answers, in the version that this code needs."""
     try:
         ready = up_to_date()
     except DBAPIError:

@@ -11,6 +11,7 @@ from flask.typing import ResponseReturnValue
 from kmzportal.services import office_pages
 from kmzportal.web.auth import anyone
 from kmzportal.web.responses import redirect_to
+from kmzportal.web.site.markdown import parse
 
 bp = Blueprint("office_pages", __name__)
 
@@ -20,16 +21,17 @@ THEME = {"light": "#f3f4f7", "dark": "#131525"}
 
 
 def init_app(app: Flask) -> None:
-    app.extensions["office_pages"] = office_pages.read(Path(app.instance_path), app.config)
+    texts = office_pages.read(Path(app.instance_path), app.config)
+    documents = {name: parse(text, name == "leichte-sprache") for name, text in texts.items()}
+    app.extensions["office_pages"] = documents
     app.context_processor(lambda: {"theme": THEME, "video": _video()})
 
 
 def office_page(name: str) -> Response:
     """Return one of the pages. Search engines may list them."""
     draft = name == "barrierefreiheit" and office_pages.is_draft(current_app.config)
-    text = render_template(
-        "site/document.html", name=name, page=current_app.extensions["office_pages"][name], draft=draft
-    )
+    document = current_app.extensions["office_pages"][name]
+    text = render_template("site/document.html", name=name, document=document, draft=draft)
     return Response(text, headers={"X-Robots-Tag": "all"})
 
 

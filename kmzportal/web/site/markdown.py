@@ -1,0 +1,79 @@
+"""The office's texts, written in a few signs of Markdown, as HTML in KERN's classes.
+
+    # Title                      ## Section {#anchor}            ### Part of a section
+    - a list                     1. a list with numbers          **bold**, *italic*, [words](/hilfe)
+
+A line break is a line break. Everything else, HTML included, is shown as it was typed.
+"""
+
+import re
+from dataclasses import dataclass
+from itertools import chain
+
+from markdown_it import MarkdownIt
+from markdown_it.token import Token
+from markupsafe import Markup
+
+SAFE_LINKS = ("/", "#", "https://", "http://", "mailto:", "tel:")
+CLASSES = {
+    "h3": "kern-heading-small",
+    "p": "kern-body",
+    "ul": "kern-list kern-list--bullet",
+    "ol": "kern-list kern-list--number",
+    "a": "kern-link",
+}
+ANCHOR = re.compile(r"\s*\{#([\w-]+)\}$")
+NUMBER = re.compile(r"(?<=\]\()tel:[^)\n]+")
+
+MARKDOWN = MarkdownIt("zero", {"html": False, "breaks": True})
+MARKDOWN.enable(["heading", "list", "emphasis", "link", "newline"])
+MARKDOWN.validateLink = lambda url: url.startswith(SAFE_LINKS)  # type: ignore[method-assign]
+
+
+@dataclass(frozen=True)
+class Section:
+    heading: str
+    anchor: str
+    html: Markup
+
+
+@dataclass(frozen=True)
+class Document:
+    title: str
+    sections: list[Section]  #: the first has no heading
+
+    @property
+    def contents(self) -> list[Section]:
+        return [section for section in self.sections if section.anchor]
+
+
+def parse(text: str, line_by_line: bool = False) -> Document:
+    """Return the text in sections; with `line_by_line`, each line becomes a paragraph of its own (easy language)."""
+    text = NUMBER.sub(lambda link: link[0].replace(" ", ""), text)  # numbers are written with blanks
+    if line_by_line:
+        text = re.sub(r"\n(?!#|- |\d+\. |\s)", "\n\n", text)
+    title, parts = "", [("", list[Token]())]
+    tokens = iter(MARKDOWN.parse(text))
+    for token in tokens:
+        if token.type == "heading_open" and token.level == 0 and token.tag in ("h1", "h2"):
+            words = next(tokens).content
+            next(tokens)  # the end of the heading
+            if token.tag == "h1":
+                title = words
+            else:
+                parts.append((words, []))
+        else:
+            parts[-1][1].append(token)
+    return Document(title, [_section(heading, content) for heading, content in parts])
+
+
+def _section(heading: str, tokens: list[Token]) -> Section:
+    for token in chain(tokens, *(token.children or () for token in tokens)):
+        if token.type in ("heading_open", "heading_close"):
+            token.tag = "h3"  # whatever its writer chose, it stands below the section's heading
+        if token.nesting == 1 and token.tag in CLASSES:
+            token.attrSet("class", CLASSES[token.tag])
+    anchor = ANCHOR.search(heading)
+    # The renderer escapes all text; its only tags are those of the rules enabled above.
+    html = Markup(MARKDOWN.renderer.render(tokens, MARKDOWN.options, {}))  # noqa: S704
+    return Section(ANCHOR.sub("", heading), anchor[1] if anchor else "", html)
