@@ -10,15 +10,14 @@ from kmzportal import settings
 from kmzportal.db import db
 from kmzportal.mail.delivery import mail_server
 from kmzportal.services import passwords
-from kmzportal.web import errors, responses, security, session_timeout, static_files, templates
-from kmzportal.web.auth import login_manager
+from kmzportal.web import auth, errors, responses, security, session_timeout, static_files, templates
 from kmzportal.web.customer import account, login, recovery
 from kmzportal.web.desk import audit, clerks, customers, outbox, requests
 from kmzportal.web.desk import login as desk_login
 from kmzportal.web.link import pages, robot_check
 from kmzportal.web.site import demo, health, office_pages
 
-EXTENSIONS = (db, login_manager, mail_server, responses.csrf)
+EXTENSIONS = (db, mail_server, responses.csrf)
 BLUEPRINTS = (
     login.bp,
     recovery.bp,
@@ -35,7 +34,7 @@ BLUEPRINTS = (
     health.bp,
     office_pages.bp,
 )
-PARTS = (security, templates, responses, errors, office_pages, static_files)
+PARTS = (security, auth, templates, responses, errors, office_pages, static_files)
 
 log = logging.getLogger(__name__)
 

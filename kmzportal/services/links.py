@@ -85,13 +85,13 @@ def check_code(tx: Transaction, link: AccountLink, typed: str) -> bool:
     return right
 
 
-def redeem(tx: Transaction, link: AccountLink, arrived: datetime, kinds: Iterable[LinkKind]) -> None:
+def redeem(tx: Transaction, link: AccountLink, arrived: datetime, kinds: set[LinkKind]) -> None:
     """End a link of these kinds as used. Raises LinkUnusable, for all but one of several at once, or AccountLocked."""
     tx.lock(link.holder)
     tx.session.refresh(link)
     if link.holder.locked_at and not link.policy.works_when_locked:
         raise AccountLocked("link.refused", link.holder, kind=link.kind)
-    if link.kind not in kinds or not link.usable(arrived):
+    if LinkKind(link.kind) not in kinds or not link.usable(arrived):
         raise LinkUnusable("link.refused", link.holder, kind=link.kind)
     link.ended_at, link.ended_as = tx.now, LinkState.REDEEMED
     tx.record("link.redeemed", link.holder, kind=link.kind)

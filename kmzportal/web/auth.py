@@ -7,10 +7,12 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import wraps
 from typing import Any, cast
+from urllib.parse import urlsplit
 
-from flask import abort, current_app, g, request, session
+from flask import Flask, Response, abort, current_app, g, request, session
 from flask_login import AnonymousUserMixin, LoginManager, UserMixin, login_user
 from flask_login import current_user as flask_login_user
+from markupsafe import escape
 
 from kmzportal.db import db
 from kmzportal.models.clerk import Clerk
@@ -28,6 +30,39 @@ login_manager.session_protection = None  # sessions live in the database; phones
 
 LOGIN_ENDPOINT = "login.login"  #: where customers log in
 STAFF_LOGIN_ENDPOINT = "desk_login.login"  #: where clerks log in
+
+LOOPBACK = {"127.0.0.1", "localhost", "[::1]"}
+ANY_HOST = {"health.healthz", "health.readyz"}  #: monitoring may not know the public host name
+FOREIGN = """<!DOCTYPE html><html lang="de"><head><meta charset="utf-8"><title>Falsche Adresse</title></head><body>
+<h1>Diese Seite gibt es hier nicht</h1>
+<p>Bitte rufen Sie das Portal unter seiner eigenen Adresse auf: {}</p></body></html>"""
+UNSAFE = {"POST", "PUT", "PATCH", "DELETE"}
+
+
+def init_app(app: Flask) -> None:
+    login_manager.init_app(app)
+    app.before_request(refuse_other_hosts)
+    app.before_request(refuse_other_sites)
+
+
+def refuse_other_hosts() -> Response | None:
+    """Answer under PUBLIC_URL's own host only; without a PUBLIC_URL, to this machine only."""
+    public_url = current_app.config["PUBLIC_URL"]
+    host, own = request.headers.get("Host", "").casefold(), urlsplit(public_url).netloc.rpartition("@")[2].casefold()
+    name, _, port = host.rpartition(":")
+    known = host == own if own else (name if port.isdigit() else host) in LOOPBACK
+    if known or request.endpoint in ANY_HOST:
+        return None
+    return Response(FOREIGN.format(escape(public_url)), 400)
+
+
+def refuse_other_sites() -> None:
+    """Refuse forms of other sites by Sec-Fetch-Site, or by Origin where a browser does not send it."""
+    if request.method not in UNSAFE:
+        return
+    site, origin = request.headers.get("Sec-Fetch-Site"), request.headers.get("Origin", "null")
+    if site in ("cross-site", "same-site") if site else origin not in ("null", current_app.config["PUBLIC_URL"]):
+        abort(403)
 
 
 class AuthenticatedUser(UserMixin):  # type: ignore[misc]

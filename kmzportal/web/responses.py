@@ -1,4 +1,4 @@
-"""Answers as whole pages or as fragments. The only module that knows htmx exists."""
+"""Responses as whole pages or as fragments, with their headers. The only module that knows htmx's headers."""
 
 import gzip
 import io
@@ -6,11 +6,13 @@ import secrets
 from typing import Any
 from urllib.parse import urlsplit
 
-from flask import Flask, Response, flash, make_response, redirect, render_template, request, url_for
+from flask import Flask, Response, current_app, flash, make_response, redirect, render_template, request, url_for
 from flask_wtf import CSRFProtect
 from markupsafe import escape
 from werkzeug.urls import iri_to_uri
 from werkzeug.wrappers import Response as AnyResponse
+
+from kmzportal.web.security import HEADERS, HSTS
 
 _MAX_KEY = 2**31 - 1
 csrf = CSRFProtect()  # gives templates csrf_token(); each form checks its own, so a stale one is a field error
@@ -19,11 +21,20 @@ csrf = CSRFProtect()  # gives templates csrf_token(); each form checks its own, 
 def init_app(app: Flask) -> None:
     app.after_request(_compress)
     app.after_request(_vary)
+    app.after_request(_add_headers)
 
 
 def _vary(response: Response) -> Response:
-    """No cache may hand a fragment to whom the page is meant for, or a packed page to whom cannot unpack it."""
+    """Keep caches from mixing up pages with fragments, and packed pages with plain ones."""
     response.headers.add("Vary", "HX-Request, Accept-Encoding")
+    return response
+
+
+def _add_headers(response: Response) -> Response:
+    for name, value in HEADERS.items():
+        response.headers.setdefault(name, value)
+    if current_app.config["SESSION_COOKIE_SECURE"]:
+        response.headers["Strict-Transport-Security"] = HSTS
     return response
 
 

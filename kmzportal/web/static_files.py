@@ -7,7 +7,6 @@ it prefers the `.gz` beside a file, which `make css` writes.
 
 import hashlib
 from pathlib import Path
-from typing import Any
 from wsgiref.headers import Headers
 
 from flask import Flask
@@ -20,13 +19,7 @@ def init_app(app: Flask) -> None:
     files = sorted(path for path in FOLDER.rglob("*") if path.is_file())
     content = b"".join(path.relative_to(FOLDER).as_posix().encode() + path.read_bytes() for path in files)
     fingerprint = hashlib.sha256(content).hexdigest()[:12]
-    app.add_url_rule("/static/<fingerprint>/<path:filename>", endpoint="static", build_only=True)
-
-    @app.url_defaults
-    def add_fingerprint(endpoint: str, values: dict[str, Any]) -> None:
-        if endpoint == "static":
-            values.setdefault("fingerprint", fingerprint)
-
+    app.add_url_rule(f"/static/{fingerprint}/<path:filename>", endpoint="static", build_only=True)
     app.wsgi_app = WhiteNoise(  # type: ignore[method-assign]
         app.wsgi_app,
         FOLDER,
