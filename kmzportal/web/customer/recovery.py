@@ -62,7 +62,7 @@ def _request_sent(form: ActionForm) -> ResponseReturnValue:
         valid_until=asked_at + timedelta(seconds=config["RECOVERY_LINK_LIFETIME"]),
         sender=config["MAIL_DEFAULT_SENDER"],
         wait_seconds=max(0, AGAIN_AFTER - int((now - asked_at).total_seconds())),
-        disturbed=outbox.worker_silent(db.session(), now) or not (config["MAIL_SERVER"] or config.get("DEMO")),
+        outage=outbox.mail_outage(db.session(), now, config),
     )
 
 

@@ -1,4 +1,4 @@
-"""Passwort vergessen: the same page for every address, a second try after a minute, disturbed mail."""
+"""Passwort vergessen: the same page for every address, a second try after a minute."""
 
 import re
 from datetime import timedelta
@@ -9,7 +9,7 @@ from sqlalchemy import delete, select
 from kmzportal.models.account_link import AccountLink
 from kmzportal.models.customer import Customer
 from kmzportal.models.recovery_request import RecoveryRequest
-from kmzportal.services import outbox, recovery
+from kmzportal.services import recovery
 from tests import people, secret_scan
 from tests.browser import Browser
 from tests.web.customer.forgotten import ask, let_the_worker_answer, requests
@@ -149,28 +149,6 @@ def test_the_wait_can_be_seen_counting(browser, erika, clock):
     clock.shift(20)
     browser.open("/passwort-vergessen/gesendet")
     assert [one.get("data-countdown") for one in browser.page.iter("p") if one.get("role") == "timer"] == ["40"]
-
-
-def test_mail_is_called_disturbed_when_the_worker_is_silent(app, browser, backend, clock, monkeypatch):
-    monkeypatch.setitem(app.config, "MAIL_SERVER", "mail.example")
-    for loop in outbox.MAIL_LOOPS:
-        backend.run(outbox.record_heartbeat, loop)
-    clock.shift(60)
-    assert DISTURBED not in ask(browser, "jemand@schule.example").text
-    clock.shift(1)
-    assert DISTURBED in browser.open("/passwort-vergessen/gesendet").text
-
-
-def test_one_silent_loop_is_enough(app, browser, backend, monkeypatch):
-    monkeypatch.setitem(app.config, "MAIL_SERVER", "mail.example")
-    backend.run(outbox.record_heartbeat, outbox.REQUESTS_LOOP)
-    assert DISTURBED in ask(browser, "jemand@schule.example").text
-
-
-def test_without_a_mail_server_nobody_is_promised_a_mail(browser, backend):
-    for loop in outbox.MAIL_LOOPS:
-        backend.run(outbox.record_heartbeat, loop)
-    assert DISTURBED in ask(browser, "jemand@schule.example").text
 
 
 def test_sending_again_from_an_old_page_works_at_the_second_click(browser, backend, erika, clock):
