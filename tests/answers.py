@@ -1,4 +1,4 @@
-"""What a mail server says to a mail."""
+"""Results of a delivery, as a mail server gives them."""
 
 from kmzportal.models.outgoing_mail import MailState
 from kmzportal.services.outbox import DeliveryResult

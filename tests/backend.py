@@ -1,11 +1,10 @@
-"""Does deeds as a request does them: each in a transaction and a session of its own.
+"""Calls services as a web request does: each call in its own transaction, database session and app context.
 
-What a test reads, it reads through yet another session, so whatever nobody committed is not seen.
+What a test reads comes from yet another session, so it sees committed data only.
 """
 
 import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
@@ -27,7 +26,8 @@ from kmzportal.services.passwords import check_password
 from kmzportal.services.second_factor import SecondFactor
 from kmzportal.services.transaction import Transaction, link_keys, transaction
 
-MEET_WITHIN = 20  # seconds
+BARRIER_TIMEOUT = 20  # seconds
+THREAD_TIMEOUT = 60  # seconds; more than PostgreSQL's lock_timeout for several threads in turn
 
 
 class Backend:
@@ -37,88 +37,118 @@ class Backend:
             self.keys = link_keys()
 
     @contextmanager
-    def transaction(self, actor: str = "visitor", source: str | None = None) -> Iterator[Transaction]:
-        """Open one unit of work in a session of its own, committed at the end."""
-        with self.app.app_context(), transaction(actor, source) as tx:
+    def transaction(
+        self, actor: str = "visitor", source: str | None = None, initials: str | None = None
+    ) -> Iterator[Transaction]:
+        with self.app.app_context(), transaction(actor, source, initials) as tx:
             yield tx
 
-    def run(self, deed: Callable[..., Any], *what: Any, actor: str = "visitor", source: str | None = None) -> Any:
-        """Do one deed and return what it returns; people and links among `what` are read anew."""
-        with self.transaction(actor, source) as tx:
-            return deed(tx, *(_anew(tx.session, one) for one in what))
+    def run(
+        self,
+        function: Callable[..., Any],
+        *arguments: Any,
+        actor: str = "visitor",
+        source: str | None = None,
+        initials: str | None = None,
+    ) -> Any:
+        """Call `function(tx, *arguments)` in one transaction; rows among the arguments are loaded anew."""
+        with self.transaction(actor, source, initials) as tx:
+            return function(tx, *(_reload(tx.session, argument) for argument in arguments))
+
+    def run_concurrently(self, number: int, function: Callable[..., Any], *arguments: Any) -> list[Any]:
+        """Call the function in so many threads; return the result or the exception of each.
+
+        On PostgreSQL all transactions have begun and read before the first one writes; SQLite lets one begin after
+        another. At most 15, the size of the connection pool. Raises TimeoutError when a thread does not return.
+        """
+        barrier = threading.Barrier(number)
+        results: list[Any] = [None] * number
+
+        def run_in_step(tx: Transaction, *loaded: Any) -> Any:
+            if tx.session.get_bind().dialect.name == "postgresql":
+                barrier.wait(BARRIER_TIMEOUT)
+            return function(tx, *loaded)
+
+        def call(index: int) -> None:
+            try:
+                results[index] = self.run(run_in_step, *arguments)
+            except Exception as error:
+                results[index] = error
+
+        _join([threading.Thread(target=call, args=(index,), daemon=True) for index in range(number)])
+        return results
+
+    def add(self, row: Base) -> Any:
+        """Insert a row as it is and return it."""
+        with self.transaction("console") as tx:
+            tx.session.add(row)
+        return row
+
+    def update(self, row: Base, **values: Any) -> None:
+        """Write these values into the row, without any service."""
+        with self.transaction("console") as tx:
+            for name, value in values.items():
+                setattr(_reload(tx.session, row), name, value)
+
+    def read(self, wanted: Any) -> Any:
+        """Return the row as it is in the database now, or all rows of a select."""
+        with self.app.app_context():
+            return db.session.scalars(wanted).all() if isinstance(wanted, Select) else _reload(db.session(), wanted)
+
+    def log_in(
+        self, address: str, password: str, source: str | None = None, table: sessions.PersonTable = Customer
+    ) -> str | None:
+        """Log in as the web does, the password checked outside of any transaction; return the token, or None."""
+        with self.app.app_context():
+            known = sessions.find_password_hash(db.session(), address, table)
+        checked = check_password(password, known)
+        new = self.run(sessions.log_in, address, checked, "Firefox unter Windows", table, source=source)
+        return new.token if new else None
+
+    def session_of(self, token: str | None) -> LoginSession | None:
+        with self.app.app_context():
+            return sessions.find(db.session(), token or "")
+
+    def add_second_factor(self, clerk: Clerk) -> SecondFactor:
+        """Give the clerk a second factor with no code used yet, and return it."""
+        nonce = f"nonce of {clerk.initials}"
+        self.update(clerk, factor_nonce=nonce)
+        return SecondFactor(self.keys, nonce)
+
+    @staticmethod
+    def totp_code(secret: str) -> str:
+        """Return the code that an app with this secret shows now."""
+        return TOTP(secret.replace(" ", "")).at(datetime.now(UTC))
 
     def issue(self, kind: LinkKind, person: Any, email: str | None = None) -> AccountLink:
-        """Write a link for somebody as a clerk does, and mail it."""
+        """Issue and mail a link as the clerk `ro`."""
         link: AccountLink = self.run(links.issue, kind, person, email, "ro", actor="clerk:1")
         self.run(links.send, link)
         return link
 
-    def add(self, thing: Base) -> Any:
-        """Write somebody or something into the database as it is."""
-        with self.transaction("console") as tx:
-            tx.session.add(thing)
-        return thing
-
-    def read(self, thing: Any) -> Any:
-        """Return the thing as it stands in the database now, or all that a select finds."""
-        with self.app.app_context():
-            return db.session.scalars(thing).all() if isinstance(thing, Select) else _anew(db.session(), thing)
-
-    def log_in(
-        self, address: str, password: str, source: str | None = None, table: sessions.PersonTable = Customer
-    ) -> Any:
-        """Log in as the web does and return the session's token, or None."""
-        with self.app.app_context():
-            known = sessions.find_password_hash(db.session(), address, table)
-        check = check_password(password, known)
-        new = self.run(sessions.log_in, address, check, "Firefox unter Windows", table, source=source)
-        return new and new.token
-
-    def add_second_factor(self, clerk: Clerk) -> SecondFactor:
-        """Let a clerk have a second factor, none of whose codes was used yet, and return it."""
-        with self.transaction("console") as tx:
-            tx.session.get_one(Clerk, clerk.id).factor_nonce = f"nonce of {clerk.initials}"
-        return SecondFactor(self.keys, f"nonce of {clerk.initials}")
-
-    @staticmethod
-    def totp_code(secret: str) -> str:
-        """Return the code that an app with this secret shows at this moment."""
-        return TOTP(secret.replace(" ", "")).at(datetime.now(UTC))
-
-    def session_of(self, token: str) -> LoginSession | None:
-        with self.app.app_context():
-            return sessions.find(db.session(), token)
+    def links(self, *kinds: LinkKind) -> list[AccountLink]:
+        """Return the links of these kinds, or all, oldest first."""
+        issued = self.read(select(AccountLink).order_by(AccountLink.id))
+        return [link for link in issued if link.kind in kinds or not kinds]
 
     def mails(self, *templates: str) -> list[OutgoingMail]:
-        """Return what waits in the outbox in the order it was queued, of these templates or of all."""
+        """Return the mails of these templates in the outbox, or all, oldest first."""
         queued = self.read(select(OutgoingMail).order_by(OutgoingMail.id))
         return [mail for mail in queued if mail.template in templates or not templates]
 
     def actions(self) -> list[str]:
-        """Return the names of all deeds on record, in their order."""
+        """Return the actions of all audit events, oldest first."""
         return [event.action for event in self.read(select(AuditEvent).order_by(AuditEvent.id))]
 
-    def run_concurrently(self, number: int, deed: Callable[..., Any], *what: Any) -> list[Any]:
-        """Let so many do the same deed at the same time; return what each got: a result or an exception.
 
-        On PostgreSQL all have begun and have read before the first one writes; SQLite lets one begin after another.
-        At most 15 at once: so many connections has the pool.
-        """
-        meeting = threading.Barrier(number)
-
-        def one(_: int) -> Any:
-            try:
-                with self.transaction() as tx:
-                    mine = [_anew(tx.session, thing) for thing in what]
-                    if tx.session.get_bind().dialect.name == "postgresql":
-                        meeting.wait(MEET_WITHIN)
-                    return deed(tx, *mine)
-            except Exception as error:
-                return error
-
-        with ThreadPoolExecutor(number) as threads:
-            return list(threads.map(one, range(number)))
+def _reload(session: Session, value: Any) -> Any:
+    return session.get(type(value), inspect(value).identity) if isinstance(value, Base) else value
 
 
-def _anew(session: Session, thing: Any) -> Any:
-    return session.get(type(thing), inspect(thing).identity) if isinstance(thing, Base) else thing
+def _join(threads: list[threading.Thread]) -> None:
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(THREAD_TIMEOUT)
+    if any(thread.is_alive() for thread in threads):
+        raise TimeoutError

@@ -1,7 +1,7 @@
-"""The people of every test, the same as in the demo, built as objects of the domain.
+"""The sample people of the tests, the same as in the demo, as rows not yet in the database.
 
-Erika and Max log in with a password. Anneliese has never had one. Jürgen's new address is pending, Lieselotte is
-locked by the office. Rosa Otto (`ro`) and Tim Beispiel (`tb`) work at the desk; Rosa is an admin.
+Erika and Max log in with a password, Anneliese has none yet. Jürgen's new address is pending, Lieselotte is locked.
+Rosa Otto (`ro`, admin) and Tim Beispiel (`tb`) are clerks.
 """
 
 from datetime import UTC, datetime
@@ -14,18 +14,18 @@ from kmzportal.services.passwords import hash_password
 
 __all__ = ["ANNELIESE", "ERIKA", "JUERGEN", "LIESELOTTE", "MAX", "PASSWORDS", "ROSA", "TIM"]
 
-#: When the tests happen, unless they shift the clock: a Monday afternoon.
+#: Where the fixture `clock` stops the time: a Monday afternoon.
 NOW = datetime(2026, 11, 23, 13, 5, tzinfo=UTC)
 LONG_AGO = datetime(2026, 9, 14, 8, 0, tzinfo=UTC)
-#: Passwords for people who choose a new one.
+NEW_EMAIL = "Erika@neue-schule.example"
 NEW_PASSWORD = "birnbaum hinter der scheune"
 OTHER_PASSWORD = "zwölf gelbe gummistiefel"
-#: As every form that sets one asks for it.
+#: The two fields of every form that sets a password.
 NEW = {"Passwort": NEW_PASSWORD, "Wdh. Passwort": NEW_PASSWORD}
 
 
 def person(data: dict[str, Any]) -> Customer | Clerk:
-    """Return a customer, or the clerk whose initials are given, with the password of the cast."""
+    """Return a customer, or a clerk if `data` has initials, with the sample password."""
     fields = dict(data)
     email, pending = fields.pop("email"), fields.pop("pending_email", None)
     found = Clerk(**fields) if "initials" in fields else Customer(**fields)

@@ -1,4 +1,6 @@
-"""What somebody did before: Rosa at the desk, Erika in her account."""
+"""Fixtures that several service tests use: log in, act as a clerk, use a link, ask for a new password."""
+
+from functools import partial
 
 import pytest
 from sqlalchemy import select
@@ -6,60 +8,65 @@ from sqlalchemy import select
 from kmzportal.models.account_link import LinkKind
 from kmzportal.models.recovery_request import RecoveryRequest
 from kmzportal.services import accounts, desk, recovery
-from tests import people
-from tests.services.links import link_of, newest
-from tests.services.worker import Outbox
-
-NEW, ASKED = "erika@neue-schule.example", "Erika@neue-schule.example"
+from kmzportal.services.passwords import hash_password
+from tests.people import NEW_EMAIL, NEW_PASSWORD, NOW, password_of
 
 
 @pytest.fixture
-def rosas(backend):
-    """Let Rosa do a deed, as the web does it on her behalf."""
-
-    def do(deed, *what, now=None):
-        with backend.transaction("clerk:1") as tx:
-            tx.initials = "ro"
-            return deed(tx, *(tx.session.get(type(one), one.id) if hasattr(one, "id") else one for one in what))
-
-    return do
+def as_clerk(backend):
+    """Run a service function as a clerk with the initials `ro`."""
+    return partial(backend.run, actor="clerk:1", initials="ro")
 
 
 @pytest.fixture
-def corrected(rosas, backend, erika):
-    """Rosa corrected Erika's address; the link that was mailed to the new one."""
-    rosas(desk.correct_address, erika, erika.version, NEW, "callback", "Sekretariat")
-    return newest(backend, LinkKind.DESK)
+def log_in(backend):
+    """Log in with the sample password or another one; returns the token, or None."""
+
+    def log_in(person, password=None, source=None):
+        return backend.log_in(person.email, password or password_of(person), source, type(person))
+
+    return log_in
 
 
 @pytest.fixture
-def asked(backend, erika):
-    """Erika asked for her new address; the link that was mailed there."""
-    backend.run(accounts.request_address_change, erika, ASKED)
-    return link_of(backend, "address_link")
+def login_session(backend, erika, log_in):
+    return backend.session_of(log_in(erika))
+
+
+@pytest.fixture
+def set_password_by_link(backend):
+    """Use a link to set NEW_PASSWORD."""
+
+    def set_password_by_link(link, arrived=NOW):
+        backend.run(accounts.set_password_by_link, link, arrived, hash_password(NEW_PASSWORD))
+
+    return set_password_by_link
+
+
+@pytest.fixture
+def address_link(backend, erika):
+    """Erika entered NEW_EMAIL in Konto anpassen; the link that was mailed there."""
+    backend.run(accounts.request_address_change, erika, NEW_EMAIL)
+    return backend.links(LinkKind.ADDRESS)[-1]
+
+
+@pytest.fixture
+def corrected_link(as_clerk, backend, erika):
+    """The desk corrected Erika's address to NEW_EMAIL; the link that was mailed there."""
+    as_clerk(desk.correct_address, erika, erika.version, NEW_EMAIL, "callback", "Sekretariat")
+    return backend.links(LinkKind.DESK)[-1]
 
 
 @pytest.fixture
 def ask(backend):
-    """Ask for a new password and let the worker answer; return what came of it."""
+    """Ask for a new password and let the worker answer all requests; returns the outcome."""
 
-    def asked(typed, source="192.0.2.7"):
+    def ask(typed, source="192.0.2.7"):
         reference = backend.run(recovery.request_link, typed, source=source)
-        with backend.app.app_context(), backend.transaction("worker") as tx:
+        with backend.transaction("worker") as tx:
             for request_id in recovery.unanswered(tx.session):
                 recovery.answer(tx, request_id)
         (request,) = backend.read(select(RecoveryRequest).where(RecoveryRequest.reference == reference))
         return request.outcome
 
-    return asked
-
-
-@pytest.fixture
-def login_session(backend, erika):
-    """The session in which Erika sits."""
-    return backend.session_of(backend.log_in(erika.email, people.password_of(erika)))
-
-
-@pytest.fixture
-def box(backend, clock, erika):
-    return Outbox(backend, erika)
+    return ask

@@ -1,21 +1,24 @@
-"""Das Protokoll finds deeds by kind, person and day, page by page, whoever did them."""
+"""The audit: found by action, person and day, page by page; a customer's history and data."""
 
+import json
 from datetime import timedelta
 
 import pytest
 from sqlalchemy import event
 
 from kmzportal.db import db
-from kmzportal.services import audit
+from kmzportal.models.account_link import LinkKind
+from kmzportal.models.audit_event import AuditEvent
+from kmzportal.services import accounts, audit
 from kmzportal.services.audit import EVENTS_SHOWN, AuditQuery
-from tests.people import NOW
+from tests.people import NEW_EMAIL, NOW
 
 pytestmark = pytest.mark.usefixtures("clock")
 
 
 @pytest.fixture
 def read(app):
-    """Return the deeds on one page, latest first."""
+    """Return the actions on one page, latest first."""
 
     def read(**wanted):
         with app.app_context():
@@ -25,70 +28,62 @@ def read(app):
 
 
 @pytest.fixture
-def happen(backend, clock):
-    """Something happens, a minute after the last."""
+def record(backend, clock):
+    """Record an action, a minute after the last one."""
 
-    def happen(deed, person=None, actor="worker"):
+    def record(action, person=None, actor="worker"):
         clock.shift(timedelta(minutes=1))
-        with backend.transaction(actor) as tx:
-            tx.record(deed, tx.session.get(type(person), person.id) if person else None)
+        backend.run(lambda tx, person: tx.record(action, person), person, actor=actor)
 
-    return happen
-
-
-def test_the_latest_stands_first(read, happen, erika):
-    happen("logout", erika)
-    happen("password.set", erika)
-    assert read() == ["password.set", "logout"]
+    return record
 
 
-def test_one_kind_of_deed(read, happen, erika, max_):
-    happen("logout", erika)
-    happen("password.set", erika)
-    happen("logout", max_)
+def test_the_latest_is_first_and_an_action_can_be_picked(read, record, erika, max_):
+    record("logout", erika)
+    record("password.set", erika)
+    record("logout", max_)
+    assert read() == ["logout", "password.set", "logout"]
     assert read(action="logout") == ["logout", "logout"]
-    assert read(action="no.such_deed") == []
+    assert read(action="no.such_action") == []
 
 
-@pytest.mark.parametrize("said", ["K-1001", " ERIKA.mustermann@GMS-musterstadt.example "])
-def test_all_that_somebody_did_or_that_was_done_to_them(read, happen, erika, max_, said):
-    happen("password.set", erika, f"customer:{erika.id}")
-    happen("data.changed", erika, "clerk:1")
-    happen("logout", max_, f"customer:{erika.id}")
-    happen("logout", max_)
-    assert read(person=said) == ["logout", "data.changed", "password.set"]
-    assert read(person=said, action="logout") == ["logout"]
+@pytest.mark.parametrize("typed", ["K-1001", " ERIKA.mustermann@GMS-musterstadt.example "])
+def test_a_customer_is_found_as_actor_and_as_the_one_concerned(read, record, erika, max_, typed):
+    record("password.set", erika, f"customer:{erika.id}")
+    record("data.changed", erika, "clerk:1")
+    record("logout", max_, f"customer:{erika.id}")
+    record("logout", max_)
+    assert read(person=typed) == ["logout", "data.changed", "password.set"]
+    assert read(person=typed, action="logout") == ["logout"]
 
 
-def test_a_clerk_is_found_by_initials(read, happen, erika, rosa):
-    happen("link.sent", erika, f"clerk:{rosa.id}")
-    happen("clerk.added", rosa, "console")
-    happen("link.sent", erika, "clerk:99")
+def test_a_clerk_is_found_by_initials(read, record, erika, rosa):
+    record("link.sent", erika, f"clerk:{rosa.id}")
+    record("clerk.added", rosa, "console")
+    record("link.sent", erika, "clerk:99")
     assert read(person="RO") == ["clerk.added", "link.sent"]
 
 
-@pytest.mark.parametrize("said", ["K-9999", "nobody@schule.example", "%", "customer:1", "x" * 5000])
-def test_nobody_of_that_name_did_nothing(read, happen, erika, said):
-    happen("logout", erika)
-    assert read(person=said) == []
+@pytest.mark.parametrize("typed", ["K-9999", "unbekannt@schule.example", "%", "customer:1", "x" * 5000])
+def test_an_unknown_person_finds_nothing(read, record, erika, typed):
+    record("logout", erika)
+    assert read(person=typed) == []
 
 
-def test_from_one_day_to_another(read, happen, clock, erika):
-    happen("logout", erika)
-    clock.shift(timedelta(days=1))
-    happen("password.set", erika)
-    clock.shift(timedelta(days=1))
-    happen("login.succeeded", erika)
+def test_events_from_one_day_to_another(read, record, clock, erika):
+    for action in ("logout", "password.set", "login.succeeded"):
+        record(action, erika)
+        clock.shift(timedelta(days=1))
     assert read(since=NOW + timedelta(hours=1), until=NOW + timedelta(days=2)) == ["password.set"]
 
 
 @pytest.mark.both_databases
-def test_page_by_page_nothing_is_missing_or_double_also_within_one_moment(app, backend, erika):
-    def much(tx, person):
+def test_pages_neither_repeat_nor_skip_events_of_the_same_second(app, backend, erika):
+    def record_many(tx, person):
         for _ in range(EVENTS_SHOWN * 2 + 10):
             tx.record("logout", person)
 
-    backend.run(much, erika)
+    backend.run(record_many, erika)
     seen, before = [], None
     with app.app_context():
         while page := audit.events(db.session(), AuditQuery(person="K-1001", before=before))[:EVENTS_SHOWN]:
@@ -98,16 +93,16 @@ def test_page_by_page_nothing_is_missing_or_double_also_within_one_moment(app, b
     assert seen == sorted(seen, reverse=True)
 
 
-def test_whoever_stands_on_a_page_is_read_at_once(app, happen, erika, max_, rosa):
+def test_the_people_of_a_page_are_read_by_two_queries(app, record, erika, max_, rosa):
     for person in (erika, max_, rosa):
-        happen("logout", person, f"clerk:{rosa.id}")
-    asked = []
+        record("logout", person, f"clerk:{rosa.id}")
+    queries = []
     with app.app_context():
         events = audit.events(db.session(), AuditQuery())
-        event.listen(db.engine, "before_cursor_execute", lambda *given: asked.append(given[2]))
+        event.listen(db.engine, "before_cursor_execute", lambda *given: queries.append(given[2]))
         people = audit.people(db.session(), events)
     assert set(people) == {f"customer:{erika.id}", f"customer:{max_.id}", f"clerk:{rosa.id}"}
-    assert len(asked) == 2
+    assert len(queries) == 2
 
 
 @pytest.mark.both_databases
@@ -115,19 +110,60 @@ def test_whoever_stands_on_a_page_is_read_at_once(app, happen, erika, max_, rosa
     "wanted",
     [{}, {"action": "logout"}, {"person": "K-1001"}, {"person": "ro"}, {"since": NOW, "until": NOW}, {"before": 1}],
 )
-def test_every_page_comes_from_an_index_in_its_order(app, happen, erika, rosa, wanted):
-    """PostgreSQL would sort a table as small as this one, if it were let."""
-    happen("logout", erika)
-    asked = []
+def test_every_page_is_read_from_an_index(app, record, erika, rosa, wanted):
+    """PostgreSQL would scan a table as small as this one, so that is switched off."""
+    record("logout", erika)
+    queries = []
     with app.app_context():
         session = db.session()
-        postgres = session.get_bind().dialect.name == "postgresql"
-        if postgres:
+        postgresql = session.get_bind().dialect.name == "postgresql"
+        if postgresql:
             session.connection().exec_driver_sql("SET LOCAL enable_seqscan = off")
-        event.listen(db.engine, "before_cursor_execute", lambda *given: asked.append(given[2:4]))
+        event.listen(db.engine, "before_cursor_execute", lambda *given: queries.append(given[2:4]))
         audit.events(session, AuditQuery(**wanted))
-        explain = "EXPLAIN " if postgres else "EXPLAIN QUERY PLAN "
-        for statement, parameters in [one for one in asked if "FROM audit_event" in one[0]]:
+        explain = "EXPLAIN " if postgresql else "EXPLAIN QUERY PLAN "
+        for statement, parameters in [one for one in queries if "FROM audit_event" in one[0]]:
             rows = session.connection().exec_driver_sql(explain + statement, parameters).all()
             plan = "\n".join(str(tuple(row)) for row in rows)
             assert "ix_audit_event" in plan and "Seq Scan" not in plan, plan
+
+
+@pytest.mark.parametrize(("actor", "details", "for_the_customer", "for_the_desk"), [
+    ("customer:12", {}, "Sie selbst", "Kundin oder Kunde"),
+    ("clerk:3", {"by": "ro"}, "Kundenservice (ro)", "Kundenservice (ro)"),
+    ("link:5", {}, "Über den Link", "Über den Link"),
+])  # fmt: skip
+def test_an_actor_is_named_for_the_customer_and_for_the_desk(actor, details, for_the_customer, for_the_desk):
+    event = AuditEvent(action="data.changed", actor=actor, details=details)
+    assert (event.actor_label, event.actor_label_for_desk) == (for_the_customer, for_the_desk)
+
+
+def test_the_history_holds_the_acts_of_the_desk_and_nothing_of_others(backend, erika, max_, log_in):
+    log_in(max_)
+    log_in(erika, "falsches passwort")
+    backend.issue(LinkKind.DESK, erika)
+    with backend.transaction() as tx:
+        events = [(event.action, event.actor) for event in audit.history(tx.session, erika)]
+    assert events == [("link.issued", "clerk:1"), ("login.refused", "visitor")]
+
+
+def test_events_that_strangers_cause_do_not_push_others_out_of_the_history(backend, erika):
+    def record_many(tx, person):
+        tx.record("password.set", person)
+        for _ in range(150):
+            tx.record("login.refused", person)
+
+    backend.run(record_many, erika)
+    with backend.transaction() as tx:
+        actions = [event.action for event in audit.history(tx.session, erika)]
+    assert actions == ["login.refused"] * 20 + ["password.set"]
+
+
+def test_all_data_holds_everything_about_the_customer_and_nothing_of_others(backend, erika, max_, log_in):
+    log_in(max_)
+    backend.run(accounts.request_address_change, erika, NEW_EMAIL)
+    with backend.transaction() as tx:
+        text = json.dumps(audit.all_data(tx.session, backend.read(erika)), default=str, ensure_ascii=False)
+    assert all(value in text for value in (*erika.data().values(), erika.number, erika.email, NEW_EMAIL))
+    assert "Max" not in text
+    assert erika.password_hash not in text

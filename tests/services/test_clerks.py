@@ -1,107 +1,163 @@
-"""Who works at the desk: kept out at once, and never without anybody who decides."""
+"""Clerks: added, their first link, locked and unlocked."""
 
 import pytest
 from sqlalchemy import select
 
+from kmzportal.models.account_link import LinkKind
 from kmzportal.models.clerk import Clerk
 from kmzportal.models.login_session import LoginSession
-from kmzportal.services import clerks, recovery
-from kmzportal.services.refusals import AccountLocked
+from kmzportal.services import clerks
+from kmzportal.services.passwords import hash_password
+from kmzportal.services.refusals import AccountLocked, LinkUnusable, WrongCode
+from kmzportal.services.second_factor import SecondFactor
 from tests import people
-from tests.services.staff import log_in
+from tests.people import NEW_PASSWORD, NOW
 
 pytestmark = pytest.mark.usefixtures("clock")
+ROBIN = ("robin@kmz.example", "Robin Ostermann", "ob")
+NONCE = "nonce of a browser"
+
+# Added
 
 
-def lock_the_other(backend, *admins):
-    """Let each of two admins lock the other at the same time; return what each got."""
-    pairs = iter([admins, admins[::-1]])
-
-    def each(tx):
-        by, other = (tx.session.get(Clerk, one.id) for one in next(pairs))
-        return clerks.lock(tx, other, by)
-
-    return backend.run_concurrently(2, each)
-
-
-def test_the_two_doors_count_apart(backend, rosa, erika):
-    """A customer and a clerk may have the same address."""
-    with backend.transaction() as tx:
-        tx.session.get(type(erika), erika.id).set_email(rosa.email)
-    for _ in range(6):
-        backend.log_in(rosa.email, "falsches passwort")
-    assert backend.log_in(rosa.email, people.password_of(erika)) is None
-    assert log_in(backend, rosa)
-    for _ in range(6):
-        log_in(backend, rosa, "falsches passwort")
-    assert log_in(backend, rosa) is None
+@pytest.mark.parametrize("admin", [True, False])
+def test_all_unlocked_admins_are_mailed_about_a_new_clerk(backend, rosa, tim, admin):
+    for initials, locked_at in (("lo", people.LONG_AGO), ("se", None)):
+        other = people.person(people.TIM)
+        other.admin, other.initials, other.locked_at = True, initials, locked_at
+        other.set_email(f"{initials}@kmz.example")
+        backend.add(other)
+    backend.run(clerks.add, *ROBIN, admin, actor=f"clerk:{rosa.id}")
+    notices = [(mail.recipient, mail.facts) for mail in backend.mails()]
+    assert notices == [(rosa.email, {"initials": "ob"}), ("se@kmz.example", {"initials": "ob"})]
 
 
-def test_a_customer_does_not_log_in_as_a_clerk(backend, erika):
-    assert backend.log_in(erika.email, people.password_of(erika), table=Clerk) is None
+def test_the_daily_cap_does_not_suppress_the_notice_of_a_new_clerk(backend, rosa):
+    for _ in range(10):
+        backend.run(lambda tx, to: tx.send("test", to), rosa)
+    backend.run(clerks.add, *ROBIN)
+    assert [mail.recipient for mail in backend.mails("clerk_added")] == [rosa.email]
 
 
-def test_locking_ends_sessions_and_links_at_once(backend, rosa, tim):
-    link = backend.run(clerks.first_link, tim)
-    log_in(backend, tim)
-    backend.run(clerks.lock, tim, rosa, actor=f"clerk:{rosa.id}")
-    assert backend.read(link).ended_as == "withdrawn"
-    assert all(one.ended_at for one in backend.read(select(LoginSession)))
-    assert log_in(backend, tim) is None
-    with pytest.raises(AccountLocked):
-        backend.run(clerks.first_link, tim)
-    assert "clerk.locked" in backend.actions()
+@pytest.mark.parametrize("initials", ["äö", "ÄÖ"])
+def test_initials_and_address_are_unique_whatever_their_case(backend, initials):
+    backend.run(clerks.add, "aenne@kmz.example", "Änne Öhler", "ÄÖ")
+    with pytest.raises(clerks.ClerkExists):
+        backend.run(clerks.add, "anders@kmz.example", "Änne Anders", initials)
+    with pytest.raises(clerks.ClerkExists):
+        backend.run(clerks.add, "AENNE@kmz.example", "Änne Anders", "an")
 
 
-def test_unlocked_the_password_is_the_one_from_before(backend, rosa, tim):
-    backend.run(clerks.lock, tim, rosa)
-    backend.run(clerks.unlock, tim, rosa)
-    assert log_in(backend, tim)
-    assert "clerk.unlocked" in backend.actions()
+# The first link
 
 
-@pytest.mark.parametrize("deed", [clerks.lock, clerks.unlock, clerks.send_link])
-def test_nobody_decides_on_their_own_access(backend, rosa, tim, deed):
-    with pytest.raises(clerks.OwnAccess):
-        backend.run(deed, rosa, rosa)
-    assert backend.read(rosa).locked_at is None
-    assert backend.mails() == []
+@pytest.fixture
+def app_factor(backend):
+    """The second factor in the app of whoever opened a first link."""
+    return SecondFactor(backend.keys, NONCE)
 
 
-def test_the_last_admin_cannot_be_locked(backend, rosa, tim):
-    with pytest.raises(clerks.LastAdmin):
-        backend.run(clerks.lock, rosa, tim)
-    assert log_in(backend, rosa)
+def use(backend, link, code, arrived=NOW):
+    backend.run(clerks.use_first_link, link, arrived, hash_password(NEW_PASSWORD), NONCE, code)
 
 
-@pytest.mark.both_databases
-@pytest.mark.parametrize("_", range(3))
-def test_of_two_admins_who_lock_each_other_one_stays(backend, rosa, tim, _):
-    with backend.transaction() as tx:
-        tx.session.get(Clerk, tim.id).admin = True
-    got = lock_the_other(backend, rosa, tim)
-    assert got.count(None) == 1
-    assert isinstance(next(one for one in got if one), clerks.LastAdmin)
-    assert len([one for one in backend.read(select(Clerk)) if one.locked_at is None]) == 1
+def test_a_first_link_sets_password_and_second_factor_and_ends_sessions(
+    backend, rosa, app_factor, login_session_of_rosa, log_in
+):
+    use(backend, backend.issue(LinkKind.CLERK_FIRST, rosa), backend.totp_code(app_factor.secret))
+    saved = backend.read(rosa)
+    assert (saved.factor_nonce, saved.recovery_codes_used) == (NONCE, [])
+    assert backend.read(login_session_of_rosa).ended_at == NOW
+    assert log_in(rosa) is None and log_in(rosa, NEW_PASSWORD)
+    assert [mail.recipient for mail in backend.mails("clerk_password_set")] == [rosa.email]
+    assert [action for action in backend.actions() if action.endswith(".set")] == ["password.set", "factor.set"]
 
 
-def test_a_colleague_is_mailed_a_new_first_link(backend, rosa, tim):
+@pytest.mark.parametrize("code", ["", "000000"])
+def test_without_the_right_code_nothing_is_set_and_the_link_stays_open(backend, rosa, factor, app_factor, code):
+    link = backend.issue(LinkKind.CLERK_FIRST, rosa)
+    with pytest.raises(WrongCode):
+        use(backend, link, code)
+    saved = backend.read(rosa)
+    assert saved.password_hash == rosa.password_hash
+    assert SecondFactor(backend.keys, saved.factor_nonce).secret == factor.secret
+    use(backend, link, backend.totp_code(app_factor.secret))
+
+
+@pytest.mark.parametrize("has_factor", [False, True])
+def test_where_the_factor_is_offered_it_may_be_left_out_and_an_existing_one_stays(
+    backend, rosa, app, monkeypatch, log_in, has_factor
+):
+    """The mailbox alone must not take a second factor away."""
+    monkeypatch.setitem(app.config, "STAFF_SECOND_FACTOR", "offered")
+    if has_factor:
+        backend.add_second_factor(rosa)
+    use(backend, backend.issue(LinkKind.CLERK_FIRST, rosa), "")
+    assert backend.session_of(log_in(rosa, NEW_PASSWORD)).awaits_code is has_factor
+
+
+def test_an_issued_first_link_changes_neither_password_nor_factor(backend, rosa, factor, log_in):
+    backend.run(clerks.first_link, rosa)
+    assert backend.session_of(log_in(rosa)).awaits_code
+
+
+def test_an_admin_mails_a_colleague_a_new_first_link(backend, rosa, tim):
     backend.run(clerks.send_link, tim, rosa)
     assert [(mail.template, mail.recipient) for mail in backend.mails()] == [("clerk_first_link", tim.email)]
 
 
-def test_passwort_vergessen_knows_no_clerks(backend, rosa):
-    backend.run(recovery.request_link, rosa.email)
-    with backend.transaction("worker") as tx:
-        waiting = recovery.unanswered(tx.session)
-    for request in waiting:
-        backend.run(recovery.answer, request, actor="worker")
+# Locked and unlocked
+
+
+@pytest.fixture
+def login_session_of_rosa(backend, rosa, log_in):
+    return backend.session_of(log_in(rosa))
+
+
+def test_a_lock_ends_sessions_and_links_and_an_unlocked_clerk_keeps_password_and_factor(backend, rosa, tim, log_in):
+    backend.add_second_factor(tim)
+    link = backend.issue(LinkKind.CLERK_FIRST, tim)
+    log_in(tim)
+    backend.run(clerks.lock, tim, rosa)
+    assert backend.read(link).ended_as == "withdrawn"
+    assert all(one.ended_at for one in backend.read(select(LoginSession)))
+    assert log_in(tim) is None
+    with pytest.raises(AccountLocked):
+        backend.run(clerks.first_link, tim)
+    backend.run(clerks.unlock, tim, rosa)
+    assert backend.session_of(log_in(tim)).awaits_code
+    with pytest.raises(LinkUnusable):
+        use(backend, link, "000000")
+    assert [action for action in backend.actions() if action.startswith("clerk.")] == [
+        "clerk.locked",
+        "clerk.unlocked",
+    ]
+
+
+@pytest.mark.parametrize("act", [clerks.lock, clerks.unlock, clerks.send_link])
+def test_admins_cannot_change_their_own_access(backend, rosa, tim, act):
+    with pytest.raises(clerks.OwnAccess):
+        backend.run(act, rosa, rosa)
+    assert backend.read(rosa).locked_at is None
     assert backend.mails() == []
-    assert backend.actions() == ["recovery.unknown"]
 
 
-def test_nobody_acts_under_the_initials_of_a_colleague(backend):
-    backend.run(clerks.add, "aenne@kmz.example", "Änne Öhler", "ÄÖ")
-    for alike in ("äö", "ÄÖ"):
-        with pytest.raises(clerks.ClerkExists):
-            backend.run(clerks.add, "anders@kmz.example", "Änne Anders", alike)
+def test_the_last_admin_cannot_be_locked(backend, rosa, tim, log_in):
+    with pytest.raises(clerks.LastAdmin):
+        backend.run(clerks.lock, rosa, tim)
+    assert log_in(rosa)
+
+
+@pytest.mark.both_databases
+@pytest.mark.parametrize("attempt", range(3))
+def test_of_two_admins_who_lock_each_other_concurrently_one_stays(backend, rosa, tim, attempt):
+    backend.update(tim, admin=True)
+    pairs = iter([(rosa, tim), (tim, rosa)])
+
+    def lock_the_other(tx):
+        by, other = (tx.session.get(Clerk, one.id) for one in next(pairs))
+        clerks.lock(tx, other, by)
+
+    results = backend.run_concurrently(2, lock_the_other)
+    assert sorted(type(result).__name__ for result in results) == ["LastAdmin", "NoneType"]
+    assert [one.locked_at for one in backend.read(select(Clerk))].count(None) == 1

@@ -1,117 +1,391 @@
-"""Each mail leaves once, and comes back after a while when it could not."""
+"""The outbox: claimed, settled, tried again, given up, sent again by a clerk; and whether mail leaves at all."""
+
+from datetime import timedelta
 
 import pytest
 from sqlalchemy import select
 
-from kmzportal.models.account_link import AccountLink, LinkKind
+from kmzportal.models.account_link import LinkKind, LinkState
 from kmzportal.models.audit_event import AuditEvent
-from kmzportal.models.outgoing_mail import MailState
-from kmzportal.services import outbox
-from tests import people, secret_scan
-from tests.answers import GREYLISTED, TAKEN, UNKNOWN
-from tests.services.worker import wait
+from kmzportal.models.outgoing_mail import MailState, OutgoingMail
+from kmzportal.services import links, outbox
+from kmzportal.services.outbox import NO_SERVER, RESUMES, WORKER_SILENT, DeliveryResult, RetryRefused, mail_outage
+from tests.answers import DOWN, GREYLISTED, TAKEN, UNKNOWN
+from tests.people import NOW
 
-pytestmark = pytest.mark.both_databases
-
-
-def test_of_two_workers_who_claim_at_once_one_posts(box, backend):
-    mail_id = box.queue()
-    got = backend.run_concurrently(2, outbox.claim, mail_id)
-    assert [mail.id for mail in got if mail] == [mail_id]
+pytestmark = pytest.mark.usefixtures("clock")
 
 
-def test_a_mail_somebody_posts_is_due_for_nobody_else(box):
-    mail_id = box.queue()
-    assert box.due() == [mail_id]
-    box.claim(mail_id)
-    assert box.due() == []
-    assert box.claim(mail_id) is None
+class Worker:
+    """The steps of the worker, each in a transaction of its own."""
+
+    def __init__(self, backend):
+        self.backend = backend
+
+    def queue(self, person, kind=None):
+        def send(tx, person):
+            link = links.issue(tx, kind, person) if kind else None
+            return tx.send(f"{kind}_link" if kind else "password_changed", person, link=link)
+
+        return self.backend.run(send, person)
+
+    def due(self):
+        return self.backend.run(lambda tx: list(outbox.due(tx.session, tx.now)))
+
+    def claim(self, mail):
+        return self.backend.run(outbox.claim, mail.id, actor="worker")
+
+    def settle(self, claimed, result):
+        return self.backend.run(outbox.settle, claimed.id, claimed.leased_until, result, actor="worker")
+
+    def deliver(self, mail, result):
+        """Claim the mail and settle it with this result; returns the mail as it is stored then."""
+        self.settle(self.claim(mail), result)
+        return self.backend.read(mail)
 
 
-def test_when_the_worker_dies_another_posts_after_ten_minutes(box, clock):
-    mail_id = box.queue()
-    box.claim(mail_id)
-    wait(clock, minutes=9, seconds=59)
-    assert box.due() == []
-    wait(clock, seconds=1)
-    assert box.claim(mail_id).tries == 2
+@pytest.fixture
+def worker(backend):
+    return Worker(backend)
 
 
-def test_who_comes_back_after_the_lease_settles_nothing(box, clock):
-    mail_id = box.queue()
-    slow = box.claim(mail_id)
-    wait(clock, minutes=10)
-    quick = box.claim(mail_id)
-    assert not box.settle(slow, UNKNOWN)
-    assert box.mail(mail_id).state == MailState.QUEUED
-    assert box.settle(quick, TAKEN)
-    assert not box.settle(slow, UNKNOWN)
-    assert box.mail(mail_id).state == MailState.SENT
+@pytest.fixture
+def mail(worker, erika):
+    return worker.queue(erika)
 
 
-def test_a_mail_that_was_taken_is_never_due_again(box, clock):
-    mail_id = box.queue()
-    box.try_(mail_id, TAKEN)
-    wait(clock, days=1)
-    assert box.due() == []
-    mail = box.mail(mail_id)
-    assert (mail.state, mail.reply_code, mail.leased_until) == (MailState.SENT, 250, None)
-    assert mail.settled_at == people.NOW
+# Claim and settle
 
 
-def test_the_waits_grow_from_a_minute_to_an_hour(box, clock):
-    mail_id = box.queue()
+@pytest.mark.both_databases
+def test_of_two_workers_who_claim_concurrently_one_gets_the_mail(backend, worker, mail):
+    claimed = backend.run_concurrently(2, outbox.claim, mail.id)
+    assert [one.id for one in claimed if one] == [mail.id]
+
+
+@pytest.mark.both_databases
+def test_a_claimed_mail_is_due_again_after_ten_minutes(worker, mail, clock):
+    assert worker.due() == [mail.id]
+    worker.claim(mail)
+    clock.shift(timedelta(minutes=9, seconds=59))
+    assert worker.due() == []
+    assert worker.claim(mail) is None
+    clock.shift(1)
+    assert worker.claim(mail).tries == 2
+
+
+@pytest.mark.both_databases
+def test_a_worker_whose_lease_ran_out_settles_nothing(backend, worker, mail, clock):
+    slow = worker.claim(mail)
+    clock.shift(timedelta(minutes=10))
+    quick = worker.claim(mail)
+    assert not worker.settle(slow, UNKNOWN)
+    assert backend.read(mail).state == MailState.QUEUED
+    assert worker.settle(quick, TAKEN)
+    assert not worker.settle(slow, UNKNOWN)
+    assert backend.read(mail).state == MailState.SENT
+
+
+@pytest.mark.both_databases
+@pytest.mark.parametrize(
+    ("result", "state", "code", "reason"),
+    [(TAKEN, MailState.SENT, 250, None), (UNKNOWN, MailState.REFUSED, 550, "Adresse unbekannt")],
+)
+def test_a_taken_or_refused_mail_is_settled_recorded_and_never_due_again(
+    backend, worker, mail, erika, clock, result, state, code, reason
+):
+    settled = worker.deliver(mail, result)
+    assert (settled.state, settled.reply_code, settled.reason) == (state, code, reason)
+    assert (settled.leased_until, settled.settled_at) == (None, NOW)
+    (event,) = backend.read(select(AuditEvent))
+    assert (event.action, event.customer_id) == (f"mail.{state}", erika.id)
+    assert event.details == {"template": "password_changed", "code": code}
+    clock.shift(timedelta(days=1))
+    assert worker.due() == []
+
+
+def test_the_waits_of_a_deferred_mail_grow_from_a_minute_to_an_hour_and_are_not_recorded(backend, worker, mail, clock):
     for minutes in (1, 5, 15, 30, 60, 60, 60):
-        box.try_(mail_id, GREYLISTED)
-        wait(clock, seconds=60 * minutes - 1)
-        assert box.due() == []
-        wait(clock, seconds=6 * minutes + 1)
-        assert box.due() == [mail_id]
-    assert box.mail(mail_id).reply_code == 450
+        worker.deliver(mail, GREYLISTED)
+        clock.shift(60 * minutes - 1)
+        assert worker.due() == []
+        clock.shift(6 * minutes + 1)
+        assert worker.due() == [mail.id]
+    assert backend.read(mail).reply_code == 450
+    assert backend.actions() == []
 
 
-def test_not_all_mails_come_back_in_the_same_second(box):
-    waits = set()
-    for _ in range(8):
-        mail_id = box.queue()
-        box.try_(mail_id, GREYLISTED)
-        waits.add(box.mail(mail_id).next_try_at)
-    assert len(waits) > 1
+def test_not_all_deferred_mails_are_due_in_the_same_second(worker, erika):
+    assert len({worker.deliver(worker.queue(erika), GREYLISTED).next_try_at for _ in range(8)}) > 1
 
 
-def test_after_a_refusal_nobody_tries_again_and_the_desk_sees_why(box, clock):
-    mail_id = box.queue()
-    box.try_(mail_id, UNKNOWN)
-    wait(clock, days=1)
-    assert box.due() == []
-    mail = box.mail(mail_id)
-    assert (mail.state, mail.reply_code, mail.reason) == (MailState.REFUSED, 550, "Adresse unbekannt")
+def test_the_oldest_mail_is_due_first(worker, erika, clock):
+    mails = []
+    for _ in range(2):
+        mails.append(worker.queue(erika).id)
+        clock.shift(5)
+    assert worker.due() == mails
 
 
-def test_the_customers_history_tells_what_became_of_the_mail(box, backend, erika):
-    box.try_(box.queue(), TAKEN)
-    box.try_(box.queue(), UNKNOWN)
-    box.try_(box.queue(), GREYLISTED)
-    told = backend.read(select(AuditEvent).where(AuditEvent.action.startswith("mail.")).order_by(AuditEvent.id))
-    assert [(event.action, event.customer_id) for event in told] == [
-        ("mail.sent", erika.id),
-        ("mail.refused", erika.id),
-    ]
-    assert told[1].details == {"template": "password_changed", "code": 550}
+# Given up
+
+MAIL_PATIENCE = [  # kind of the link in the mail, and hours for which the mail is worth sending
+    (LinkKind.RECOVERY, 2),
+    (LinkKind.DESK, 24),
+    (LinkKind.ADDRESS, 24),
+    (LinkKind.CLERK_FIRST, 24),
+    (LinkKind.OBJECTION, 120),
+    (None, 120),
+]
 
 
-def test_neither_link_nor_code_stands_in_the_outbox_at_any_time(box, backend, app):
-    mail_id = box.queue(LinkKind.DESK)
-    link = backend.read(select(AccountLink))[0]
-    secrets = backend.keys.token(link), backend.keys.code(link)
-    mail = box.claim(mail_id)
-    secret_scan.check(app, *secrets)
-    box.settle(mail, GREYLISTED)
-    secret_scan.check(app, *secrets)
+@pytest.mark.parametrize(("kind", "hours"), MAIL_PATIENCE)
+def test_a_mail_that_waited_too_long_expires(backend, worker, erika, rosa, clock, kind, hours):
+    person = rosa if kind is LinkKind.CLERK_FIRST else erika
+    late, in_time = worker.queue(person, kind), worker.queue(person)
+    backend.update(in_time, link_id=late.link_id)
+    clock.shift(timedelta(hours=hours, seconds=-1))
+    assert worker.claim(in_time)
+    clock.shift(1)
+    assert worker.claim(late) is None
+    expired = backend.read(late)
+    assert expired.state == MailState.EXPIRED
+    link_expired = kind in (LinkKind.RECOVERY, LinkKind.ADDRESS)
+    assert ("abgelaufen" if link_expired else "zu lange gewartet") in expired.reason
 
 
-def test_the_oldest_mail_goes_first(box, clock):
-    first = box.queue()
-    wait(clock, seconds=5)
-    second = box.queue()
-    assert box.due() == [first, second]
+@pytest.mark.parametrize(("kind", "hours"), [(LinkKind.RECOVERY, 2), (LinkKind.DESK, 24)])
+def test_a_mail_whose_next_try_would_come_too_late_expires_with_the_last_reason(worker, erika, clock, kind, hours):
+    mail = worker.queue(erika, kind)
+    while worker.due() == [mail.id]:
+        mail = worker.deliver(mail, GREYLISTED)
+        clock.move_to(mail.next_try_at)
+    assert (mail.state, mail.reason) == (MailState.EXPIRED, GREYLISTED.reason)
+    assert timedelta(hours=hours - 1.2) < mail.settled_at - NOW <= timedelta(hours=hours)
+
+
+@pytest.mark.parametrize("tried", [False, True])
+@pytest.mark.parametrize(
+    ("ended_as", "reason"),
+    [
+        (LinkState.REDEEMED, "Der Link wurde schon benutzt."),
+        (LinkState.WITHDRAWN, "Der Link wurde zurückgezogen."),
+        (LinkState.REPLACED, "Der Link wurde durch einen neueren ersetzt."),
+    ],
+)
+def test_the_mail_of_an_ended_link_is_cancelled(backend, worker, erika, clock, ended_as, reason, tried):
+    mail = worker.queue(erika, LinkKind.DESK)
+    if tried:
+        worker.deliver(mail, GREYLISTED)
+        clock.shift(timedelta(minutes=2))
+    backend.run(links.end, erika, ended_as, [LinkKind.DESK])
+    assert worker.claim(mail) is None
+    cancelled = backend.read(mail)
+    assert (cancelled.state, cancelled.reason) == (MailState.CANCELLED, reason)
+    assert worker.due() == []
+
+
+# Sent again by a clerk
+
+
+@pytest.fixture
+def retry(as_clerk):
+    """Erneut senden, or without a mail: Alle erneut senden."""
+    return lambda mail=None: as_clerk(outbox.retry, mail) if mail else as_clerk(outbox.retry_all)
+
+
+@pytest.mark.parametrize(
+    "result", [UNKNOWN, GREYLISTED, DeliveryResult(MailState.BOUNCED), DeliveryResult(MailState.EXPIRED)]
+)
+def test_a_mail_that_did_not_arrive_is_sent_again_with_the_same_link(backend, worker, retry, erika, result):
+    mail = worker.deliver(worker.queue(erika, LinkKind.DESK), result)
+    assert worker.due() == []
+    retry(mail)
+    assert worker.due() == [mail.id]
+    queued = backend.read(mail)
+    assert (queued.state, queued.reason, queued.reply_code, queued.settled_at) == (MailState.QUEUED, None, None, None)
+    assert (queued.message_id, queued.link_id) == (mail.message_id, mail.link_id)
+    (event,) = backend.read(select(AuditEvent).where(AuditEvent.action == "mail.retried"))
+    assert (event.actor, event.customer_id, event.actor_label) == ("clerk:1", erika.id, "Kundenservice (ro)")
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"ended_as": LinkState.REDEEMED}, "Der Link wurde schon benutzt. Senden Sie einen neuen."),
+        ({"ended_as": LinkState.WITHDRAWN}, "Der Link wurde zurückgezogen. Senden Sie einen neuen."),
+        ({"ended_as": LinkState.REPLACED}, "Der Link wurde durch einen neueren ersetzt. Senden Sie einen neuen."),
+        ({"expires_at": NOW}, "Der Link ist abgelaufen. Senden Sie einen neuen."),
+    ],
+)
+def test_a_mail_of_an_ended_link_is_not_sent_again(backend, worker, retry, erika, fields, message):
+    mail = worker.deliver(worker.queue(erika, LinkKind.DESK), UNKNOWN)
+    (link,) = backend.links()
+    backend.update(link, ended_at=NOW if "ended_as" in fields else None, **fields)
+    with pytest.raises(RetryRefused) as refusal:
+        retry(mail)
+    assert refusal.value.message == message
+    assert retry() == 0
+    assert backend.read(mail).state == MailState.REFUSED
+
+
+@pytest.mark.parametrize("result", [None, TAKEN])
+def test_a_mail_that_waits_or_was_taken_is_not_sent_again(worker, retry, mail, result):
+    if result:
+        worker.deliver(mail, result)
+    with pytest.raises(RetryRefused):
+        retry(mail)
+
+
+def test_a_mail_that_is_being_sent_is_not_sent_again(worker, retry, mail, clock):
+    worker.deliver(mail, GREYLISTED)
+    clock.shift(timedelta(minutes=2))
+    worker.claim(mail)
+    with pytest.raises(RetryRefused) as refusal:
+        retry(mail)
+    assert refusal.value.message == "Diese E-Mail wird gerade gesendet."
+    assert retry() == 0
+
+
+@pytest.mark.both_databases
+def test_of_two_clerks_who_send_one_mail_again_concurrently_one_succeeds(backend, worker, mail):
+    refused = worker.deliver(mail, UNKNOWN)
+    results = backend.run_concurrently(2, outbox.retry, refused)
+    assert sorted(type(result).__name__ for result in results) == ["NoneType", "RetryRefused"]
+    assert backend.actions().count("mail.retried") == 1
+
+
+def test_patience_begins_anew_when_a_clerk_sends_a_mail_again(worker, retry, erika, clock):
+    mail = worker.deliver(worker.queue(erika, LinkKind.DESK), UNKNOWN)
+    clock.shift(timedelta(hours=25))
+    retry(mail)
+    assert worker.claim(mail)
+
+
+def test_all_deferred_and_refused_mails_of_the_last_five_days_are_sent_again_together(
+    backend, worker, retry, erika, max_, anneliese, clock
+):
+    worker.deliver(worker.queue(erika), UNKNOWN)
+    clock.shift(timedelta(days=5))
+    refused = worker.deliver(worker.queue(erika), UNKNOWN)
+    deferred = worker.deliver(worker.queue(max_), GREYLISTED)
+    worker.deliver(worker.queue(anneliese), TAKEN)
+    assert retry() == 2
+    assert worker.due() == [refused.id, deferred.id]
+    assert backend.actions().count("mail.retried") == 2
+
+
+def test_the_list_of_mails_is_paged_latest_first_and_filtered(backend, erika, max_):
+    def send_many(tx, person):
+        for _ in range(outbox.MAILS_SHOWN + 5):
+            tx.send("password_changed", person, always=True)
+
+    backend.run(send_many, erika)
+    backend.run(lambda tx, person: tx.send("password_set", person), max_)
+    with backend.transaction() as tx:
+        first = outbox.list_mails(tx.session)
+        assert [mail.template for mail in first[:2]] == ["password_set", "password_changed"]
+        assert len(first) == outbox.MAILS_SHOWN + 1
+        rest = outbox.list_mails(tx.session, before=first[-2].id)
+        assert len(rest) == 6 and rest[0].id == first[-1].id
+        assert len(outbox.list_mails(tx.session, customer=max_)) == 1
+        assert outbox.list_mails(tx.session, MailState.SENT) == []
+
+
+# An outage
+
+
+@pytest.mark.both_databases
+def test_the_first_mail_taken_after_an_outage_makes_the_others_due(backend, worker, erika, max_, anneliese, clock):
+    greylisted = worker.deliver(worker.queue(anneliese), GREYLISTED)
+    waiting = [worker.deliver(worker.queue(person), DOWN) for person in (erika, max_)]
+    assert [mail.outage_since for mail in waiting] == [NOW, NOW]
+    later = NOW + timedelta(seconds=70)
+    clock.move_to(later)
+    worker.deliver(waiting[0], TAKEN)
+    assert backend.read(waiting[1]).next_try_at == later
+    assert backend.read(greylisted).next_try_at == greylisted.next_try_at
+    assert [mail.outage_since for mail in backend.read(select(OutgoingMail))] == [None, None, None]
+
+
+def test_a_mail_greylisted_after_an_outage_waits_for_its_own_next_try(worker, mail, clock):
+    worker.deliver(mail, DOWN)
+    clock.shift(70)
+    assert worker.deliver(mail, GREYLISTED).outage_since is None
+    assert worker.due() == []
+
+
+@pytest.fixture
+def heartbeat(backend):
+    def beat():
+        for loop in outbox.MAIL_LOOPS:
+            backend.run(outbox.record_heartbeat, loop)
+
+    beat()
+    return beat
+
+
+@pytest.fixture
+def outage(backend):
+    """Since when and why no mail leaves; None if mail leaves."""
+
+    def outage(**settings):
+        settings = {"MAIL_SERVER": "localhost"} | settings
+        found = backend.run(lambda tx: mail_outage(tx.session, tx.now, settings))
+        return found and (found.since, found.why)
+
+    return outage
+
+
+def test_there_is_no_outage_while_worker_and_server_respond(outage, heartbeat, mail):
+    assert outage() is None
+
+
+def test_a_worker_without_a_heartbeat_for_a_minute_is_an_outage(outage, heartbeat, clock):
+    clock.shift(60)
+    assert outage() is None
+    clock.shift(1)
+    assert outage() == outage(MAIL_SERVER="") == (NOW, WORKER_SILENT)
+
+
+@pytest.mark.parametrize("loop", outbox.MAIL_LOOPS)
+def test_a_worker_that_runs_only_one_of_its_mail_loops_is_an_outage(backend, outage, heartbeat, clock, loop):
+    clock.shift(61)
+    backend.run(outbox.record_heartbeat, loop)
+    assert outage() == (NOW, WORKER_SILENT)
+
+
+def test_a_worker_that_never_ran_is_an_outage_since_the_first_waiting_mail(outage, mail, clock):
+    clock.shift(timedelta(minutes=5))
+    assert outage() == (NOW, WORKER_SILENT)
+
+
+def test_a_missing_mail_server_is_an_outage_but_not_in_the_demo(outage, heartbeat, worker, erika):
+    assert outage(MAIL_SERVER="") == (None, NO_SERVER), "no mail waits"
+    worker.queue(erika)
+    assert outage(MAIL_SERVER="") == (NOW, NO_SERVER)
+    assert outage(MAIL_SERVER="", DEMO=True) is None
+
+
+def test_a_failing_server_is_an_outage_from_the_first_failure_until_it_replies(outage, heartbeat, worker, mail, clock):
+    worker.deliver(mail, DOWN)
+    clock.shift(timedelta(minutes=2))
+    heartbeat()
+    worker.deliver(mail, DOWN)
+    assert outage() == (NOW, f"Der Mailserver ist nicht erreichbar. {RESUMES}")
+    clock.shift(timedelta(minutes=10))
+    heartbeat()
+    worker.deliver(mail, UNKNOWN)
+    assert outage() is None
+
+
+@pytest.mark.parametrize("result", [GREYLISTED, DeliveryResult(MailState.REFUSED, reason="keine gültige Adresse")])
+def test_a_problem_of_one_mail_is_no_outage(outage, heartbeat, worker, mail, result):
+    worker.deliver(mail, result)
+    assert outage() is None
+
+
+def test_a_mail_that_cannot_be_composed_does_not_end_an_outage(outage, heartbeat, worker, mail, max_):
+    worker.deliver(mail, DOWN)
+    worker.deliver(worker.queue(max_), DeliveryResult(MailState.DEFERRED, reason="LookupError"))
+    assert outage()[0] == NOW

@@ -1,133 +1,242 @@
-"""After the password comes a code: once each, and only for whom it is."""
+"""The second factor of a clerk: codes of an app and recovery codes, each accepted once, and wrong ones counted."""
 
 from datetime import timedelta
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
-from sqlalchemy import select
+from pyotp import TOTP
 
-from kmzportal.models.clerk import Clerk
 from kmzportal.models.login_session import LoginSession
 from kmzportal.services import second_factor, sessions
 from kmzportal.services.refusals import SessionOver, WrongCode
-from tests import people
-from tests.services.staff import enter, half_way
+from kmzportal.services.second_factor import STEP, SecondFactor
+from kmzportal.services.tokens import CODE_ALPHABET, LinkKeys
+from tests.people import NOW
 
 pytestmark = pytest.mark.usefixtures("clock")
+KEYS = LinkKeys(["a key", "an older key"])
+FACTOR = SecondFactor(KEYS, "nonce")
+WRONG = "000000"
+
+# The codes
 
 
-def test_the_right_code_brings_a_whole_session_with_another_token(backend, rosa, factor):
-    half = half_way(backend, rosa)
-    assert half.awaits_code
-    whole = backend.session_of(enter(backend, half, backend.totp_code(factor.secret)))
-    assert (whole.clerk_id, whole.awaits_code, whole.id != half.id) == (rosa.id, False, True)
-    assert whole.alive(people.NOW + timedelta(minutes=14, seconds=59))
-    assert not whole.alive(people.NOW + timedelta(minutes=15))
-    assert backend.read(half).ended_at == people.NOW
+def totp_code(factor, shifted=0):
+    return TOTP(factor.secret).at(NOW + timedelta(seconds=shifted))
+
+
+def test_codes_are_those_of_rfc_6238():
+    assert TOTP("GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ", digits=8).at(59) == "94287082"  # Appendix B
+    assert FACTOR.step_of(totp_code(FACTOR), NOW) == int(NOW.timestamp()) // STEP
+
+
+@pytest.mark.parametrize(("shifted", "accepted"), [(-60, False), (-30, True), (0, True), (30, True), (60, False)])
+def test_the_clock_of_a_telephone_may_be_wrong_by_one_step(shifted, accepted):
+    assert (FACTOR.step_of(totp_code(FACTOR, shifted), NOW) is not None) is accepted
+
+
+def test_blanks_hyphens_and_case_are_ignored():
+    code = totp_code(FACTOR)
+    assert FACTOR.step_of(f" {code[:3]} {code[3:]} ", NOW)
+    for place, recovery_code in enumerate(FACTOR.recovery_codes):
+        assert FACTOR.place_of(recovery_code) == place
+        assert FACTOR.place_of(f" {recovery_code.lower().replace('-', ' ')}") == place
+
+
+@pytest.mark.parametrize("typed", ["", " ", "000000000", "abc", "１２３４５６", "\x00", "-", "😀" * 6])
+def test_other_input_is_no_code(typed):
+    assert FACTOR.step_of(typed, NOW) is None
+    assert FACTOR.place_of(typed) is None
+
+
+def test_there_are_ten_different_recovery_codes_of_eighty_bits():
+    codes = FACTOR.recovery_codes
+    assert len({code[:9] for code in codes}) == 10
+    assert all(len(code) == 19 and set(code) <= {*CODE_ALPHABET, "-"} for code in codes)
+
+
+def test_another_nonce_gives_another_factor():
+    other = SecondFactor(KEYS, "another nonce")
+    assert not set(other.recovery_codes) & set(FACTOR.recovery_codes)
+    assert other.step_of(totp_code(FACTOR), NOW) is None
+
+
+def test_a_factor_of_an_older_key_is_accepted_until_the_key_is_removed():
+    before = SecondFactor(LinkKeys(["an older key"]), "nonce")
+    assert FACTOR.secret != before.secret
+    assert FACTOR.step_of(totp_code(before), NOW)
+    assert FACTOR.place_of(before.recovery_codes[3]) == 3
+    removed = SecondFactor(LinkKeys(["a key"]), "nonce")
+    assert removed.step_of(totp_code(before), NOW) is removed.place_of(before.recovery_codes[3]) is None
+
+
+def test_the_qr_code_holds_office_address_and_secret():
+    uri = urlsplit(FACTOR.uri("rosa.otto@kmz.example", "Kreismedienzentrum Calw"))
+    assert (uri.scheme, uri.netloc) == ("otpauth", "totp")
+    assert uri.path == "/Kreismedienzentrum%20Calw:rosa.otto%40kmz.example"
+    assert parse_qs(uri.query) == {"secret": [FACTOR.secret], "issuer": ["Kreismedienzentrum Calw"]}
+
+
+# Logging in with a code
+
+
+@pytest.fixture
+def awaiting(backend, rosa, log_in):
+    """Log Rosa in with her password; returns the session that awaits the code."""
+    return lambda: backend.session_of(log_in(rosa))
+
+
+@pytest.fixture
+def enter(backend, awaiting):
+    """Log Rosa in with her password and a code; returns the token, or None."""
+
+    def enter(code):
+        new = backend.run(second_factor.verify_login, awaiting(), code)
+        return new.token if new else None
+
+    return enter
+
+
+def test_the_right_code_gives_a_new_session_and_ends_the_one_that_awaited_it(backend, rosa, factor, awaiting):
+    first = awaiting()
+    assert first.awaits_code
+    new = backend.run(second_factor.verify_login, first, backend.totp_code(factor.secret))
+    session = backend.session_of(new.token)
+    assert (session.clerk_id, session.awaits_code, session.id != first.id) == (rosa.id, False, True)
+    assert backend.read(first).ended_at == NOW
     assert backend.actions() == ["login.code_due", "login.succeeded"]
 
 
-def test_half_the_way_lasts_five_minutes(backend, rosa, factor, clock):
-    half = half_way(backend, rosa)
-    clock.shift(timedelta(minutes=5))
+def expire(backend, rosa, session):
+    backend.update(session, expires_at=NOW)
+
+
+def lock(backend, rosa, session):
+    backend.update(rosa, locked_at=NOW)
+
+
+def end_all(backend, rosa, session):
+    backend.run(sessions.end_all, rosa)
+
+
+def complete(backend, rosa, session):
+    backend.update(session, awaits_code=False)
+
+
+@pytest.mark.parametrize("act", [expire, lock, end_all, complete])
+def test_a_session_that_is_over_or_complete_or_whose_clerk_is_locked_takes_no_code(
+    backend, rosa, factor, awaiting, act
+):
+    session = awaiting()
+    act(backend, rosa, session)
     with pytest.raises(SessionOver):
-        enter(backend, half, backend.totp_code(factor.secret))
+        backend.run(second_factor.verify_login, session, backend.totp_code(factor.secret))
 
 
-def test_a_code_of_the_app_counts_once(backend, rosa, factor, clock):
-    code = backend.totp_code(factor.secret)
-    assert enter(backend, half_way(backend, rosa), code)
-    assert enter(backend, half_way(backend, rosa), code) is None
-    clock.shift(30)
-    assert enter(backend, half_way(backend, rosa), code) is None
-    assert enter(backend, half_way(backend, rosa), backend.totp_code(factor.secret))
+def test_a_code_can_be_entered_for_five_minutes(factor, awaiting):
+    assert awaiting().ends_at == NOW + timedelta(minutes=5)
 
 
-def test_a_code_before_the_last_one_does_not_count(backend, rosa, factor, clock):
+def test_a_code_of_the_app_is_accepted_once_and_no_earlier_code_after_it(backend, factor, enter, clock):
     early = backend.totp_code(factor.secret)
     clock.shift(30)
-    assert enter(backend, half_way(backend, rosa), backend.totp_code(factor.secret))
-    assert enter(backend, half_way(backend, rosa), early) is None
+    code = backend.totp_code(factor.secret)
+    assert enter(code)
+    assert enter(code) is None and enter(early) is None
+    clock.shift(30)
+    assert enter(code) is None
+    assert enter(backend.totp_code(factor.secret))
 
 
-def test_a_code_on_paper_counts_once_and_leaves_nine(backend, rosa, factor):
+def test_a_recovery_code_is_accepted_once(backend, rosa, factor, enter):
     for place in (7, 2):
-        assert enter(backend, half_way(backend, rosa), factor.recovery_codes[place])
-        assert enter(backend, half_way(backend, rosa), factor.recovery_codes[place]) is None
+        assert enter(factor.recovery_codes[place])
+        assert enter(factor.recovery_codes[place]) is None
     assert backend.read(rosa).recovery_codes_used == [7, 2]
 
 
 @pytest.mark.both_databases
-@pytest.mark.parametrize("on_paper", [False, True])
-def test_of_two_who_use_one_code_at_once_one_gets_in(backend, rosa, factor, on_paper):
-    """Two sessions, so that neither is over for the other."""
-    halves = iter([half_way(backend, rosa), half_way(backend, rosa)])
-    code = factor.recovery_codes[0] if on_paper else backend.totp_code(factor.secret)
+@pytest.mark.parametrize("kind", ["app", "recovery code"])
+def test_of_two_concurrent_uses_of_one_code_one_succeeds(backend, rosa, factor, awaiting, kind):
+    waiting = iter([awaiting(), awaiting()])
+    code = backend.totp_code(factor.secret) if kind == "app" else factor.recovery_codes[0]
 
-    def each(tx, code):
-        return second_factor.verify_login(tx, tx.session.get(LoginSession, next(halves).id), code)
+    def enter_in_the_next(tx):
+        return second_factor.verify_login(tx, tx.session.get(LoginSession, next(waiting).id), code)
 
-    assert len([new for new in backend.run_concurrently(2, each, code) if new]) == 1
+    results = backend.run_concurrently(2, enter_in_the_next)
+    assert sorted(type(result).__name__ for result in results) == ["NewSession", "NoneType"]
     assert sorted(backend.actions()[-2:]) == ["login.code_wrong", "login.succeeded"]
 
 
 @pytest.mark.both_databases
-def test_one_half_session_becomes_one_whole_session(backend, rosa, factor):
-    half = half_way(backend, rosa)
+def test_of_three_concurrent_codes_in_one_session_one_succeeds(backend, factor, awaiting):
     codes = iter(factor.recovery_codes)
     results = backend.run_concurrently(
-        3, lambda tx, login_session: second_factor.verify_login(tx, login_session, next(codes)), half
+        3, lambda tx, session: second_factor.verify_login(tx, session, next(codes)), awaiting()
     )
-    assert len([new for new in results if isinstance(new, sessions.NewSession)]) == 1
-    assert len([error for error in results if isinstance(error, SessionOver)]) == 2
+    assert sorted(type(result).__name__ for result in results) == ["NewSession", "SessionOver", "SessionOver"]
 
 
-def test_the_code_of_another_clerk_does_not_count(backend, rosa, tim, factor):
-    his = backend.add_second_factor(tim)
-    half = half_way(backend, rosa)
-    assert enter(backend, half, backend.totp_code(his.secret)) is None
-    assert enter(backend, half, his.recovery_codes[0]) is None
+def test_the_code_of_another_clerk_is_refused_and_stays_unused(backend, tim, factor, enter):
+    of_tim = backend.add_second_factor(tim)
+    assert enter(backend.totp_code(of_tim.secret)) is enter(of_tim.recovery_codes[0]) is None
     assert backend.read(tim).recovery_codes_used == []
 
 
-def test_a_clerk_who_was_locked_meanwhile_does_not_get_in(backend, rosa, factor):
-    half = half_way(backend, rosa)
-    with backend.transaction("console") as tx:
-        tx.session.get(Clerk, rosa.id).locked_at = tx.now
-    with pytest.raises(SessionOver):
-        enter(backend, half, backend.totp_code(factor.secret))
+@pytest.mark.parametrize("code", ["", WRONG, "AAAA-AAAA-AAAA-AAAA"])
+def test_without_a_factor_no_code_is_accepted(enter, code):
+    assert enter(code) is None
 
 
-def test_without_a_factor_no_code_is_right(backend, rosa):
-    half = half_way(backend, rosa)
-    for code in ("", "000000", "AAAA-AAAA-AAAA-AAAA"):
-        assert enter(backend, half, code) is None
+# Set up
 
 
-def test_a_whole_session_takes_no_code(backend, rosa, factor):
-    whole = backend.session_of(backend.run(sessions.start_session, rosa, "Firefox").token)
-    with pytest.raises(SessionOver):
-        enter(backend, whole, backend.totp_code(factor.secret))
-
-
-def test_a_factor_is_taken_once_the_app_knows_it_and_the_old_one_ends(backend, rosa, factor, clock):
-    new = second_factor.SecondFactor(backend.keys, "a new nonce")
+def test_a_new_factor_needs_a_code_of_its_app_and_replaces_the_old_one(backend, rosa, factor, enter, clock):
+    new = SecondFactor(backend.keys, "a new nonce")
     with pytest.raises(WrongCode):
         backend.run(second_factor.set_up, rosa, "a new nonce", backend.totp_code(factor.secret))
     assert backend.actions() == ["factor.refused"]
-    backend.run(second_factor.set_up, rosa, "a new nonce", backend.totp_code(new.secret))
+    code = backend.totp_code(new.secret)
+    backend.run(second_factor.set_up, rosa, "a new nonce", code)
+    assert enter(code) is None, "the code that set it up was accepted once already"
     clock.shift(30)
-    assert enter(backend, half_way(backend, rosa), backend.totp_code(factor.secret)) is None
-    assert enter(backend, half_way(backend, rosa), factor.recovery_codes[0]) is None
-    assert enter(backend, half_way(backend, rosa), backend.totp_code(new.secret))
+    assert enter(backend.totp_code(factor.secret)) is enter(factor.recovery_codes[0]) is None
+    assert enter(backend.totp_code(new.secret))
 
 
-def test_the_code_that_set_a_factor_up_does_not_log_in(backend, rosa):
-    new = second_factor.SecondFactor(backend.keys, "a new nonce")
+# Wrong codes
+
+
+def test_after_six_wrong_codes_no_code_is_compared_for_the_wait(backend, rosa, factor, enter, clock):
+    """The right password does not clear them: whoever knows it must not guess the code."""
+    for _ in range(6):
+        assert enter(WRONG) is None
+    assert enter(factor.recovery_codes[0]) is None
+    assert backend.actions()[-1] == "login.code_throttled"
+    assert backend.read(rosa).recovery_codes_used == []
+    clock.shift(30)
+    assert enter(factor.recovery_codes[0])
+
+
+def test_a_right_code_clears_the_wrong_ones(factor, enter):
+    for place in range(3):
+        for _ in range(5):
+            enter(WRONG)
+        assert enter(factor.recovery_codes[place])
+
+
+def test_a_new_factor_clears_the_wrong_codes_of_the_old_one(backend, rosa, factor, enter):
+    for _ in range(6):
+        enter(WRONG)
+    new = SecondFactor(backend.keys, "a new nonce")
     backend.run(second_factor.set_up, rosa, "a new nonce", backend.totp_code(new.secret))
-    assert enter(backend, half_way(backend, rosa), backend.totp_code(new.secret)) is None
+    assert enter(new.recovery_codes[0])
 
 
-def test_half_a_session_is_ended_with_the_others(backend, rosa, factor):
-    half_way(backend, rosa)
-    backend.run(sessions.end_all, rosa)
-    assert all(one.ended_at for one in backend.read(select(LoginSession)))
+@pytest.mark.both_databases
+def test_six_concurrent_wrong_codes_are_counted_as_six(backend, factor, awaiting):
+    session = awaiting()
+    assert backend.run_concurrently(6, second_factor.verify_login, session, WRONG) == [None] * 6
+    assert backend.run(second_factor.verify_login, session, backend.totp_code(factor.secret)) is None
+    assert backend.actions()[-1] == "login.code_throttled"

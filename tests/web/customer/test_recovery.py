@@ -15,7 +15,6 @@ from tests.browser import Browser
 from tests.web.customer.forgotten import ask, let_the_worker_answer, requests
 
 pytestmark = pytest.mark.usefixtures("clock")
-DISTURBED = "Der E-Mail-Versand ist gerade gestört"
 
 
 def test_erika_comes_back_with_one_mail_and_four_clicks(browser, backend, erika):

@@ -1,0 +1,405 @@
+"""Accounts: what each act ends, Konto anpassen, a password set by link, a new mail address and the objection to it."""
+
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import select
+
+from kmzportal import mail_address
+from kmzportal.models.account_link import AccountLink, LinkKind, LinkState
+from kmzportal.models.audit_event import AuditEvent
+from kmzportal.models.login_session import LoginSession
+from kmzportal.models.throttle import Throttle
+from kmzportal.services import accounts, desk
+from kmzportal.services.passwords import check_password, hash_password
+from kmzportal.services.refusals import ChangedMeanwhile, LinkUnusable, TooManyMails, WeakPassword
+from tests import people
+from tests.people import NEW_EMAIL, NEW_PASSWORD, NOW
+
+pytestmark = pytest.mark.usefixtures("clock")
+WRONG = "falsches passwort"
+
+# What an act ends: the table in services/accounts.py, a case for each row
+
+
+def set_password_by_link(backend, erika, login_session, links):
+    link = backend.issue(LinkKind.RECOVERY, erika)
+    backend.run(accounts.set_password_by_link, link, NOW, hash_password(NEW_PASSWORD))
+
+
+def set_password_in_konto_anpassen(backend, erika, login_session, links):
+    version, new = backend.read(erika).version, hash_password(NEW_PASSWORD)
+    backend.run(accounts.save_account, erika, login_session, version, {}, None, new)
+
+
+def confirm_address(backend, erika, login_session, links):
+    backend.run(accounts.confirm_address, links[LinkKind.ADDRESS], NOW)
+
+
+def lock(backend, erika, login_session, links):
+    backend.run(desk.lock, erika, "Gerät gestohlen")
+
+
+def object_to_change(backend, erika, login_session, links):
+    backend.run(accounts.object_to_change, links[LinkKind.OBJECTION], NOW)
+
+
+def withdraw_address_change(backend, erika, login_session, links):
+    backend.run(accounts.withdraw_address_change, erika)
+
+
+def withdraw_desk_link(backend, erika, login_session, links):
+    backend.run(desk.withdraw_link, links[LinkKind.DESK])
+
+
+def send_another_desk_link(backend, erika, login_session, links):
+    backend.run(desk.send_link, erika, "ro")
+
+
+@pytest.mark.parametrize(
+    ("act", "sessions", "recovery", "desk_link", "address", "objection", "failures"),
+    [
+        (set_password_by_link, 0, "replaced", "open", "withdrawn", "open", {"new"}),
+        (set_password_in_konto_anpassen, 1, "replaced", "open", "withdrawn", "open", {"new"}),
+        (confirm_address, 2, "withdrawn", "withdrawn", "redeemed", "open", {"old"}),
+        (lock, 0, "withdrawn", "withdrawn", "withdrawn", "open", {"old", "new"}),
+        (object_to_change, 0, "withdrawn", "withdrawn", "withdrawn", "redeemed", {"old", "new"}),
+        (withdraw_address_change, 2, "open", "open", "withdrawn", "open", {"old", "new"}),
+    ],
+)
+def test_what_an_act_ends_and_what_stays(
+    backend, erika, max_, log_in, login_session, act, sessions, recovery, desk_link, address, objection, failures
+):
+    log_in(erika), log_in(max_)
+    log_in(erika, WRONG), backend.log_in(NEW_EMAIL, WRONG)
+    backend.run(accounts.request_address_change, erika, NEW_EMAIL)
+    backend.issue(LinkKind.RECOVERY, erika), backend.issue(LinkKind.DESK, erika)
+    of_max = backend.issue(LinkKind.RECOVERY, max_)
+    links = {link.kind: link for link in backend.links() if link.customer_id == erika.id}
+    act(backend, erika, login_session, links)
+
+    alive = [one for one in backend.read(select(LoginSession)) if one.alive(NOW)]
+    assert len([one for one in alive if one.customer_id == erika.id]) == sessions
+    assert sessions == 0 or login_session.id in [one.id for one in alive]
+    assert {kind: str(backend.read(link).state(NOW)) for kind, link in links.items()} == {
+        LinkKind.RECOVERY: recovery,
+        LinkKind.DESK: desk_link,
+        LinkKind.ADDRESS: address,
+        LinkKind.OBJECTION: objection,
+    }
+    assert backend.read(erika).pending_email is None
+    names = {"old": erika.email_canonical, "new": mail_address.canonical(NEW_EMAIL)}
+    counted = {throttle.account for throttle in backend.read(select(Throttle))}
+    assert counted == {backend.keys.fingerprint(names[name]) for name in failures}
+    assert [one.customer_id for one in alive].count(max_.id) == 1
+    assert backend.read(of_max).state(NOW) is LinkState.OPEN
+
+
+@pytest.mark.parametrize(
+    ("act", "state", "pending"),
+    [
+        (set_password_by_link, "open", NEW_EMAIL),
+        (set_password_in_konto_anpassen, "open", NEW_EMAIL),
+        (lock, "withdrawn", None),
+        (object_to_change, "withdrawn", None),
+        (withdraw_address_change, "withdrawn", None),
+        (withdraw_desk_link, "withdrawn", None),
+        (send_another_desk_link, "withdrawn", None),
+    ],
+)
+def test_what_ends_the_desks_correction_of_an_address(
+    backend, erika, login_session, corrected_link, act, state, pending
+):
+    act(backend, erika, login_session, {link.kind: link for link in backend.links()})
+    assert backend.read(corrected_link).state(NOW) == state
+    assert backend.read(erika).pending_email == pending
+
+
+# Konto anpassen
+
+
+def check(backend, erika, login_session, password):
+    return backend.run(
+        accounts.check_current_password, erika, login_session, check_password(password, erika.password_hash)
+    )
+
+
+def test_the_current_password_counts_for_ten_minutes_and_gives_the_session_a_new_token(backend, erika, log_in):
+    old = log_in(erika)
+    new = check(backend, erika, backend.session_of(old), people.password_of(erika))
+    checked = backend.session_of(new.token)
+    assert checked.password_checked_within(600, NOW + timedelta(seconds=599))
+    assert not checked.password_checked_within(600, NOW + timedelta(seconds=600))
+    assert backend.session_of(old) is None
+
+
+def test_a_wrong_current_password_is_recorded_and_a_guesser_has_to_wait(backend, erika, login_session, clock):
+    assert check(backend, erika, login_session, WRONG) is None
+    assert backend.read(login_session).password_checked_at is None
+    assert backend.actions()[-1] == "password.refused"
+    for _ in range(19):
+        check(backend, erika, login_session, WRONG)
+    assert check(backend, erika, login_session, people.password_of(erika)) is None
+    clock.shift(30)
+    assert check(backend, erika, login_session, people.password_of(erika))
+
+
+def test_the_right_current_password_clears_the_failures_of_the_session(backend, erika, login_session):
+    for _ in range(3):
+        for _ in range(5):
+            check(backend, erika, login_session, WRONG)
+        assert check(backend, erika, login_session, people.password_of(erika))
+
+
+def test_only_changed_data_is_saved_and_recorded_by_the_names_of_its_fields(backend, erika):
+    assert not backend.run(accounts.change_data, erika, erika.data())
+    assert (backend.actions(), backend.read(erika).version) == ([], erika.version)
+    other = {"number": "K-9", "email": "x@y.example", "locked_at": "1", "id": "7"}
+    assert backend.run(accounts.change_data, erika, {"phone": "07051 4711", "town": erika.town, **other})
+    saved = backend.read(erika)
+    assert (saved.phone, saved.number, saved.email, saved.locked_at) == (
+        "07051 4711",
+        erika.number,
+        erika.email,
+        None,
+    )
+    (event,) = backend.read(select(AuditEvent))
+    assert (event.action, event.details) == ("data.changed", {"fields": ["phone"]})
+
+
+@pytest.mark.both_databases
+def test_of_two_concurrent_changes_of_data_none_is_lost_silently(backend, erika):
+    """On SQLite one waits for the other and both are saved; on PostgreSQL the second gets ChangedMeanwhile."""
+    phones = iter(["1", "2"])
+    results = backend.run_concurrently(
+        2, lambda tx, erika: accounts.change_data(tx, erika, {"phone": next(phones)}), erika
+    )
+    refused = [result for result in results if isinstance(result, ChangedMeanwhile)]
+    assert backend.read(erika).version == erika.version + 2 - len(refused)
+    assert len(refused) == backend.app.config["SQLALCHEMY_DATABASE_URI"].startswith("postgresql")
+
+
+def test_data_password_and_address_are_saved_together(backend, erika, log_in, login_session):
+    new = hash_password(NEW_PASSWORD)
+    renewed = backend.run(accounts.save_account, erika, login_session, erika.version, {"phone": "4711"}, NEW_EMAIL, new)
+    saved = backend.read(erika)
+    assert (saved.phone, saved.pending_email) == ("4711", NEW_EMAIL)
+    assert backend.session_of(renewed.token).id == login_session.id
+    assert log_in(erika, NEW_PASSWORD) and log_in(erika) is None
+    assert [mail.template for mail in backend.mails()] == ["password_changed", "address_link", "address_change_asked"]
+
+
+def test_saving_data_alone_keeps_password_and_token(backend, erika, login_session):
+    arguments = erika, login_session, erika.version, {"phone": "4711"}, None, None
+    assert backend.run(accounts.save_account, *arguments) is None
+    assert backend.read(erika).password_hash == erika.password_hash
+    assert backend.read(login_session).token_hash == login_session.token_hash
+    assert backend.mails() == []
+
+
+def test_a_form_that_shows_an_older_version_is_refused(backend, erika, login_session):
+    backend.run(accounts.change_data, erika, {"phone": "1"})
+    with pytest.raises(ChangedMeanwhile):
+        backend.run(accounts.save_account, erika, login_session, erika.version, {"phone": "2"}, None, None)
+    assert backend.read(erika).phone == "1"
+
+
+def test_customers_end_only_sessions_of_their_own(backend, erika, max_, log_in, login_session):
+    of_max = backend.session_of(log_in(max_))
+    for session_id, ended in ((login_session.id, True), (login_session.id, False), (of_max.id, False), (10**6, False)):
+        assert backend.run(accounts.end_own_session, erika, session_id) is ended
+    assert backend.read(of_max).alive(NOW)
+
+
+def test_ending_all_other_sessions_is_mailed_to_the_customer(backend, erika, max_, log_in, login_session):
+    log_in(erika), log_in(erika), log_in(max_)
+    assert backend.run(accounts.end_other_sessions, erika, login_session) == 2
+    with backend.transaction() as tx:
+        assert [one.id for one in accounts.active_sessions(tx.session, erika, NOW)] == [login_session.id]
+    assert [mail.template for mail in backend.mails()] == ["sessions_ended"]
+
+
+def test_active_sessions_are_those_not_over_latest_first(backend, erika, max_, clock, log_in):
+    log_in(erika), log_in(max_)
+    later = NOW + timedelta(minutes=29)
+    clock.move_to(later)
+    log_in(erika)
+    with backend.transaction() as tx:
+        assert [one.started_at for one in accounts.active_sessions(tx.session, erika, later)] == [later, NOW]
+        assert len(accounts.active_sessions(tx.session, erika, NOW + timedelta(minutes=31))) == 1
+
+
+# A new password
+
+
+@pytest.mark.parametrize("text", [*people.PASSWORDS.values(), NEW_PASSWORD, people.OTHER_PASSWORD, "zebra am kanal"])
+def test_the_sample_passwords_are_accepted(app, erika, text):
+    accounts.validate_password(text, erika, app.config)
+
+
+@pytest.mark.parametrize("text", ["kurzesding", "Medienzentrum 2026", "Kreismedienzentrum!", "ErikaMustermann26"])
+def test_short_passwords_and_names_of_office_and_person_are_refused(app, erika, text):
+    with pytest.raises(WeakPassword):
+        accounts.validate_password(text, erika, app.config)
+
+
+def test_the_minimum_is_a_setting_and_fifteen_for_clerks(app, erika, rosa, monkeypatch):
+    with pytest.raises(WeakPassword) as refused:
+        accounts.validate_password("zebra am kanal", rosa, app.config)
+    assert "15" in refused.value.message
+    monkeypatch.setitem(app.config, "PASSWORD_MINIMUM", 20)
+    with pytest.raises(WeakPassword):
+        accounts.validate_password("zebra am kanal", erika, app.config)
+
+
+def test_a_password_set_by_link_is_recorded_and_mailed_to_its_owner(backend, erika):
+    link = backend.issue(LinkKind.RECOVERY, erika)
+    backend.run(accounts.set_password_by_link, link, NOW, hash_password(NEW_PASSWORD))
+    assert backend.actions()[-2:] == ["link.redeemed", "password.set"]
+    assert [mail.recipient for mail in backend.mails("password_set")] == [erika.email]
+    assert backend.read(erika).password_set_at == NOW
+
+
+def test_registering_sets_data_password_and_the_address_that_the_desk_corrected(backend, juergen):
+    for _ in range(8):
+        backend.log_in(juergen.pending_email, WRONG)
+    link = backend.issue(LinkKind.DESK, juergen, juergen.pending_email)
+    data = {"last_name": "Groß-Klein", "phone": "07051 4711"}
+    backend.run(accounts.register, link, NOW, juergen.version, data, hash_password(NEW_PASSWORD))
+    saved = backend.read(juergen)
+    assert (saved.last_name, saved.phone) == ("Groß-Klein", "07051 4711")
+    assert (saved.email, saved.pending_email) == (juergen.pending_email, None)
+    assert backend.log_in(juergen.pending_email, NEW_PASSWORD), "earlier failures at this address still count"
+    assert backend.log_in(juergen.email, NEW_PASSWORD) is None
+
+
+# A new mail address
+
+
+def test_a_new_address_counts_once_it_is_confirmed_and_is_kept_as_typed(backend, erika, address_link):
+    password = people.password_of(erika)
+    assert (backend.read(erika).email, backend.read(erika).pending_email) == (erika.email, NEW_EMAIL)
+    assert backend.log_in(erika.email, password) and backend.log_in(NEW_EMAIL, password) is None
+    backend.run(accounts.confirm_address, address_link, NOW)
+    saved = backend.read(erika)
+    assert (saved.email, saved.pending_email, saved.pending_email_canonical) == (NEW_EMAIL, None, None)
+    assert backend.log_in(NEW_EMAIL.lower(), password) and backend.log_in(erika.email, password) is None
+
+
+def test_both_addresses_are_notified_and_no_mail_names_the_other_address(backend, erika, address_link):
+    backend.run(accounts.confirm_address, address_link, NOW)
+    mails = {mail.template: mail for mail in backend.mails()}
+    assert mails["address_change_asked"].recipient == mails["address_changed_old"].recipient == erika.email
+    assert mails["address_changed_new"].recipient == NEW_EMAIL
+    assert not any("@" in str(mail.facts) for mail in mails.values())
+    objections = [link.id for link in backend.links(LinkKind.OBJECTION)]
+    assert [mails[name].link_id for name in ("address_change_asked", "address_changed_old")] == objections
+    assert mails["address_changed_new"].link_id is None
+
+
+def test_asking_for_the_present_address_does_nothing(backend, erika):
+    backend.run(accounts.request_address_change, erika, erika.email.upper())
+    assert backend.mails() == backend.actions() == []
+
+
+def test_a_link_to_another_address_does_not_confirm_the_pending_one(backend, juergen):
+    link = backend.issue(LinkKind.ADDRESS, juergen, juergen.email)
+    with pytest.raises(LinkUnusable):
+        backend.run(accounts.confirm_address, link, NOW)
+    assert backend.read(juergen).email == juergen.email
+
+
+def test_a_customer_asks_for_at_most_ten_addresses_a_day(backend, erika, clock):
+    for number in range(10):
+        backend.run(accounts.request_address_change, erika, f"erika{number}@neue-schule.example")
+    with pytest.raises(TooManyMails):
+        backend.run(accounts.request_address_change, erika, NEW_EMAIL)
+    assert backend.read(erika).pending_email == "erika9@neue-schule.example"
+    assert len(backend.mails("address_link")) == 10
+    clock.shift(timedelta(days=1))
+    backend.run(accounts.request_address_change, erika, NEW_EMAIL)
+
+
+def test_a_mailbox_over_its_daily_cap_gets_no_link_and_the_page_looks_the_same(backend, erika, max_):
+    for _ in range(10):
+        backend.run(accounts.request_address_change, max_, NEW_EMAIL)
+    backend.run(accounts.request_address_change, erika, NEW_EMAIL)
+    assert backend.read(erika).pending_email == NEW_EMAIL
+    assert {mail.customer_id for mail in backend.mails("address_link")} == {max_.id}
+
+
+def test_asking_for_a_taken_address_looks_the_same_and_notifies_its_owner_once_a_day(backend, erika, max_, anneliese):
+    backend.run(accounts.request_address_change, anneliese, "frei@schule.example")
+    free = [action for action in backend.actions() if action != "link.issued"]
+    for _ in range(2):
+        backend.run(accounts.request_address_change, erika, max_.email.upper())
+    assert backend.read(erika).pending_email_canonical == max_.email_canonical
+    events = backend.read(select(AuditEvent).where(AuditEvent.customer_id == erika.id))
+    assert [event.action for event in events if event.action != "link.issued"] == free * 2
+    assert [mail.recipient for mail in backend.mails("address_taken")] == [max_.email]
+    assert [link.customer_id for link in backend.links(LinkKind.ADDRESS)] == [anneliese.id]
+
+
+@pytest.mark.both_databases
+def test_two_customers_who_confirm_one_address_concurrently_do_not_both_get_it(backend, erika, max_, address_link):
+    backend.run(accounts.request_address_change, max_, NEW_EMAIL)
+    turns = iter(backend.links(LinkKind.ADDRESS))
+
+    def confirm_the_next(tx):
+        accounts.confirm_address(tx, tx.session.get(AccountLink, next(turns).id), NOW)
+
+    results = backend.run_concurrently(2, confirm_the_next)
+    assert sorted(type(result).__name__ for result in results) == ["AddressTaken", "NoneType"]
+    customers = [backend.read(erika), backend.read(max_)]
+    assert sorted([one.email == NEW_EMAIL for one in customers]) == [False, True]
+    assert sorted([one.pending_email == NEW_EMAIL for one in customers]) == [False, True]
+    assert [link.ended_as for link in backend.links(LinkKind.ADDRESS)].count(None) == 1
+    assert "address.refused" in backend.actions()
+
+
+# Das war ich nicht
+
+
+@pytest.mark.parametrize("confirmed", [False, True])
+def test_an_objection_locks_the_account_and_drops_the_password_if_the_address_had_moved(
+    backend, erika, address_link, clock, confirmed
+):
+    if confirmed:
+        backend.run(accounts.confirm_address, address_link, NOW)
+    later = NOW + timedelta(days=7, seconds=-1)
+    clock.move_to(later)
+    backend.run(accounts.object_to_change, backend.links(LinkKind.OBJECTION)[-1], later)
+    saved = backend.read(erika)
+    assert (saved.locked_at, saved.password_hash is None) == (later, confirmed)
+    assert backend.log_in(saved.email, people.password_of(erika)) is None
+    assert backend.actions().count("address.objected") == 1
+
+
+def test_a_second_objection_keeps_the_time_of_the_first_lock(backend, erika, address_link, clock):
+    backend.run(accounts.confirm_address, address_link, NOW)
+    for link in backend.links(LinkKind.OBJECTION):
+        backend.run(accounts.object_to_change, link, NOW)
+        clock.shift(60)
+    assert backend.read(erika).locked_at == NOW
+
+
+@pytest.mark.both_databases
+def test_a_concurrent_objection_and_confirmation_leave_the_account_locked(backend, erika, address_link):
+    (objection,) = backend.links(LinkKind.OBJECTION)
+    turns = iter([(accounts.confirm_address, address_link), (accounts.object_to_change, objection)])
+
+    def run_the_next(tx):
+        act, link = next(turns)
+        act(tx, tx.session.get(AccountLink, link.id), NOW)
+
+    backend.run_concurrently(2, run_the_next)
+    assert backend.read(erika).locked_at
+
+
+def test_the_daily_cap_does_not_suppress_notices_to_the_old_address(backend, erika):
+    with backend.transaction() as tx:
+        for _ in range(10):
+            tx.send("password_changed", erika)
+    backend.run(accounts.request_address_change, erika, NEW_EMAIL)
+    backend.run(accounts.confirm_address, backend.links(LinkKind.ADDRESS)[-1], NOW)
+    assert len(backend.mails("address_change_asked", "address_changed_old")) == 2

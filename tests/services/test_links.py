@@ -1,0 +1,273 @@
+"""Links: the policy of each kind, redeemed once, renewed, refused, and the robot check."""
+
+from contextlib import suppress
+from datetime import timedelta
+
+import pytest
+
+from kmzportal.models.account_link import CODE_TRIES, RENEWALS, AccountLink, LinkKind, LinkState
+from kmzportal.services import accounts, links
+from kmzportal.services.passwords import hash_password
+from kmzportal.services.refusals import AccountLocked, LinkUnusable
+from tests.people import NEW_PASSWORD, NOW
+
+pytestmark = pytest.mark.usefixtures("clock")
+SECOND = timedelta(seconds=1)
+WRONG_CODE = "AAAA-AAAA"
+
+# The policy of each kind, as the product promises it. How long a mail with it is worth sending: test_outbox.py
+
+KINDS = list(LinkKind)
+LIFETIMES = {  # hours
+    LinkKind.RECOVERY: 2,
+    LinkKind.DESK: 72,
+    LinkKind.ADDRESS: 24,
+    LinkKind.CLERK_FIRST: 72,
+    LinkKind.OBJECTION: 168,
+}
+SETS_PASSWORD = {LinkKind.RECOVERY, LinkKind.DESK, LinkKind.CLERK_FIRST}
+ONE_AT_A_TIME = {LinkKind.DESK, LinkKind.ADDRESS, LinkKind.CLERK_FIRST}
+#: A new password also withdraws the link to an address that the customer asked for: test_accounts.py
+ENDS_WITH_PASSWORD = {LinkKind.RECOVERY, LinkKind.CLERK_FIRST, LinkKind.ADDRESS}
+ENDS_WITH_ADDRESS = {*KINDS} - {LinkKind.OBJECTION}
+WORKS_WHEN_LOCKED = {LinkKind.OBJECTION}
+RENEWABLE = {LinkKind.RECOVERY, LinkKind.DESK, LinkKind.ADDRESS}
+
+
+@pytest.fixture
+def holders(erika, rosa):
+    return dict.fromkeys(KINDS, erika) | {LinkKind.CLERK_FIRST: rosa}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_lifetime_and_a_form_that_was_opened_in_time(backend, holders, clock, kind):
+    link = backend.issue(kind, holders[kind])
+    assert link.expires_at == NOW + timedelta(hours=LIFETIMES[kind])
+    clock.move_to(link.expires_at + timedelta(minutes=20))
+    with pytest.raises(LinkUnusable):
+        backend.run(links.redeem, link, link.expires_at, [kind])
+    assert backend.read(link).state(link.expires_at) is LinkState.EXPIRED
+    backend.run(links.redeem, link, link.expires_at - SECOND, [kind])
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_sets_password(backend, holders, set_password_by_link, kind):
+    link = backend.issue(kind, holders[kind])
+    with suppress(LinkUnusable):
+        set_password_by_link(link)
+    changed = backend.read(holders[kind]).password_hash != holders[kind].password_hash
+    assert changed is (kind in SETS_PASSWORD)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_one_at_a_time(backend, holders, max_, kind):
+    first, second = backend.issue(kind, holders[kind]), backend.issue(kind, holders[kind])
+    of_another = backend.issue(kind, max_) if kind is not LinkKind.CLERK_FIRST else second
+    expected = LinkState.REPLACED if kind in ONE_AT_A_TIME else LinkState.OPEN
+    assert [backend.read(link).state(NOW) for link in (first, second, of_another)] == [
+        expected,
+        LinkState.OPEN,
+        LinkState.OPEN,
+    ]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_ends_with_password(backend, holders, kind):
+    link = backend.issue(kind, holders[kind])
+    backend.run(accounts.set_password, holders[kind], hash_password(NEW_PASSWORD))
+    assert (backend.read(link).state(NOW) is not LinkState.OPEN) is (kind in ENDS_WITH_PASSWORD)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_ends_with_address_or_lock_and_counts_only_for_a_current_address(backend, holders, kind):
+    former, present = backend.issue(kind, holders[kind], "former@schule.example"), backend.issue(kind, holders[kind])
+    ends = kind in ENDS_WITH_ADDRESS
+    backend.update(former, ended_at=None, ended_as=None)
+    usable = [backend.run(lambda tx, link: link.usable(NOW), link) for link in (former, present)]
+    assert usable == [not ends, True]
+    backend.run(accounts.lock, holders[kind])
+    assert (backend.read(present).state(NOW) is LinkState.WITHDRAWN) is ends
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_works_when_locked(backend, holders, kind):
+    """Issued before the lock or after it."""
+    link = backend.issue(kind, holders[kind])
+    backend.update(holders[kind], locked_at=NOW)
+    for function, arguments in ((links.redeem, (link, NOW, [kind])), (links.issue, (kind, holders[kind]))):
+        if kind in WORKS_WHEN_LOCKED:
+            backend.run(function, *arguments)
+        else:
+            with pytest.raises(AccountLocked):
+                backend.run(function, *arguments)
+            assert backend.actions()[-1] == "link.refused"
+    assert len(backend.links()) == (2 if kind in WORKS_WHEN_LOCKED else 1)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_renewable(backend, holders, clock, kind):
+    link = backend.issue(kind, holders[kind])
+    clock.move_to(link.expires_at)
+    if kind in RENEWABLE:
+        renewed = backend.run(links.renew, link)
+        assert (renewed.kind, renewed.email, renewed.initials) == (kind, link.email, "ro")
+        assert backend.mails()[-1].link_id == renewed.id
+    else:
+        with pytest.raises(LinkUnusable):
+            backend.run(links.renew, link)
+
+
+# Issued, found and redeemed
+
+
+def test_a_link_is_found_by_its_token_only(backend, erika, max_):
+    link, _ = backend.issue(LinkKind.RECOVERY, erika), backend.issue(LinkKind.RECOVERY, max_)
+    with backend.transaction() as tx:
+        assert links.find(tx.session, backend.keys.token(link)).id == link.id
+        for guess in ("", "x" * 43, link.token_hash, link.nonce):
+            assert links.find(tx.session, guess) is None
+
+
+def test_opening_is_recorded_once(backend, erika, clock):
+    link = backend.issue(LinkKind.DESK, erika)
+    for _ in range(2):
+        backend.run(links.mark_opened, link)
+        clock.shift(60)
+    assert backend.read(link).opened_at == NOW
+    assert backend.actions().count("link.opened") == 1
+
+
+@pytest.mark.both_databases
+def test_of_six_concurrent_uses_of_a_link_one_succeeds(backend, erika):
+    link = backend.issue(LinkKind.RECOVERY, erika)
+    hashes = iter(range(6))
+    results = backend.run_concurrently(
+        6, lambda tx, link: accounts.set_password_by_link(tx, link, NOW, f"hash {next(hashes)}"), link
+    )
+    assert sorted(type(result).__name__ for result in results) == ["LinkUnusable"] * 5 + ["NoneType"]
+    assert backend.read(erika).version == erika.version + 1
+    assert len(backend.mails("password_set")) == 1
+    assert backend.actions().count("link.refused") == 5
+
+
+@pytest.mark.both_databases
+def test_four_links_of_one_person_used_concurrently_do_not_deadlock(backend, erika):
+    turns = iter([backend.issue(LinkKind.RECOVERY, erika) for _ in range(4)])
+
+    def use_the_next(tx):
+        accounts.set_password_by_link(tx, tx.session.get(AccountLink, next(turns).id), NOW, "hash")
+
+    results = backend.run_concurrently(4, use_the_next)
+    assert sorted(type(result).__name__ for result in results) == ["LinkUnusable"] * 3 + ["NoneType"]
+
+
+@pytest.mark.both_databases
+def test_of_links_issued_concurrently_by_the_desk_one_stays_open(backend, erika):
+    backend.run_concurrently(4, lambda tx, erika: links.issue(tx, LinkKind.DESK, erika), erika)
+    assert [link.ended_at for link in backend.links()].count(None) == 1
+
+
+@pytest.mark.parametrize("portal", ["postgresql"], indirect=True)  # SQLite lets no other transaction begin
+def test_a_lock_committed_while_the_transaction_runs_counts(backend, erika):
+    link = backend.issue(LinkKind.RECOVERY, erika)
+    with pytest.raises(AccountLocked), backend.transaction() as tx:
+        mine = tx.session.get(AccountLink, link.id)
+        assert mine.holder.locked_at is None
+        backend.update(erika, locked_at=NOW)
+        accounts.set_password_by_link(tx, mine, NOW, "hash")
+    assert backend.read(erika).password_hash == erika.password_hash
+
+
+@pytest.mark.parametrize(
+    ("act", "kinds"),
+    [
+        (accounts.confirm_address, {LinkKind.ADDRESS}),
+        (accounts.object_to_change, {LinkKind.OBJECTION}),
+    ],
+)
+def test_an_act_takes_only_links_of_its_kind(backend, juergen, act, kinds):
+    for kind in {*KINDS} - {LinkKind.CLERK_FIRST} - kinds:
+        link = backend.issue(kind, juergen, juergen.pending_email)
+        with pytest.raises(LinkUnusable):
+            backend.run(act, link, NOW)
+    saved = backend.read(juergen)
+    assert (saved.email, saved.locked_at) == (juergen.email, None)
+
+
+# Renewed
+
+
+@pytest.mark.parametrize(
+    ("fields", "renewable"),
+    [
+        ({"expires_at": NOW}, True),
+        ({"ended_at": NOW, "ended_as": LinkState.REPLACED}, True),
+        ({"code_tries": CODE_TRIES}, True),
+        ({"code_tries": CODE_TRIES - 1}, False),
+        ({}, False),
+        ({"ended_at": NOW, "ended_as": LinkState.WITHDRAWN}, False),
+        ({"ended_at": NOW, "ended_as": LinkState.WITHDRAWN, "code_tries": CODE_TRIES}, False),
+        ({"ended_at": NOW, "ended_as": LinkState.REDEEMED, "code_tries": CODE_TRIES}, False),
+        ({"expires_at": NOW, "renewals": RENEWALS}, False),
+        ({"expires_at": NOW, "email": "former@schule.example"}, False),
+    ],
+)
+def test_a_link_is_renewed_if_it_expired_was_replaced_or_its_code_is_used_up(backend, erika, fields, renewable):
+    link = backend.issue(LinkKind.DESK, erika)
+    backend.update(link, **fields)
+    if renewable:
+        renewed = backend.run(links.renew, link)
+        assert renewed.code_tries == 0
+        assert backend.run(links.check_code, renewed, backend.keys.code(renewed))
+    else:
+        with pytest.raises(LinkUnusable):
+            backend.run(links.renew, link)
+
+
+def test_old_and_new_links_together_are_renewed_three_times_at_most(backend, erika, clock):
+    backend.issue(LinkKind.DESK, erika)
+    for _ in range(4):
+        clock.shift(timedelta(hours=73))
+        for link in backend.links():
+            with suppress(LinkUnusable):
+                backend.run(links.renew, link)
+    assert len(backend.mails("desk_link")) == 1 + RENEWALS
+
+
+@pytest.mark.both_databases
+def test_of_three_concurrent_renewals_one_succeeds(backend, erika, clock):
+    link = backend.issue(LinkKind.DESK, erika)
+    for _ in range(2):
+        clock.shift(timedelta(hours=73))
+        backend.run(links.renew, link)
+    clock.shift(timedelta(hours=73))
+    results = backend.run_concurrently(3, links.renew, link)
+    assert [type(result) for result in results].count(LinkUnusable) == 2
+    assert len(backend.mails("desk_link")) == 1 + RENEWALS
+
+
+# The robot check: the code from the mail, or a puzzle
+
+
+def test_of_codes_five_are_compared_and_a_sixth_is_not(backend, erika):
+    link = backend.issue(LinkKind.DESK, erika)
+    for _ in range(CODE_TRIES - 1):
+        assert not backend.run(links.check_code, link, WRONG_CODE)
+    assert backend.run(links.check_code, link, backend.keys.code(link).lower().replace("-", " "))
+    assert not backend.run(links.check_code, link, backend.keys.code(link))
+    assert backend.read(link).code_tries == CODE_TRIES
+    assert backend.actions().count("link.code_wrong") == CODE_TRIES
+
+
+@pytest.mark.both_databases
+def test_ten_concurrent_codes_are_five_tries(backend, erika):
+    link = backend.issue(LinkKind.DESK, erika)
+    backend.run_concurrently(10, lambda tx, link: links.check_code(tx, link, WRONG_CODE), link)
+    assert backend.read(link).code_tries == CODE_TRIES
+
+
+@pytest.mark.both_databases
+def test_of_concurrent_answers_to_one_puzzle_one_counts(backend):
+    answered = backend.run_concurrently(6, lambda tx: links.use_puzzle(tx, "puzzle", NOW))
+    assert sorted(answered) == [False] * 5 + [True]
+    assert not backend.run(links.use_puzzle, "puzzle", NOW)

@@ -1,0 +1,270 @@
+"""Logging in, the lifetime of a session, and the throttle of failed logins."""
+
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import select
+
+from kmzportal.models.audit_event import AuditEvent
+from kmzportal.models.clerk import Clerk
+from kmzportal.models.login_session import LoginSession
+from kmzportal.models.throttle import SourceFailure, Throttle
+from kmzportal.services import accounts, sessions
+from kmzportal.services.passwords import PasswordCheck, check_password, hash_password
+from tests import people, secret_scan
+from tests.people import NEW_PASSWORD, NOW
+
+pytestmark = pytest.mark.usefixtures("clock")
+WRONG = "falsches passwort"
+SCHOOL, OFFICE, ELSEWHERE = "192.0.2.7", "192.0.2.1", "203.0.113.9"
+
+# Logging in
+
+
+def test_a_login_starts_a_session_whose_token_is_not_stored(app, backend, erika):
+    token = backend.log_in(f" {erika.email.upper()} ", people.password_of(erika))
+    login_session = backend.session_of(token)
+    assert (login_session.customer.number, login_session.device) == (erika.number, "Firefox unter Windows")
+    assert len(token) == 43
+    secret_scan.check(app, token)
+
+
+def test_every_failed_login_gets_the_same_answer(backend, erika, anneliese, lieselotte):
+    assert backend.log_in("unbekannt@schule.example", people.password_of(erika)) is None
+    assert backend.log_in(erika.email, WRONG) is None
+    assert backend.log_in(anneliese.email, "") is None, "no password was ever set"
+    assert backend.log_in(lieselotte.email, people.password_of(lieselotte)) is None, "locked"
+    assert backend.actions() == ["login.refused"] * 4
+    assert backend.read(select(LoginSession)) == []
+
+
+def test_an_audit_event_names_person_and_source(backend, erika, log_in):
+    log_in(erika, WRONG, SCHOOL)
+    log_in(erika, None, SCHOOL)
+    refused, succeeded = backend.read(select(AuditEvent).order_by(AuditEvent.id))
+    assert (refused.actor, refused.customer_id, refused.source) == ("visitor", erika.id, SCHOOL)
+    assert (succeeded.action, succeeded.actor) == ("login.succeeded", f"customer:{erika.id}")
+
+
+def test_customers_and_clerks_log_in_and_are_throttled_apart(backend, erika, rosa, tim, log_in):
+    """A customer and a clerk may have the same address."""
+    assert backend.log_in(tim.email, people.password_of(tim)) is None
+    assert backend.log_in(erika.email, people.password_of(erika), table=Clerk) is None
+    backend.run(lambda tx, customer: customer.set_email(rosa.email), erika)
+    for _ in range(6):
+        backend.log_in(rosa.email, WRONG)
+    assert backend.log_in(rosa.email, people.password_of(erika)) is None
+    assert log_in(rosa)
+
+
+def test_a_pending_address_does_not_log_in_and_the_stored_one_does(backend, juergen, log_in):
+    assert backend.log_in(juergen.pending_email, people.password_of(juergen)) is None
+    assert log_in(juergen)
+
+
+def test_a_password_that_was_checked_before_it_changed_does_not_log_in(backend, erika):
+    early = check_password(people.password_of(erika), erika.password_hash)
+    backend.run(accounts.set_password, erika, hash_password(NEW_PASSWORD))
+    assert backend.run(sessions.log_in, erika.email, early, "Firefox") is None
+
+
+@pytest.mark.both_databases
+@pytest.mark.parametrize("changer", range(4))
+def test_a_login_concurrent_with_a_change_of_password_does_not_outlive_it(backend, erika, changer):
+    """Whichever commits first: a session started with the old password is ended, or never starts."""
+    early = check_password(people.password_of(erika), erika.password_hash)
+    new_hash = hash_password(NEW_PASSWORD)
+    turns = iter(range(4))
+
+    def log_in_or_change(tx, customer):
+        if next(turns) == changer:
+            return accounts.set_password(tx, customer, new_hash)
+        return sessions.log_in(tx, customer.email, early, "Firefox")
+
+    assert not [got for got in backend.run_concurrently(4, log_in_or_change, erika) if isinstance(got, Exception)]
+    assert [one for one in backend.read(select(LoginSession)) if one.ended_at is None] == []
+
+
+def test_an_outdated_hash_is_replaced_at_login(backend, erika):
+    check = PasswordCheck(erika.password_hash, matches=True, new_hash=hash_password(people.password_of(erika)))
+    backend.run(sessions.log_in, erika.email, check, "Firefox")
+    saved = backend.read(erika)
+    assert (saved.password_hash, saved.password_set_at) == (check.new_hash, erika.password_set_at)
+
+
+# The session
+
+
+@pytest.mark.parametrize(("who", "idle"), [("erika", 30), ("rosa", 15)])
+def test_a_session_ends_when_idle_and_after_eight_hours_in_use(request, backend, clock, who, idle):
+    person = request.getfixturevalue(who)
+    token = backend.run(sessions.start_session, person, "Firefox").token
+    idle_ends, day_ends = NOW + timedelta(minutes=idle), NOW + timedelta(hours=8)
+    assert backend.session_of(token).alive(idle_ends - timedelta(seconds=1))
+    assert not backend.session_of(token).alive(idle_ends)
+    for _ in range(8 * 6 - 1):
+        clock.shift(timedelta(minutes=10))
+        backend.run(sessions.touch, backend.session_of(token).id)
+    assert backend.session_of(token).alive(day_ends - timedelta(seconds=1))
+    assert not backend.session_of(token).alive(day_ends)
+
+
+def test_the_use_of_a_session_is_stored_at_most_once_a_minute(backend, login_session, clock):
+    for seconds, stored in ((60, NOW), (61, NOW + timedelta(seconds=61))):
+        clock.move_to(NOW + timedelta(seconds=seconds))
+        backend.run(sessions.touch, login_session.id)
+        assert backend.read(login_session).last_seen == stored
+
+
+def test_logging_out_ends_this_session_only(backend, erika, log_in, login_session):
+    other = log_in(erika)
+    backend.run(sessions.log_out, login_session)
+    assert not backend.read(login_session).alive(NOW)
+    assert backend.session_of(other).alive(NOW)
+    assert backend.actions()[-1] == "logout"
+
+
+# The throttle
+
+
+@pytest.mark.parametrize(
+    ("failures", "seconds"),
+    [(5, 0), (6, 30), (7, 60), (8, 120), (9, 240), (12, 1920), (13, 3600), (99, 3600), (10**6, 3600)],
+)
+def test_the_wait_doubles_from_thirty_seconds_to_an_hour(failures, seconds):
+    throttle = Throttle(account="any", failures=failures, failed_at=NOW)
+    limits = 5, 30, 3600
+    assert not throttle.waiting(NOW + timedelta(seconds=seconds), *limits)
+    assert seconds == 0 or throttle.waiting(NOW + timedelta(seconds=seconds - 1), *limits)
+
+
+@pytest.fixture
+def fail(log_in):
+    def fail(person, times, source=None):
+        for _ in range(times):
+            assert log_in(person, WRONG, source) is None
+
+    return fail
+
+
+def test_after_six_failures_the_right_password_is_refused_for_the_wait(backend, erika, fail, log_in, clock):
+    fail(erika, 6)
+    clock.shift(29)
+    assert log_in(erika) is None
+    assert backend.actions()[-1] == "login.throttled"
+    clock.shift(1)
+    fail(erika, 1)
+    fail(erika, 20)  # during the wait they are not counted
+    clock.shift(59)
+    assert log_in(erika) is None
+    clock.shift(1)
+    assert log_in(erika)
+
+
+def test_five_failures_are_free_and_a_login_clears_them(erika, fail, log_in):
+    for _ in range(2):
+        fail(erika, 5)
+        assert log_in(erika)
+
+
+def test_failures_at_a_customer_are_counted_together_from_all_sources(backend, erika, fail, log_in):
+    """Unlike those at a clerk, also where the customer has logged in."""
+    log_in(erika, None, OFFICE)
+    for number in range(6):
+        fail(erika, 1, f"198.51.100.{number}")
+    assert log_in(erika, None, OFFICE) is None
+
+
+def test_an_unknown_address_is_throttled_too_and_is_stored_unreadably(backend):
+    for _ in range(6):
+        backend.log_in("unbekannt@schule.example", WRONG)
+    backend.log_in("Unbekannt@SCHULE.example", WRONG)
+    assert backend.actions()[-1] == "login.throttled"
+    (throttle,) = backend.read(select(Throttle))
+    assert throttle.failures == 6
+    assert "unbekannt" not in throttle.account
+
+
+@pytest.mark.parametrize(("who", "notice"), [("erika", "password_disabled"), ("rosa", "clerk_password_disabled")])
+def test_after_a_hundred_failures_only_a_new_password_helps_and_one_mail_is_sent(
+    request, backend, fail, log_in, clock, who, notice
+):
+    person = request.getfixturevalue(who)
+    for _ in range(102):
+        fail(person, 1)
+        clock.shift(timedelta(hours=1))
+    clock.shift(timedelta(days=30))
+    assert log_in(person) is None
+    assert [(mail.template, mail.recipient) for mail in backend.mails()] == [(notice, person.email)]
+    backend.run(accounts.set_password, person, hash_password(NEW_PASSWORD))
+    assert log_in(person, NEW_PASSWORD)
+
+
+@pytest.mark.both_databases
+def test_six_concurrent_failures_are_counted_as_six(backend, erika):
+    wrong = check_password(WRONG, erika.password_hash)
+    assert backend.run_concurrently(6, sessions.log_in, erika.email, wrong, "Firefox") == [None] * 6
+    assert [throttle.failures for throttle in backend.read(select(Throttle))] == [6]
+
+
+def test_a_source_that_failed_at_thirty_accounts_is_refused_at_others_for_fifteen_minutes(
+    backend, erika, log_in, clock
+):
+    for number in range(30):
+        backend.log_in(f"unbekannt{number}@schule.example", WRONG, SCHOOL)
+    assert log_in(erika, None, SCHOOL) is None
+    assert log_in(erika, None, ELSEWHERE)
+    clock.shift(timedelta(minutes=15))
+    assert log_in(erika, None, SCHOOL)
+
+
+def test_the_failures_of_a_source_at_the_account_itself_do_not_count_against_it(backend, erika, max_, fail, log_in):
+    for number in range(29):
+        backend.log_in(f"unbekannt{number}@schule.example", WRONG, SCHOOL)
+    fail(erika, 1, SCHOOL)
+    assert log_in(erika, None, SCHOOL), "29 other accounts are below the limit of 30"
+    assert log_in(max_, None, SCHOOL) is None
+
+
+def test_a_source_is_counted_by_accounts_not_by_tries(backend, erika, max_, fail, log_in):
+    fail(max_, 40, SCHOOL)
+    assert len(backend.read(select(SourceFailure))) == 1
+    assert log_in(erika, None, SCHOOL)
+
+
+def test_a_password_that_was_just_set_works_from_a_refused_source(backend, erika, log_in):
+    for number in range(30):
+        backend.log_in(f"unbekannt{number}@schule.example", WRONG, SCHOOL)
+    backend.run(accounts.set_password, erika, hash_password(NEW_PASSWORD))
+    assert log_in(erika, NEW_PASSWORD, SCHOOL)
+
+
+@pytest.fixture
+def tim_at_the_office(backend, tim):
+    """Tim logged in from OFFICE before; his failures there are counted apart."""
+    backend.run(lambda tx, clerk: tx.record("login.succeeded", clerk), tim, source=OFFICE)
+    return tim
+
+
+@pytest.mark.parametrize(("days", "admitted"), [(0, True), (6, True), (8, False)])
+def test_failures_elsewhere_do_not_throttle_a_clerk_at_the_usual_source(
+    tim_at_the_office, fail, log_in, clock, days, admitted
+):
+    clock.shift(timedelta(days=days))
+    for number in range(20):
+        fail(tim_at_the_office, 1, f"198.51.100.{number}")
+    assert log_in(tim_at_the_office, None, ELSEWHERE) is None
+    assert bool(log_in(tim_at_the_office, None, OFFICE)) is admitted
+
+
+def test_failures_at_other_accounts_do_not_throttle_a_clerk_at_the_usual_source(backend, tim_at_the_office, log_in):
+    for number in range(40):
+        backend.log_in(f"unbekannt{number}@schule.example", WRONG, OFFICE)
+    assert log_in(tim_at_the_office, None, OFFICE)
+
+
+def test_failures_at_the_usual_source_throttle_a_clerk_until_they_are_cleared(backend, tim_at_the_office, fail, log_in):
+    fail(tim_at_the_office, 8, OFFICE)
+    assert log_in(tim_at_the_office, None, OFFICE) is None
+    backend.run(sessions.clear_failures, tim_at_the_office)
+    assert log_in(tim_at_the_office, None, OFFICE)

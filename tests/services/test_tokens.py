@@ -1,0 +1,102 @@
+"""Tokens and codes derive from a key outside the database; no token, code or password is stored."""
+
+import re
+
+import pytest
+
+from kmzportal.models.account_link import AccountLink, LinkKind
+from kmzportal.services import accounts, links, recovery, sessions
+from kmzportal.services.passwords import check_password, hash_password
+from kmzportal.services.tokens import CODE_ALPHABET, LinkKeys, token_hash
+from tests import people, secret_scan
+from tests.people import NEW_EMAIL, NEW_PASSWORD, NOW, OTHER_PASSWORD
+
+KEYS = LinkKeys(["a present key of many characters"])
+
+
+def issue(keys=KEYS):
+    nonce, hashed = keys.nonce_and_hash()
+    return AccountLink(nonce=nonce, token_hash=hashed)
+
+
+def test_a_token_has_43_url_safe_characters_and_the_row_holds_only_its_hash():
+    link = issue()
+    token = KEYS.token(link)
+    assert re.fullmatch(r"[A-Za-z0-9_-]{43}", token)
+    assert link.token_hash == token_hash(token)
+    assert token not in {link.nonce, link.token_hash}
+
+
+def test_tokens_are_different():
+    assert len({KEYS.nonce_and_hash() for _ in range(20_000)}) == 20_000
+    assert len({KEYS.token(issue()) for _ in range(2_000)}) == 2_000
+
+
+def test_codes_have_eight_characters_without_look_alikes():
+    codes = [KEYS.code(issue()) for _ in range(500)]
+    assert all(re.fullmatch(rf"[{CODE_ALPHABET}]{{4}}-[{CODE_ALPHABET}]{{4}}", code) for code in codes)
+    assert set("".join(codes)) == {*CODE_ALPHABET, "-"}
+    assert len(CODE_ALPHABET) == 32 and not set("IO01") & set(CODE_ALPHABET)
+
+
+@pytest.mark.parametrize("spoil", [str.lower, lambda code: code.replace("-", ""), lambda code: f"  {' '.join(code)}. "])
+def test_blanks_hyphens_and_case_of_a_code_are_ignored(spoil):
+    link = issue()
+    assert KEYS.code_matches(link, spoil(KEYS.code(link)))
+
+
+@pytest.mark.parametrize("typed", ["", "-", "ABCD", "ÄÖÜß-ÄÖÜß", "\u0661" * 8, None])
+def test_another_code_does_not_match(typed):
+    of_another_link = KEYS.code(issue())
+    assert not KEYS.code_matches(issue(), of_another_link if typed is None else typed)
+
+
+def test_an_older_key_still_gives_the_token_and_code_of_its_links():
+    link = issue()
+    keys = LinkKeys(["a new key, longer than the old one", "a present key of many characters"])
+    assert (keys.token(link), keys.code(link)) == (KEYS.token(link), KEYS.code(link))
+    assert LinkKeys(["a new key, longer than the old one"]).token(issue(keys)), "new links are made with the first key"
+
+
+def test_a_link_whose_key_was_removed_raises_an_error_that_names_the_setting():
+    with pytest.raises(LookupError, match="LINK_KEY_FALLBACKS"):
+        LinkKeys(["another key"]).token(issue())
+
+
+def test_a_fingerprint_is_keyed_and_unreadable():
+    assert KEYS.fingerprint("erika@schule.example") != LinkKeys(["another"]).fingerprint("erika@schule.example")
+    assert "erika" not in KEYS.fingerprint("erika@schule.example")
+
+
+@pytest.mark.usefixtures("clock")
+def test_no_token_code_or_password_is_stored_after_any_act(backend, app, erika, juergen, rosa, log_in):
+    tokens = [log_in(erika)]
+    session = backend.session_of(tokens[0])
+    desk = backend.issue(LinkKind.DESK, juergen, juergen.pending_email)
+    check = check_password(people.password_of(erika), erika.password_hash)
+    new, other = hash_password(NEW_PASSWORD), hash_password(OTHER_PASSWORD)
+    for act, *arguments in (
+        (recovery.request_link, erika.email),
+        (accounts.check_current_password, erika, session, check),
+        (accounts.save_account, erika, session, erika.version, {"phone": "4712"}, NEW_EMAIL, new),
+        (links.mark_opened, desk),
+        (links.check_code, desk, "AAAA-AAAA"),
+        (links.check_code, desk, backend.keys.code(desk)),
+        (accounts.register, desk, NOW, juergen.version, {"phone": "4713"}, other),
+        (accounts.withdraw_address_change, erika),
+        (accounts.end_other_sessions, erika, session),
+        (links.issue, LinkKind.CLERK_FIRST, rosa),
+    ):
+        result = backend.run(act, *arguments)
+        tokens += [result.token] if isinstance(result, sessions.NewSession) else []
+        secret_scan.check(app, *tokens)
+    assert len(tokens) == 3
+
+
+def test_the_scan_for_secrets_finds_them(backend, app, erika):
+    link = backend.issue(LinkKind.DESK, erika)
+    for secret in (backend.keys.token(link), backend.keys.code(link).lower(), NEW_PASSWORD):
+        backend.update(erika, phone=f"tel {secret}")
+        with pytest.raises(AssertionError):
+            secret_scan.check(app)
+    backend.update(erika, phone="4711")

@@ -1,0 +1,145 @@
+"""One transaction an act: committed or rolled back as a whole, with its audit records and mails; the cap of mails."""
+
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import select
+
+from kmzportal.db import db
+from kmzportal.models.audit_event import AuditEvent
+from kmzportal.models.customer import Customer
+from kmzportal.services import accounts
+from kmzportal.services.passwords import hash_password
+from kmzportal.services.refusals import ChangedMeanwhile, Refusal, TooManyMails
+from kmzportal.services.transaction import transaction
+from tests.people import NEW_PASSWORD, NOW
+
+pytestmark = pytest.mark.usefixtures("clock")
+
+
+def change_and_raise(backend, erika, error):
+    with backend.transaction("clerk:1", "192.0.2.7") as tx:
+        customer = tx.session.get(Customer, erika.id)
+        customer.phone = "4711"
+        tx.record("data.changed", customer)
+        tx.send("password_changed", customer)
+        tx.session.flush()
+        raise error("data.refused", customer, why="Sonntag")
+
+
+def test_a_refusal_rolls_back_and_is_recorded(backend, erika):
+    with pytest.raises(Refusal):
+        change_and_raise(backend, erika, Refusal)
+    assert backend.read(erika).phone == erika.phone
+    assert backend.mails() == []
+    (event,) = backend.read(select(AuditEvent))
+    assert (event.action, event.actor, event.customer_id) == ("data.refused", "clerk:1", erika.id)
+    assert (event.details, event.source) == ({"why": "Sonntag"}, "192.0.2.7")
+
+
+def test_a_refusal_without_an_action_is_not_recorded(backend):
+    with pytest.raises(Refusal), backend.transaction():
+        raise Refusal
+    assert backend.actions() == []
+
+
+def test_any_other_exception_rolls_back_everything(backend, erika):
+    class Bug(Exception):
+        def __init__(self, *given, **details):
+            super().__init__()
+
+    with pytest.raises(Bug):
+        change_and_raise(backend, erika, Bug)
+    assert backend.read(erika).phone == erika.phone
+    assert backend.actions() == backend.mails() == []
+
+
+def test_a_change_made_before_the_transaction_is_not_saved_with_it(backend, app, erika):
+    with app.app_context():
+        db.session.get(Customer, erika.id).phone = "4711"
+        with transaction("visitor") as tx:
+            tx.record("login.refused")
+    assert backend.read(erika).phone == erika.phone
+    assert backend.actions() == ["login.refused"]
+
+
+@pytest.mark.both_databases
+@pytest.mark.parametrize("read_is_over", [True, False])
+def test_a_transaction_sees_what_was_committed_after_the_page_had_read(backend, app, erika, read_is_over):
+    with app.app_context():
+        customer = db.session.get(Customer, erika.id)
+        assert customer.phone == erika.phone
+        if read_is_over:
+            db.session.commit()
+        backend.run(accounts.change_data, erika, {"phone": "4711"})
+        with transaction("visitor"):
+            assert customer.phone == "4711"
+
+
+def test_saving_a_row_that_another_transaction_saved_first_is_refused(backend, erika):
+    with pytest.raises(ChangedMeanwhile), backend.transaction() as tx:
+        customer = tx.session.get(Customer, erika.id)
+        tx.session.connection().exec_driver_sql("UPDATE customer SET version = 9")
+        customer.phone = "4711"
+    assert backend.read(erika).phone == erika.phone
+
+
+@pytest.mark.both_databases
+def test_twelve_concurrent_transactions_are_all_committed(backend):
+    backend.run_concurrently(12, lambda tx: tx.record("login.refused"))
+    assert len(backend.actions()) == 12
+
+
+def test_times_are_utc_and_one_without_a_zone_is_not_stored(backend, erika):
+    backend.run(lambda tx: tx.record("login.refused"))
+    (event,) = backend.read(select(AuditEvent))
+    assert (event.at, event.at.utcoffset()) == (NOW, timedelta(0))
+    with pytest.raises(Exception, match="zone"):
+        backend.update(erika, locked_at=NOW.replace(tzinfo=None))
+
+
+# The cap of mails
+
+
+@pytest.fixture
+def send(backend):
+    def send(person, times, to=None):
+        for _ in range(times):
+            backend.run(lambda tx, person: tx.send("password_changed", person, to=to), person)
+
+    return send
+
+
+def test_a_mailbox_gets_ten_mails_a_day_however_its_address_is_spelled(backend, erika, max_, send, clock):
+    send(erika, 9)
+    send(erika, 1, to=erika.email.upper())
+    with pytest.raises(TooManyMails):
+        send(erika, 1)
+    send(max_, 1)
+    (event,) = backend.read(select(AuditEvent))
+    assert (event.action, event.customer_id) == ("mail.capped", erika.id)
+    clock.shift(timedelta(days=1))
+    send(erika, 1)
+
+
+def test_over_the_cap_a_notice_is_left_out_and_the_act_is_done(backend, erika, send, log_in, login_session):
+    send(erika, 10)
+    log_in(erika)
+    assert backend.run(accounts.end_other_sessions, erika, login_session) == 1
+    assert "mail.capped" in backend.actions()
+    assert len(backend.mails()) == 10
+
+
+def test_over_the_cap_the_notice_of_a_new_password_is_sent(backend, erika, send, login_session):
+    send(erika, 10)
+    new = hash_password(NEW_PASSWORD)
+    backend.run(accounts.save_account, erika, login_session, erika.version, {}, None, new)
+    assert len(backend.mails()) == 11
+
+
+def test_every_mail_has_an_id_of_its_own_in_the_offices_domain(backend, erika, app, monkeypatch, send):
+    monkeypatch.setitem(app.config, "MAIL_DEFAULT_SENDER", "Medienzentrum <support@kmz.example>")
+    send(erika, 2)
+    ids = {mail.message_id for mail in backend.mails()}
+    assert len(ids) == 2
+    assert all(one.endswith("@kmz.example>") for one in ids)
