@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
-.PHONY: help run test check bench screenshots css packed lock migration
+.PHONY: help run test trial check bench screenshots css packed lock migration
 .DEFAULT_GOAL := help
 
 help: ## zeigt diese Liste
@@ -14,6 +14,9 @@ run: .venv/ready ## richtet alles ein und startet die Vorführung unter http://1
 
 test: .venv/ready .venv/chromium ## richtet alles ein und prüft alles, auch im echten Browser
 	KMZPORTAL_TEST_CHROMIUM="$$(cat .venv/chromium)" $(BIN)/pytest -n 3
+
+trial: .venv/ready .venv/chromium ## prüft, was lange dauert, auch in Firefox und WebKit, und nennt am Ende, was nicht lief
+	KMZPORTAL_TEST_CHROMIUM="$$(cat .venv/chromium)" $(BIN)/pytest -m trial -n 2 -ra
 
 check: .venv/ready .venv/vnu ## prüft Stil, Typen, Vorlagen und Schichten, danach wie `make test`
 	$(BIN)/ruff check

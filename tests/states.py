@@ -1,8 +1,8 @@
-"""Every state of every page: one walk through the whole house, for house rules, browsers, checkers and pictures alike.
+"""Every state of every page, reached by walking through the portal; used by tests, checkers and screenshots.
 
-A way is a generator: it walks with whatever browser the house gives it, the simulated one of tests/browser.py or the
-real one of tests/e2e/sitting.py, and yields the name of a state, "page/state", with the browser that stands before it.
-A new errand adds its way to WAYS, and everything that must be true of all pages is asked of its pages too.
+A flow is a generator. It drives a browser of the scenario, the simulated one of tests/browser.py or the real one of
+tests/e2e/real_browser.py, and yields ("page/state", browser) whenever the browser shows a state that is to be checked.
+A new page is added to a flow, and all checks of all pages include it.
 """
 
 from collections.abc import Callable, Iterator
@@ -12,7 +12,7 @@ from typing import Any
 from kmzportal.models.account_link import CODE_TRIES, AccountLink, LinkKind, LinkState
 from kmzportal.models.outgoing_mail import MailState
 from kmzportal.services import links, sessions
-from tests import people as people_module
+from tests import people
 from tests.backend import Backend
 from tests.people import NEW
 
@@ -21,131 +21,128 @@ LONG = "Wolfeschlegelsteinhausenbergerdorff-Müller-Lüdenscheidt"
 LONG_ADDRESS = "anna.wolfeschlegelsteinhausenbergerdorff@gesamtschule-beispielhausen.example"
 
 
-class House:
-    """The portal with its people; whoever sits down gets a browser of their own."""
+class Scenario:
+    """The sample people in the database, and browsers that act for them."""
 
-    def __init__(self, sit_down: Callable[[], Any], backend: Backend):
-        self.sit_down = sit_down
+    def __init__(self, new_browser: Callable[[], Any], backend: Backend):
+        self.new_browser = new_browser
         self.backend = backend
-        people = (
-            people_module.ERIKA,
-            people_module.MAX,
-            people_module.ANNELIESE,
-            people_module.ROSA,
-            people_module.TIM,
-        )
+        samples = (people.ERIKA, people.MAX, people.ANNELIESE, people.ROSA, people.TIM)
         self.erika, self.max, self.anneliese, self.rosa, self.tim = (
-            backend.add(people_module.person(one)) for one in people
+            backend.add(people.person(sample)) for sample in samples
         )
 
     def log_in(self, person: Any) -> Any:
-        browser = self.sit_down().open("/anmelden")
-        return browser.submit(
-            "Anmelden", {"E-Mail-Adresse": person.email, "Passwort": people_module.password_of(person)}
-        )
+        fields = {"E-Mail-Adresse": person.email, "Passwort": people.password_of(person)}
+        return self.new_browser().open("/anmelden").submit("Anmelden", fields)
 
-    def at_the_desk(self, clerk: Any) -> Any:
-        return self.sit_down().come_in(self.backend.run(sessions.start_session, clerk, "Firefox unter Linux").token)
+    def desk_browser(self, clerk: Any) -> Any:
+        return self.new_browser().come_in(session_token(self.backend, clerk))
 
     def issue(self, kind: LinkKind, person: Any) -> AccountLink:
         return self.backend.run(links.issue, kind, person)
 
-    def follow(self, link: AccountLink) -> Any:
-        """Open the link as from the mail."""
-        return self.sit_down().open(self.mailed(link))
+    def open_link(self, link: AccountLink) -> Any:
+        """Open the link in a new browser, as from the mail."""
+        return self.new_browser().open(self.link_path(link))
 
-    def mailed(self, link: AccountLink) -> str:
+    def link_path(self, link: AccountLink) -> str:
         return f"/link/{self.backend.keys.token(link)}"
 
-    def set(self, thing: Any, **values: Any) -> None:
-        """Let something be as time, or the office, makes it."""
+    def set(self, row: Any, **values: Any) -> None:
+        """Write columns of a stored row."""
         with self.backend.transaction("console") as tx:
-            found = tx.session.get(type(thing), thing.id)
+            stored = tx.session.get(type(row), row.id)
             for name, value in values.items():
-                setattr(found, name, value)
+                setattr(stored, name, value)
 
 
-def the_ways_in(house: House) -> Iterator[State]:
-    stranger = house.sit_down()
-    yield "anmelden/neu", stranger.open("/anmelden")
-    yield "anmelden/leer", stranger.press("Anmelden")
-    wrong = {"E-Mail-Adresse": house.erika.email, "Passwort": "falsches passwort"}
-    yield "anmelden/abgewiesen", stranger.submit("Anmelden", wrong)
-    yield "anmelden/lange-offen", stranger.stale().submit("Anmelden", wrong)
-    yield "passwort-vergessen/neu", stranger.follow("Passwort vergessen?")
-    yield "passwort-vergessen/abgewiesen", stranger.submit("Link anfordern", {"E-Mail-Adresse": "kein"})
-    yield "gesendet/neu", stranger.submit("Link anfordern", {"E-Mail-Adresse": house.erika.email})
-    yield "gesendet/noch-einmal", stranger.press("Noch einmal senden")
-    yield "fehler/404", stranger.open("/gibt-es-nicht")
-    yield "fehler/405", stranger.open("/abmelden")
+def session_token(backend: Backend, person: Any) -> str:
+    """Return the token of a new login session, without the login page."""
+    return backend.run(sessions.start_session, person, "Firefox unter Linux").token
 
 
-def the_account(house: House) -> Iterator[State]:
-    browser = house.log_in(house.erika)
+def login_flow(scenario: Scenario) -> Iterator[State]:
+    browser = scenario.new_browser()
+    yield "anmelden/neu", browser.open("/anmelden")
+    yield "anmelden/leer", browser.press("Anmelden")
+    wrong = {"E-Mail-Adresse": scenario.erika.email, "Passwort": "falsches passwort"}
+    yield "anmelden/abgewiesen", browser.submit("Anmelden", wrong)
+    yield "anmelden/lange-offen", browser.stale().submit("Anmelden", wrong)
+    yield "passwort-vergessen/neu", browser.follow("Passwort vergessen?")
+    yield "passwort-vergessen/abgewiesen", browser.submit("Link anfordern", {"E-Mail-Adresse": "kein"})
+    yield "gesendet/neu", browser.submit("Link anfordern", {"E-Mail-Adresse": scenario.erika.email})
+    yield "gesendet/noch-einmal", browser.press("Noch einmal senden")
+    yield "fehler/404", browser.open("/gibt-es-nicht")
+    yield "fehler/405", browser.open("/abmelden")
+
+
+def account_flow(scenario: Scenario) -> Iterator[State]:
+    browser = scenario.log_in(scenario.erika)
     yield "einstellungen/neu", browser
     yield "konto-anpassen/passwort", browser.follow("Konto anpassen")
     yield "konto-anpassen/falsches-passwort", browser.submit("Weiter", {"Aktuelles Passwort": "falsches passwort"})
-    hers = {"Aktuelles Passwort": people_module.password_of(house.erika)}
-    yield "konto-anpassen/formular", browser.submit("Weiter", hers)
+    current = {"Aktuelles Passwort": people.password_of(scenario.erika)}
+    yield "konto-anpassen/formular", browser.submit("Weiter", current)
     wrong = {"Neue E-Mail-Adresse": "kein", "Passwort": "x", "Nachname": ""}
     yield "konto-anpassen/abgewiesen", browser.submit("Speichern", wrong)
     long = {"Nachname": LONG, "Schule": LONG, "Neue E-Mail-Adresse": LONG_ADDRESS}
     yield "konto-anpassen/gespeichert", browser.submit("Speichern", long)
     yield "einstellungen/lange-namen", browser.open("/einstellungen")
-    house.log_in(house.erika)
+    scenario.log_in(scenario.erika)
     for page in ("geraete", "verlauf", "daten"):
         yield f"{page}/neu", browser.open(f"/einstellungen/{page}")
     browser.open("/einstellungen/geraete")
     yield "geraete/abgemeldet", browser.press("Alle anderen Geräte abmelden")
     yield "abmelden/lange-offen", browser.stale().press("Abmelden")
     yield "anmelden/abgemeldet", browser.open("/einstellungen").press("Abmelden")
-    browser = house.log_in(house.erika).follow("Konto anpassen")
-    house.backend.run(sessions.end_all, house.erika)
-    yield "anmelden/sitzung-beendet", browser.submit("Weiter", hers)
+    browser = scenario.log_in(scenario.erika).follow("Konto anpassen")
+    scenario.backend.run(sessions.end_all, scenario.erika)
+    yield "anmelden/sitzung-beendet", browser.submit("Weiter", current)
 
 
-def the_links(house: House) -> Iterator[State]:
-    """From opening a link of each kind to Fertig, and every page a link can end on."""
-    yield from the_new_password(house)
-    yield "adresse-bestaetigen/neu", house.follow(house.issue(LinkKind.ADDRESS, house.max))
-    yield from the_dead_links(house)
-    browser = house.follow(house.issue(LinkKind.OBJECTION, house.max))
+def link_flow(scenario: Scenario) -> Iterator[State]:
+    """Links of each kind, from opening to the last page, and every page for a link that cannot be used."""
+    yield from new_password_flow(scenario)
+    yield "adresse-bestaetigen/neu", scenario.open_link(scenario.issue(LinkKind.ADDRESS, scenario.max))
+    yield from ended_link_flow(scenario)
+    browser = scenario.open_link(scenario.issue(LinkKind.OBJECTION, scenario.max))
     yield "das-war-ich-nicht/neu", browser
     yield "das-war-ich-nicht/gesperrt", browser.press("Das war ich nicht – Konto sperren")
 
 
-def the_new_password(house: House) -> Iterator[State]:
-    link = house.issue(LinkKind.RECOVERY, house.max)
-    browser = house.follow(link)
+def new_password_flow(scenario: Scenario) -> Iterator[State]:
+    link = scenario.issue(LinkKind.RECOVERY, scenario.max)
+    browser = scenario.open_link(link)
     yield "neues-passwort/neu", browser
     yield "neues-passwort/ungleich", browser.submit("Passwort speichern", NEW | {"Wdh. Passwort": "anders"})
     yield "neues-passwort/abbrechen", browser.stale().press("Abbrechen")
-    browser.open(house.mailed(link))
+    browser.open(scenario.link_path(link))
     yield "fertig/neues-passwort", browser.submit("Passwort speichern", NEW)
-    yield "link-gilt-nicht-mehr/benutzt", browser.open(house.mailed(link))
-    somebody = house.log_in(house.erika)
-    yield "jemand-anderes/neu", somebody.open(house.mailed(house.issue(LinkKind.RECOVERY, house.max)))
+    yield "link-gilt-nicht-mehr/benutzt", browser.open(scenario.link_path(link))
+    other = scenario.log_in(scenario.erika)
+    yield "jemand-anderes/neu", other.open(scenario.link_path(scenario.issue(LinkKind.RECOVERY, scenario.max)))
 
 
-def the_dead_links(house: House) -> Iterator[State]:
-    old = house.issue(LinkKind.DESK, house.max)
-    stuck = house.issue(LinkKind.DESK, house.max)
-    browser = house.follow(old)
+def ended_link_flow(scenario: Scenario) -> Iterator[State]:
+    old = scenario.issue(LinkKind.DESK, scenario.max)
+    unusable = scenario.issue(LinkKind.DESK, scenario.max)
+    browser = scenario.open_link(old)
     yield "link-gilt-nicht-mehr/ersetzt", browser
     yield "link-gilt-nicht-mehr/erneuert", browser.press("Neuen Link an dieselbe Adresse senden")
     for end in (LinkState.EXPIRED, LinkState.WITHDRAWN):
-        house.set(stuck, ended_at=stuck.issued_at + timedelta(minutes=1), ended_as=end)
-        yield f"link-gilt-nicht-mehr/{end}", house.follow(stuck)
-    yield "link-unbekannt/neu", house.sit_down().open("/link/x")
-    link = house.issue(LinkKind.RECOVERY, house.max)
-    house.set(house.max, locked_at=link.issued_at)
-    yield "konto-gesperrt/neu", house.follow(link)
+        scenario.set(unusable, ended_at=unusable.issued_at + timedelta(minutes=1), ended_as=end)
+        yield f"link-gilt-nicht-mehr/{end}", scenario.open_link(unusable)
+    yield "link-unbekannt/neu", scenario.new_browser().open("/link/x")
+    link = scenario.issue(LinkKind.RECOVERY, scenario.max)
+    scenario.set(scenario.max, locked_at=link.issued_at)
+    yield "konto-gesperrt/neu", scenario.open_link(link)
 
 
-def the_desk_link(house: House) -> Iterator[State]:
-    """The seven steps of the hand-out, with every way to go wrong in them."""
-    link = house.issue(LinkKind.DESK, house.anneliese)
-    browser = house.follow(link)
+def desk_link_flow(scenario: Scenario) -> Iterator[State]:
+    """The steps of the hand-out, with every refusal."""
+    link = scenario.issue(LinkKind.DESK, scenario.anneliese)
+    browser = scenario.open_link(link)
     yield "link-zum-konto/neu", browser
     yield "link-zum-konto/ohne-haken", browser.press("Weiter")
     browser.check("Ich bin kein Roboter")
@@ -154,21 +151,21 @@ def the_desk_link(house: House) -> Iterator[State]:
     yield "bilderraetsel/neues-raetsel", browser.follow("Neues Rätsel")
     yield "code/neu", browser.follow("Code aus der E-Mail eingeben")
     yield "code/falsch", browser.submit("Bestätigen", {"Code aus der E-Mail": "falsch"})
-    yield "bestaetigt/neu", browser.submit("Bestätigen", {"Code aus der E-Mail": house.backend.keys.code(link)})
+    yield "bestaetigt/neu", browser.submit("Bestätigen", {"Code aus der E-Mail": scenario.backend.keys.code(link)})
     yield "konto-bearbeiten/neu", browser.follow("Konto bearbeiten")
     yield "konto-bearbeiten/abgewiesen", browser.submit("Registrieren", {"Passwort": "kurz", "Nachname": ""})
     yield "fertig/registriert", browser.submit("Registrieren", {"Nachname": LONG, **NEW})
-    stuck = house.issue(LinkKind.DESK, house.anneliese)
-    house.set(stuck, code_tries=CODE_TRIES)
-    yield "code/verbraucht", house.follow(stuck).follow("Code aus der E-Mail eingeben")
+    unusable = scenario.issue(LinkKind.DESK, scenario.anneliese)
+    scenario.set(unusable, code_tries=CODE_TRIES)
+    yield "code/verbraucht", scenario.open_link(unusable).follow("Code aus der E-Mail eingeben")
 
 
-def the_desk(house: House) -> Iterator[State]:
-    desk = house.at_the_desk(house.rosa)
+def desk_flow(scenario: Scenario) -> Iterator[State]:
+    desk = scenario.desk_browser(scenario.rosa)
     yield "kunden/neu", desk.open("/kundenservice/kunden")
     for query in ("must", "mustremann", "niemand"):
         yield f"kunden/{query}", desk.submit("Suchen", {"Kunden suchen": query})
-    screen = f"/kundenservice/kunden/{house.erika.id}"
+    screen = f"/kundenservice/kunden/{scenario.erika.id}"
     yield "kunde/neu", desk.open(screen)
     yield "kunde/ohne-pruefung", desk.press("Adresse berichtigen und Link senden")
     new = {"Neue E-Mail-Adresse": "e@web.de"}
@@ -181,53 +178,53 @@ def the_desk(house: House) -> Iterator[State]:
     yield "neuer-kunde/abgewiesen", desk.open("/kundenservice/kunden/neu").press("Konto anlegen")
 
 
-def the_staff(house: House) -> Iterator[State]:
-    tim, browser = house.tim, house.sit_down()
+def clerk_flow(scenario: Scenario) -> Iterator[State]:
+    tim, browser = scenario.tim, scenario.new_browser()
     yield "kundenservice-anmelden/neu", browser.open("/kundenservice/anmelden")
-    hers = {"E-Mail-Adresse": tim.email, "Passwort": people_module.password_of(tim)}
-    wrong = browser.submit("Anmelden", hers | {"Passwort": "falsches passwort"})
+    login = {"E-Mail-Adresse": tim.email, "Passwort": people.password_of(tim)}
+    wrong = browser.submit("Anmelden", login | {"Passwort": "falsches passwort"})
     yield "kundenservice-anmelden/abgewiesen", wrong
-    yield "kundenservice-anmelden/ohne-zugang", browser.submit("Anmelden", hers)
-    link = house.issue(LinkKind.CLERK_FIRST, tim)
-    yield "zugang-einrichten/neu", browser.open(house.mailed(link))
+    yield "kundenservice-anmelden/ohne-zugang", browser.submit("Anmelden", login)
+    link = scenario.issue(LinkKind.CLERK_FIRST, tim)
+    yield "zugang-einrichten/neu", browser.open(scenario.link_path(link))
     yield "zugang-einrichten/falscher-code", browser.submit("Zugang einrichten", NEW | {"Code aus der App": "000000"})
-    code = house.backend.totp_code(browser.read("code"))
+    code = scenario.backend.totp_code(browser.read("code"))
     yield "zugang-einrichten/fertig", browser.submit("Zugang einrichten", NEW | {"Code aus der App": code})
     browser.follow("Zur Anmeldung im Kundenservice")
-    yield "zweiter-faktor/neu", browser.submit("Anmelden", {"Passwort": people_module.NEW_PASSWORD})
+    yield "zweiter-faktor/neu", browser.submit("Anmelden", {"Passwort": people.NEW_PASSWORD})
     yield "zweiter-faktor/falsch", browser.submit("Weiter", {"Code aus der App": "000000"})
-    yield "zugang-einrichten/benutzt", browser.open(house.mailed(link))
-    desk = house.at_the_desk(house.rosa)
+    yield "zugang-einrichten/benutzt", browser.open(scenario.link_path(link))
+    desk = scenario.desk_browser(scenario.rosa)
     yield "mitarbeitende/neu", desk.open("/kundenservice/mitarbeitende")
     yield "mitarbeitende/gesperrt", desk.press("Sperren")
     yield "mitarbeitende/anlegen", desk.follow("Jemanden anlegen")
     yield "mitarbeitende/abgewiesen", desk.submit("Anlegen und Link senden", {"Kürzel": "x"})
 
 
-def the_lists(house: House) -> Iterator[State]:
-    browser = house.at_the_desk(house.rosa)
-    refused = house.backend.run(lambda tx, person: tx.send("password_changed", person), house.erika)
-    house.set(refused, state=MailState.REFUSED)
+def desk_list_flow(scenario: Scenario) -> Iterator[State]:
+    browser = scenario.desk_browser(scenario.rosa)
+    refused = scenario.backend.run(lambda tx, person: tx.send("password_changed", person), scenario.erika)
+    scenario.set(refused, state=MailState.REFUSED)
     yield "anfragen/neu", browser.open("/kundenservice/anfragen")
     yield "anfragen/falsche-nummer", browser.open("/kundenservice/anfragen?nummer=x")
     yield "postausgang/abgelehnt", browser.open("/kundenservice/postausgang?zustand=abgelehnt")
     yield "postausgang/erneut", browser.press("Erneut senden")
-    yield "kunde-emails/neu", browser.open(f"/kundenservice/kunden/{house.erika.id}/emails")
+    yield "kunde-emails/neu", browser.open(f"/kundenservice/kunden/{scenario.erika.id}/emails")
     yield "protokoll/neu", browser.open("/kundenservice/protokoll")
     yield "protokoll/abgewiesen", browser.open("/kundenservice/protokoll?von=1999-12-31&person=ro")
 
 
-def the_office(house: House) -> Iterator[State]:
-    """The pages of the office; the operator changes their texts."""
-    browser = house.sit_down()
+def office_pages_flow(scenario: Scenario) -> Iterator[State]:
+    """The pages whose texts the operator changes."""
+    browser = scenario.new_browser()
     yield "hilfe/link-geht-nicht", browser.open("/hilfe#link-geht-nicht")
     for page in ("impressum", "datenschutz", "barrierefreiheit", "leichte-sprache"):
         yield f"{page}/neu", browser.open(f"/{page}")
 
 
-WAYS = (the_ways_in, the_account, the_links, the_desk_link, the_desk, the_staff, the_lists, the_office)
+FLOWS = (login_flow, account_flow, link_flow, desk_link_flow, desk_flow, clerk_flow, desk_list_flow, office_pages_flow)
 
 
-def every_state(house: House) -> Iterator[State]:
-    for way in WAYS:
-        yield from way(house)
+def every_state(scenario: Scenario) -> Iterator[State]:
+    for flow in FLOWS:
+        yield from flow(scenario)

@@ -1,4 +1,4 @@
-"""The versions in kmzportal/migrations lead to exactly the tables of the models, on both databases."""
+"""The migrations create exactly the tables of the models, on both databases."""
 
 import subprocess
 import sys
@@ -16,8 +16,8 @@ ROOT = Path(__file__).parents[1]
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
-def empty(request, tmp_path):
-    """The portal on a database in which there is nothing yet."""
+def app(request, tmp_path):
+    """The application with an empty database."""
     settings = {}
     if request.param == "postgresql":
         settings["SQLALCHEMY_DATABASE_URI"] = new_database(request.getfixturevalue("postgres_uri"))
@@ -37,34 +37,23 @@ def new_database(uri):
     return make_url(uri).set(database="empty").render_as_string(hide_password=False)
 
 
-def upgrade(app):
+def test_up_down_and_up_again_ends_with_the_tables_of_the_models(app):
     with app.app_context():
         flask_migrate.upgrade()
-
-
-def test_versions_and_models_do_not_differ(empty):
-    upgrade(empty)
-    with empty.app_context():
         assert inspect(db.engine).has_table("customer")
-        flask_migrate.check()  # leaves by SystemExit when they do
-
-
-def test_there_is_a_way_back_and_forth(empty):
-    upgrade(empty)
-    with empty.app_context():
         flask_migrate.downgrade(revision="base")
         assert inspect(db.engine).get_table_names() == ["alembic_version"]
         flask_migrate.upgrade()
-        flask_migrate.check()
+        flask_migrate.check()  # raises SystemExit if they differ
 
 
-def test_several_at_once_wait_for_each_other(empty):
+def test_of_several_processes_one_migrates_and_the_others_wait(app):
     command = [sys.executable, "-m", "kmzportal", "db", "upgrade"]
     environment = {
-        "KMZPORTAL_INSTANCE_PATH": empty.instance_path,
-        "KMZPORTAL_SQLALCHEMY_DATABASE_URI": empty.config["SQLALCHEMY_DATABASE_URI"],
+        "KMZPORTAL_INSTANCE_PATH": app.instance_path,
+        "KMZPORTAL_SQLALCHEMY_DATABASE_URI": app.config["SQLALCHEMY_DATABASE_URI"],
     }
     processes = [subprocess.Popen(command, cwd=ROOT, env=environment) for _ in range(4)]
     assert [process.wait(60) for process in processes] == [0, 0, 0, 0]
-    with empty.app_context():
+    with app.app_context():
         flask_migrate.check()

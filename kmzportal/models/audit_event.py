@@ -17,7 +17,7 @@ IDENTITY_CHECKS = {
     "other": "Sonstiges",
 }
 
-#: What history says of each deed; a test holds that no deed is missing.
+#: The label of each action in history and Protokoll; `Transaction.record` accepts no other action.
 ACTIONS = {
     "login.succeeded": "Angemeldet",
     "login.refused": "Anmeldung abgelehnt",

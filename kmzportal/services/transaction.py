@@ -20,7 +20,7 @@ from sqlalchemy.orm.exc import StaleDataError
 from kmzportal import mail_address
 from kmzportal.db import WRITES, Base, db
 from kmzportal.models.account_link import AccountLink
-from kmzportal.models.audit_event import AuditEvent
+from kmzportal.models.audit_event import ACTIONS, AuditEvent
 from kmzportal.models.clerk import Clerk
 from kmzportal.models.customer import Customer
 from kmzportal.models.outgoing_mail import OutgoingMail
@@ -57,7 +57,9 @@ class Transaction:
             raise ChangedMeanwhile
 
     def record(self, action: str, person: Customer | Clerk | None = None, **details: Any) -> None:
-        """Write the action into history and audit, in this transaction."""
+        """Write the action into history and audit, in this transaction; raises KeyError for one without a label."""
+        if action not in ACTIONS:
+            raise KeyError(action)
         if self.initials:
             details.setdefault("by", self.initials)
         self.session.add(

@@ -1,89 +1,137 @@
-"""Real Chromiums in front of a real portal: its own processes, its own folder, a real mail server behind it.
-
-The people are those of all tests. Every computer is a browser profile of its own, and is watched (see watch.py).
-"""
+"""A real Chromium in front of a served portal, which has processes, a folder and a mail server of its own."""
 
 import os
 import shutil
 
 import pytest
-from aiosmtpd.controller import Controller
 from playwright.sync_api import expect, sync_playwright
 
-from tests.e2e.mailbox import Mailbox
-from tests.e2e.portals import Serving
-from tests.e2e.watch import Watch
-from tests.server.conftest import free_port
+from tests.e2e.actions import add_session
+from tests.e2e.served_portal import ServedPortal
+from tests.mail_server import MailServer, listening
+from tests.states import session_token
 
-CHROMIUM = os.environ.get("KMZPORTAL_TEST_CHROMIUM") or "chromium-headless-shell"  # what `make test` takes first
+CHROMIUM = os.environ.get("KMZPORTAL_TEST_CHROMIUM") or "chromium-headless-shell"  # the first that `make test` tries
 OPTIONS = (
     *("--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-dev-shm-usage", "--no-first-run"),
-    *("--disable-background-networking", "--disable-component-update", "--disable-sync"),  # calls nobody
+    *("--disable-background-networking", "--disable-component-update", "--disable-sync"),  # no requests of its own
 )
+STORED = "Object.entries(localStorage).concat(Object.entries(sessionStorage)).map(String)"
+
+
+class Monitor:
+    """Notes what no page of a browser context may do, in whatever test."""
+
+    def __init__(self, context, site, other_site="-"):
+        self.context = context
+        self.origins = (f"{site}/", f"{other_site}/")
+        self.faults = []
+        self.posts = []  #: the path of every POST
+        context.on("request", self._request)
+        context.on("console", lambda message: self._fault("Content Security Policy" in message.text, message.text))
+        context.on("weberror", lambda error: self._fault(True, f"{error.page and error.page.url}: {error.error}"))
+
+    def _request(self, request):
+        self._fault(not request.url.startswith(self.origins), f"requests another site: {request.url}")
+        if request.method == "POST":
+            self.posts.append(request.url.removeprefix(self.origins[0].rstrip("/")))
+
+    def _fault(self, wrong, text):
+        if wrong:
+            self.faults.append(text)
+
+    def check(self):
+        """Fail for scripts that broke the CSP or raised, other sites, storage, and any but the session cookie."""
+        for page in self.context.pages:
+            if page.url.startswith(self.origins):
+                self._fault(stored := page.evaluate(STORED), f"stored in the browser: {stored}")
+        assert not self.faults, self.faults
+        cookies = [cookie for cookie in self.context.cookies() if cookie.pop("value")]
+        assert len(cookies) <= 1, cookies
+        for cookie in cookies:
+            name = "__Host-kmzportal" if cookie["secure"] else "kmzportal"
+            flags = cookie["name"], cookie["httpOnly"], cookie["sameSite"], cookie["path"], cookie["expires"]
+            assert flags == (name, True, "Lax", "/", -1)
 
 
 @pytest.fixture(scope="session")
-def chromium():
-    path = shutil.which(CHROMIUM)
-    assert path, f"no browser {CHROMIUM}: run `make test`, or name one's path in KMZPORTAL_TEST_CHROMIUM"
+def playwright():
     expect.set_options(timeout=10_000)
     with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=path, args=OPTIONS)
-        yield chromium
-        chromium.close()
+        yield playwright
+
+
+@pytest.fixture(scope="session")
+def browser_process(playwright):
+    path = shutil.which(CHROMIUM)
+    assert path, f"no browser {CHROMIUM}: run `make test`, or set KMZPORTAL_TEST_CHROMIUM to a path"
+    chromium = playwright.chromium.launch(executable_path=path, args=OPTIONS)
+    yield chromium
+    chromium.close()
 
 
 @pytest.fixture(scope="session")
 def mail_server():
-    controller = Controller(Mailbox(), hostname="127.0.0.1", port=free_port())
-    controller.start()
-    yield controller
-    controller.stop()
+    server = MailServer()
+    with listening(server) as server.port:
+        yield server
 
 
 @pytest.fixture
 def mailbox(mail_server):
-    mail_server.handler.empty()
-    return mail_server.handler
+    mail_server.reset()
+    return mail_server
 
 
 @pytest.fixture(scope="session")
-def relay(mail_server):
-    return {"MAIL_SERVER": mail_server.hostname, "MAIL_PORT": mail_server.port}
+def mail_settings(mail_server):
+    return {"MAIL_SERVER": "127.0.0.1", "MAIL_PORT": mail_server.port}
 
 
 @pytest.fixture(scope="session")
-def portal(tmp_path_factory, relay):
-    with Serving(tmp_path_factory.mktemp("instance"), **relay) as portal:
+def portal(tmp_path_factory, mail_settings):
+    with ServedPortal(tmp_path_factory.mktemp("instance"), **mail_settings) as portal:
         yield portal
 
 
 @pytest.fixture
 def app(portal, mailbox):
-    """The portal's own database from outside; all fixtures that enter people use it."""
+    """An application on the served portal's database, for the fixtures that add people and read results."""
     with portal.database() as app:
         yield app
 
 
 @pytest.fixture
-def computer(chromium, portal, app):
-    """Somebody sits down at a computer of their own and gets a page; `page.watch` has seen all that it did."""
-    watches = []
+def new_page(browser_process, portal, app):
+    """Return a function that opens a page in a browser profile of its own; `page.monitor` is checked at the end."""
+    monitors = []
 
-    def sit_down(elsewhere="-", **options):
-        context = chromium.new_context(base_url=portal.url, locale="de-DE", reduced_motion="reduce", **options)
+    def new_page(other_site="-", **options):
+        context = browser_process.new_context(base_url=portal.url, locale="de-DE", reduced_motion="reduce", **options)
         context.set_default_timeout(10_000)
-        watches.append(Watch(context, portal.url, elsewhere))
+        monitors.append(Monitor(context, portal.url, other_site))
         page = context.new_page()
-        page.watch = watches[-1]
+        page.monitor = monitors[-1]
         return page
 
-    yield sit_down
-    for watch in watches:
-        watch.check()
-        watch.context.close()
+    yield new_page
+    for monitor in monitors:
+        monitor.check()
+        monitor.context.close()
 
 
 @pytest.fixture
-def page(computer):
-    return computer()
+def page(new_page):
+    return new_page()
+
+
+@pytest.fixture
+def desk_page(new_page, app, backend, rosa):
+    """Return a function that opens a page on which Rosa is logged in."""
+
+    def desk_page(**options):
+        page = new_page(**options)
+        add_session(page, app, session_token(backend, rosa))
+        return page
+
+    return desk_page

@@ -1,31 +1,33 @@
-"""Somebody at a real browser, with the words of tests/browser.py, so that both can walk through tests/states.py."""
+"""A real browser with the methods of the simulated one in tests/browser.py, so that both can run the flows."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from urllib.parse import urlsplit
 
 from flask import Flask
-from playwright.sync_api import Page, Response
+from playwright.sync_api import Page, Response, expect
 
-from tests.e2e.hands import Keyboard, Mouse, button, come_in, field, link
+from tests import people
+from tests.e2e.actions import Keyboard, Mouse, add_session, button, field, link
+from tests.states import FLOWS, Scenario, State
 
-#: Told before any script of the page runs, and not by it: how many swaps there were.
+#: Counts the swaps of htmx, but for those of polls; added before any script of the page runs.
 COUNT_SWAPS = """window.swaps = 0; addEventListener("htmx:after:swap", ({ detail: { ctx } }) => {
-  if (ctx.sourceElement.id === "time-left" || ctx.sourceEvent?.type === "every") return; // the page asked by itself
+  if (ctx.sourceElement.id === "time-left" || ctx.sourceEvent?.type === "every") return;
   window.swaps += 1; dispatchEvent(new Event("swapped")); })"""
 SWAPPED = """(before) => new Promise((done) => {
   if (window.swaps > before) done(); else addEventListener("swapped", done, { once: true }); })"""
 LOST = """() => { const it = document.activeElement, outcome = document.querySelector("[data-outcome]");
   return it === document.body || !it.checkVisibility() || (outcome && it !== outcome) ? it.outerHTML : ""; }"""
 
-#: Who still writes is not interrupted.
+#: While a reader types, the focus stays in the field.
 STOLEN = "() => document.activeElement.matches('input') ? '' : document.activeElement.outerHTML"
 
 
 class RealBrowser:
-    def __init__(self, app: Flask, page: Page, hand: type[Mouse] | type[Keyboard] = Mouse, htmx: bool = True):
+    def __init__(self, app: Flask, page: Page, hands: type[Mouse] | type[Keyboard] = Mouse, htmx: bool = True):
         self.app = app
         self.page = page
-        self.hand = hand(page)
+        self.hands = hands(page)
         self.htmx = htmx
         self.loads = 0
         page.add_init_script(COUNT_SWAPS)
@@ -43,30 +45,30 @@ class RealBrowser:
         return self
 
     def follow(self, label: str) -> "RealBrowser":
-        return self._do(lambda: self.hand.press(link(self.page, label)))
+        return self._do(lambda: self.hands.press(link(self.page, label)))
 
     def fill_in(self, label: str, text: str) -> "RealBrowser":
         found = field(self.page, label)
-        if self.htmx and found.locator(asking("input")).count():
-            self._do(lambda: found.fill(text), STOLEN)  # at once, so that it is asked for once
+        if self.htmx and found.locator(sent_at("input")).count():
+            self._do(lambda: found.fill(text), STOLEN)  # in one go, so that htmx sends one request
             return self
-        self.hand.write(found, text)
+        self.hands.fill(found, text)
         return self
 
     def check(self, label: str) -> "RealBrowser":
         box = field(self.page, label)
-        if self.htmx and box.locator(asking("change")).count():
-            return self._do(lambda: self.hand.tick(box))
-        self.hand.tick(box)
+        if self.htmx and box.locator(sent_at("change")).count():
+            return self._do(lambda: self.hands.check(box))
+        self.hands.check(box)
         return self
 
     def press(self, label: str) -> "RealBrowser":
         found = button(self.page, label)
         if not found.count():
             self._unfold()
-        if found.is_disabled():  # nobody waits here until a mail can be sent again
+        if found.is_disabled():  # for a minute after a mail was sent
             return self._do(lambda: found.evaluate("(it) => { it.disabled = false; it.click(); }"))
-        return self._do(lambda: self.hand.press(found))
+        return self._do(lambda: self.hands.press(found))
 
     def submit(self, label: str, fields: dict[str, str]) -> "RealBrowser":
         for name, text in fields.items():
@@ -77,7 +79,7 @@ class RealBrowser:
         return self.page.locator(tag).first.inner_text()
 
     def come_in(self, token: str) -> "RealBrowser":
-        come_in(self.page, self.app, token)
+        add_session(self.page, self.app, token)
         return self
 
     def stale(self) -> "RealBrowser":
@@ -91,7 +93,7 @@ class RealBrowser:
             folded.first.click()
 
     def _do(self, act: Callable[[], None], wrong_focus: str = LOST) -> "RealBrowser":
-        """Act, and wait until the page that comes of it stands, or what is swapped into this one."""
+        """Act, and wait until the next page is loaded or a fragment is swapped into this one."""
         loads, swaps = self.loads, self.page.evaluate("window.swaps")
         with self.page.expect_event("response", _is_the_last) as answer:
             act()
@@ -103,11 +105,30 @@ class RealBrowser:
         return self
 
 
-def asking(event: str) -> str:
-    """Find the field, or its form, that htmx sends whenever the field is written in."""
+def sent_at(event: str) -> str:
+    """Return the XPath from a field to itself or its form, if htmx sends it at this event."""
     return f"xpath=ancestor-or-self::*[self::form or self::input][contains(@hx-trigger, '{event}')]"
 
 
 def _is_the_last(answer: Response) -> bool:
-    by_itself = answer.url.partition("?")[0].endswith(("/sitzung", "/liste"))  # what the page asks for, not its reader
-    return answer.request.resource_type in ("document", "fetch") and answer.status not in (204, 303) and not by_itself
+    poll = answer.url.partition("?")[0].endswith(("/sitzung", "/liste"))  # polls of the page
+    return answer.request.resource_type in ("document", "fetch") and answer.status not in (204, 303) and not poll
+
+
+def failure_flow(scenario: Scenario) -> Iterator[State]:
+    """States that only a real browser in front of a served portal reaches: no network, and an error of the server."""
+    browser = scenario.new_browser().open("/passwort-vergessen")
+    if browser.htmx:  # without JavaScript the browser shows a page of its own
+        browser.fill_in("E-Mail-Adresse", scenario.erika.email)
+        browser.page.context.set_offline(True)
+        browser.hands.press(button(browser.page, "Link anfordern"))
+        expect(browser.page.locator("#meldung")).to_contain_text("Keine Verbindung.")
+        yield "passwort-vergessen/offline", browser
+    browser = scenario.log_in(scenario.erika).open("/einstellungen/daten")
+    browser.submit("Weiter", {"Aktuelles Passwort": people.password_of(scenario.erika)})
+    mail = scenario.backend.run(lambda tx, person: tx.send("password_changed", person), scenario.erika)
+    scenario.set(mail, state="no state that exists")
+    yield "fehler/500", browser.open("/einstellungen/daten")
+
+
+ALL_FLOWS = (*FLOWS, failure_flow)

@@ -1,23 +1,96 @@
-"""Every page in every state, in a real browser: by keyboard, without JavaScript, and for every eye."""
+"""Every page in every state in a real browser: by keyboard, accessible, without JavaScript, and within its weight."""
+
+import re
+import time
+from collections import Counter
 
 import pytest
 
-from tests.e2e.breakdowns import ALL_WAYS
-from tests.e2e.hands import Keyboard
-from tests.e2e.real_browser import RealBrowser
-from tests.e2e.suits import faults
-from tests.states import House
+from tests.browser import Browser
+from tests.e2e.accessibility import faults
+from tests.e2e.actions import Keyboard, cookies
+from tests.e2e.real_browser import ALL_FLOWS, RealBrowser, failure_flow
+from tests.states import Scenario, account_flow, every_state, login_flow
 
-pytestmark = [pytest.mark.browser, pytest.mark.parametrize("way", ALL_WAYS)]
+pytestmark = pytest.mark.browser
+
+FIRST_VISIT, NEXT_VISIT, REQUESTS = 80_000, 10_000, 8  # bytes on the network, bytes, number
+LOADED_WITHIN = 10  # seconds
+PICTURE = re.compile(r"/konto-link/\d+/bild/")  # of the puzzle, another one each time
+#: A browser without windows requests no icon, others at any time: it is requested here and counted once.
+LOAD_ALL = """Promise.all([document.fonts.ready, fetch(document.querySelector("link[type='image/svg+xml']").href)])
+  .then(() => null)"""
 
 
-def test_every_state_is_reached_by_keyboard_and_suits_everybody(way, app, computer, backend):
-    house = House(lambda: RealBrowser(app, computer(), Keyboard), backend)
-    found = {name: faults(browser.page) for name, browser in way(house)}
+@pytest.mark.parametrize("flow", ALL_FLOWS)
+def test_every_state_is_reached_by_keyboard_and_is_accessible(flow, app, new_page, backend):
+    scenario = Scenario(lambda: RealBrowser(app, new_page(), Keyboard), backend)
+    found = {name: faults(browser.page) for name, browser in flow(scenario)}
     assert {name: wrong for name, wrong in found.items() if wrong} == {}
 
 
-def test_every_state_is_reached_without_javascript(way, app, computer, backend):
-    house = House(lambda: RealBrowser(app, computer(java_script_enabled=False), htmx=False), backend)
-    for _, browser in way(house):
+#: The others are in the trial: their pages are used without JavaScript by the tests of the desk, its link and clerks.
+WITHOUT_JAVASCRIPT = (login_flow, account_flow, failure_flow)
+
+
+@pytest.mark.parametrize(
+    "flow", [flow if flow in WITHOUT_JAVASCRIPT else pytest.param(flow, marks=pytest.mark.trial) for flow in ALL_FLOWS]
+)
+def test_every_state_is_reached_without_javascript(flow, app, new_page, backend):
+    scenario = Scenario(lambda: RealBrowser(app, new_page(java_script_enabled=False), htmx=False), backend)
+    for _, browser in flow(scenario):
         assert browser.page.locator("h1").is_visible()
+
+
+class Transfer:
+    """Counts the bytes and the requests of a page through the developer tools' protocol."""
+
+    def __init__(self, page):
+        self.page = page
+        self.bytes, self.open_requests = Counter(), {}
+        self.network = page.context.new_cdp_session(page)
+        self.network.on("Network.requestWillBeSent", self._start)
+        self.network.on("Network.loadingFinished", self._finish)
+        self.network.on("Network.loadingFailed", self._finish)
+        self.network.send("Network.enable")
+
+    def _start(self, event):
+        self.open_requests[event["requestId"]] = event["request"]["url"]
+
+    def _finish(self, event):
+        url = self.open_requests.pop(event["requestId"], "")
+        if url and not PICTURE.search(url):
+            self.bytes[url] += event.get("encodedDataLength", 0)
+
+    def forget(self, cookies):
+        """Empty the cache and have only these cookies."""
+        self.network.send("Network.clearBrowserCache")
+        self.page.context.clear_cookies()
+        self.page.context.add_cookies(cookies)
+
+    def measure(self, path):
+        """Open the page; return the bytes and the number of URLs."""
+        self.bytes.clear()
+        self.open_requests.clear()
+        self.page.goto(path)
+        self.page.evaluate(LOAD_ALL)
+        deadline = time.monotonic() + LOADED_WITHIN
+        while self.open_requests:
+            assert time.monotonic() < deadline, f"not loaded: {list(self.open_requests.values())}"
+            self.page.evaluate("null")
+        return self.bytes.total(), len(self.bytes)
+
+
+def test_no_page_transfers_more_than_its_limit(app, backend, page):
+    heavy, seen, transfer = {}, set(), Transfer(page)
+    for name, browser in every_state(Scenario(lambda: Browser(app), backend)):
+        kind = re.sub(r"\d+|/link/.*", "", browser.path)
+        if kind in seen or browser.status == 405:
+            continue
+        seen.add(kind)
+        transfer.forget(cookies(browser))
+        first, requests = transfer.measure(browser.path)
+        following, _ = transfer.measure(browser.path)
+        if first > FIRST_VISIT or following > NEXT_VISIT or requests > REQUESTS:
+            heavy[name] = first, following, requests
+    assert len(seen) > 30 and heavy == {}

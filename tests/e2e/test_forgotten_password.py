@@ -1,4 +1,4 @@
-"""Passwort vergessen, from the office's list to logging out again."""
+"""Passwort vergessen, from the import of the customer to the logout."""
 
 from urllib.request import HTTPCookieProcessor, Request, build_opener
 
@@ -7,24 +7,36 @@ from playwright.sync_api import expect
 
 from kmzportal.services.customer_csv import COLUMNS
 from tests import people
-from tests.e2e.hands import button, field, heading, in_place, link, log_in, notice, open_account, refusal, whole
+from tests.e2e.actions import (
+    button,
+    field,
+    heading,
+    in_place,
+    link,
+    log_in,
+    notice,
+    open_account,
+    refusal,
+    set_password,
+    whole,
+)
 
 pytestmark = pytest.mark.browser
 
-HER = people.ANNELIESE["email"]
-FRESH, SET = "Ihr neues Passwort", "Ihr Passwort wurde gesetzt"
+EMAIL = people.ANNELIESE["email"]
+NEW_LINK, SET = "Ihr neues Passwort", "Ihr Passwort wurde gesetzt"
 
 
 @pytest.fixture
 def imported(portal, app, tmp_path):
-    """Anneliese, as the office's list has her: written by Excel, and without a password."""
+    """Anneliese, imported from a file as Excel writes it, without a password."""
     file = tmp_path / "kunden.csv"
     lines = (";".join(COLUMNS.values()), ";".join(people.ANNELIESE.get(field, "") for field in COLUMNS), "")
     file.write_bytes("\r\n".join(lines).encode("cp1252"))
-    assert "Neu: 1" in portal.console("customers", "import", str(file))
+    assert "Neu: 1" in portal.run("customers", "import", str(file))
 
 
-def ask(page, address):
+def request_link(page, address):
     page.goto("/anmelden")
     link(page, "Passwort vergessen?").click()
     field(page, "E-Mail-Adresse").fill(address)
@@ -33,7 +45,7 @@ def ask(page, address):
 
 
 def scan(url, browser):
-    """Open a link as mail scanners do: HEAD, GET, GET, and a browser that runs scripts, waits, and presses nothing."""
+    """Open a link as mail scanners do: HEAD, GET, GET, and a browser that runs scripts and waits."""
     for method in ("HEAD", "GET", "GET"):
         with build_opener(HTTPCookieProcessor()).open(Request(url, method=method)) as answer:
             assert answer.status == 200
@@ -41,20 +53,20 @@ def scan(url, browser):
     browser.goto(url)
     browser.clock.run_for(10_000)
     whole(browser, "Neues Passwort")
-    assert browser.watch.sent == []
+    assert browser.monitor.posts == []
 
 
 @pytest.mark.usefixtures("imported")
-def test_anneliese_comes_from_the_offices_list_to_a_new_telephone_number(computer, mailbox):
-    page = computer()
-    ask(page, f"  {HER.upper()} ")
-    letter = mailbox.letter(HER, FRESH)
-    assert "Guten Tag Frau Müller-Lüdenscheidt" in letter.text
-    scan(letter.link, computer())
+def test_an_imported_customer_sets_a_password_and_changes_a_number(new_page, mailbox):
+    page = new_page()
+    request_link(page, f"  {EMAIL.upper()} ")
+    message = mailbox.wait_for(EMAIL, NEW_LINK)
+    assert "Guten Tag Frau Müller-Lüdenscheidt" in message.text
+    scan(message.link, new_page())
 
-    page.goto(letter.link)
+    page.goto(message.link)
     whole(page, "Neues Passwort")
-    assert letter.link.rpartition("/")[2] not in page.url
+    assert message.link.rpartition("/")[2] not in page.url
     with in_place(page):
         field(page, "Passwort").fill(people.NEW_PASSWORD)
         field(page, "Wdh. Passwort").fill(people.OTHER_PASSWORD)
@@ -63,12 +75,11 @@ def test_anneliese_comes_from_the_offices_list_to_a_new_telephone_number(compute
         expect(summary).to_be_focused()
         expect(summary).to_contain_text("Die beiden Passwörter sind nicht gleich")
         expect(page).to_have_title("Fehler: Neues Passwort – Kreismedienzentrum Calw")
-    field(page, "Passwort").fill(people.NEW_PASSWORD)
-    field(page, "Wdh. Passwort").fill(people.NEW_PASSWORD)
+    set_password(page)
     button(page, "Passwort speichern").click()
     whole(page, "Fertig")
     link(page, "Zur Anmeldung").click()
-    expect(field(page, "E-Mail-Adresse")).to_have_value(HER)
+    expect(field(page, "E-Mail-Adresse")).to_have_value(EMAIL)
     field(page, "Passwort").fill(people.NEW_PASSWORD)
     button(page, "Anmelden").click()
     whole(page, "Einstellungen")
@@ -85,35 +96,34 @@ def test_anneliese_comes_from_the_offices_list_to_a_new_telephone_number(compute
     for _ in range(3):
         page.go_back()
         whole(page, "Anmelden")
-        for personal in ("Anneliese", "07051 987654", HER):
+        for personal in ("Anneliese", "07051 987654", EMAIL):
             expect(page.locator("html")).not_to_contain_text(personal)
-    assert mailbox.letter(HER, SET) and mailbox.to(HER) == [FRESH, SET]
+    assert mailbox.wait_for(EMAIL, SET) and mailbox.subjects(EMAIL) == [NEW_LINK, SET]
 
 
-def test_asking_with_a_double_click_asks_once(page, erika, mailbox, backend):
+def test_a_double_click_requests_one_link(page, erika, mailbox, backend):
     page.goto("/passwort-vergessen")
     field(page, "E-Mail-Adresse").fill(erika.email)
     button(page, "Link anfordern").dblclick()
     expect(heading(page, "Sehen Sie in Ihr Postfach")).to_be_visible()
-    assert page.watch.sent == ["/passwort-vergessen"]
-    assert mailbox.letter(erika.email, FRESH)
+    assert page.monitor.posts == ["/passwort-vergessen"]
+    assert mailbox.wait_for(erika.email, NEW_LINK)
     assert backend.actions().count("recovery.sent") == 1
 
 
-def test_a_password_is_set_once_with_a_double_click(page, erika, mailbox):
-    ask(page, erika.email)
-    page.goto(mailbox.letter(erika.email, FRESH).link)
-    field(page, "Passwort").fill(people.NEW_PASSWORD)
-    field(page, "Wdh. Passwort").fill(people.NEW_PASSWORD)
+def test_a_double_click_sets_the_password_once(page, erika, mailbox):
+    request_link(page, erika.email)
+    page.goto(mailbox.wait_for(erika.email, NEW_LINK).link)
+    set_password(page)
     button(page, "Passwort speichern").dblclick()
     whole(page, "Fertig")
-    assert len([path for path in page.watch.sent if path.endswith("/passwort")]) == 1
+    assert len([path for path in page.monitor.posts if path.endswith("/passwort")]) == 1
     log_in(page, erika.email, people.NEW_PASSWORD)
 
 
-def test_the_wait_before_sending_again_is_shown(page, erika):
+def test_the_wait_before_another_link_is_shown(page, erika):
     page.clock.install()
-    ask(page, erika.email)
+    request_link(page, erika.email)
     again = button(page, "Noch einmal senden")
     expect(again).to_be_disabled()
     expect(page.get_by_text("Wieder möglich in")).to_be_visible()
@@ -121,8 +131,8 @@ def test_the_wait_before_sending_again_is_shown(page, erika):
     expect(again).to_be_enabled()
 
 
-def test_back_forward_and_reload_always_give_whole_pages(page, erika):
-    ask(page, "niemand@schule.example")
+def test_back_forward_and_reload_show_whole_pages(page, erika):
+    request_link(page, "niemand@schule.example")
     page.reload()
     whole(page, "Sehen Sie in Ihr Postfach")
     page.go_back()

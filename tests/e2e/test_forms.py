@@ -1,12 +1,12 @@
-"""What forms do to help: while one types, while they are on their way, and after they came back."""
+"""Forms while typing, while they are sent, and after a refusal; and the skip link."""
 
 import pytest
 from playwright.sync_api import expect
 
 from kmzportal.models.account_link import LinkKind
 from tests import people
-from tests.e2e.hands import button, field, heading, in_place, link, refusal
-from tests.e2e.suits import faults
+from tests.e2e.accessibility import faults
+from tests.e2e.actions import Keyboard, button, field, heading, in_place, link, refusal
 
 pytestmark = pytest.mark.browser
 
@@ -16,46 +16,46 @@ OURS = {"HX-Retarget": "#meldung", "HX-Reswap": "innerHTML"}
 
 
 @pytest.fixture
-def landed(page, erika, backend, issue):
-    """Erika has opened a link; which kind the test says."""
+def open_link(page, erika, backend, issue):
+    """Return a function that opens a link of a kind for Erika."""
 
-    def landed(kind):
+    def open_link(kind):
         page.goto(f"/link/{backend.keys.token(issue(kind, erika))}")
         return page
 
-    return landed
+    return open_link
 
 
-def test_two_equal_passwords_are_praised_and_different_ones_not_blamed(landed):
-    page = landed(LinkKind.RECOVERY)
-    help_ = page.get_by_role("status").filter(has_text="Beide Passwörter sind gleich.")
+def test_equal_passwords_are_confirmed_and_different_ones_not_refused_while_typing(open_link):
+    page = open_link(LinkKind.RECOVERY)
+    confirmation = page.get_by_role("status").filter(has_text="Beide Passwörter sind gleich.")
     field(page, "Passwort").fill(people.NEW_PASSWORD)
     field(page, "Wdh. Passwort").fill(people.NEW_PASSWORD[:-1])
-    expect(help_).to_have_count(0)
+    expect(confirmation).to_have_count(0)
     field(page, "Wdh. Passwort").press("End")
     field(page, "Wdh. Passwort").press_sequentially(people.NEW_PASSWORD[-1])
-    expect(help_).to_be_visible()
+    expect(confirmation).to_be_visible()
     assert faults(page) == []
     field(page, "Passwort").fill("")
-    expect(help_).to_have_count(0)
+    expect(confirmation).to_have_count(0)
     expect(refusal(page)).to_have_count(0)
 
 
-def test_a_form_on_its_way_shows_it_after_a_moment_and_cannot_be_sent_again(page):
+def test_a_form_being_sent_shows_it_after_300_ms_and_cannot_be_sent_again(page):
     page.goto("/passwort-vergessen")
-    held = []
-    page.route("**/passwort-vergessen", lambda route: held.append(route))
+    sent = []
+    page.route("**/passwort-vergessen", lambda route: sent.append(route))
     field(page, "E-Mail-Adresse").fill("keine adresse")
     button(page, "Link anfordern").dblclick()
     expect(button(page, "Link anfordern")).to_be_disabled()
     assert [round(appeared) for appeared in button(page, "Link anfordern").evaluate(APPEARED)] == [300]
-    assert len(held) == 1
-    held[0].continue_()
+    assert len(sent) == 1
+    sent[0].continue_()
     expect(refusal(page)).to_be_focused()
     expect(button(page, "Link anfordern")).to_be_enabled()
 
 
-def test_a_bug_shows_its_number_and_loses_nothing(page):
+def test_a_server_error_shows_its_number_and_the_input_stays(page):
     page.goto("/passwort-vergessen")
     words = "Das hat nicht geklappt. Der Fehler liegt bei uns. Fehlernummer: 0AB1"
     page.route("**/passwort-vergessen", lambda route: route.fulfill(status=500, body=words, headers=OURS))
@@ -68,8 +68,8 @@ def test_a_bug_shows_its_number_and_loses_nothing(page):
         assert faults(page) == []
 
 
-def test_a_new_puzzle_comes_in_place_and_keeps_the_focus(landed):
-    page = landed(LinkKind.DESK)
+def test_a_new_puzzle_is_shown_in_place_and_keeps_the_focus(open_link):
+    page = open_link(LinkKind.DESK)
     field(page, "Ich bin kein Roboter").click()
     expect(heading(page, "Bilderrätsel")).to_be_focused()
     with in_place(page):
@@ -81,7 +81,7 @@ def test_a_new_puzzle_comes_in_place_and_keeps_the_focus(landed):
         expect(link(page, "Neues Rätsel")).to_have_accessible_description(question)
 
 
-def test_what_is_refused_is_read_out_once_with_its_reasons(page):
+def test_the_error_summary_is_announced_once_with_its_reasons(page):
     page.goto("/anmelden")
     button(page, "Anmelden").click()
     expect(refusal(page)).to_be_focused()
@@ -89,3 +89,11 @@ def test_what_is_refused_is_read_out_once_with_its_reasons(page):
     reasons = "Geben Sie Ihre E-Mail-Adresse ein. Geben Sie Ihr Passwort ein."
     expect(refusal(page)).to_have_accessible_description(reasons)
     expect(page.locator("[role=alert], [aria-live=assertive]")).to_have_count(0)
+
+
+def test_the_keyboard_skips_to_the_content(page):
+    page.goto("/anmelden")
+    Keyboard(page).press(link(page, "Zum Inhalt springen"))
+    expect(page.get_by_role("main")).to_be_focused()
+    page.keyboard.press("Tab")
+    expect(field(page, "E-Mail-Adresse")).to_be_focused()

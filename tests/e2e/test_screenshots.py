@@ -1,6 +1,6 @@
-"""Takes a picture of every page in every state, as people set their screens, and lays them into one sheet a page.
+"""Takes screenshots of every page in every state and display, and writes one image per page to docs/screenshots.
 
-Not a test: `make screenshots` runs it and writes docs/screenshots, for the eye.
+It checks nothing; `make screenshots` runs it.
 """
 
 import io
@@ -11,15 +11,14 @@ from pathlib import Path
 import pytest
 from PIL import Image, ImageDraw, ImageFont
 
-from tests.e2e.breakdowns import ALL_WAYS
-from tests.e2e.real_browser import RealBrowser
-from tests.e2e.suits import AS_USUAL, STYLED, TWICE_AS_LARGE, UNSTYLED
-from tests.states import House
+from tests.e2e.accessibility import ADD_STYLE, NORMAL, REMOVE_STYLE, TEXT_200_PERCENT
+from tests.e2e.real_browser import ALL_FLOWS, RealBrowser
+from tests.states import Scenario
 
 pytestmark = [pytest.mark.browser, pytest.mark.pictures]
 
 FOLDER = Path(os.environ.get("KMZPORTAL_SCREENSHOTS", "docs/screenshots"))
-#: What the sheet calls it, the width of the window, how it is set, and the width on the sheet.
+#: Name, width of the window, emulated media, and width on the sheet.
 LOOKS = (
     ("1280", 1280, {}, 330),
     ("390", 390, {}, 165),
@@ -29,20 +28,20 @@ LOOKS = (
     ("200 %", 640, {}, 160),
     ("Druck", 794, {"media": "print"}, 205),
 )
-TALLEST, GAP, INK, PAPER = 1000, 12, "#171a2b", "#dfe1ea"  # whole forms, down to their buttons; of lists the beginning
+TALLEST, GAP, INK, PAPER = 1000, 12, "#171a2b", "#dfe1ea"  # whole forms, and the beginning of lists
 FONT = ImageFont.load_default(12)
-#: All pages end with the same words; one shows them.
+#: The footer is the same on all pages; one shows it.
 PAGE = """() => { const last = location.pathname === "/impressum" ? "footer" : "main";
   const height = document.querySelector(last).getBoundingClientRect().bottom + scrollY;
   return { x: 0, y: 0, width: innerWidth, height }; }"""
 WITHOUT_SCROLL_BAR = "html { scrollbar-width: none }"
 
 
-def test_pictures_of_every_state(app, computer, backend):
+def test_pictures_of_every_state(app, new_page, backend):
     FOLDER.mkdir(parents=True, exist_ok=True)
     sheets = {}
-    house = House(lambda: RealBrowser(app, computer()), backend)
-    for name, browser in chain.from_iterable(way(house) for way in ALL_WAYS):
+    scenario = Scenario(lambda: RealBrowser(app, new_page()), backend)
+    for name, browser in chain.from_iterable(flow(scenario) for flow in ALL_FLOWS):
         row = name, [small(shot(browser.page, *look), look[-1]) for look in LOOKS]
         sheets.setdefault(name.partition("/")[0], []).append(row)
     for page, rows in sheets.items():
@@ -51,18 +50,18 @@ def test_pictures_of_every_state(app, computer, backend):
 
 def shot(page, name, width, media, _):
     page.evaluate("Promise.all([...document.images].map((it) => it.decode()))")
-    page.emulate_media(**AS_USUAL | media)
+    page.emulate_media(**NORMAL | media)
     page.set_viewport_size({"width": width, "height": 800})
-    page.evaluate(STYLED, WITHOUT_SCROLL_BAR + (TWICE_AS_LARGE if name == "200 %" else ""))
+    page.evaluate(ADD_STYLE, WITHOUT_SCROLL_BAR + (TEXT_200_PERCENT if name == "200 %" else ""))
     picture = Image.open(io.BytesIO(page.screenshot(full_page=True, clip=page.evaluate(PAGE), caret="initial")))
-    page.evaluate(UNSTYLED)
-    page.emulate_media(media="screen", **AS_USUAL)
+    page.evaluate(REMOVE_STYLE)
+    page.emulate_media(media="screen", **NORMAL)
     page.set_viewport_size({"width": 1280, "height": 800})
     return picture.convert("RGB")
 
 
 def sheet(rows):
-    """Lay the states below each other, their looks side by side, each with its name above."""
+    """Place the states below each other, their displays side by side, each with its name above."""
     width = sum(look[3] + GAP for look in LOOKS) + GAP
     heights = [max(picture.height for picture in shots) + 4 * GAP for _, shots in rows]
     paper = Image.new("RGB", (width, sum(heights) + GAP), PAPER)

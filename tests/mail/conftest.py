@@ -1,70 +1,83 @@
-"""The portal with a mail server at hand, and mails that wait for it."""
+"""A mail server, the settings that lead to it, and mails in the outbox."""
+
+import ssl
 
 import pytest
+import trustme
 from sqlalchemy import select, update
 
 from kmzportal.db import db
-from kmzportal.mail.delivery import deliver_due, mail_server
+from kmzportal.mail import delivery
 from kmzportal.models.account_link import LinkKind
 from kmzportal.models.outgoing_mail import OutgoingMail
 from kmzportal.services import links
-from tests.mail.post_office import Opened, PostOffice
+from tests.mail_server import MailServer, listening
 
 
 @pytest.fixture
-def office():
-    """A mail server that takes everything, until a test tells it otherwise."""
-    return PostOffice()
-
-
-@pytest.fixture
-def relay(app, monkeypatch):
+def configure(app, monkeypatch):
     """Set the portal's mail settings for one test."""
 
-    def set_(**settings):
+    def configure(**settings):
         defaults = {"MAIL_SERVER": "127.0.0.1", "MAIL_TIMEOUT": 5, "MAIL_USE_TLS": False, "MAIL_USE_SSL": False}
         for name, value in {**defaults, **settings}.items():
             monkeypatch.setitem(app.config, name, value)
-        mail_server.init_app(app)
+        delivery.mail_server.init_app(app)
 
-    yield set_
+    yield configure
     monkeypatch.undo()
-    mail_server.init_app(app)
+    delivery.mail_server.init_app(app)
 
 
 @pytest.fixture
-def open_office(office, relay):
-    """The mail server, open and known to the portal."""
-    with Opened(office) as opened:
-        relay(MAIL_PORT=opened.port)
-        yield office
+def server(configure):
+    """A running mail server that the portal is configured for."""
+    server = MailServer()
+    with listening(server) as port:
+        configure(MAIL_PORT=port)
+        yield server
+
+
+@pytest.fixture
+def certificate(tmp_path):
+    """Return a function that makes a certificate for a host: (path of its authority, the server's TLS context)."""
+
+    def certificate(host="127.0.0.1"):
+        authority, context = trustme.CA(), ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        authority.issue_cert(host).configure_cert(context)
+        authority.cert_pem.write_to_path(tmp_path / "ca.pem")
+        return str(tmp_path / "ca.pem"), context
+
+    return certificate
 
 
 @pytest.fixture
 def deliver(app):
-    def _deliver():
-        with app.app_context():
-            return deliver_due()
+    """Deliver what is due; return the number of mails sent."""
 
-    return _deliver
+    def deliver():
+        with app.app_context():
+            return delivery.deliver_due()
+
+    return deliver
 
 
 @pytest.fixture
 def queue(backend):
-    """Queue a notice to somebody."""
+    """Queue a notice to a person; return its id."""
     return lambda person: backend.run(lambda tx, one: tx.send("password_changed", one), person).id
 
 
 @pytest.fixture
 def link(backend, erika):
-    """The open desk link that waits in the outbox for Erika."""
+    """A desk link to Erika that is in the outbox."""
 
-    def deed(tx, person):
-        sent = links.issue(tx, LinkKind.DESK, person, initials="ro")
-        links.send(tx, sent)
-        return sent
+    def issue(tx, person):
+        link = links.issue(tx, LinkKind.DESK, person, initials="ro")
+        links.send(tx, link)
+        return link
 
-    return backend.run(deed, erika)
+    return backend.run(issue, erika)
 
 
 @pytest.fixture
@@ -73,16 +86,17 @@ def mails(backend):
 
 
 @pytest.fixture
-def change(app):
-    """Change mails in the database behind the portal's back."""
+def states(mails):
+    return lambda: [(mail.state, mail.reply_code) for mail in mails()]
 
-    def _change(*which, **values):
+
+@pytest.fixture
+def change(app):
+    """Write columns of mails directly into the database."""
+
+    def change(*where, **values):
         with app.app_context():
-            db.session.execute(update(OutgoingMail).where(*which).values(**values))
+            db.session.execute(update(OutgoingMail).where(*where).values(**values))
             db.session.commit()
 
-    return _change
-
-
-def states(mails):
-    return [(mail.state, mail.reply_code) for mail in mails()]
+    return change

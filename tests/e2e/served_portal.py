@@ -1,4 +1,4 @@
-"""Portals in earnest: `kmzportal serve` in processes and a folder of its own, seen through the database as well."""
+"""The portal as it runs in production: `kmzportal serve` with processes and a folder of its own."""
 
 import os
 import signal
@@ -22,30 +22,34 @@ from tests.server.conftest import ROOT, Portal, until
 CHEAP_HASHING = f"{ROOT / 'tests' / 'cheap'}:{ROOT}"  # see tests/cheap/sitecustomize.py
 
 
-class Serving(Portal):
-    """A portal that runs until the end of the `with`; its settings stand in its folder."""
+class ServedPortal(Portal):
+    """A portal that runs until the end of the `with`; its settings are in the config.toml of its folder."""
 
-    def __init__(self, folder: Path, public_url: str = "http://127.0.0.1:{port}", **settings: Any):
+    def __init__(
+        self, folder: Path, public_url: str = "http://127.0.0.1:{port}", fast_hashing: bool = True, **settings: Any
+    ):
         super().__init__(folder, "serve")
-        self.environment["PYTHONPATH"] = CHEAP_HASHING
+        if fast_hashing:
+            self.environment["PYTHONPATH"] = CHEAP_HASHING
         self.url = public_url.format(port=self.port)
         lines = [f"{name} = {value!r}\n" for name, value in {"PUBLIC_URL": self.url, **settings}.items()]
         (folder / "config.toml").write_text("".join(lines))
 
-    def __enter__(self) -> "Serving":
+    def __enter__(self) -> "ServedPortal":
         self.start()
         until(self.answers)
+        self.app = create_app(instance=self.folder)
         return self
 
     def __exit__(self, *_: object) -> None:
         status = self.end()
         for pid in self.members():
-            with suppress(ProcessLookupError):  # on its way already
+            with suppress(ProcessLookupError):  # has ended already
                 os.kill(pid, signal.SIGKILL)
         assert status == 0, self.output
 
-    def console(self, *words: str) -> str:
-        """Type a command beside the running portal and return what it prints."""
+    def run(self, *words: str) -> str:
+        """Run a command of the command line and return its output."""
         command = [*self.started_by, *words]
         done = subprocess.run(command, cwd=ROOT, env=self.environment, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr
@@ -53,12 +57,11 @@ class Serving(Portal):
 
     @contextmanager
     def database(self) -> Iterator[Flask]:
-        """Its database from outside, with empty tables. At the end all work is done and no secret stands in it."""
-        app = create_app(instance=self.folder)
-        yield app
-        with app.app_context():
+        """Yield an application on its database; at the end wait for the worker, look for secrets, empty the tables."""
+        yield self.app
+        with self.app.app_context():
             until(lambda: not _waiting())
-            secret_scan.check(app)
+            secret_scan.check(self.app)
             with db.engine.begin() as connection:
                 for table in reversed(db.metadata.sorted_tables):
                     if table.name != Heartbeat.__tablename__:
@@ -67,7 +70,7 @@ class Serving(Portal):
 
 
 def _waiting() -> int:
-    """How much the worker still has to do."""
+    """Return how many mails and requests the worker has not finished."""
     db.session.rollback()
     mails = select(func.count()).where(OutgoingMail.state.in_((MailState.QUEUED, MailState.DEFERRED)))
     requests = select(func.count()).where(RecoveryRequest.answered_at.is_(None))

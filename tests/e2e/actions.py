@@ -1,4 +1,4 @@
-"""How people use a page: with a mouse, or with the keyboard alone; and what they do on many pages."""
+"""What people do on a page, by mouse or by keyboard alone, and how tests find the parts of a page."""
 
 import re
 from collections.abc import Iterator
@@ -11,68 +11,70 @@ from flask import Flask
 from playwright.sync_api import Locator, Page, expect
 
 from kmzportal.robot_check.puzzle import ANSWERS, Puzzles
+from tests import people
 from tests.browser import Browser
 
-TABS_AT_MOST = 60
-#: What is wrong with the focus, in words: it must look different from the same element, or its label, without it.
-FOCUS = """() => { const it = document.activeElement, label = it.closest("label") ?? it;
+MOST_TABS = 60
+WARNED_AFTER = 28 * 60  # seconds without a request, until the page asks whether its reader is still there
+#: What is wrong with the focus: it must look different from the element, or its label, without focus, and be in view.
+FOCUS_FAULT = """() => { const it = document.activeElement, label = it.closest("label") ?? it;
   if (it === document.body) return ""; // between the end of the page and its beginning
   const styles = [it, label].map((one) => getComputedStyle(one));
   const look = () => styles.map((css) => css.outline + css.boxShadow + css.border).join();
   const focused = look(), box = label.getBoundingClientRect();
   it.blur(); const blurred = look(); it.focus();
-  if (focused === blurred || focused !== look()) return "cannot be seen: " + it.outerHTML;
+  if (focused === blurred || focused !== look()) return "is invisible: " + it.outerHTML;
   const inside = box.width > 0 && box.bottom > 0 && box.top < innerHeight && box.right > 0 && box.left < innerWidth;
-  return inside ? "" : "is out of sight: " + it.outerHTML; }"""
+  return inside ? "" : "is out of view: " + it.outerHTML; }"""
 
 
 class Mouse:
     def __init__(self, page: Page):
         self.page = page
 
-    def press(self, thing: Locator) -> None:
-        thing.click()
+    def press(self, target: Locator) -> None:
+        target.click()
 
-    tick = press
+    check = press
 
-    def write(self, field: Locator, text: str) -> None:
+    def fill(self, field: Locator, text: str) -> None:
         field.fill(text)
 
 
 class Keyboard:
-    """Tab, Space, Enter and letters; where the focus is can be seen at every stop."""
+    """Tab, Space, Enter and letters only; the focus must be visible at every stop."""
 
     def __init__(self, page: Page):
         self.page = page
 
-    def press(self, thing: Locator) -> None:
-        self.go_to(thing)
+    def press(self, target: Locator) -> None:
+        self.tab_to(target)
         self.page.keyboard.press("Enter")
 
-    def tick(self, thing: Locator) -> None:
-        self.go_to(thing)
+    def check(self, target: Locator) -> None:
+        self.tab_to(target)
         self.page.keyboard.press("Space")
 
-    def write(self, field: Locator, text: str) -> None:
-        self.go_to(field)  # Tab selects what stands there
+    def fill(self, field: Locator, text: str) -> None:
+        self.tab_to(field)  # Tab selects the text in the field
         self.page.keyboard.type(text)
 
-    def go_to(self, thing: Locator) -> None:
-        expect(thing).to_be_enabled()
-        for _ in range(TABS_AT_MOST):
-            if thing.evaluate("(it) => it === document.activeElement"):
+    def tab_to(self, target: Locator) -> None:
+        expect(target).to_be_enabled()
+        for _ in range(MOST_TABS):
+            if target.evaluate("(it) => it === document.activeElement"):
                 return
             self.page.keyboard.press("Tab")
-            assert not (fault := self.page.evaluate(FOCUS)), f"the focus {fault}"
-        raise AssertionError(f"the keyboard does not get to {thing}")
+            assert not (fault := self.page.evaluate(FOCUS_FAULT)), f"the focus {fault}"
+        raise AssertionError(f"the keyboard does not reach {target}")
 
 
 @contextmanager
 def in_place(page: Page) -> Iterator[None]:
-    """What happens within happens without loading a page."""
-    page.evaluate("window.stillThere = true")
+    """Fail if a page is loaded meanwhile."""
+    page.evaluate("window.notReloaded = true")
     yield
-    assert page.evaluate("window.stillThere"), f"a page was loaded: {page.url}"
+    assert page.evaluate("window.notReloaded"), f"a page was loaded: {page.url}"
 
 
 def heading(page: Page, text: str) -> Locator:
@@ -92,32 +94,45 @@ def link(page: Page, label: str) -> Locator:
 
 
 def refusal(page: Page) -> Locator:
-    """The box that says what is wrong, above the form."""
+    """The error summary above the form."""
     return page.locator("[data-refused]")
 
 
 def notice(page: Page, text: str) -> Locator:
-    """The box that says what was done."""
+    """The box that confirms what was done."""
     return page.locator("[data-outcome]").filter(has_text=text)
 
 
 def whole(page: Page, title: str) -> None:
-    """See one whole page with this heading: header, content and footer, once each."""
+    """Wait for one whole page with this heading: header, content and footer, once each."""
     heading(page, title).wait_for()
     expect(page.locator("h1, header, main, footer")).to_have_count(4)
     expect(page.locator("body > header ~ main:has(h1) ~ footer")).to_have_count(1)
 
 
-def log_in(page: Page, email: str, password: str) -> None:
-    page.goto("/anmelden")
+def dialog(page: Page) -> Locator:
+    """The question before a session ends."""
+    return page.get_by_role("alertdialog")
+
+
+def log_in(page: Page, email: str, password: str, then: str = "Einstellungen") -> None:
+    """Open the login page, unless it is open, and log in; `then` is the heading of the next page."""
+    if urlsplit(page.url).path != "/anmelden":
+        page.goto("/anmelden")
     field(page, "E-Mail-Adresse").fill(email)
     field(page, "Passwort").fill(password)
     button(page, "Anmelden").click()
-    whole(page, "Einstellungen")
+    whole(page, then)
+
+
+def set_password(page: Page) -> None:
+    """Fill in a new password twice."""
+    field(page, "Passwort").fill(people.NEW_PASSWORD)
+    field(page, "Wdh. Passwort").fill(people.NEW_PASSWORD)
 
 
 def open_account(page: Page, password: str) -> None:
-    """Konto anpassen, up to the form with the personal data."""
+    """Open Konto anpassen, up to the form with the personal data."""
     link(page, "Konto anpassen").click()
     field(page, "Aktuelles Passwort").fill(password)
     button(page, "Weiter").click()
@@ -125,7 +140,7 @@ def open_account(page: Page, password: str) -> None:
 
 
 def right_tiles(page: Page, app: Flask) -> list[int]:
-    """Return the numbers of the right pictures of the puzzle that is shown, as only the server can know."""
+    """Return the numbers of the right pictures of the puzzle that is shown, with the server's key."""
     puzzles, now = Puzzles(app.config["SECRET_KEY"].encode()), datetime.now(UTC)
     token = page.locator("input[name=puzzle]").input_value()
     bound_to = f"link:{re.findall(r'/konto-link/([0-9]+)', page.url)[0]}"
@@ -133,13 +148,13 @@ def right_tiles(page: Page, app: Flask) -> list[int]:
     return [tile + 1 for tile in next(solved)]
 
 
-def come_in(page: Page, app: Flask, token: str) -> None:
-    """Be whoever the session with this token belongs to."""
+def add_session(page: Page, app: Flask, token: str) -> None:
+    """Use the login session with this token."""
     page.context.add_cookies(cookies(Browser(app).come_in(token)))
 
 
 def cookies(browser: Browser) -> list[dict[str, Any]]:
-    """Return what the simulated browser carries as a real one would."""
+    """Return the cookie of the simulated browser for a real one."""
     name = browser.client.application.config["SESSION_COOKIE_NAME"]
     kept = browser.client.get_cookie(name, urlsplit(browser.site).hostname)
     flags = {"path": "/", "httpOnly": True, "secure": False, "sameSite": "Lax", "expires": -1}

@@ -1,13 +1,13 @@
-({ // What is wrong with the page as it stands, for suits.py; each answers with the elements that are to blame.
-  axe: async (only) => (await axe.run(document, { runOnly: only, resultTypes: ["violations"] })).violations
+({ // Faults of the page as it is shown, for accessibility.py; each function returns the elements at fault.
+  axe: async (runOnly, preload) => (await axe.run(document, { runOnly, preload, resultTypes: ["violations"] })).violations
     .flatMap(({ id, nodes }) => nodes.map(({ html, failureSummary }) => `${id}: ${html} ${failureSummary}`)),
 
-  wider: () => document.documentElement.scrollWidth <= innerWidth ? [] : // a page is never scrolled sideways
+  tooWide: () => document.documentElement.scrollWidth <= innerWidth ? [] : // no page scrolls sideways
     [...document.querySelectorAll("body *:not(.kern-sr-only, .kern-sr-only *, .kmz-skip)")]
       .filter((it) => it.getBoundingClientRect().right > innerWidth + 1)
       .map((it) => `too wide: ${it.outerHTML.slice(0, 120)}`),
 
-  smaller: () => [...document.querySelectorAll("button, input:not([type=hidden]), select, textarea, summary, a.kern-btn")]
+  tooSmall: () => [...document.querySelectorAll("button, input:not([type=hidden]), select, textarea, summary, a.kern-btn")]
     .filter((it) => it.checkVisibility()).map((it) => it.closest(".kmz-tile") ?? it)
     .filter((it) => {
       const { width, height } = it.getBoundingClientRect();
@@ -18,7 +18,7 @@
     && ["hidden", "clip"].includes(getComputedStyle(it).overflowY) && it.scrollHeight > it.clientHeight + 1)
     .map((it) => `cut off: ${it.outerHTML.slice(0, 120)}`),
 
-  unseen: () => { // in forced colours backgrounds go: a border tells buttons and fields from text; an icon is one
+  invisible: () => { // forced colours remove backgrounds: buttons and fields need a border, and an icon is a background
     const behind = getComputedStyle(document.body).backgroundColor;
     return [...document.querySelectorAll("button, .kern-btn, input:not([type=hidden]), select, textarea, .kern-icon")]
       .filter((it) => it.checkVisibility() && !it.matches(".kern-btn--tertiary")).filter((it) => {
@@ -26,7 +26,7 @@
         if (it.matches(".kern-icon")) return css.backgroundColor === behind;
         if (it.matches("[type=checkbox], [type=radio]") && css.appearance === "auto") return false; // drawn by the browser
         return !bordered(getComputedStyle(it.closest(".kern-form-input__select-wrapper") ?? it));
-      }).map((it) => `unseen: ${it.outerHTML.slice(0, 120)}`);
+      }).map((it) => `invisible: ${it.outerHTML.slice(0, 120)}`);
     function bordered(css) { return parseFloat(css.borderBottomWidth) > 0 && css.borderBottomColor !== behind; }
   },
 })

@@ -1,0 +1,54 @@
+"""The checks of every page detect what they are for; otherwise the walk through all states proves nothing."""
+
+import pytest
+
+from tests.e2e.accessibility import axe, faults
+
+pytestmark = pytest.mark.browser
+
+
+def test_accessibility_faults_are_detected(page):
+    for spoil, expected in [
+        ("document.documentElement.lang = ''", "html-has-lang"),
+        ("document.querySelector('label').remove()", "label"),
+        ("document.querySelector('h1').style.color = '#ccc'", "color-contrast"),
+        ("document.querySelector('h1').style.color = '#171a2b'", "color-contrast"),  # in dark only
+        ("document.querySelector('h1').style.width = '400px'", "too wide"),
+        ("document.querySelector('main button').style.cssText = 'min-height: 0; height: 20px'", "too small"),
+        ("document.querySelector('h1').style.cssText = 'overflow: hidden; height: 1.5rem'", "cut off"),
+        ("document.querySelector('main button').style.setProperty('border', '0', 'important')", "invisible"),
+    ]:
+        page.goto("/anmelden")
+        page.evaluate(spoil)
+        assert {fault.partition(":")[0] for fault in faults(page)} == {expected}, spoil
+
+
+def test_the_style_sheet_of_all_pages_allows_both_orientations(page):
+    page.goto("/anmelden")
+    assert axe(page, ["css-orientation-lock"], preload=True) == []
+
+
+@pytest.mark.parametrize(("script", "expected"), [
+    ("new Image().src = 'https://elsewhere.example/x.png'", "Content Security Policy"),
+    ("setTimeout(() => { throw new Error('broken') })", "broken"),
+    ("localStorage.name = 'Erika'", "stored in the browser"),
+    ("sessionStorage.name = 'Erika'", "stored in the browser"),
+    ("document.cookie = 'tracker=1; max-age=99'", "tracker"),
+])  # fmt: skip
+def test_what_no_page_may_do_is_detected(page, script, expected):
+    page.goto("/anmelden")
+    page.evaluate(script)
+    page.wait_for_load_state()
+    with pytest.raises(AssertionError, match=expected):
+        page.monitor.check()
+    page.monitor.faults.clear()
+    page.context.clear_cookies(name="tracker")
+    page.evaluate("localStorage.clear(); sessionStorage.clear()")
+
+
+def test_a_request_to_another_site_is_detected(page):
+    page.context.route("https://elsewhere.example/", lambda route: route.fulfill(body="Hallo"))
+    page.goto("https://elsewhere.example/")
+    with pytest.raises(AssertionError, match="requests another site"):
+        page.monitor.check()
+    page.monitor.faults.clear()

@@ -1,0 +1,182 @@
+"""Two minutes before a session or a visit to a link ends its reader is asked; no input is lost when it has ended."""
+
+import re
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from playwright.sync_api import expect
+from sqlalchemy import select
+
+from kmzportal.models.account_link import LinkKind, LinkState
+from kmzportal.models.login_session import LoginSession
+from kmzportal.services import links
+from tests import people
+from tests.e2e.accessibility import faults
+from tests.e2e.actions import (
+    WARNED_AFTER,
+    Keyboard,
+    button,
+    dialog,
+    field,
+    heading,
+    link,
+    log_in,
+    open_account,
+    set_password,
+    whole,
+)
+
+pytestmark = pytest.mark.browser
+
+
+@pytest.fixture
+def form(page, erika):
+    """Konto anpassen with a number typed in and not saved, the browser's clock stopped."""
+    page.clock.install()
+    log_in(page, erika.email, people.password_of(erika))
+    open_account(page, people.password_of(erika))
+    field(page, "Telefon").fill("0711 42")
+    return page
+
+
+@pytest.fixture
+def idle(backend):
+    """Set all sessions idle for some seconds, or to end in some, and let the page's timer run."""
+
+    def idle(page, seconds, ends_in=None):
+        now = datetime.now(UTC)
+        with backend.transaction("console") as tx:
+            for session in tx.session.scalars(select(LoginSession)):
+                session.last_seen = now - timedelta(seconds=seconds)
+                if ends_in:
+                    session.expires_at = now + timedelta(seconds=ends_in)
+        page.clock.run_for((WARNED_AFTER + 5) * 1000)
+
+    return idle
+
+
+def test_a_session_is_extended_with_one_key_at_least_ten_times(form, idle, backend):
+    for number in range(10):  # WCAG 2.2.1
+        idle(form, WARNED_AFTER)
+        expect(dialog(form)).to_have_accessible_name("Sind Sie noch da?")
+        expect(dialog(form)).to_have_accessible_description(
+            re.compile("^Sie haben lange keine Seite aufgerufen. Um ..:.. Uhr melden wir Sie ab.")
+        )
+        expect(button(form, "Angemeldet bleiben")).to_be_focused()
+        if number == 0:
+            assert faults(form) == []
+        form.keyboard.press("Enter")
+        expect(dialog(form)).to_have_count(0)
+        expect(field(form, "Telefon")).to_be_focused()
+    Keyboard(form).press(button(form, "Speichern"))
+    expect(form.get_by_text("Ihre Änderungen sind gespeichert.")).to_be_visible()
+
+
+def test_a_session_used_in_another_tab_is_not_asked_about_and_the_check_does_not_extend_it(form, idle, backend):
+    with form.expect_response("**/sitzung") as polled:
+        idle(form, 10 * 60)
+    assert polled.value.status == 200
+    with form.expect_response("**/sitzung"):
+        form.evaluate("dispatchEvent(new Event('focus'))")
+    expect(dialog(form)).to_have_count(0)
+    assert datetime.now(UTC) - backend.read(select(LoginSession))[0].last_seen > timedelta(minutes=9)
+
+
+def test_the_end_after_eight_hours_is_announced(form, idle):
+    idle(form, 60, ends_in=100)
+    expect(dialog(form)).to_have_accessible_name("Ihre Anmeldung endet bald")
+    form.keyboard.press("Enter")
+    expect(dialog(form)).to_be_hidden()
+    expect(field(form, "Telefon")).to_be_focused()
+    assert faults(form) == []
+
+
+def test_after_the_end_the_next_login_restores_what_was_typed(form, idle, erika, backend):
+    idle(form, 31 * 60)
+    expect(dialog(form)).to_have_accessible_name("Sie sind nicht mehr angemeldet")
+    assert faults(form) == []
+    form.keyboard.press("Enter")
+    button(form, "Speichern").click()
+    whole(form, "Anmelden")
+    log_in(form, erika.email, people.password_of(erika), "Konto anpassen")
+    expect(form.get_by_text("Ihre Eingaben stehen wieder im Formular.")).to_be_visible()
+    expect(field(form, "Telefon")).to_have_value("0711 42")
+    assert backend.read(erika).phone == erika.phone
+
+
+def test_after_the_end_a_link_leads_to_the_login_and_back_to_the_page(page, idle, erika):
+    page.clock.install()
+    log_in(page, erika.email, people.password_of(erika))
+    link(page, "Verlauf").click()
+    idle(page, 31 * 60)
+    link(page, "Neu anmelden").click()
+    whole(page, "Anmelden")
+    log_in(page, erika.email, people.password_of(erika), "Verlauf")
+
+
+def test_without_a_network_the_question_closes_and_the_reason_is_shown(form, idle):
+    idle(form, WARNED_AFTER)
+    expect(button(form, "Angemeldet bleiben")).to_be_focused()
+    form.context.set_offline(True)
+    form.keyboard.press("Enter")
+    expect(form.locator("#meldung")).to_contain_text("Keine Verbindung.")
+    expect(field(form, "Telefon")).to_be_focused()
+    form.context.set_offline(False)
+
+
+@pytest.fixture
+def link_page(page, erika, backend):
+    """A recovery link with half a password typed in, the browser's clock stopped."""
+    page.clock.install()
+    page.goto(f"/link/{backend.keys.token(backend.issue(LinkKind.RECOVERY, erika))}")
+    whole(page, "Neues Passwort")
+    field(page, "Passwort").fill("lampe")
+    return page
+
+
+@pytest.fixture
+def idle_link(app):
+    """Set the visit idle for some seconds; its times are in the signed cookie."""
+
+    def idle_link(page, seconds):
+        signer = app.session_interface.get_signing_serializer(app)
+        [cookie] = page.context.cookies()
+        session = signer.loads(cookie["value"])
+        visits = {key: [arrived, seen - seconds, checked] for key, (arrived, seen, checked) in session["links"].items()}
+        page.context.add_cookies([cookie | {"value": signer.dumps(session | {"links": visits})}])
+        page.clock.run_for((WARNED_AFTER + 5) * 1000)
+
+    return idle_link
+
+
+def test_a_visit_to_a_link_is_extended_with_one_key(link_page, idle_link):
+    for _ in range(2):
+        idle_link(link_page, WARNED_AFTER)
+        expect(dialog(link_page)).to_have_accessible_name("Sind Sie noch da?")
+        expect(dialog(link_page)).to_have_accessible_description(re.compile("Um ..:.. Uhr schließen wir diese Seite."))
+        expect(button(link_page, "Hier weitermachen")).to_be_focused()
+        assert faults(link_page) == []
+        link_page.keyboard.press("Enter")
+        expect(dialog(link_page)).to_have_count(0)
+        expect(field(link_page, "Passwort")).to_be_focused()
+        expect(field(link_page, "Passwort")).to_have_value("lampe")
+
+
+def test_after_the_end_of_a_visit_the_link_is_to_be_opened_again(link_page, idle_link):
+    idle_link(link_page, 31 * 60)
+    expect(dialog(link_page)).to_have_accessible_name("Die Zeit für diese Seite ist um")
+    assert faults(link_page) == []
+    link_page.keyboard.press("Enter")
+    button(link_page, "Passwort speichern").click()
+    expect(link_page.locator("#meldung")).to_contain_text("Öffnen Sie bitte den Link in der E-Mail noch einmal.")
+
+
+def test_after_its_link_was_withdrawn_a_page_asks_nothing(link_page, erika, backend):
+    backend.run(links.end, erika, LinkState.WITHDRAWN, {LinkKind.RECOVERY})
+    set_password(link_page)
+    button(link_page, "Passwort speichern").click()
+    expect(heading(link_page, "Dieser Link gilt nicht mehr")).to_be_focused()
+    with link_page.expect_response("**/sitzung"):
+        link_page.clock.run_for((WARNED_AFTER + 1) * 1000)
+    expect(link_page.locator("#time-left")).to_have_count(0)
+    expect(heading(link_page, "Dieser Link gilt nicht mehr")).to_be_focused()

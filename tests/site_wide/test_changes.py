@@ -1,0 +1,60 @@
+"""GET and HEAD change nothing, and neither does a form without its CSRF token."""
+
+from datetime import timedelta
+
+import pytest
+
+from kmzportal.models.account_link import LinkKind
+from tests import people
+from tests.secret_scan import everything
+from tests.site_wide.routes import routes
+
+pytestmark = pytest.mark.usefixtures("clock")
+
+
+@pytest.fixture
+def browsers(scenario):
+    """A customer and a clerk, each logged in, and each with a link opened in the same browser."""
+    customer, clerk = scenario.log_in(scenario.erika), scenario.desk_browser(scenario.rosa)
+    customer.open(scenario.link_path(scenario.issue(LinkKind.DESK, scenario.erika)))
+    clerk.open(scenario.link_path(scenario.issue(LinkKind.CLERK_FIRST, scenario.rosa)))
+    return customer, clerk
+
+
+@pytest.fixture
+def rows(app):
+    """Return a function that reads all rows of all tables."""
+
+    def rows(**options):
+        with app.app_context():
+            return list(everything(**options))
+
+    return rows
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+def test_get_and_head_write_nothing(app, browsers, rows, method):
+    before = rows()
+    for route in routes(app, method):
+        for browser in browsers:
+            browser.client.open(route.path, method=method, base_url=browser.site)
+    assert rows() == before
+
+
+def test_no_form_is_accepted_without_its_csrf_token(app, scenario, browsers, rows):
+    fields = {"human": "y", "code": "AAAA-AAAA", "new": people.NEW_PASSWORD, "repeat": people.NEW_PASSWORD}
+    fields |= {"email": scenario.erika.email, "last_name": "Anders", "current": people.password_of(scenario.erika)}
+    fields |= {"name": "Kim Muster", "initials": "km", "password": people.password_of(scenario.rosa), "tiles": "1"}
+    before = rows()
+    for route in routes(app, "POST"):
+        for browser in browsers:
+            browser.client.post(route.path, data=fields, base_url=browser.site)
+    assert rows() == before
+
+
+def test_a_request_updates_only_the_time_of_the_session(app, scenario, rows, clock):
+    browser = scenario.log_in(scenario.erika)
+    clock.shift(timedelta(minutes=2))
+    before, before_with_times = rows(), rows(but=())
+    browser.open("/einstellungen")
+    assert rows() == before and rows(but=()) != before_with_times
