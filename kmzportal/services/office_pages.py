@@ -56,7 +56,7 @@ def _text(instance: Path, name: str) -> str:
 
 def _given(settings: Settings) -> dict[str, str]:
     """What a text may name, each in lower case."""
-    given = {"cookie_name": str(settings.get("SESSION_COOKIE_NAME"))}  # as web/security.py names it
+    given = {"cookie_name": str(settings.get("SESSION_COOKIE_NAME")), **personal_data.TIMES}
     for setting in SETTINGS:
         value = settings[setting.name]
         if setting.unit in ("seconds", "days"):
