@@ -33,3 +33,9 @@ def test_every_vendored_file_has_the_documented_checksum():
     assert len(rows) > 10 and len(axe) == 1
     for path, checksum in [*((f"kmzportal/static/{name}", checksum) for name, checksum in rows), *axe]:
         assert hashlib.sha256((ROOT / path).read_bytes()).hexdigest() == checksum, path
+
+
+def test_every_text_is_documented():
+    """After a change: python tools/texts.py"""
+    tool = runpy.run_path(str(ROOT / "tools" / "texts.py"))
+    assert (ROOT / "docs" / "texts.md").read_text("utf-8") == tool["page"]()
