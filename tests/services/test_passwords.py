@@ -59,7 +59,7 @@ def test_an_unknown_account_is_compared_with_a_decoy_hash_of_equal_costs(monkeyp
         return verify(hasher, stored, password)
 
     monkeypatch.setattr(PasswordHasher, "verify", record_and_verify)
-    monkeypatch.setattr(passwords, "_hasher", PasswordHasher(time_cost=2, memory_cost=16, parallelism=1))
+    monkeypatch.setattr(passwords, "_hasher", PasswordHasher(time_cost=2, memory_cost=24, parallelism=1))
     check_password("wrong", hash_password(GOOD))
     check_password("wrong", None)
     known, unknown = verified
