@@ -17,6 +17,7 @@ test: .venv/ready .venv/chromium ## richtet alles ein und prüft alles, auch im 
 
 trial: .venv/ready .venv/chromium ## prüft, was lange dauert, auch in Firefox und WebKit, und nennt am Ende, was nicht lief
 	KMZPORTAL_TEST_CHROMIUM="$$(cat .venv/chromium)" $(BIN)/pytest -m trial -n 2 -ra
+	$(BIN)/python tools/plant_faults
 
 check: .venv/ready .venv/vnu ## prüft Stil, Typen, Vorlagen und Schichten, danach wie `make test`
 	$(BIN)/ruff check
