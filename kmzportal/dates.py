@@ -1,4 +1,4 @@
-"""Dates and times in German, in the time of Berlin; for pages and mails alike."""
+"""Dates and times in German, in the time zone of Berlin, for pages and mails."""
 
 from datetime import date, datetime, timedelta
 from zoneinfo import ZoneInfo
@@ -18,7 +18,6 @@ def format_time(at: datetime) -> str:
 
 
 def format_date(on: date) -> str:
-    """Return a date as `22.11.2026`."""
     return f"{on:%d.%m.%Y}"
 
 

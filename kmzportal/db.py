@@ -1,4 +1,4 @@
-"""The database: SQLite by default, PostgreSQL when one machine no longer suffices; the same code for both."""
+"""The database: SQLite by default, PostgreSQL when one machine is not enough; the same code for both."""
 
 import sqlite3
 from datetime import UTC, datetime
@@ -76,7 +76,7 @@ def _begin(connection: Connection) -> None:
 def up_to_date() -> bool:
     """Return whether the newest migration has run; raises DBAPIError when the database cannot be reached.
 
-    Asked without alembic, which would take 11 MiB in each process that serves pages.
+    Without alembic, which would take 11 MiB of memory in each web process.
     """
     connection = db.session.connection()
     if not inspect(connection).has_table("alembic_version"):

@@ -1,7 +1,7 @@
-"""Every setting once: its name, default, unit and reason; how it is read; what is wrong with its value.
+"""All settings with name, default, unit and reason, and how they are read and validated.
 
 A value comes from `instance/config.toml`, is overridden by `KMZPORTAL_<NAME>` in the environment, and that by the
-file which `KMZPORTAL_<NAME>_FILE` names. What only the operator can know (`PUBLIC_URL`, `MAIL_SERVER`) is empty.
+file which `KMZPORTAL_<NAME>_FILE` names. Settings that only the operator knows are empty by default.
 """
 
 import contextlib
@@ -23,7 +23,7 @@ BOOLEANS |= dict.fromkeys(("0", "false", "no", "off", "nein"), False)
 
 
 class SettingsError(ValueError):
-    """A setting has an impossible value; the German text names it and says what fits."""
+    """A setting has an invalid value; the German text names the setting and the valid values."""
 
 
 @dataclass(frozen=True)
@@ -121,7 +121,7 @@ SETTINGS = (
     Setting("STAFF_PASSWORD_MINIMUM", 15, "characters", "NIST SP 800-63B-4, 3.1.1.2"),
     Setting("THROTTLE_FREE_FAILURES", 5, "failures", "typing errors have no consequence"),
     Setting("THROTTLE_FIRST_WAIT", 30, "seconds", "wait after the next failure; it doubles with each"),
-    Setting("THROTTLE_LONGEST_WAIT", 3600, "seconds", "longest wait; strangers must not lock an account"),
+    Setting("THROTTLE_LONGEST_WAIT", 3600, "seconds", "longest wait; attackers must not lock an account"),
     Setting("THROTTLE_DISABLED_AT", 100, "failures", "password disabled, links work; NIST SP 800-63B-4, 3.2.2"),
     Setting("THROTTLE_SOURCE_ACCOUNTS", 30, "accounts", "distinct accounts a source may fail at in 15 minutes"),
     Setting("RECOVERY_PER_HOUR", 3, "mails", "reset requests per address; against mail bombing"),
@@ -160,7 +160,7 @@ def load(instance: Path, environ: Mapping[str, str] = os.environ) -> tuple[dict[
 
 
 def faults(settings: Mapping[str, Any]) -> list[str]:
-    """Return in German, each with its cure, what forbids to serve the public with these settings."""
+    """Return in German the settings that make a public server unsafe or impossible, and how to correct them."""
     url = urlsplit(settings["PUBLIC_URL"])
     found = []
     if not url.hostname:
@@ -204,12 +204,12 @@ def _read_environment(environ: Mapping[str, str]) -> Iterator[tuple[str, str]]:
 
 
 def _read_key(path: Path) -> str:
-    """Return the key in the file. The first process makes it: whole, and readable by its owner alone."""
+    """Return the key in the file. The first process creates it atomically, readable only by its owner."""
     if not path.exists():
-        draft = path.with_name(f".{path.name}.{os.getpid()}")
-        draft.touch(mode=0o600)
-        draft.write_text(secrets.token_urlsafe(48), "utf-8")
+        temporary = path.with_name(f".{path.name}.{os.getpid()}")
+        temporary.touch(mode=0o600)
+        temporary.write_text(secrets.token_urlsafe(48), "utf-8")
         with contextlib.suppress(FileExistsError):
-            path.hardlink_to(draft)
-        draft.unlink()
+            path.hardlink_to(temporary)
+        temporary.unlink()
     return path.read_text("utf-8").strip()

@@ -1,4 +1,4 @@
-"""The console script `kmzportal`. Its commands call the same services as the web pages."""
+"""The console script `kmzportal`. Its commands use the same services as the web pages."""
 
 import os
 import sys
@@ -43,10 +43,10 @@ GERMAN_HELP = {
 
 
 class PortalGroup(FlaskGroup):
-    """Flask's commands and ours."""
+    """Flask's commands and those of the portal, with German help."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        ctx.ensure_object(ScriptInfo).load_app()  # Flask would print a traceback and go on
+        ctx.ensure_object(ScriptInfo).load_app()  # raises SettingsError; Flask would print a traceback and continue
         return super().list_commands(ctx)
 
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
@@ -59,13 +59,13 @@ class PortalGroup(FlaskGroup):
         try:
             return super().invoke(ctx)
         except DBAPIError as error:
-            if sentence := database_fault(ctx, error):
-                raise Fault(sentence) from None
+            if fault := database_fault(ctx, error):
+                raise Fault(fault) from None
             raise
 
 
 def database_fault(ctx: click.Context, error: DBAPIError) -> str | None:
-    """Return in German what is wrong with the database; None when it is fine, and the error is ours."""
+    """Return in German what is wrong with the database; None when it is fine, and the error is a bug."""
     with ctx.ensure_object(ScriptInfo).load_app().app_context():
         try:
             return None if up_to_date() else NO_TABLES

@@ -1,4 +1,4 @@
-"""kmzportal clerks, kmzportal links: people at the desk, and links sent from the command line."""
+"""kmzportal clerks and kmzportal links: add clerks, send links from the command line."""
 
 from collections.abc import Callable
 

@@ -1,4 +1,4 @@
-"""How a command ends that cannot do its work: one German sentence on stderr, and never a traceback."""
+"""Errors of commands: one German sentence on stderr instead of a traceback."""
 
 import os
 from typing import IO, Any

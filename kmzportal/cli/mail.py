@@ -1,4 +1,4 @@
-"""kmzportal mail: try the mail server, post what waits."""
+"""kmzportal mail: test the mail server, send waiting mails."""
 
 from datetime import UTC, datetime
 from email.utils import make_msgid
@@ -22,10 +22,10 @@ mail = Group("mail", help="E-Mails und der Mailserver.")
 def test(address: str) -> None:
     """Schickt sofort eine Probe an ADDRESS und sagt, was der Mailserver geantwortet hat."""
     server = _server()
-    answer = post(_letter(address))
-    code = f" ({answer.code})" if answer.code else ""
-    if answer.state is not MailState.SENT:
-        raise Fault(f"{server} hat die Probe nicht angenommen{code}: {answer.reason}.")
+    result = post(_test_mail(address))
+    code = f" ({result.code})" if result.code else ""
+    if result.state is not MailState.SENT:
+        raise Fault(f"{server} hat die Probe nicht angenommen{code}: {result.reason}.")
     click.echo(f"{server} hat die Probe an {address} angenommen{code}. Sehen Sie nach, ob sie ankommt.")
 
 
@@ -43,16 +43,16 @@ def _server() -> str:
     return f"{config['MAIL_SERVER']}:{config['MAIL_PORT']}"
 
 
-def _letter(address: str) -> Email:
-    """Compose the probe; it stands in no database."""
+def _test_mail(address: str) -> Email:
+    """Return a mail that is not in the outbox."""
     config, now = current_app.config, datetime.now(UTC)
     try:
         recipient = mail_address.parse(address)
     except InvalidAddress:
         raise Fault(f"„{address}“ ist keine E-Mail-Adresse.") from None
     message_id = make_msgid(domain=config["MAIL_DEFAULT_SENDER"].rpartition("@")[2])
-    probe = OutgoingMail(template="test", recipient=recipient, facts={}, message_id=message_id, queued_at=now)
+    mail = OutgoingMail(template="test", recipient=recipient, facts={}, message_id=message_id, queued_at=now)
     try:
-        return compose(probe, link_keys(), config, now)
+        return compose(mail, link_keys(), config, now)
     except LookupError:
         raise Fault("PUBLIC_URL fehlt. Ohne sie entsteht keine E-Mail.") from None

@@ -1,1 +1,1 @@
-"""How mails are written and posted. The only place that knows templates/mail and mail servers."""
+"""Composing and sending of mails. Only this package uses templates/mail and the mail server."""

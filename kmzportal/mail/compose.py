@@ -1,8 +1,8 @@
-"""From a row of the outbox to a mail, at the moment it is posted: only then do link and code exist in clear.
+"""Composes the mail of an outbox row just before it is sent: only then do link and code exist in clear text.
 
 Each mail has one source, `templates/mail/<template>.txt`: its first line is the subject, the rest the text. The
-HTML part is built from the same paragraphs; a line that is one of our own URLs becomes a link named by the line above,
-and the office's telephone number is dialled when it is tapped.
+HTML part is built from the same paragraphs; a line with a URL of the portal becomes a link named by the line above,
+and the office's phone number becomes a `tel:` link.
 """
 
 import re
@@ -22,7 +22,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, TemplateNotFo
 
 from kmzportal import mail_address
 from kmzportal.dates import format_datetime
-from kmzportal.models.account_link import AccountLink, LinkKind
+from kmzportal.models.account_link import AccountLink
 from kmzportal.models.outgoing_mail import OutgoingMail
 from kmzportal.services.tokens import LinkKeys
 
@@ -42,7 +42,7 @@ HEADERS = {
 
 
 class Email(Message):
-    """Flask-Mail's message, with the bytes of EmailMessage: it folds, encodes, and refuses CR and LF in headers."""
+    """Flask-Mail's message, serialised by EmailMessage, which folds, encodes and refuses CR and LF in headers."""
 
     def __init__(self, message_id: str, written_at: datetime, **parts: Any):
         super().__init__(**parts)
@@ -50,22 +50,22 @@ class Email(Message):
         self.written_at = written_at
 
     def as_bytes(self) -> bytes:
-        letter = EmailMessage(policy=POLICY)
-        letter["From"] = self.sender
-        letter["To"] = self.recipients[0]
-        letter["Reply-To"] = self.reply_to
-        letter["Subject"] = self.subject
-        letter["Date"] = self.written_at
-        letter["Message-ID"] = self.msgId
-        letter.set_content(self.body, cte="quoted-printable")
-        letter.add_alternative(self.html, subtype="html", cte="quoted-printable")
-        for name, value in HEADERS.items():  # last, for set_content drops a Content-Language
-            letter[name] = value
-        return letter.as_bytes()
+        message = EmailMessage(policy=POLICY)
+        message["From"] = self.sender
+        message["To"] = self.recipients[0]
+        message["Reply-To"] = self.reply_to
+        message["Subject"] = self.subject
+        message["Date"] = self.written_at
+        message["Message-ID"] = self.msgId
+        message.set_content(self.body, cte="quoted-printable")
+        message.add_alternative(self.html, subtype="html", cte="quoted-printable")
+        for name, value in HEADERS.items():  # last: set_content deletes a Content-Language
+            message[name] = value
+        return message.as_bytes()
 
 
 def compose(mail: OutgoingMail, keys: LinkKeys, settings: Mapping[str, Any], now: datetime) -> Email:
-    """Return the mail as it leaves; raises NotAnAddress, or LookupError when its key or PUBLIC_URL is missing."""
+    """Return the mail to send; raises InvalidAddress, or LookupError when its key or PUBLIC_URL is missing."""
     if not settings["PUBLIC_URL"]:
         raise LookupError("PUBLIC_URL is empty")
     context = _context(mail, keys, settings)
@@ -85,23 +85,21 @@ def compose(mail: OutgoingMail, keys: LinkKeys, settings: Mapping[str, Any], now
 
 @cache
 def subject_of(template: str) -> str:
-    """Return what the subject of such a mail says, without the office's name; of one that is no more, its own."""
+    """Return the subject without the office's name, or the template's name if the template no longer exists."""
     try:
-        written = TEMPLATES.get_template(f"mail/{template}.txt")
+        loaded = TEMPLATES.get_template(f"mail/{template}.txt")
     except TemplateNotFound:
         return template
-    return "".join(written.blocks["subject"](written.new_context())).strip()
+    return "".join(loaded.blocks["subject"](loaded.new_context())).strip()
 
 
 def _context(mail: OutgoingMail, keys: LinkKeys, settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Words only, no rows: a template can show nothing that was not meant for it."""
+    """Return plain values, no rows, so that a template can show only these."""
     person = mail.customer or mail.clerk
-    to_a_stranger = (
-        mail.link is not None and mail.link.kind == LinkKind.ADDRESS
-    )  # whoever asked may call themselves anything
+    named = person and (mail.link is None or mail.link.policy.greets_by_name)
     office = {name.removeprefix("OFFICE_").lower(): settings[name] for name in settings if name.startswith("OFFICE_")}
     context = {
-        "greeting": " ".join(person.greeting.split()) if person and not to_a_stranger else NEUTRAL_GREETING,
+        "greeting": " ".join(person.greeting.split()) if person and named else NEUTRAL_GREETING,
         "asked_at": format_datetime(mail.queued_at),
         "facts": mail.facts,
         "office": office,
@@ -122,7 +120,7 @@ def _link_context(link: AccountLink, keys: LinkKeys, public_url: str) -> dict[st
 
 
 def _text(template: str, context: dict[str, Any]) -> tuple[str, str]:
-    """Return subject and text; between paragraphs stands one empty line, whatever blocks left empty."""
+    """Return subject and text, with one empty line between paragraphs, also where a block is empty."""
     rendered = TEMPLATES.get_template(f"mail/{template}.txt").render(context)
     subject, _, text = rendered.partition("\n")
     return subject, re.sub(r"\n{3,}", "\n\n", text).strip() + "\n"

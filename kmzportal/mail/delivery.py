@@ -1,4 +1,4 @@
-"""Posts what is due: each mail on its own, outside any transaction, and with no word about its content in the log."""
+"""Sends the mails that are due, each outside of any transaction. The log contains no text of a mail."""
 
 import logging
 import re
@@ -25,7 +25,7 @@ log = logging.getLogger(__name__)
 
 
 class VerifiedConnection(Connection):
-    """Checks certificates, gives up in time, says its public name, and never speaks of a sent mail as failed."""
+    """Flask-Mail's connection with certificate check, timeout and EHLO name; an error of QUIT does not fail a mail."""
 
     def __enter__(self) -> Self:
         self.host = self.configure_host()
@@ -36,7 +36,7 @@ class VerifiedConnection(Connection):
             return
         try:
             self.host.quit()
-        except (smtplib.SMTPException, OSError):  # by now the mail is accepted or refused
+        except (smtplib.SMTPException, OSError):  # the mail is already accepted or refused
             self.host.close()
 
     def configure_host(self) -> smtplib.SMTP:
@@ -54,11 +54,11 @@ class VerifiedConnection(Connection):
 
     def _connected(self, context: ssl.SSLContext) -> smtplib.SMTP:
         name = urlsplit(current_app.config["PUBLIC_URL"]).hostname or "localhost"
-        place = (self.mail.server, self.mail.port, name.encode("idna").decode())
+        server = (self.mail.server, self.mail.port, name.encode("idna").decode())
         timeout = current_app.config["MAIL_TIMEOUT"]
         if self.mail.use_ssl:
-            return smtplib.SMTP_SSL(*place, timeout=timeout, context=context)
-        return smtplib.SMTP(*place, timeout=timeout)
+            return smtplib.SMTP_SSL(*server, timeout=timeout, context=context)
+        return smtplib.SMTP(*server, timeout=timeout)
 
 
 class MailServer(Mail):
@@ -70,24 +70,24 @@ mail_server = MailServer()
 
 
 def deliver_due() -> int:
-    """Post the mails that are due and return how many were taken; stop when the mail server is disturbed."""
+    """Send the mails that are due and return how many were accepted; stop when the mail server fails."""
     if not current_app.config["MAIL_SERVER"]:
         return 0
-    taken = 0
+    accepted = 0
     for mail_id in outbox.due(db.session(), datetime.now(UTC)):
-        answer = _deliver(mail_id)
-        taken += answer is SENT
-        if answer and answer.server_failed:
+        result = _deliver(mail_id)
+        accepted += result is SENT
+        if result and result.server_failed:
             break
-    return taken
+    return accepted
 
 
-def post(letter: Email) -> DeliveryResult:
-    """Hand the letter to the mail server and return what it answered."""
+def post(email: Email) -> DeliveryResult:
+    """Send the mail to the mail server and return the result."""
     sender = mail_address.mailable(current_app.config["MAIL_DEFAULT_SENDER"])
     try:
         with mail_server.connect() as connection:
-            connection.send(letter, envelope_from=sender)
+            connection.send(email, envelope_from=sender)
     except (smtplib.SMTPException, OSError) as error:
         return result_of(error)
     return SENT
@@ -99,31 +99,31 @@ def _deliver(mail_id: int) -> DeliveryResult | None:
     if mail is None:
         return None
     lease = mail.leased_until
-    letter = _compose(mail)
-    answer = post(letter) if isinstance(letter, Email) else letter
+    email = _compose(mail)
+    result = post(email) if isinstance(email, Email) else email
     with transaction("worker") as tx:
-        settled = outbox.settle(tx, mail_id, lease, answer)
-    level = logging.INFO if answer is SENT else logging.WARNING
-    log.log(level, "Mail %d: %s %s %s", mail_id, answer.state, answer.code or "", answer.reason or "")
+        settled = outbox.settle(tx, mail_id, lease, result)
+    level = logging.INFO if result is SENT else logging.WARNING
+    log.log(level, "Mail %d: %s %s %s", mail_id, result.state, result.code or "", result.reason or "")
     if not settled:
         log.warning("Mail %d: took longer than its lease, another process has it", mail_id)
-    return answer
+    return result
 
 
 def _compose(mail: OutgoingMail) -> Email | DeliveryResult:
-    """Compose the mail; what cannot be composed waits for somebody who mends the cause."""
+    """Return the mail, or the result if it cannot be composed: it is deferred, as the cause may be corrected."""
     try:
         mail_address.mailable(mail.recipient)
     except mail_address.InvalidAddress:
         return INVALID_RECIPIENT
     try:
-        letter = compose(mail, link_keys(), current_app.config, datetime.now(UTC))
-        letter.as_bytes()
-    except Exception as error:  # whatever it is, it must not keep the other mails
+        email = compose(mail, link_keys(), current_app.config, datetime.now(UTC))
+        email.as_bytes()
+    except Exception as error:  # must not block the other mails
         name = type(error).__name__
         log.error("Mail %d: %s\n%s", mail.id, name, "".join(traceback.format_tb(error.__traceback__)))
         return DeliveryResult(MailState.DEFERRED, reason=f"Die E-Mail konnte nicht geschrieben werden ({name})")
-    return letter
+    return email
 
 
 SENT = DeliveryResult(MailState.SENT, 250)
@@ -138,7 +138,7 @@ _BY_CODE = {
     553: "Adresse unbekannt",
 }
 _REJECTED = "Der Mailserver weist die E-Mail ab"
-#: The server does not want us, whatever the mail: it is closing, or we should log in or encrypt.
+#: The server refuses any mail from us: it is closing, or demands authentication or encryption.
 _SENDER_CODES = {421, 530, 534, 535, 538}
 _CONNECTION_FAULTS = (
     (smtplib.SMTPAuthenticationError, "Der Mailserver nimmt unsere Anmeldung nicht an"),
@@ -150,7 +150,7 @@ _CONNECTION_FAULTS = (
 
 
 def result_of(error: smtplib.SMTPException | OSError) -> DeliveryResult:
-    """Return what the failing of a try means: for the mail, or for the mail server as a whole."""
+    """Return the result of a failed try, either for this mail or for the mail server as a whole."""
     if isinstance(error, smtplib.SMTPRecipientsRefused):
         return _from_reply(*next(iter(error.recipients.values())))
     if isinstance(error, smtplib.SMTPDataError):
@@ -162,7 +162,7 @@ def result_of(error: smtplib.SMTPException | OSError) -> DeliveryResult:
 def _from_reply(code: int, text: bytes | str) -> DeliveryResult:
     if code < 500 or code in _SENDER_CODES:
         return DeliveryResult(MailState.DEFERRED, code, _NOT_NOW, server_failed=code in _SENDER_CODES)
-    words = text.decode(errors="replace") if isinstance(text, bytes) else text
-    status = re.match(r"5\.(\d{1,3})\.\d", words)
+    reply = text.decode(errors="replace") if isinstance(text, bytes) else text
+    status = re.match(r"5\.(\d{1,3})\.\d", reply)
     reason = _BY_STATUS.get(status[1], _REJECTED) if status else _BY_CODE.get(code, _REJECTED)
     return DeliveryResult(MailState.REFUSED, code, reason)

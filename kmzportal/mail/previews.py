@@ -1,4 +1,4 @@
-"""Every mail the portal can write, with people who do not exist; for eyes and for tests."""
+"""Previews of all mails, with fictional people, for the desk, the demo and tests."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
@@ -13,9 +13,9 @@ from kmzportal.services.tokens import LinkKeys
 from kmzportal.settings import BY_NAME
 
 ASKED = datetime(2026, 11, 22, 13, 5, tzinfo=UTC)
-KEYS = LinkKeys(["nothing is opened by the key of a preview"])
+KEYS = LinkKeys(["key of previews, without access to any account"])
 
-#: Each template with the kind of link it carries, if any.
+#: Each template with its kind of link, if any.
 MAILS = {
     "recovery_link": LinkKind.RECOVERY,
     "desk_link": LinkKind.DESK,
@@ -39,15 +39,15 @@ MAILS = {
 
 
 def previews(settings: Mapping[str, Any]) -> dict[str, Email]:
-    """Return one letter for each template, by its name."""
+    """Return one mail for each template, by name."""
     return {template: compose(sample(template), KEYS, settings, ASKED) for template in MAILS}
 
 
 class RedactedKeys(LinkKeys):
-    """Stands for the keys where somebody sees a mail who must not open what it opens."""
+    """Replaces link and code by dots, for previews shown to clerks (OWASP ASVS 6.4.6)."""
 
     def __init__(self) -> None:
-        super().__init__(["veiled"])
+        super().__init__(["unused"])
 
     def token(self, link: AccountLink) -> str:
         return "••••••••"
@@ -59,7 +59,7 @@ class RedactedKeys(LinkKeys):
 def redacted_preview(
     template: str, customer: Customer, initials: str, settings: Mapping[str, Any], now: datetime
 ) -> Email:
-    """Return the mail that would leave now, but for its link and its code."""
+    """Return the mail that would be sent now, without its link and code."""
     kind = MAILS[template]
     mail = sample(template, customer=customer, recipient=customer.email, queued_at=now)
     if mail.link and kind:
@@ -69,7 +69,7 @@ def redacted_preview(
 
 
 def sample(template: str, **different: Any) -> OutgoingMail:
-    """Return a mail to Erika Mustermann that is in no database."""
+    """Return a mail to Erika Mustermann that is not in the database."""
     erika = Customer(salutation="Frau", first_name="Erika", last_name="Mustermann", email="erika@schule.example")
     clerk = Clerk(name="Robin Ostermann", initials="ro", email="ro@kmz.example")
     kind = MAILS[template]

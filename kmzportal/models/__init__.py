@@ -1,4 +1,4 @@
-"""The tables, one a file. They know neither Flask nor the clock. Importing this package registers all of them."""
+"""The tables, one per file, independent of Flask and the clock. Importing this package registers all of them."""
 
 from kmzportal.models import (  # noqa: F401
     account_link,

@@ -1,7 +1,7 @@
-"""The link to an account, and all that each kind of link may do.
+"""The link to an account, and the policy of each kind of link.
 
 The token and the code of a link derive by HMAC-SHA-256 from a key outside the database and the row's random nonce
-(services/tokens.py). The row holds the SHA-256 of the token for the look-up, so a copy of the database opens nothing.
+(services/tokens.py). The row holds the SHA-256 of the token for the lookup, so a copy of the database gives no access.
 """
 
 from dataclasses import dataclass
@@ -37,21 +37,21 @@ class LinkState(StrEnum):
 
 @dataclass(frozen=True)
 class LinkPolicy:
-    """All that a kind of link may do. No other place compares kinds to decide it."""
+    """The rules of a kind of link; other modules read them here and do not compare kinds."""
 
     label: str  #: the German name in Postausgang, Protokoll and on the customer's page
     lifetime: str  #: name of the setting, seconds
     first_page: str  #: endpoint of the page that the link opens
-    redeemed: str = "Passwort gesetzt"  #: German: what its use did
+    redeemed: str = "Passwort gesetzt"  #: in German, the effect of its use
     sets_password: bool = False
-    robot_check: bool = False  #: puzzle, or the code that stands in the same mail
+    robot_check: bool = False  #: by a puzzle, or the code in the same mail
     one_at_a_time: bool = True  #: a newer one ends the older ones
     ends_with_password: bool = False  #: a new password ends it
     ends_with_address: bool = True  #: a new address or a lock ends it, and it counts only for a current address
     works_when_locked: bool = False
-    renewable: bool = True  #: its holder may have a fresh one mailed to the same address
+    renewable: bool = True  #: its holder may request a new one to the same address
     greets_by_name: bool = True
-    mail_patience: timedelta = timedelta(hours=24)  #: for so long its mail is worth sending
+    mail_patience: timedelta = timedelta(hours=24)  #: its mail is not sent later than this
 
 
 POLICIES = {
@@ -60,7 +60,7 @@ POLICIES = {
         lifetime="RECOVERY_LINK_LIFETIME",
         first_page="link.password",
         sets_password=True,
-        one_at_a_time=False,  # nobody can void the link of another by asking again
+        one_at_a_time=False,  # a request by another person must not end it
         ends_with_password=True,
     ),
     LinkKind.DESK: LinkPolicy(
@@ -75,7 +75,7 @@ POLICIES = {
         lifetime="ADDRESS_LINK_LIFETIME",
         first_page="link.confirm_address",
         redeemed="Adresse bestätigt",
-        greets_by_name=False,  # whoever asked for it may have given themselves any name
+        greets_by_name=False,  # the name is chosen by the person who entered the address
     ),
     LinkKind.CLERK_FIRST: LinkPolicy(
         label="Zugang zum Kundenservice",
@@ -94,7 +94,7 @@ POLICIES = {
         ends_with_address=False,  # it was mailed to the address that was replaced
         works_when_locked=True,
         renewable=False,
-        mail_patience=timedelta(days=5),  # it stands in a notice, which is worth reading after days
+        mail_patience=timedelta(days=5),  # it is in a notice, which is still useful after days
     ),
 }
 SETS_PASSWORD = {kind for kind, policy in POLICIES.items() if policy.sets_password}
@@ -109,18 +109,18 @@ class AccountLink(Base):
     kind: Mapped[str]
     customer_id: Mapped[int | None] = mapped_column(ForeignKey("customer.id"), index=True)
     clerk_id: Mapped[int | None] = mapped_column(ForeignKey("clerk.id"), index=True)
-    email: Mapped[str]  #: where the link is mailed; of a new address, the one to be confirmed
+    email: Mapped[str]  #: the recipient; for a new address, the address to be confirmed
     nonce: Mapped[str]
     token_hash: Mapped[str] = mapped_column(unique=True)
-    issued_by: Mapped[str]  #: an actor, such as `clerk:3`
-    initials: Mapped[str | None]  #: Bearbeiter, as the mail names them
+    issued_by: Mapped[str]  #: actor, such as `clerk:3`
+    initials: Mapped[str | None]  #: of the clerk, shown in the mail as Bearbeiter
     issued_at: Mapped[datetime]
     expires_at: Mapped[datetime]
-    opened_at: Mapped[datetime | None]  #: the first POST; mail scanners only GET
+    opened_at: Mapped[datetime | None]  #: first POST; mail scanners only send GET
     ended_at: Mapped[datetime | None]
     ended_as: Mapped[str | None]
     code_tries: Mapped[int] = mapped_column(default=0)
-    renewals: Mapped[int] = mapped_column(default=0)  #: how often its holder had a fresh one mailed in its place
+    renewals: Mapped[int] = mapped_column(default=0)  #: how often its holder requested a new one
 
     customer: Mapped[Customer | None] = relationship()
     clerk: Mapped[Clerk | None] = relationship()
@@ -135,7 +135,7 @@ class AccountLink(Base):
 
     @property
     def owner(self) -> Customer:
-        """The holder of a kind that only customers get."""
+        """The customer who holds the link; raises LookupError for the link of a clerk."""
         if self.customer is None:
             raise LookupError(f"link {self.id} belongs to no customer")
         return self.customer
@@ -147,16 +147,16 @@ class AccountLink(Base):
 
     @property
     def address_is_current(self) -> bool:
-        """Whether it went to an address that its holder still has, confirmed or pending."""
+        """Whether the link was mailed to a present address of its holder, confirmed or pending."""
         addresses = (self.holder.email, getattr(self.holder, "pending_email", None))
         return not self.policy.ends_with_address or self.email in addresses
 
     def usable(self, arrived: datetime) -> bool:
-        """Return whether it opens the account for a person who opened it then; an open form outlives the expiry."""
+        """Return whether the link is valid for a visit since `arrived`: a form may be sent after the expiry."""
         return self.state(arrived) is LinkState.OPEN and self.address_is_current
 
     def renewable(self, now: datetime) -> bool:
-        """Return whether its holder may have a fresh one mailed: it expired, was replaced, or its code is used up."""
+        """Return whether its holder may request a new one: it expired, was replaced, or its code is used up."""
         state = self.state(now)
         ended = state in (LinkState.EXPIRED, LinkState.REPLACED) or (state is LinkState.OPEN and self.code_used_up)
         return ended and self.policy.renewable and self.renewals < RENEWALS and self.address_is_current

@@ -1,4 +1,4 @@
-"""How the desk made sure who asks, before it changes an address (NIST SP 800-63B-4, 4.2.1: a documented method)."""
+"""The audit trail: one row per action, and the German names of actions, actors and identity checks."""
 
 from datetime import datetime
 from typing import Any
@@ -9,6 +9,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 from kmzportal.db import Base, Id
 from kmzportal.models.customer import Customer
 
+#: How the desk verified the identity before it changed an address (NIST SP 800-63B-4, 4.2.1: a documented method).
 IDENTITY_CHECKS = {
     "callback": "Rückruf",
     "in_person": "persönlich",
@@ -86,10 +87,10 @@ ACTORS = {
 
 class AuditEvent(Base):
     __tablename__ = "audit_event"
-    #: Each way in which the Protokoll is filtered, in its order.
+    #: One index for each filter of the Protokoll, in its order.
     __table_args__ = tuple(
-        Index(f"ix_audit_event_{'_'.join(way)}_at", *way, "at")
-        for way in (("action",), ("actor",), ("actor", "action"), ("customer_id",), ("clerk_id",))
+        Index(f"ix_audit_event_{'_'.join(columns)}_at", *columns, "at")
+        for columns in (("action",), ("actor",), ("actor", "action"), ("customer_id",), ("clerk_id",))
     )
 
     id: Mapped[Id]
@@ -98,8 +99,8 @@ class AuditEvent(Base):
     actor: Mapped[str]  #: `customer:12`, `clerk:3`, `link:5`, `visitor`, `worker`, `console`
     customer_id: Mapped[int | None] = mapped_column(ForeignKey("customer.id"))
     clerk_id: Mapped[int | None] = mapped_column(ForeignKey("clerk.id"))
-    details: Mapped[dict[str, Any]]  #: names of fields and kinds; no secret
-    source: Mapped[str | None]  #: forgotten after seven days
+    details: Mapped[dict[str, Any]]  #: such as names of changed fields; no secrets
+    source: Mapped[str | None]  #: deleted after SOURCE_RETENTION
 
     @property
     def label(self) -> str:
@@ -107,22 +108,22 @@ class AuditEvent(Base):
 
     @property
     def remark(self) -> str:
-        """What else was said: which fields, how it was checked who asks, and why."""
+        """The changed fields, the identity check and the reason, in German."""
         fields = [
             Customer.DATA_FIELDS[name][0] if name in Customer.DATA_FIELDS else "E-Mail"
             for name in self.details.get("fields", ())
         ]
         check = IDENTITY_CHECKS.get(self.details.get("check", ""))
-        said = (", ".join(fields), check, self.details.get("note"), self.details.get("why"))
-        return " – ".join(filter(None, said))
+        parts = (", ".join(fields), check, self.details.get("note"), self.details.get("why"))
+        return " – ".join(filter(None, parts))
 
     @property
     def actor_label(self) -> str:
-        """Who it was, as the customer reads it, without naming anybody; clerks by the initials in their mails."""
+        """The actor as shown to the customer: no names, clerks by their initials."""
         initials = self.details.get("by")
         return ACTORS[self.actor.partition(":")[0]] + (f" ({initials})" if initials else "")
 
     @property
     def actor_label_for_desk(self) -> str:
-        """Who it was, as clerks read it: to them a customer is somebody else."""
+        """The actor as shown to clerks."""
         return "Kundin oder Kunde" if self.actor.startswith("customer:") else self.actor_label

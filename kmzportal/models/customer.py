@@ -1,4 +1,4 @@
-"""A customer: borrows media, logs in by mail address."""
+"""A customer of the office: borrows media, logs in with the mail address."""
 
 import re
 import unicodedata
@@ -13,13 +13,11 @@ from kmzportal.db import Base
 from kmzportal.models.person import Person
 
 SEARCHED = ("first_name", "last_name", "school", "street", "postcode", "town", "email", "pending_email")
-
-
 COMBINING = re.compile("[\u0300-\u036f]")
 SEPARATORS = dict.fromkeys((*range(0x20), 0x7F, ord("-")), " ")
 
 
-@lru_cache(4096)  # sorting a thousand hits takes 2 instead of 15 ms, and an import repeats schools and towns
+@lru_cache(4096)  # sorting 1000 hits takes 2 instead of 15 ms, and an import repeats schools and towns
 def fold(text: str) -> str:
     """Return the words of a text without case, accents and hyphens; `ae`, `ä` and `a` all become `a`."""
     plain = COMBINING.sub("", unicodedata.normalize("NFKD", text.casefold()))
@@ -32,7 +30,7 @@ def phone_digits(phone: str) -> str:
 
 
 def search_text(customer: Any) -> str:
-    """Return the folded words by which an object with the attributes of a customer is found, each between blanks."""
+    """Return the folded words of an object with the attributes of a customer, each between blanks, for the search."""
     number = fold(customer.number)
     texts = [fold(getattr(customer, name) or "") for name in SEARCHED]
     words = (number, re.sub(r"\W", "", number), *texts, phone_digits(customer.phone or ""))
@@ -42,12 +40,11 @@ def search_text(customer: Any) -> str:
 class Customer(Person, Base):
     __tablename__ = "customer"
     __table_args__ = (
-        # PostgreSQL finds parts of words by their trigrams. SQLite reads the index from end to end, which is shorter
-        # than the table.
+        # PostgreSQL finds parts of words by their trigrams. SQLite scans the index, which is smaller than the table.
         Index("customer_search", "search", postgresql_using="gin", postgresql_ops={"search": "gin_trgm_ops"}),
     )
 
-    #: What customers may change themselves, each with its word on screen and its longest length.
+    #: Fields that customers may change, with German label and maximum length.
     DATA_FIELDS: ClassVar[dict[str, tuple[str, int]]] = {
         "salutation": ("Anrede", 20),
         "first_name": ("Vorname", 100),
@@ -59,7 +56,7 @@ class Customer(Person, Base):
         "phone": ("Telefon", 50),
     }
 
-    #: Compared byte by byte on both databases, so that its index also finds addresses by their beginning.
+    #: Compared byte by byte on both databases, so that the index also finds prefixes of addresses.
     email_canonical: Mapped[str] = mapped_column(
         String().with_variant(String(collation="C"), "postgresql"), unique=True
     )
@@ -74,7 +71,7 @@ class Customer(Person, Base):
     phone: Mapped[str] = mapped_column(default="")
     pending_email: Mapped[str | None]
     pending_email_canonical: Mapped[str | None] = mapped_column(index=True)
-    #: The values of the last import; where a field differs from them, it was changed here.
+    #: The values of the last import; a field that differs was changed in the portal.
     imported: Mapped[dict[str, Any]] = mapped_column(default=dict)
     search: Mapped[str] = mapped_column(default="")  #: see search_text; written with every row
 
@@ -89,14 +86,14 @@ class Customer(Person, Base):
 
     @property
     def known_words(self) -> list[str]:
-        """What others know of this person, so that no password is made of it."""
+        """Words that others know of this person, not allowed as a password."""
         return [self.email, self.name, self.first_name, self.last_name, self.number, self.school, self.town]
 
     def data(self) -> dict[str, str]:
         return {field: getattr(self, field) for field in self.DATA_FIELDS}
 
     def set_pending_email(self, email: str | None) -> None:
-        """Keep a new address beside the old one until its holder confirms it; None forgets it."""
+        """Store a new address until its holder confirms it; None deletes it."""
         self.pending_email = mail_address.parse(email) if email else None
         self.pending_email_canonical = mail_address.canonical(email) if email else None
 

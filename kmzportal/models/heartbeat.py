@@ -1,4 +1,4 @@
-"""A worker loop was alive. When it is silent for too long, pages say that mail is disturbed."""
+"""The last run of each worker loop. Pages show an outage of mail when it is too long ago."""
 
 from datetime import datetime
 

@@ -1,4 +1,4 @@
-"""Someone is logged in somewhere. The cookie holds only the token, the row only the token's hash."""
+"""A login session. The cookie contains only the token, the row only its hash."""
 
 from datetime import datetime, timedelta
 
@@ -31,18 +31,18 @@ class LoginSession(Base):
 
     @property
     def actor(self) -> str:
-        """Whose it is, as history and audit name them."""
+        """The actor in history and audit."""
         return f"clerk:{self.clerk_id}" if self.clerk_id else f"customer:{self.customer_id}"
 
     @property
     def ends_at(self) -> datetime:
-        """When it ends unless somebody asks for a page before."""
+        """The end of the session without further requests."""
         return min(self.last_seen + timedelta(seconds=self.idle_after), self.expires_at)
 
     def alive(self, now: datetime) -> bool:
         return self.ended_at is None and now < self.ends_at
 
     def password_checked_within(self, seconds: int, now: datetime) -> bool:
-        """Whether the current password was typed in this session so recently."""
-        proved = self.password_checked_at
-        return proved is not None and (now - proved).total_seconds() < seconds
+        """Return whether the current password was confirmed in this session in the last seconds."""
+        checked = self.password_checked_at
+        return checked is not None and (now - checked).total_seconds() < seconds

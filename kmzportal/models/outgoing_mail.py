@@ -1,4 +1,4 @@
-"""A mail that waits, or went, or was refused. Its text is composed at sending and never kept."""
+"""A mail in the outbox. Its text is composed when it is sent, and never stored."""
 
 from datetime import datetime
 from enum import StrEnum
@@ -33,17 +33,19 @@ class OutgoingMail(Base):
     customer_id: Mapped[int | None] = mapped_column(ForeignKey("customer.id"), index=True)
     clerk_id: Mapped[int | None] = mapped_column(ForeignKey("clerk.id"))
     link_id: Mapped[int | None] = mapped_column(ForeignKey("account_link.id"), index=True)
-    facts: Mapped[dict[str, Any]]  #: what the template says besides; no secret
+    facts: Mapped[dict[str, Any]]  #: further values for the template; no secrets
     message_id: Mapped[str] = mapped_column(unique=True)  #: the same at every try
     queued_at: Mapped[datetime] = mapped_column(index=True)
     state: Mapped[str] = mapped_column(default=MailState.QUEUED, index=True)
     next_try_at: Mapped[datetime] = mapped_column(index=True)
     tries: Mapped[int] = mapped_column(default=0)
-    leased_until: Mapped[datetime | None]  #: one process posts it until then
-    retried_at: Mapped[datetime | None]  #: by the desk; patience begins anew
-    outage_since: Mapped[datetime | None] = mapped_column(index=True)  #: the mail server began to fail, not the mail
+    leased_until: Mapped[datetime | None]  #: until then only the process with the lease sends it
+    retried_at: Mapped[datetime | None]  #: by the desk; restarts the time until it expires
+    outage_since: Mapped[datetime | None] = mapped_column(
+        index=True
+    )  #: when the mail server, not this mail, began to fail
     settled_at: Mapped[datetime | None]
-    reply_code: Mapped[int | None]  #: what the mail server answered, RFC 5321, 4.2
+    reply_code: Mapped[int | None]  #: of the mail server (RFC 5321, 4.2)
     reason: Mapped[str | None]
 
     customer: Mapped[Customer | None] = relationship()
@@ -51,7 +53,7 @@ class OutgoingMail(Base):
     link: Mapped[AccountLink | None] = relationship()
 
 
-#: The states of a mail in the outbox.
+#: German labels of the states.
 MAIL_STATES = {
     "queued": "wartet",
     "deferred": "später erneut",

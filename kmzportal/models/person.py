@@ -10,9 +10,9 @@ from kmzportal.db import Id
 
 
 class Person:
-    """Mixin of everybody who can log in. There are two tables, so a customer can never become staff."""
+    """Mixin of the accounts that can log in. Two tables, so that a customer can never get the rights of a clerk."""
 
-    #: Prefix of the key under which failed logins are counted, so that the two logins are throttled apart.
+    #: Prefix of the throttle key, so that the logins of customers and clerks are throttled separately.
     THROTTLE_PREFIX: ClassVar[str] = ""
 
     id: Mapped[Id]
@@ -20,9 +20,9 @@ class Person:
     email_canonical: Mapped[str] = mapped_column(unique=True)
     password_hash: Mapped[str | None]
     password_set_at: Mapped[datetime | None]
-    locked_at: Mapped[datetime | None]  #: by the office or by an objection; not the throttle
+    locked_at: Mapped[datetime | None]  #: by the office or an objection, not by throttling
     created_at: Mapped[datetime]
-    version: Mapped[int]  #: counted up at each save, so that the slower of two is refused
+    version: Mapped[int]  #: incremented by each save, so that the slower of two saves is refused
 
     @declared_attr.directive
     def __mapper_args__(cls) -> dict[str, Any]:
@@ -33,6 +33,6 @@ class Person:
         self.password_set_at = now
 
     def set_email(self, email: str) -> None:
-        """Set the address as it is mailed to, and the form in which it is compared."""
+        """Set the address and its canonical form."""
         self.email = mail_address.parse(email)
         self.email_canonical = mail_address.canonical(email)

@@ -1,4 +1,4 @@
-"""Somebody asked for a new password. The row is all that the web request writes; the worker does the rest."""
+"""A request for a new password. The web request only inserts this row; the worker looks up the account and mails."""
 
 from datetime import datetime
 
@@ -14,9 +14,9 @@ class RecoveryRequest(Base):
 
     id: Mapped[Id]
     reference: Mapped[str] = mapped_column(unique=True)  #: Vorgangsnummer, quoted on the phone
-    email_canonical: Mapped[str] = mapped_column(index=True)  #: what was typed, known or not
+    email_canonical: Mapped[str] = mapped_column(index=True)  #: as typed, known or not
     requested_at: Mapped[datetime] = mapped_column(index=True)
-    source: Mapped[str | None]  #: address block it came from; forgotten after seven days
+    source: Mapped[str | None]  #: address block of the request; deleted after SOURCE_RETENTION
     answered_at: Mapped[datetime | None] = mapped_column(index=True)
     outcome: Mapped[str | None]  #: sent, unknown, locked, capped
     customer_id: Mapped[int | None] = mapped_column(ForeignKey("customer.id"))

@@ -1,4 +1,4 @@
-"""How often logging in failed: for each account a growing wait, for each source the accounts it failed at."""
+"""Failed logins: a growing wait for each account, and the accounts that each source failed at."""
 
 from datetime import datetime, timedelta
 
@@ -8,7 +8,7 @@ from kmzportal.db import Base
 
 
 class Throttle(Base):
-    """Counts for any address, known or not, under a keyed hash; the wait is never shown to anybody."""
+    """Failures of an account, known or not, under a keyed hash. The wait is never shown."""
 
     __tablename__ = "throttle"
 
@@ -17,14 +17,14 @@ class Throttle(Base):
     failed_at: Mapped[datetime]
 
     def waiting(self, now: datetime, free: int, first: int, longest: int) -> bool:
-        """Whether no password is looked at yet; `first` and `longest` in seconds."""
+        """Return whether to wait: after `free` failures, `first` seconds, doubled by each failure up to `longest`."""
         beyond = self.failures - free
         wait = min(first * 2 ** min(beyond - 1, 20), longest) if beyond > 0 else 0
         return now < self.failed_at + timedelta(seconds=wait)
 
 
 class SourceFailure(Base):
-    """Counts distinct accounts, not tries: a whole school sits behind one address."""
+    """A failed account by source. Accounts count, not tries: a whole school may share one address."""
 
     __tablename__ = "source_failure"
 

@@ -1,4 +1,4 @@
-"""A picture puzzle that was answered, rightly or not, cannot be answered again."""
+"""A picture puzzle that was answered, correctly or not, and is not accepted again."""
 
 from datetime import datetime
 

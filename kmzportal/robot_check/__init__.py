@@ -1,1 +1,1 @@
-"""The picture puzzle: nine tiles, a question in German, and nothing kept on the server but used ids."""
+"""The picture puzzle of the robot check: nine tiles and a German question. Only ids of used puzzles are stored."""

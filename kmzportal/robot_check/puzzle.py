@@ -1,8 +1,8 @@
-"""Puzzles that need no storage: a signed token names one, and a secret key says what is in it.
+"""Puzzles without storage: a signed token identifies a puzzle, and its content derives from a secret key.
 
-The token holds an id, an expiry and what it is bound to, never the answer: question, pictures and places
-follow from the id by HMAC. A puzzle must count once, right or wrong, or a guesser could try every answer on it;
-so the caller keeps `identity(token)` in a unique row before it asks `solved_by`.
+The token contains an id, an expiry and the link it is bound to, never the solution: question, pictures and positions
+derive from the id by HMAC. A puzzle may be answered only once, or a robot could try all solutions; so the caller stores
+`identity(token)` in a unique row and accepts only the first answer.
 """
 
 import hmac
@@ -22,24 +22,24 @@ from kmzportal.services.refusals import Refusal
 T = TypeVar("T")
 
 TILES = range(9)
-# Every choice of three or four tiles, all equally likely: a blind guess is right once in 210.
+# Every choice of three or four tiles, all equally likely: a random guess is right once in 210.
 ANSWERS = [*chain(combinations(TILES, 3), combinations(TILES, 4))]
 
 
 class PuzzleUnusable(Refusal):
-    """The puzzle is not ours, was made for something else, or its time is over."""
+    """The token is forged, expired, or bound to another link."""
 
 
 @dataclass(frozen=True)
 class Puzzle:
-    """What the visitor may know; the picture comes apart from it."""
+    """Token and question for the page; the browser requests the image separately."""
 
     token: str
     question: str
 
 
 class _Ticket(NamedTuple):
-    """What a token says."""
+    """The content of a token; `expiry` in seconds since 1970."""
 
     id: str
     expiry: int
@@ -47,7 +47,7 @@ class _Ticket(NamedTuple):
 
 
 class Puzzles:
-    """Makes puzzles and judges answers, by one secret key. Times are aware."""
+    """Makes puzzles and checks answers with one secret key. `lifetime` in seconds, all datetimes aware."""
 
     def __init__(self, key: bytes, lifetime: int = 900):
         self._key = hmac.digest(key, b"robot check", "sha256")
@@ -55,16 +55,16 @@ class Puzzles:
         self._lifetime = lifetime
 
     def new(self, bound_to: str, now: datetime) -> Puzzle:
-        """Make a puzzle that counts for one thing only, for example "link:17"."""
+        """Return a new puzzle that is valid only for `bound_to`, for example "link:17"."""
         ticket = _Ticket(secrets.token_urlsafe(12), int(now.timestamp()) + self._lifetime, bound_to)
         return self.open(str(self._signer.dumps(ticket)), bound_to, now)
 
     def open(self, token: str, bound_to: str, now: datetime) -> Puzzle:
-        """Read a puzzle that came back."""
+        """Return the puzzle of this token; raises PuzzleUnusable."""
         return Puzzle(token, f"Wählen Sie alle Bilder mit {self._phrase(self._own(token, bound_to, now).id)}.")
 
     def pictures(self, token: str, now: datetime) -> list[str]:
-        """Name the nine pictures in their places, for `drawing.draw`; a visitor never sees the names."""
+        """Return the names of the nine pictures in order, for `drawing.draw`; the page never contains them."""
         puzzle = self._current(token, now).id
         phrase, answer = self._phrase(puzzle), self._answer(puzzle)
         right = iter(self._shuffled(puzzle, CATALOGUE[phrase]))
@@ -72,11 +72,11 @@ class Puzzles:
         return [next(right if tile in answer else wrong) for tile in TILES]
 
     def solved_by(self, token: str, chosen: set[int], bound_to: str, now: datetime) -> bool:
-        """Tell whether exactly the right tiles, counted from 0, were chosen."""
+        """Return whether exactly the right tiles, counted from 0, were chosen; raises PuzzleUnusable."""
         return chosen == set(self._answer(self._own(token, bound_to, now).id))
 
     def identity(self, token: str) -> tuple[str, datetime]:
-        """Return what to remember of a used puzzle: its id, and until when."""
+        """Return the id of a puzzle and its expiry, to store it as used."""
         ticket = self._ticket(token)
         return ticket.id, datetime.fromtimestamp(ticket.expiry, UTC)
 
@@ -104,9 +104,9 @@ class Puzzles:
     def _answer(self, puzzle: str) -> tuple[int, ...]:
         return self._shuffled(puzzle, ANSWERS)[0]
 
-    def _shuffled(self, puzzle: str, things: Iterable[T]) -> list[T]:
-        """Put things in an order that only the key can tell, the same for the same puzzle."""
-        return sorted(things, key=lambda thing: hmac.digest(self._key, f"{puzzle} {thing}".encode(), "sha256"))
+    def _shuffled(self, puzzle: str, items: Iterable[T]) -> list[T]:
+        """Return the items in an order that depends on the puzzle and the key, and is random without the key."""
+        return sorted(items, key=lambda item: hmac.digest(self._key, f"{puzzle} {item}".encode(), "sha256"))
 
 
 FOLDER = Path(__file__).parent / "pictures"

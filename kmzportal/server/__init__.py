@@ -5,13 +5,13 @@ import socket
 import sys
 from typing import NoReturn
 
-#: glibc reads these only when a process begins. Argon2 fills 64 MiB for each password; in huge pages a login takes a
-#: fifth less processor time. A fixed threshold gives freed memory back to the system (docs/decisions/0041).
+#: glibc reads these only at process start. Argon2 fills 64 MiB per password; with huge pages a login takes 20 % less
+#: CPU time. A fixed threshold returns freed memory to the system (docs/decisions/0041).
 TUNABLES = ("glibc.malloc.hugetlb=1", "glibc.malloc.mmap_threshold=131072")
 
 
 def port_fault(host: str, port: int) -> str | None:
-    """Return in German why no server can listen there, or None."""
+    """Return in German why no server can listen on this port, or None."""
     try:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
         socket.create_server((host, port), family=family).close()
@@ -21,10 +21,12 @@ def port_fault(host: str, port: int) -> str | None:
 
 
 def become_gunicorn(host: str, port: int, app: str = "kmzportal:create_app()", with_worker: bool = True) -> NoReturn:
-    """Replace this process by gunicorn, which serves the app that this expression makes; see gunicorn_conf.py."""
+    """Replace this process by gunicorn, which serves the app returned by the expression; see gunicorn_conf.py."""
     address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
     settings = ["--config", "python:kmzportal.server.gunicorn_conf", "--bind", address]
-    tunables = filter(None, [*TUNABLES, os.environ.get("GLIBC_TUNABLES")])  # the operator's come last, and count
+    tunables = filter(
+        None, [*TUNABLES, os.environ.get("GLIBC_TUNABLES")]
+    )  # the operator's come last and take precedence
     environment = {"KMZ_BACKGROUND_WORKER": "1" if with_worker else "0", "GLIBC_TUNABLES": ":".join(tunables)}
     sys.stdout.flush()
     sys.stderr.flush()

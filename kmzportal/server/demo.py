@@ -1,4 +1,4 @@
-"""kmzportal demo: a portal to try out, in its own folder, made anew at every start, for this machine only."""
+"""kmzportal demo: a portal with fictional people, in its own folder, recreated at every start, on loopback only."""
 
 import fcntl
 import os
@@ -16,7 +16,7 @@ HOST = "127.0.0.1"
 DATABASE = "demo.db"  # never the name of a production database
 FOREIGN = ("kmzportal.db", "config.toml")
 
-WELCOME = """
+INTRODUCTION = """
 Das ist eine Vorführung: {url}
 Alle Menschen sind erfunden, keine E-Mail verlässt diesen Rechner. Jeder Start beginnt von vorn.
 
@@ -44,11 +44,11 @@ Beenden mit Strg+C.
 
 
 class DemoRefused(Exception):
-    """No demo can start in this folder or at this port; the text says why, in German."""
+    """The demo cannot start in this folder or on this port; the message is German."""
 
 
 def run(folder: Path, port: int) -> NoReturn:
-    """Build the demo in its own folder and become the gunicorn that serves it; raises DemoRefused."""
+    """Create the demo in the folder and replace this process by its gunicorn; raises DemoRefused."""
     if reason := port_fault(HOST, port):
         raise DemoRefused(reason)
     if folder.is_symlink() or any((folder / name).exists() for name in FOREIGN):
@@ -62,7 +62,7 @@ def run(folder: Path, port: int) -> NoReturn:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         raise DemoRefused(f"In {folder} läuft schon eine Vorführung. Beenden Sie diese zuerst.") from None
-    os.set_inheritable(lock, True)  # held until the last process of this demo ends
+    os.set_inheritable(lock, True)  # kept until the last process of this demo ends
     for suffix in ("", "-wal", "-shm"):
         (folder / f"{DATABASE}{suffix}").unlink(missing_ok=True)
     use_settings(folder, port)
@@ -72,12 +72,12 @@ def run(folder: Path, port: int) -> NoReturn:
         sample_people.enter(tx)
     names = ("ERIKA", "MAX", "ANNELIESE", "JUERGEN", "LIESELOTTE", "ROSA", "TIM")
     people = {name.lower(): getattr(sample_people, name) for name in names}
-    print(WELCOME.format(url=app.config["PUBLIC_URL"], passwords=sample_people.PASSWORDS, **people), flush=True)
+    print(INTRODUCTION.format(url=app.config["PUBLIC_URL"], passwords=sample_people.PASSWORDS, **people), flush=True)
     become_gunicorn(HOST, port, app="kmzportal:create_app({'DEMO': True})")
 
 
 def use_settings(folder: Path, port: int) -> None:
-    """Override in the environment all settings that must not be those of a production portal."""
+    """Override in the environment all settings that must differ from a production portal."""
     settings = {
         "INSTANCE_PATH": str(folder),
         "PUBLIC_URL": f"http://{HOST}:{port}",

@@ -1,7 +1,7 @@
 """gunicorn's settings for this portal (https://docs.gunicorn.org/en/stable/settings.html).
 
-gunicorn starts three processes and watches them: two serve pages, the third is the background worker (worker.py).
-It starts each anew when it ends, passes SIGTERM and SIGHUP on, and each ends by itself once gunicorn is gone.
+gunicorn supervises three processes: two serve pages, the third is the background worker (worker.py). It restarts each
+one that ends and forwards SIGTERM and SIGHUP; each ends by itself when gunicorn has ended.
 """
 
 import gc
@@ -27,9 +27,9 @@ TOKEN = re.compile(r"(/link/)[^\s/?]+")
 
 workers = 2 + WITH_BACKGROUND_WORKER
 worker_class = "kmzportal.server.gunicorn_conf.PortalWorker"
-threads = 24  # more than may wait for a password hash, so that pages go on
-preload_app = True  # imported once, and its memory shared
-graceful_timeout = 20  # seconds to finish requests and mails that were begun
+threads = 24  # more than passwords.MAX_WAITING, so that pages are still served
+preload_app = True  # imported once, memory shared by all processes
+graceful_timeout = 20  # seconds to finish running requests and mails
 control_socket_disable = True
 forwarded_allow_ips = ""  # PROXY_HOPS alone decides which proxies are trusted
 accesslog = None  # paths contain tokens
@@ -38,7 +38,7 @@ proc_name = "kmzportal"
 
 
 class PortalWorker(ThreadWorker):  # type: ignore[misc]
-    """A process that serves pages, or the background worker, if pre_fork gave it a pause."""
+    """A process that serves pages, or the background worker if pre_fork has set `pause`."""
 
     pause: float | None = None  # seconds before the background loops begin
 
@@ -53,21 +53,21 @@ class PortalWorker(ThreadWorker):  # type: ignore[misc]
         for listener in self.sockets:
             listener.close()
         for signum in (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP):
-            signal.signal(signum, self.handle_exit)  # finish a mail that was begun, as after SIGTERM
+            signal.signal(signum, self.handle_exit)  # finish the running mail, as after SIGTERM
         self._wait(time.monotonic() + pause)
         if self.alive:
             with run_loops(self.wsgi):
                 self._wait(float("inf"))
 
     def _wait(self, until: float) -> None:
-        """Wait until then, or until gunicorn asks this process to end, or is gone itself."""
+        """Wait until a time, or until gunicorn stops this process or has ended itself."""
         while self.alive and os.getppid() == self.ppid and time.monotonic() < until:
             self.notify()
             time.sleep(LOOK_EVERY)
 
 
 class Background:
-    """The present background worker, and how long the next one waits."""
+    """The current background worker, and the pause in seconds before the next one."""
 
     worker: PortalWorker | None = None
     started = 0.0
@@ -75,17 +75,17 @@ class Background:
 
 
 def when_ready(server: Any) -> None:
-    if os.isatty(0):  # the terminal was closed; without one SIGHUP means: renew the processes
+    if os.isatty(0):  # the terminal was closed; without a terminal SIGHUP means reload
         signal.signal(signal.SIGHUP, lambda *_: os.kill(os.getpid(), signal.SIGTERM))
     for signum in (signal.SIGTTIN, signal.SIGTTOU):
-        signal.signal(signum, signal.SIG_IGN)  # gunicorn would end the oldest process, which may be the background's
+        signal.signal(signum, signal.SIG_IGN)  # gunicorn would end the oldest process, maybe the background worker
     share_memory(server.app.wsgi())
     url = server.app.wsgi().config["PUBLIC_URL"]
     print(f"kmzportal läuft unter {url} ({server.cfg.bind[0]}).", flush=True)
 
 
 def share_memory(app: Flask) -> None:
-    """Do before the fork what each process would do at its first requests, in memory of its own."""
+    """Load templates and mappers before the fork, so that the processes share their memory."""
     for name in app.jinja_env.list_templates(extensions=["html"]):
         app.jinja_env.get_template(name)
     configure_mappers()
@@ -94,7 +94,7 @@ def share_memory(app: Flask) -> None:
 
 
 def pre_fork(server: Any, worker: PortalWorker) -> None:
-    """Make this one the background worker if there is none."""
+    """Make this process the background worker if there is none."""
     if not WITH_BACKGROUND_WORKER or Background.worker:
         return
     if Background.pause:
@@ -111,12 +111,12 @@ def child_exit(_server: Any, worker: PortalWorker) -> None:
 
 
 def on_reload(_server: Any) -> None:
-    """Let one of the new processes be the background worker; the old one ends with the old ones."""
+    """Let one of the new processes become the background worker; the old one is stopped."""
     Background.worker, Background.pause = None, 0.0
 
 
 def hide_tokens(record: logging.LogRecord) -> bool:
-    """Keep tokens out of gunicorn's messages about broken requests."""
+    """Remove tokens from gunicorn's messages about invalid requests."""
     record.msg, record.args = TOKEN.sub(r"\1…", record.getMessage()), ()
     return True
 

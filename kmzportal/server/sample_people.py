@@ -1,4 +1,4 @@
-"""The people of the demo and the tests: always the same, and none of them real."""
+"""The fictional people of the demo and the tests."""
 
 from datetime import timedelta
 from typing import Any
@@ -70,8 +70,8 @@ PASSWORDS = {
     "ro": "leihschein liegt obenauf",
     "tb": "projektor sucht leinwand",
 }
-#: What became of a mail to each of them.
-FATES = {
+#: State, reply code and reason of a mail to each of them.
+MAIL_RESULTS = {
     "K-1001": (MailState.SENT, 250, None),
     "K-1002": (MailState.DEFERRED, 450, "Der Mailserver nimmt die E-Mail gerade nicht an"),
     "K-1003": (MailState.REFUSED, 550, "Adresse unbekannt"),
@@ -80,7 +80,7 @@ FATES = {
 
 
 def enter(tx: Transaction) -> None:
-    """Let everybody in, with a password set a month ago, a link under way and a locked account."""
+    """Add all people, with passwords set a month ago, an open link, a locked account, mails and requests."""
     people = {person["number"]: _customer(tx, dict(person)) for person in CUSTOMERS}
     clerks = [_clerk(tx, dict(person)) for person in CLERKS]
     people[LIESELOTTE["number"]].locked_at = tx.now - timedelta(days=2)
@@ -88,12 +88,7 @@ def enter(tx: Transaction) -> None:
     tx.session.flush()
     juergen = people[JUERGEN["number"]]
     links.send(tx, links.issue(tx, LinkKind.DESK, juergen, juergen.pending_email, ROSA["initials"]))
-    _post(tx, people)
-
-
-def _post(tx: Transaction, people: dict[str, Customer]) -> None:
-    """Mails that fared as mails may, and addresses that were mistyped or have changed."""
-    for number, (state, code, reason) in FATES.items():
+    for number, (state, code, reason) in MAIL_RESULTS.items():
         mail = tx.send("password_changed", people[number])
         mail.state, mail.reply_code, mail.reason = state, code, reason
         mail.settled_at = mail.next_try_at = tx.now + timedelta(minutes=15)

@@ -1,7 +1,7 @@
 """The background worker: one thread answers recovery requests, one sends mails, one deletes old rows.
 
-A thread for each, so that a mail server that hangs delays no link. A loop that fails logs it and goes on; the request
-that failed is left alone for a while. The text of an exception is not logged: it may contain a mail address.
+Separate threads, so that a slow mail server does not delay requests. A loop logs an exception and continues; a failed
+request is retried after a pause. The message of an exception is not logged: it may contain a mail address.
 """
 
 import logging
@@ -23,7 +23,7 @@ from kmzportal.services.transaction import transaction
 
 POLL_EVERY = 0.5  # seconds
 BEAT_EVERY = 10.0
-REST_AFTER_FAILURE = 60.0  # for one request
+PAUSE_AFTER_FAILURE = 60.0  # for one request
 PURGE_EVERY = timedelta(hours=1)
 ASK_WHETHER_TO_PURGE_EVERY = 60.0
 STOP_WITHIN = 20.0
@@ -33,7 +33,7 @@ log = logging.getLogger(__name__)
 
 
 def work(app: Flask) -> None:
-    """Run all loops until a signal comes, and finish the work that was begun."""
+    """Run all loops until a signal arrives, then finish the running work."""
     signal.pthread_sigmask(signal.SIG_BLOCK, END)
     with run_loops(app):
         signal.sigwait(END)
@@ -41,7 +41,7 @@ def work(app: Flask) -> None:
 
 @contextmanager
 def run_loops(app: Flask) -> Iterator[None]:
-    """Run all loops in threads of their own; at the end wait for each to finish its turn, STOP_WITHIN at most."""
+    """Run each loop in a thread; at the end wait at most STOP_WITHIN seconds for all to finish their turn."""
     mails = Loop(app, outbox.MAILS_LOOP, deliver_due)
     requests = Loop(app, outbox.REQUESTS_LOOP, Requests(then=mails.wake.set).answer)
     loops = (mails, requests, Loop(app, outbox.PURGE_LOOP, purge_if_due, ASK_WHETHER_TO_PURGE_EVERY))
@@ -57,7 +57,7 @@ def run_loops(app: Flask) -> Iterator[None]:
 
 
 class Loop:
-    """Calls `do` every so many seconds, at once when `wake` is set, and records every few seconds that it did."""
+    """Calls `do` every `every` seconds, or at once when `wake` is set, and records a heartbeat."""
 
     def __init__(self, app: Flask, name: str, do: Callable[[], object], every: float = POLL_EVERY):
         self.app = app
@@ -96,17 +96,17 @@ class Loop:
 
 
 class Requests:
-    """Answers recovery requests; `then` is called when a mail may be waiting."""
+    """Answers recovery requests and calls `then` after each, as a mail may be due."""
 
     def __init__(self, then: Callable[[], object] = lambda: None) -> None:
         self.then = then
-        self.resting: dict[int, float] = {}
+        self.paused: dict[int, float] = {}
 
     def answer(self) -> None:
         now = time.monotonic()
-        self.resting = {request: until for request, until in self.resting.items() if until > now}
+        self.paused = {request: until for request, until in self.paused.items() if until > now}
         for request in recovery.unanswered(db.session()):
-            if request not in self.resting:
+            if request not in self.paused:
                 self._answer(request)
 
     def _answer(self, request: int) -> None:
@@ -118,11 +118,11 @@ class Requests:
             raise
         except Exception as error:
             report(f"Anfrage {request}", error)
-            self.resting[request] = time.monotonic() + REST_AFTER_FAILURE
+            self.paused[request] = time.monotonic() + PAUSE_AFTER_FAILURE
 
 
 def purge_if_due() -> None:
-    """Delete old rows once an hour, whichever worker comes first."""
+    """Delete old rows once an hour, in only one of several worker processes."""
     if outbox.is_due(db.session(), outbox.PURGE_LOOP, PURGE_EVERY, datetime.now(UTC)):
         with transaction("worker") as tx:
             outbox.record_heartbeat(tx, outbox.PURGE_LOOP)
@@ -130,7 +130,7 @@ def purge_if_due() -> None:
 
 
 def reason(error: DBAPIError) -> str:
-    """Return the driver's message; SQLAlchemy would add the values of the statement."""
+    """Return the message of the driver; that of SQLAlchemy contains the parameters of the statement."""
     return str(error.orig).strip().partition("\n")[0]
 
 

@@ -1,1 +1,1 @@
-"""What can be done: one module an errand, one function a deed. Knows no Flask, no forms, no mail server."""
+"""The business logic, one module per feature. Independent of Flask (except transaction.py), forms and mail server."""

@@ -1,8 +1,8 @@
 """The account of a customer: its data, password, mail address and lock, and what each change of them ends.
 
-What an act ends is listed in `set_password`, `move_email`, `lock` and `drop_pending_address`, and nowhere else:
+Only `set_password`, `move_email`, `lock` and `drop_pending_address` end sessions, links and pending addresses:
 
-| act | login sessions | links | pending address | failed logins |
+| function | login sessions | links | pending address | failed logins |
 |---|---|---|---|---|
 | set_password | all but `keep` | ends_with_password, address | the customer's own | cleared |
 | move_email | – | ends_with_address | becomes the address | cleared |
@@ -38,19 +38,19 @@ from kmzportal.services.refusals import AddressTaken, LinkUnusable, TooManyMails
 from kmzportal.services.sessions import NewSession
 from kmzportal.services.transaction import Transaction
 
-# What an act ends
+# Changes that end sessions and links
 
 
 def set_password(
     tx: Transaction, person: Customer | Clerk, password_hash: str, keep: LoginSession | None = None
 ) -> None:
-    """Set the password and end what an intruder could still use.
+    """Set the password and end all access that an intruder may have.
 
     A desk link and the address it was mailed to stay: the office has checked the identity behind them.
     """
     person.set_password_hash(password_hash, tx.now)
     sessions.clear_failures(tx, person)
-    sessions.end_all(tx, person, but=keep)
+    sessions.end_all(tx, person, keep=keep)
     links.end(tx, person, LinkState.REPLACED, ENDS_WITH_PASSWORD)
     if links.end(tx, person, LinkState.WITHDRAWN, {LinkKind.ADDRESS}) and isinstance(person, Customer):
         person.set_pending_email(None)
@@ -75,7 +75,7 @@ def move_email(tx: Transaction, customer: Customer) -> None:
 
 
 def lock(tx: Transaction, person: Customer | Clerk) -> None:
-    """Keep everybody out until the office unlocks. An objection outlives the lock: it belongs to the old mailbox."""
+    """Block the account until the office unlocks it. Objection links stay valid: they belong to the old mailbox."""
     person.locked_at = person.locked_at or tx.now
     sessions.end_all(tx, person)
     if isinstance(person, Customer):
@@ -84,7 +84,7 @@ def lock(tx: Transaction, person: Customer | Clerk) -> None:
 
 
 def drop_pending_address(tx: Transaction, customer: Customer) -> None:
-    """Forget the address that waits for its confirmation, and end every link that was mailed to it."""
+    """Delete the unconfirmed new address, and end every link that was mailed to it."""
     pending = customer.pending_email
     customer.set_pending_email(None)
     links.end(tx, customer, LinkState.WITHDRAWN, {LinkKind.ADDRESS})
@@ -98,14 +98,14 @@ def drop_pending_address(tx: Transaction, customer: Customer) -> None:
 def check_current_password(
     tx: Transaction, customer: Customer, login_session: LoginSession, check: PasswordCheck
 ) -> NewSession | None:
-    """Note that the current password was confirmed and return the session with a new token; None if it was wrong.
+    """Store that the current password was confirmed and return the session with a new token; None if it was wrong.
 
-    Failures are counted for the session: whoever finds it open cannot guess on, and failed logins of strangers do not
-    keep the customer out here.
+    Failures are counted by session: on a device left logged in the password cannot be guessed, and failed logins
+    elsewhere do not block the customer.
     """
     tx.lock(customer)
     key = tx.keys.fingerprint(f"session:{login_session.id}")
-    throttled = sessions.is_throttled(tx, key, whatever_the_source=True)
+    throttled = sessions.is_throttled(tx, key, check_source=False)
     if throttled or not check.confirms(customer.password_hash):
         if not throttled:
             sessions.count_failure(tx, key, None)
@@ -118,7 +118,7 @@ def check_current_password(
 
 
 def change_data(tx: Transaction, customer: Customer, data: Mapping[str, str]) -> bool:
-    """Take over what differs and return whether anything did; history keeps the names of the fields."""
+    """Store changed fields and return whether there were any; the history records their names only."""
     changed = [field for field in Customer.DATA_FIELDS if field in data and data[field] != getattr(customer, field)]
     for field in changed:
         setattr(customer, field, data[field])
@@ -152,10 +152,10 @@ def save_account(
 
 
 def active_sessions(session: Session, customer: Customer, now: datetime) -> list[LoginSession]:
-    """Return where the customer is logged in, latest first."""
-    started = select(LoginSession).where(LoginSession.customer_id == customer.id, LoginSession.ended_at.is_(None))
-    found = session.scalars(started.order_by(LoginSession.last_seen.desc()))
-    return [one for one in found if one.alive(now)]
+    """Return the active sessions of the customer, last used first."""
+    not_ended = select(LoginSession).where(LoginSession.customer_id == customer.id, LoginSession.ended_at.is_(None))
+    found = session.scalars(not_ended.order_by(LoginSession.last_seen.desc()))
+    return [login_session for login_session in found if login_session.alive(now)]
 
 
 def end_own_session(tx: Transaction, customer: Customer, session_id: int) -> bool:
@@ -170,7 +170,7 @@ def end_own_session(tx: Transaction, customer: Customer, session_id: int) -> boo
 
 def end_other_sessions(tx: Transaction, customer: Customer, login_session: LoginSession) -> int:
     """End all sessions but this one and return how many there were."""
-    ended = sessions.end_all(tx, customer, but=login_session)
+    ended = sessions.end_all(tx, customer, keep=login_session)
     if ended:
         tx.record("sessions.ended", customer, number=ended)
         tx.notify("sessions_ended", customer)
@@ -181,7 +181,7 @@ def end_other_sessions(tx: Transaction, customer: Customer, login_session: Login
 
 
 def validate_password(password: str, person: Customer | Clerk, settings: Mapping[str, Any]) -> None:
-    """Raise WeakPassword if this person should not have this password."""
+    """Raise WeakPassword if the password is too weak for this person."""
     office = [settings["OFFICE_NAME"], settings["OFFICE_TOWN"], "kmzportal", "medienzentrum", "edupool"]
     passwords.check_strength(password, password_minimum(person, settings), person.known_words + office)
 
@@ -215,7 +215,7 @@ def register(
         move_email(tx, link.owner)
 
 
-# A new mail address: asked for, confirmed by its holder, objected to from the old one
+# A new mail address: request, confirmation, objection
 
 
 def request_address_change(tx: Transaction, customer: Customer, email: str) -> None:
@@ -250,7 +250,7 @@ def request_address_change(tx: Transaction, customer: Customer, email: str) -> N
 
 
 def _notified_today(tx: Transaction, owner: Customer) -> bool:
-    """Return whether the owner of a taken address was notified today; others must not be able to fill a mailbox."""
+    """Return whether the owner of a taken address was notified today; more mails would allow mail bombing."""
     notices = select(OutgoingMail.id).where(
         OutgoingMail.customer_id == owner.id,
         OutgoingMail.template == "address_taken",
@@ -279,7 +279,7 @@ def confirm_address(tx: Transaction, link: AccountLink, arrived: datetime) -> No
 
 
 def object_to_change(tx: Transaction, link: AccountLink, arrived: datetime) -> None:
-    """Das war ich nicht: lock the account. Where the address had moved, the password may be the thief's: drop it."""
+    """Lock the account ("Das war ich nicht"). If the address had changed, delete the password too."""
     links.redeem(tx, link, arrived, {LinkKind.OBJECTION})
     customer = link.owner
     lock(tx, customer)

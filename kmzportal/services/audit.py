@@ -1,4 +1,4 @@
-"""What has happened: the Protokoll for admins, and the history and all data of one customer."""
+"""The audit trail (Protokoll) for admins, and the history and all data of one customer."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -16,8 +16,8 @@ from kmzportal.models.login_session import LoginSession
 from kmzportal.models.outgoing_mail import MAIL_STATES, OutgoingMail
 
 EVENTS_SHOWN = 50
-#: Events that anybody can cause without logging in. The history shows fewer of them, so they hide nothing else.
-CAUSED_BY_ANYBODY = (
+#: Events that can be caused without a login. The history shows fewer of them, so that they cannot displace others.
+CAUSED_WITHOUT_LOGIN = (
     "login.refused",
     "login.throttled",
     "recovery.sent",
@@ -79,7 +79,7 @@ def _find_people(session: Session, text: str) -> list[Customer | Clerk]:
 
 
 def people(session: Session, events: Iterable[AuditEvent]) -> dict[str, Customer | Clerk]:
-    """Return the people of these events, those who acted and those concerned, by names such as `customer:12`."""
+    """Return the actors and the people concerned by these events, by keys such as `customer:12`."""
     names = {event.actor for event in events}
     names |= {f"customer:{event.customer_id}" for event in events} | {f"clerk:{event.clerk_id}" for event in events}
     found: dict[str, Customer | Clerk] = {}
@@ -91,19 +91,19 @@ def people(session: Session, events: Iterable[AuditEvent]) -> dict[str, Customer
 
 
 def history(session: Session, customer: Customer, limit: int = 100) -> Sequence[AuditEvent]:
-    """Return what happened to the account, acts of the desk included, latest first."""
+    """Return the events of the account, latest first."""
     concerned = or_(AuditEvent.customer_id == customer.id, AuditEvent.actor == f"customer:{customer.id}")
     events = select(AuditEvent).where(concerned).order_by(AuditEvent.at.desc(), AuditEvent.id.desc())
-    by_anybody = AuditEvent.action.in_(CAUSED_BY_ANYBODY)
+    without_login = AuditEvent.action.in_(CAUSED_WITHOUT_LOGIN)
     found = [
-        *session.scalars(events.where(~by_anybody).limit(limit)),
-        *session.scalars(events.where(by_anybody).limit(limit // 5)),
+        *session.scalars(events.where(~without_login).limit(limit)),
+        *session.scalars(events.where(without_login).limit(limit // 5)),
     ]
     return sorted(found, key=lambda event: (event.at, event.id), reverse=True)
 
 
 def all_data(session: Session, customer: Customer) -> dict[str, object]:
-    """Return all that is stored about the customer, with German names; no secret and no data of others."""
+    """Return all data stored about the customer, with German names, without secrets and data of others (GDPR 15)."""
     return {
         "Kundennummer": customer.number,
         "E-Mail-Adresse": customer.email,

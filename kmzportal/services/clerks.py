@@ -1,4 +1,4 @@
-"""Clerks: added, given their first link, locked and unlocked by an admin or the console."""
+"""Administration of clerks, by an admin or the console: add, send the first link, lock, unlock."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -42,17 +42,17 @@ def find(session: Session, address: str) -> Clerk | None:
 
 def lock_all(tx: Transaction) -> None:
     """Lock all clerks in the order of their ids, so that two admins who lock each other cannot deadlock."""
-    everyone = select(Clerk).order_by(Clerk.id).with_for_update(key_share=True)
-    tx.session.scalars(everyone.execution_options(populate_existing=True)).all()
+    rows = select(Clerk).order_by(Clerk.id).with_for_update(key_share=True)
+    tx.session.scalars(rows.execution_options(populate_existing=True)).all()
 
 
 def add(tx: Transaction, email: str, name: str, initials: str, admin: bool = False) -> AccountLink:
     """Add a clerk without a password and return the first link, not yet mailed; raises ClerkExists.
 
-    All admins are notified: whoever holds a stolen admin session cannot add a clerk unnoticed.
+    All admins are notified, so that a stolen admin session cannot add a clerk unnoticed.
     """
-    present = all_clerks(tx.session)
-    taken = {one.initials.casefold() for one in present}  # SQLite's lower() does not fold umlauts
+    others = all_clerks(tx.session)
+    taken = {other.initials.casefold() for other in others}  # SQLite's lower() does not fold umlauts
     if initials.casefold() in taken or find(tx.session, email):
         raise ClerkExists("clerk.refused", initials=initials)
     clerk = Clerk(name=name, initials=initials, admin=admin, created_at=tx.now)
@@ -60,17 +60,17 @@ def add(tx: Transaction, email: str, name: str, initials: str, admin: bool = Fal
     tx.session.add(clerk)
     tx.session.flush()
     tx.record("clerk.added", clerk, admin=admin)
-    for one in present:
-        if one.admin and not one.locked_at:
-            tx.warn("clerk_added", one, initials=initials)
+    for other in others:
+        if other.admin and not other.locked_at:
+            tx.warn("clerk_added", other, initials=initials)
     return first_link(tx, clerk)
 
 
 def first_link(tx: Transaction, clerk: Clerk) -> AccountLink:
-    """Return a link to a password and a second factor, not yet mailed; until it is used the old ones count.
+    """Return a link to set password and second factor, not yet mailed; until it is used the old ones stay valid.
 
-    Only an admin or the console issues it, never a mailed request of the clerk: the mailbox alone must not open the
-    desk (OWASP ASVS 6.4.6). Raises AccountLocked.
+    Only an admin or the console issues it, never a request by mail: access to the mailbox alone must not be enough
+    (OWASP ASVS 6.4.6). Raises AccountLocked.
     """
     return links.issue(tx, LinkKind.CLERK_FIRST, clerk)
 
@@ -85,7 +85,7 @@ def send_link(tx: Transaction, clerk: Clerk, by: Clerk) -> None:
 def use_first_link(
     tx: Transaction, link: AccountLink, arrived: datetime, password_hash: str, nonce: str, code: str
 ) -> None:
-    """Set the password and, with a code from the app, the second factor; all of it or nothing. Raises WrongCode."""
+    """Set the password and, with a code from the app, the second factor; both or neither. Raises WrongCode."""
     accounts.set_password_by_link(tx, link, arrived, password_hash)
     if link.clerk and (code or tx.settings["STAFF_SECOND_FACTOR"] != "offered"):
         second_factor.set_up(tx, link.clerk, nonce, code)

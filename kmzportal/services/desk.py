@@ -1,4 +1,4 @@
-"""What clerks do for customers. Each act stands in the customer's history with the clerk's initials."""
+"""Actions of clerks on customers, each recorded in the customer's history with the clerk's initials."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -32,29 +32,33 @@ class NumberTaken(Refusal):
     field = "number"
 
 
-def address_owner(session: Session, email: str, now: datetime, but: Customer | None = None) -> Customer | None:
-    """Return the other customer who has this address, or for whom it is pending while a link to it is open.
+def address_owner(session: Session, email: str, now: datetime, other_than: Customer | None = None) -> Customer | None:
+    """Return the customer, `other_than` one, with this address, also pending while a link to it is open.
 
-    Anybody may have entered an address as their new one: a pending one blocks its real owner only so long.
+    Any customer may enter any address as a new one, so a pending address blocks its owner only while the link is open.
     """
     canonical = mail_address.canonical(email)
-    opens = (AccountLink.email == Customer.pending_email, AccountLink.ended_at.is_(None), AccountLink.expires_at > now)
-    pending = select(AccountLink.id).where(AccountLink.customer_id == Customer.id, *opens).exists()
+    is_open = (
+        AccountLink.email == Customer.pending_email,
+        AccountLink.ended_at.is_(None),
+        AccountLink.expires_at > now,
+    )
+    pending = select(AccountLink.id).where(AccountLink.customer_id == Customer.id, *is_open).exists()
     has_it = or_(Customer.email_canonical == canonical, and_(Customer.pending_email_canonical == canonical, pending))
-    return session.scalars(select(Customer).where(has_it, Customer.id != (but.id if but else 0))).first()
+    return session.scalars(select(Customer).where(has_it, Customer.id != (other_than.id if other_than else 0))).first()
 
 
 def correct_address(tx: Transaction, customer: Customer, seen_version: int, email: str, check: str, note: str) -> None:
     """Keep the new address pending and mail it the link; open links end, the old address is notified and can object.
 
-    A locked account is moved at once, without its password and without a link: whoever stole it would otherwise come
-    back with the stolen password as soon as it is unlocked.
+    For a locked account the address changes at once, without a link, and the password is deleted: a stolen password
+    must not work again after the account is unlocked.
     Raises ChangedMeanwhile, SameAddress, AddressTaken or TooManyMails before anything is changed.
     """
     tx.lock(customer, seen_version)
     if mail_address.canonical(email) == customer.email_canonical:
         raise SameAddress
-    if address_owner(tx.session, email, tx.now, but=customer):
+    if address_owner(tx.session, email, tx.now, other_than=customer):
         raise AddressTaken("address.refused", customer, message=TAKEN + "Den Link dorthin finden Sie beim Formular.")
     links.end(tx, customer, LinkState.WITHDRAWN, ENDS_WITH_ADDRESS)
     customer.set_pending_email(email)
@@ -127,7 +131,7 @@ def create_customer(tx: Transaction, number: str, email: str, data: Mapping[str,
 
 
 def correct_data(tx: Transaction, customer: Customer, seen_version: int, data: Mapping[str, str]) -> bool:
-    """Take over what the clerk corrected and return whether anything differs; raises ChangedMeanwhile."""
+    """Store corrected data and return whether anything changed; raises ChangedMeanwhile."""
     tx.lock(customer, seen_version)
     return accounts.change_data(tx, customer, data)
 

@@ -1,4 +1,4 @@
-"""Links to an account: issued, mailed, opened, checked, redeemed, renewed, ended. What a kind may do: POLICIES."""
+"""The life of links to an account: issue, mail, open, check, redeem, renew, end. The rules of each kind: POLICIES."""
 
 from collections.abc import Iterable
 from datetime import datetime, timedelta
@@ -64,14 +64,14 @@ def find(session: Session, token: str) -> AccountLink | None:
 
 
 def mark_opened(tx: Transaction, link: AccountLink) -> None:
-    """Note the first POST of its holder; whoever only sends GETs may be a mail scanner."""
+    """Store the time of the first POST; GET requests may come from a mail scanner."""
     if link.opened_at is None:
         link.opened_at = tx.now
         tx.record("link.opened", link.holder, kind=link.kind)
 
 
 def use_puzzle(tx: Transaction, puzzle: str, expires_at: datetime) -> bool:
-    """Return whether this puzzle is answered for the first time."""
+    """Mark a puzzle as used and return whether it was unused."""
     return insert_once(tx.session, UsedPuzzle, {"puzzle": puzzle, "expires_at": expires_at})
 
 

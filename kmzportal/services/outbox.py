@@ -1,4 +1,4 @@
-"""Der Postausgang: which mail is due, what became of it, how it is sent again, and whether mail leaves at all."""
+"""The outbox (Postausgang): which mail is due, its result, sending it again, and outages of the mail delivery."""
 
 import secrets
 from collections.abc import Mapping, Sequence
@@ -49,7 +49,7 @@ class RetryRefused(Refusal):
     """The mail cannot be sent again."""
 
 
-# Delivery: the worker claims a mail, sends it outside of any transaction, and settles it
+# Delivery: the worker claims a mail, sends it outside of any transaction, and stores the result
 
 
 @dataclass(frozen=True)
@@ -111,7 +111,7 @@ def settle(tx: Transaction, mail_id: int, lease: datetime | None, result: Delive
 
 
 def _release_waiting(tx: Transaction) -> None:
-    """Make every mail due that waited for the mail server, which works again."""
+    """Make every mail due that was deferred because of the mail server."""
     waiting = select(OutgoingMail.id).where(OutgoingMail.outage_since.is_not(None)).with_for_update(skip_locked=True)
     release = update(OutgoingMail).where(OutgoingMail.id.in_(waiting)).execution_options(synchronize_session=False)
     tx.session.execute(release.values(outage_since=None, next_try_at=tx.now))
@@ -153,7 +153,7 @@ def _pause(tries: int) -> timedelta:
     return timedelta(seconds=seconds + secrets.randbelow(seconds // 10))
 
 
-# The desk's view of it
+# The desk
 
 
 def list_mails(
@@ -170,12 +170,8 @@ def list_mails(
     return session.scalars(mails).all()
 
 
-def find_mail(session: Session, mail_id: int) -> OutgoingMail | None:
-    return session.get(OutgoingMail, mail_id)
-
-
 def mail_story(mail: OutgoingMail, now: datetime) -> list[str]:
-    """Return in German what became of a mail, step by step: `abgelehnt: Adresse unbekannt (550)`."""
+    """Return the state of a mail in German, step by step, such as `abgelehnt: Adresse unbekannt (550)`."""
     state, code = MAIL_STATES[mail.state], f" ({mail.reply_code})" if mail.reply_code else ""
     if mail.state == MailState.DEFERRED:
         return [f"{state} {format_short(mail.next_try_at, now)}{code}", *filter(None, [mail.reason])]
@@ -222,7 +218,7 @@ def retry_all(tx: Transaction) -> int:
 
 
 def _requeue(tx: Transaction, mails: Sequence[OutgoingMail]) -> int:
-    """Queue those that no process is sending and nobody has queued meanwhile, each with a record; return how many."""
+    """Queue and record each mail that is not leased and still retryable; return how many."""
     values = dict.fromkeys(("settled_at", "leased_until", "reply_code", "reason"))
     values |= {"state": MailState.QUEUED, "next_try_at": tx.now, "retried_at": tx.now}
     queued = 0
@@ -234,17 +230,17 @@ def _requeue(tx: Transaction, mails: Sequence[OutgoingMail]) -> int:
     return queued
 
 
-# Whether mail leaves at all
+# Outages
 
 
 @dataclass(frozen=True)
 class MailOutage:
     since: datetime | None  #: unknown while no mail waits
-    why: str  #: German
+    why: str  #: in German
 
 
 def mail_outage(session: Session, now: datetime, settings: Mapping[str, Any]) -> MailOutage | None:
-    """Return why no mail leaves, for the desk and for the page after Passwort vergessen alike; None when it does."""
+    """Return why no mail is sent at present, or None when mail is sent."""
     if worker_silent(session, now):
         oldest = select(func.min(Heartbeat.beat_at)).where(Heartbeat.loop.in_(MAIL_LOOPS))
         return MailOutage(session.scalar(oldest) or _waiting_since(session), WORKER_SILENT)

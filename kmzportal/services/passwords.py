@@ -1,9 +1,8 @@
-"""How a password is hashed, proved, and judged.
+"""Password hashing with Argon2id, and the check of a new password's strength.
 
-Argon2id with the second profile of RFC 9106, 4 (64 MiB, t=3, p=4, the default of argon2-cffi). Hashing takes
-about 0.2 s, so it is done outside transactions and by few threads at a time: memory stays bounded and pages
-stay quick while logins storm (standards R035). A password is normalised (NFKC, NIST SP 800-63B-4, 3.1.1.2) and
-never trimmed or cut.
+The parameters are the second profile of RFC 9106, 4 (64 MiB, t=3, p=4, the default of argon2-cffi). Hashing takes
+about 0.2 s, so it runs outside transactions and in few threads: memory stays bounded and pages stay responsive during
+many logins (OWASP ASVS 15.2.2). A password is normalised (NFKC, NIST SP 800-63B-4, 3.1.1.2), never trimmed or cut.
 """
 
 import gzip
@@ -26,11 +25,10 @@ from argon2.exceptions import InvalidHashError, VerificationError
 from kmzportal.services.refusals import TooBusy, WeakPassword
 
 MAX_LENGTH = 256
-EXAMPLE = "lampe honig fahrplan wiese"  # stands beside every field for a new password
+EXAMPLE = "lampe honig fahrplan wiese"  # shown beside every field for a new password
 SHORTEST_CONTEXT_WORD = 4
-MAX_WAITING = 16  # in a process; it serves pages with the threads that are left
-
-NICENESS = 10  # as nice counts: pages are drawn first, see docs/decisions/0040
+MAX_WAITING = 16  # hashes per process; its other threads go on serving pages
+NICENESS = 10  # so that the rendering of pages takes precedence, see docs/decisions/0040
 
 _hasher = PasswordHasher()
 _threads: ThreadPoolExecutor
@@ -39,9 +37,9 @@ T = TypeVar("T")
 
 
 def set_hashing_threads(threads: int) -> None:
-    """Let this many threads of this process hash at the same time."""
+    """Set how many threads of this process may hash at the same time."""
     global _threads
-    # In Linux each thread has a niceness of its own; those that Argon2 begins inherit it.
+    # In Linux each thread has its own niceness, which the threads started by Argon2 inherit.
     _threads = ThreadPoolExecutor(threads, "argon2", initializer=os.nice, initargs=(NICENESS,))
 
 
@@ -54,7 +52,7 @@ class PasswordCheck:
 
     compared_with: str | None
     matches: bool
-    new_hash: str | None = None  #: with the present cost, where the stored one is outdated
+    new_hash: str | None = None  #: with the current parameters, when those of the stored hash are outdated
 
     def confirms(self, current_hash: str | None) -> bool:
         """Return whether the password matched and the stored hash has not changed since."""
@@ -72,7 +70,7 @@ def check_password(password: str, password_hash: str | None) -> PasswordCheck:
 
 
 def _run_bounded(function: Callable[..., T], *args: str | None) -> T:
-    """Run it in a hashing thread; raises TooBusy at once when so many wait already that pages would wait too."""
+    """Run the function in a hashing thread; raises TooBusy at once when MAX_WAITING others wait or run."""
     if not _slots.acquire(blocking=False):
         raise TooBusy
     try:
@@ -102,9 +100,9 @@ def _normalized(password: str) -> str:
 
 
 def check_strength(password: str, minimum: int, known: list[str]) -> None:
-    """Raise WeakPassword when `password` is too short, too long, common, or made of what is `known`.
+    """Raise WeakPassword when the password is too short, too long, common, or consists of `known` words.
 
-    `known` holds what others know of the person and the office: name, mail address, number, place.
+    `known` holds what others know of the person and the office: name, mail address, number, town.
     """
     if len(password) < minimum:
         raise WeakPassword(
@@ -126,7 +124,7 @@ def check_strength(password: str, minimum: int, known: list[str]) -> None:
 
 
 def _guessable_word(password: str, known: list[str]) -> str | None:
-    """Return the longest known word in it if, with all of them taken out, too little is left to guess."""
+    """Return the longest known word in the password if too little is left without all known words, else None."""
     words = {
         word for text in known for word in (text, *re.split(r"[\s@.-]+", text)) if len(word) >= SHORTEST_CONTEXT_WORD
     }
@@ -150,16 +148,16 @@ _KEYBOARD_ROWS = (
     *("qwertzuiopü+", "asdfghjklöä#", "<yxcvbnm,.-", "qwertyuiop", "zxcvbnm"),
     *("1qay", "2wsx", "3edc", "4rfv", "5tgb", "6zhn", "7ujm", "1qaz", "6yhn", "1q2w3e4r5t6z7u8i9o0p"),
 )
-_NEIGHBOURS = {pair for row in _KEYBOARD_ROWS for way in (row, row[::-1]) for pair in pairwise(way)}
+_NEIGHBOURS = {pair for row in _KEYBOARD_ROWS for keys in (row, row[::-1]) for pair in pairwise(keys)}
 
 
 def is_common(password: str) -> bool:
-    """Tell whether a password is among the first that anybody would try."""
+    """Return whether a password is among the first that an attacker would try."""
     return any(_is_easy(text) for text in {_folded(password), _bare_word(password)})
 
 
 def _bare_word(password: str) -> str:
-    """Fold case and take off the digits and signs around the word; with no word inside, keep them."""
+    """Fold case and remove digits and special characters around the word; without a word inside, keep them."""
     folded = _folded(password)
     word = re.sub(r"^[\W\d_]+|[\W\d_]+$", "", folded)
     return word if len(word) >= _MIN_WORD else folded
@@ -170,13 +168,13 @@ def _folded(password: str) -> str:
 
 
 def _is_easy(text: str) -> bool:
-    unit = text[: (text + text).find(text, 1)]  # "hallo" of "hallohallo"; of most texts the whole
+    unit = text[: (text + text).find(text, 1)]  # "hallo" of "hallohallo"; of most texts the whole text
     repeats = len(unit) <= _MIN_RUN and unit != text
     return repeats or _count_runs(text) * _MIN_RUN <= len(text) or _is_listed(text) or _is_listed(_bare_word(unit))
 
 
 def _count_runs(text: str) -> int:
-    """Count the pieces in which each character is the one before again, or beside it on the keyboard."""
+    """Count the runs in which each character repeats the one before, or is next to it on the keyboard."""
     return 1 + sum(pair not in _NEIGHBOURS and pair[0] != pair[1] for pair in pairwise(text))
 
 

@@ -1,9 +1,8 @@
-"""Passwort vergessen: asked for in a web request, answered by the worker."""
+"""Passwort vergessen: a web request stores the request, the worker answers it with a mail; the desk reads both."""
 
-import re
+import secrets
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from random import SystemRandom
 
 from sqlalchemy import Select, func, select
 from sqlalchemy.orm import Session, joinedload
@@ -16,19 +15,17 @@ from kmzportal.services import links
 from kmzportal.services.refusals import AccountLocked, TooManyMails
 from kmzportal.services.retention import REQUESTS_KEPT
 from kmzportal.services.search import Suggestion, suggestions
-from kmzportal.services.tokens import CODE_ALPHABET
+from kmzportal.services.tokens import CODE_ALPHABET, normalize_code
 from kmzportal.services.transaction import Transaction
 
-
-def draw_reference() -> str:
-    """Return a Vorgangsnummer such as `V-7KQM-3PAX`: short enough for the phone, no look-alikes."""
-    signs = "".join(SystemRandom().choices(CODE_ALPHABET, k=8))
-    return f"V-{signs[:4]}-{signs[4:]}"
+REFERENCE_LENGTH = 8  # characters
+REQUESTS_SHOWN = 25
+UNKNOWN = "unknown"  #: outcome of a request for an address without an account
 
 
 def request_link(tx: Transaction, address: str) -> str:
-    """Write one row for any address, known or not, and return its Vorgangsnummer."""
-    reference = draw_reference()
+    """Insert one row for any address, known or not, and return its Vorgangsnummer, such as `V-7KQM-3PAX`."""
+    reference = _format_reference("".join(secrets.choice(CODE_ALPHABET) for _ in range(REFERENCE_LENGTH)))
     canonical = mail_address.canonical(address)
     tx.session.add(
         RecoveryRequest(reference=reference, email_canonical=canonical, requested_at=tx.now, source=tx.source)
@@ -36,14 +33,21 @@ def request_link(tx: Transaction, address: str) -> str:
     return reference
 
 
+def _format_reference(characters: str) -> str:
+    return f"V-{characters[:4]}-{characters[4:]}"
+
+
+# The worker
+
+
 def unanswered(session: Session) -> Sequence[int]:
-    """Return the ids of requests that wait for the worker, oldest first."""
+    """Return the ids of requests that wait for the worker, oldest first, at most 100."""
     waiting = select(RecoveryRequest.id).where(RecoveryRequest.answered_at.is_(None))
     return session.scalars(waiting.order_by(RecoveryRequest.requested_at).limit(100)).all()
 
 
 def answer(tx: Transaction, request_id: int) -> None:
-    """Look the customer up and mail a link to the stored address; who answers first locks the others out."""
+    """Look up the customer and mail a link to the stored address; skip a request that another worker has."""
     waiting = select(RecoveryRequest).where(RecoveryRequest.id == request_id, RecoveryRequest.answered_at.is_(None))
     request = tx.session.scalar(waiting.with_for_update(skip_locked=True))
     if request is None:
@@ -53,20 +57,29 @@ def answer(tx: Transaction, request_id: int) -> None:
         tx.lock(customer)
     request.answered_at = tx.now
     request.customer_id = customer.id if customer else None
-    request.outcome = _mail_link(tx, request, customer)
+    request.outcome = _mail_link(tx, request, customer) if customer else UNKNOWN
     tx.record(f"recovery.{request.outcome}", customer, reference=request.reference)
 
 
-def _mail_link(tx: Transaction, request: RecoveryRequest, customer: Customer | None) -> str:
-    if customer is None:
-        return "unknown"
-    if _over_cap(tx, request):
+def _find_customer(tx: Transaction, canonical: str) -> Customer | None:
+    """Return the customer of this address, or else the one with an open desk link to it as pending address.
+
+    Any customer may enter any address as a new one, so a pending address counts only with a link from the desk.
+    """
+    stored = tx.session.scalar(select(Customer).where(Customer.email_canonical == canonical))
+    link = None if stored else tx.session.scalar(_newest_open_desk_link(tx, canonical))
+    return link.owner if link else stored
+
+
+def _mail_link(tx: Transaction, request: RecoveryRequest, customer: Customer) -> str:
+    """Queue the mail and return the outcome of the request."""
+    if _over_limit(tx, request):
         return "capped"
     try:
         if request.email_canonical == customer.email_canonical:
             links.send(tx, _recovery_link(tx, customer, request.requested_at))
         else:
-            _resend_pending(tx, customer)
+            _resend_desk_link(tx, customer, request.email_canonical)
     except AccountLocked:
         tx.notify("account_locked", customer)
         return "locked"
@@ -75,18 +88,11 @@ def _mail_link(tx: Transaction, request: RecoveryRequest, customer: Customer | N
     return "sent"
 
 
-def _find_customer(tx: Transaction, canonical: str) -> Customer | None:
-    """The customer of this address, or the one to whom the desk sent a link there: the stored one goes first.
-
-    Anybody may have entered the address as a new one; without an open link from the desk it is nobody's.
-    """
-    stored = tx.session.scalar(select(Customer).where(Customer.email_canonical == canonical))
-    link = None if stored else tx.session.scalar(_open_desk_links(tx, canonical))
-    return link.owner if link else stored
-
-
 def _recovery_link(tx: Transaction, customer: Customer, requested_at: datetime) -> AccountLink:
-    """The link of a moment ago with its life extended, or a further one; a stranger can void none."""
+    """Return the open link issued within SAME_LINK_WITHIN, with a new expiry, or else a further link.
+
+    Older links stay open, so that a request by another person does not make them useless.
+    """
     recent = select(AccountLink).where(
         AccountLink.customer_id == customer.id,
         AccountLink.kind == LinkKind.RECOVERY,
@@ -100,18 +106,18 @@ def _recovery_link(tx: Transaction, customer: Customer, requested_at: datetime) 
     return link
 
 
-def _resend_pending(tx: Transaction, customer: Customer) -> None:
-    """Mail the open desk link to the pending address once more."""
+def _resend_desk_link(tx: Transaction, customer: Customer, canonical: str) -> None:
     if customer.locked_at:
         raise AccountLocked
-    waiting = _open_desk_links(tx, customer.pending_email_canonical)
-    if link := tx.session.scalar(waiting.where(AccountLink.customer_id == customer.id)):
+    newest = _newest_open_desk_link(tx, canonical)
+    if link := tx.session.scalar(newest.where(AccountLink.customer_id == customer.id)):
         links.send(tx, link)
 
 
-def _open_desk_links(tx: Transaction, canonical: str | None) -> Select[AccountLink]:
-    waiting = select(AccountLink).join(AccountLink.customer).order_by(AccountLink.issued_at.desc()).limit(1)
-    return waiting.where(
+def _newest_open_desk_link(tx: Transaction, canonical: str) -> Select[AccountLink]:
+    """Select the newest open desk link that was mailed to this pending address."""
+    newest = select(AccountLink).join(AccountLink.customer).order_by(AccountLink.issued_at.desc()).limit(1)
+    return newest.where(
         Customer.pending_email_canonical == canonical,
         AccountLink.email == Customer.pending_email,
         AccountLink.kind == LinkKind.DESK,
@@ -120,61 +126,53 @@ def _open_desk_links(tx: Transaction, canonical: str | None) -> Select[AccountLi
     )
 
 
-def _over_cap(tx: Transaction, request: RecoveryRequest) -> bool:
-    """Whether this address was mailed often enough, or its source asked for too many addresses."""
-
-    def answered(hours: int) -> int:
-        since = tx.now - timedelta(hours=hours)
-        mails = select(func.count()).where(
-            RecoveryRequest.email_canonical == request.email_canonical,
-            RecoveryRequest.outcome.in_(("sent", "locked")),
-            RecoveryRequest.requested_at > since,
-        )
-        return tx.session.scalar(mails) or 0
-
-    asked_for = select(func.count(RecoveryRequest.email_canonical.distinct())).where(
+def _over_limit(tx: Transaction, request: RecoveryRequest) -> bool:
+    """Return whether the address got its limit of mails, or its source asked for too many addresses."""
+    in_an_hour, in_a_day = (_mails_since(tx, request, tx.now - timedelta(hours=hours)) for hours in (1, 24))
+    if in_an_hour >= tx.settings["RECOVERY_PER_HOUR"] or in_a_day >= tx.settings["RECOVERY_PER_DAY"]:
+        return True
+    # The first mail of a day is always sent: a school shares one source, and one pupil must not block all others.
+    if not in_a_day or not request.source:
+        return False
+    other_addresses = select(func.count(RecoveryRequest.email_canonical.distinct())).where(
         RecoveryRequest.source == request.source,
         RecoveryRequest.email_canonical != request.email_canonical,
         RecoveryRequest.requested_at.between(request.requested_at - timedelta(hours=1), request.requested_at),
     )
-    crowded = request.source and (tx.session.scalar(asked_for) or 0) >= tx.settings["RECOVERY_PER_SOURCE"]
-    today = answered(hours=24)
-    return bool(
-        answered(hours=1) >= tx.settings["RECOVERY_PER_HOUR"]
-        or today >= tx.settings["RECOVERY_PER_DAY"]
-        or (today and crowded)  # the first of the day is mailed: a school must not be shut out by one of it
+    return (tx.session.scalar(other_addresses) or 0) >= int(tx.settings["RECOVERY_PER_SOURCE"])
+
+
+def _mails_since(tx: Transaction, request: RecoveryRequest, since: datetime) -> int:
+    mails = select(func.count()).where(
+        RecoveryRequest.email_canonical == request.email_canonical,
+        RecoveryRequest.outcome.in_(("sent", "locked")),
+        RecoveryRequest.requested_at > since,
     )
+    return tx.session.scalar(mails) or 0
 
 
-REQUESTS_SHOWN = 25
-UNKNOWN = "unknown"
+# The desk
 
 
 def recent_requests(session: Session, now: datetime, before: int | None = None) -> Sequence[RecoveryRequest]:
-    """Return the requests of the last days, latest first; one more than is shown where older ones follow."""
-    wanted = _visible(now).order_by(RecoveryRequest.id.desc()).limit(REQUESTS_SHOWN + 1)
-    return session.scalars(wanted.where(RecoveryRequest.id < before) if before else wanted).all()
+    """Return the requests of the last days, latest first; one more than is shown when older ones follow."""
+    requests = _visible(now).order_by(RecoveryRequest.id.desc()).limit(REQUESTS_SHOWN + 1)
+    return session.scalars(requests.where(RecoveryRequest.id < before) if before else requests).all()
 
 
-def find_by_reference(session: Session, now: datetime, said: str) -> Sequence[RecoveryRequest]:
-    """Return the one request whose Vorgangsnummer is said on the phone; how it is written does not matter."""
-    return session.scalars(_visible(now).where(RecoveryRequest.reference == _normalize_reference(said))).all()
+def find_by_reference(session: Session, now: datetime, typed: str) -> Sequence[RecoveryRequest]:
+    """Return the request with this Vorgangsnummer; case, blanks, hyphens and a missing V are accepted."""
+    characters = normalize_code(typed)
+    if len(characters) == REFERENCE_LENGTH + 1:
+        characters = characters[1:]  # the V
+    return session.scalars(_visible(now).where(RecoveryRequest.reference == _format_reference(characters))).all()
 
 
 def probably_meant(session: Session, requests: Sequence[RecoveryRequest]) -> dict[str, list[Suggestion]]:
-    """Return for each unknown address among these whom it probably means."""
-    return suggestions(session, {one.email_canonical for one in requests if one.outcome == UNKNOWN})
+    """Return for each unknown address of these requests the customers to whom it probably belongs."""
+    return suggestions(session, {request.email_canonical for request in requests if request.outcome == UNKNOWN})
 
 
 def _visible(now: datetime) -> Select[RecoveryRequest]:
-    return (
-        select(RecoveryRequest)
-        .options(joinedload(RecoveryRequest.customer))
-        .where(RecoveryRequest.requested_at > now - REQUESTS_KEPT)
-    )
-
-
-def _normalize_reference(said: str) -> str:
-    signs = re.sub(r"[^A-Z0-9]", "", said.upper())
-    signs = signs[1:] if len(signs) == 9 else signs  # the V before the eight signs
-    return f"V-{signs[:4]}-{signs[4:]}"
+    requests = select(RecoveryRequest).options(joinedload(RecoveryRequest.customer))
+    return requests.where(RecoveryRequest.requested_at > now - REQUESTS_KEPT)

@@ -1,4 +1,4 @@
-"""What a service raises when a rule forbids the action. A refusal is no bug: it is shown and, if named, recorded.
+"""Exceptions that services raise when a rule forbids the action. They are shown to the user and may be recorded.
 
 `message` is the German text for the page, `field` the form field it belongs to (empty: the whole form).
 """
@@ -9,8 +9,8 @@ from typing import Any, ClassVar
 class Refusal(Exception):
     """A rule forbids the action.
 
-    `record` names an audit action that is written although the transaction is rolled back, `about` its person,
-    `details` its details. `message` replaces the text of the class.
+    `record` is an audit action that is written although the transaction is rolled back, with person `about` and
+    `details`. `message` replaces the text of the class.
     """
 
     message: str = "Das ist nicht möglich."
@@ -25,17 +25,17 @@ class Refusal(Exception):
 
 
 class TooBusy(Refusal):
-    """So many passwords are being hashed that pages would have to wait."""
+    """Too many passwords are being hashed at the same time."""
 
 
 class WeakPassword(Refusal):
-    """The new password is too short, too long, common, or made of words that others know of the person."""
+    """The new password is too short, too long, common, or consists of words that others know of the person."""
 
     field = "new"
 
 
 class WrongCode(Refusal):
-    """The code does not come from the app that is being set up."""
+    """The code is not from the app that is being set up."""
 
     message = "Dieser Code passt nicht. Geben Sie den Code ein, den die App jetzt für diesen Zugang zeigt."
     field = "code"

@@ -1,4 +1,4 @@
-"""Deletes what is no longer needed, each kind of row after its own time."""
+"""Deletes rows after their retention periods."""
 
 from datetime import timedelta
 from typing import Any
@@ -22,7 +22,7 @@ MAILS_KEPT = timedelta(days=90)
 
 
 def purge(tx: Transaction) -> int:
-    """Delete old rows and forget source addresses; return how many rows that were."""
+    """Delete old rows and old source addresses; return how many rows were deleted or changed."""
     sources = tx.now - timedelta(days=tx.settings["SOURCE_RETENTION"])
     audit = tx.now - timedelta(days=tx.settings["AUDIT_RETENTION"])
     sessions, links = tx.now - SESSIONS_KEPT, tx.now - LINKS_KEPT
@@ -35,7 +35,8 @@ def purge(tx: Transaction) -> int:
         delete(UsedPuzzle).where(UsedPuzzle.expires_at < tx.now),
         delete(RecoveryRequest).where(RecoveryRequest.requested_at < tx.now - REQUESTS_KEPT),
         delete(Throttle).where(
-            Throttle.failures < tx.settings["THROTTLE_DISABLED_AT"],  # a disabled password stays so until it is set
+            Throttle.failures
+            < tx.settings["THROTTLE_DISABLED_AT"],  # a disabled password stays disabled until it is set
             Throttle.failed_at < tx.now - THROTTLES_KEPT,
         ),
         delete(LoginSession).where(or_(LoginSession.ended_at < sessions, LoginSession.expires_at < sessions)),

@@ -16,7 +16,7 @@ MAX_WORDS = 6
 MIN_LENGTH = 3  # of one word at least; shorter ones have no trigram
 MIN_LENGTH_WITH_TYPO = 5
 MAX_SPELLINGS = 10
-TEXTS = {"postgresql": 500, "sqlite": 3000}  # read for one condition to find the right spelling in
+TEXTS = {"postgresql": 500, "sqlite": 3000}  # rows read for one condition, to find similar words in them
 CANDIDATES = 1000
 PHONE = re.compile(r"[\d\s()/+.-]*\d[\d\s()/+.-]*")
 COLUMNS = (Customer.id, Customer.number, Customer.first_name, Customer.last_name, Customer.school)
@@ -45,9 +45,9 @@ class Suggestion:
 
 
 def search(session: Session, query: str) -> SearchResult | None:
-    """Return the customer with this number or address, or else all who match every word; None if it is too short.
+    """Return the customer with this number or address, or else all that match every word; None for a short query.
 
-    A whole number or address means that customer alone, also when it is a part of another one.
+    A complete number or address finds only that customer, even if it is a part of others.
     """
     query = query.replace("\0", "").strip()
     if rows := session.execute(select(*COLUMNS).where(_has_number_or_address(query))).all():
@@ -61,13 +61,13 @@ def search(session: Session, query: str) -> SearchResult | None:
 def _has_number_or_address(query: str) -> ColumnElement[bool]:
     if "@" not in query:
         return Customer.number.in_({query, query.upper()})
-    # Each is looked up by itself: for one or the other, SQLite reads the table when most customers have none pending.
+    # Two queries: for an OR, SQLite scans the table when most customers have no pending address.
     addresses = (Customer.email_canonical, Customer.pending_email_canonical)
     return Customer.id.in_(union_all(*(select(Customer.id).where(email == query.casefold()) for email in addresses)))
 
 
 def _has_word(word: str) -> ColumnElement[bool]:
-    """Whether a word contains this one; a short one only counts at the beginning of a word."""
+    """Match rows with a word that contains this one; a short one only matches the beginning of a word."""
     return _contains(word if len(word) >= MIN_LENGTH else f" {word}")
 
 
@@ -76,7 +76,7 @@ def _contains(text: str) -> ColumnElement[bool]:
 
 
 def _matching(session: Session, conditions: Iterable[Any], guessed: bool = False) -> SearchResult | None:
-    # The inner query needs no more than the index, which is what SQLite reads from end to end.
+    # The inner query needs only the index, which SQLite scans.
     ids = select(Customer.id).where(*conditions).limit(COUNTED + 1)
     rows = session.execute(select(*COLUMNS).where(Customer.id.in_(ids))).all()
     if not rows:
@@ -86,7 +86,7 @@ def _matching(session: Session, conditions: Iterable[Any], guessed: bool = False
 
 
 def _matching_with_typo(session: Session, words: Sequence[str]) -> SearchResult | None:
-    """Correct one typo in each word that no customer has, or in any when only their combination does not exist."""
+    """Correct one typo in each word that matches no customer, or in any word if each of them matches some customer."""
     unknown = [word for word in words if len(words) == 1 or not session.scalar(select(exists().where(_has_word(word))))]
     spellings = {word: _spellings(session, word) for word in unknown or words}
     if not any(spellings.values()):
@@ -97,10 +97,10 @@ def _matching_with_typo(session: Session, words: Sequence[str]) -> SearchResult 
 
 
 def _spellings(session: Session, word: str) -> Sequence[str]:
-    """Return words of customers one typo away, none with a digit: a number one digit off is another number.
+    """Return words of customers one typo away, none with a digit: a number with another digit is another number.
 
-    What stands before and after the typo is spelt right; one character more is left out, which may have been swapped.
-    PostgreSQL looks for each place of the typo in its index. SQLite reads all customers once, with few comparisons.
+    The parts before and after the typo are correct; one more character is left out, in case two were swapped.
+    PostgreSQL searches its index for each position of the typo. SQLite scans all customers once.
     """
     length = len(word)
     if length < MIN_LENGTH_WITH_TYPO or any(map(str.isdigit, word)):
@@ -116,13 +116,13 @@ def _spellings(session: Session, word: str) -> Sequence[str]:
     queries = [select(Customer.search).where(each).limit(TEXTS[database]) for each in conditions]
     texts = " ".join(text for query in queries for text in session.scalars(query))
     candidates = set(re.findall(rf"(?<= )[^\s\d]{{{length - 1},{length + 1}}}(?= )", texts))
-    return sorted(one for one in candidates if OSA.distance(word, one, score_cutoff=1) == 1)[:MAX_SPELLINGS]
+    return sorted(other for other in candidates if OSA.distance(word, other, score_cutoff=1) == 1)[:MAX_SPELLINGS]
 
 
 def suggestions(session: Session, addresses: Collection[str]) -> dict[str, list[Suggestion]]:
-    """Return for each canonical address at most three customers whom it probably belongs to, the likeliest first.
+    """Return for each canonical address at most three customers to whom it probably belongs, most likely first.
 
-    A reason that applies to more than three customers says nothing, unless it is a single typo.
+    A reason that applies to more than three customers is ignored, unless it is a single typo.
     """
     if not addresses:
         return {}
@@ -132,11 +132,14 @@ def suggestions(session: Session, addresses: Collection[str]) -> dict[str, list[
     found = {address: _likeliest(address, names.get(address), candidates) for address in addresses}
     ids = set().union(*found.values())
     customers = {customer.id: customer for customer in session.scalars(select(Customer).where(Customer.id.in_(ids)))}
-    return {one: [Suggestion(customers[id_], reason) for id_, reason in found[one].items()] for one in found}
+    return {
+        address: [Suggestion(customers[id_], reason) for id_, reason in reasons.items()]
+        for address, reasons in found.items()
+    }
 
 
 def _candidates(session: Session, addresses: Collection[str], names: Collection[str]) -> set[tuple[int, str, str]]:
-    """Return id, address and folded name of who may be meant, at most a thousand for each condition."""
+    """Return id, address and folded name of possible customers, at most CANDIDATES for each condition."""
     email = Customer.email_canonical
     parts = [address.rpartition("@") for address in addresses]
     conditions = (
@@ -145,7 +148,7 @@ def _candidates(session: Session, addresses: Collection[str], names: Collection[
         email.in_({typo for address in addresses for typo in _typos_at_beginning(address)}),
     )
     columns = (Customer.id, email, Customer.first_name, Customer.last_name)
-    # Planned for all rows, PostgreSQL uses its index; for the first thousand of them it would read the table.
+    # Without LIMIT, PostgreSQL uses its index; with LIMIT it would scan the table.
     named = select(*columns).where(or_(false(), *(_contains(f" {name} ") for name in names))).cte()
     named = named.prefix_with("MATERIALIZED", dialect="postgresql")
     queries = [select(named), *(select(*columns).where(each) for each in conditions)]

@@ -1,7 +1,7 @@
-"""The second factor of a clerk: a code from an app (TOTP, RFC 6238), or one of ten codes on paper.
+"""The second factor of a clerk: a code from an app (TOTP, RFC 6238), or one of ten recovery codes.
 
-All of it derives by HMAC from LINK_KEY and a random nonce, as a link's token does: the database holds no secret. What
-was made under an older key is still taken while that key stands in LINK_KEY_FALLBACKS.
+Secret and codes derive by HMAC from LINK_KEY and a random nonce, like the token of a link: the database holds no
+secret. Codes of an older key are accepted as long as it is in LINK_KEY_FALLBACKS.
 """
 
 import base64
@@ -20,45 +20,48 @@ from kmzportal.services.tokens import LinkKeys, format_code, normalize_code
 from kmzportal.services.transaction import Transaction, rows_changed
 
 STEP = 30  # seconds
-_DRIFT = 1  # steps that the clock of a telephone may be wrong, either way
+_DRIFT = 1  # steps that the clock of a phone may be early or late (RFC 6238, 5.2)
 RECOVERY_CODES = 10
-_GROUPS = 4  # of four signs with 5 bits each: 80 bits a code
+_GROUPS = 4  # of four characters with 5 bits each: 80 bits per code
 
 
 class SecondFactor:
     def __init__(self, keys: LinkKeys, nonce: str):
+        #: For each key, the current one first.
         secrets = [base64.b32encode(digest[:20]).decode() for digest in keys.derive("factor", nonce)]
         self._apps = [TOTP(secret, interval=STEP) for secret in secrets]
-        places = [keys.derive(f"recovery{place}", nonce) for place in range(RECOVERY_CODES)]
-        self._on_paper = [[format_code(digest, _GROUPS) for digest in digests] for digests in places]
+        self._recovery_codes = [
+            [format_code(digest, _GROUPS) for digest in keys.derive(f"recovery{place}", nonce)]
+            for place in range(RECOVERY_CODES)
+        ]
 
     @property
     def secret(self) -> str:
-        """What an app is given, in Base32."""
+        """The secret for the app, in Base32."""
         return str(self._apps[0].secret)
 
     @property
     def recovery_codes(self) -> list[str]:
-        return [codes[0] for codes in self._on_paper]
+        return [codes[0] for codes in self._recovery_codes]
 
     def uri(self, address: str, office: str) -> str:
-        """Return the secret as apps read it from a QR code."""
+        """Return the `otpauth:` URI that apps read from a QR code."""
         return str(self._apps[0].provisioning_uri(name=address, issuer_name=office))
 
     def step_of(self, typed: str, now: datetime) -> int | None:
-        """Return the step of time that this code of the app belongs to, if it is one of the present."""
-        present = int(now.timestamp()) // STEP
-        for step in range(present - _DRIFT, present + _DRIFT + 1):
+        """Return the time step of this code of the app, or None if it is not valid now."""
+        current = int(now.timestamp()) // STEP
+        for step in range(current - _DRIFT, current + _DRIFT + 1):
             if any(_codes_match(typed, app.generate_otp(step)) for app in self._apps):
                 return step
         return None
 
     def place_of(self, typed: str) -> int | None:
-        """Return which of the ten codes this is, if any; blanks, hyphens and case are forgiven."""
-        places = (
-            place for place, codes in enumerate(self._on_paper) if any(_codes_match(typed, code) for code in codes)
-        )
-        return next(places, None)
+        """Return the index of this recovery code, or None; blanks, hyphens and case are ignored."""
+        for place, codes in enumerate(self._recovery_codes):
+            if any(_codes_match(typed, code) for code in codes):
+                return place
+        return None
 
 
 def _codes_match(typed: str, code: str) -> bool:
@@ -68,27 +71,27 @@ def _codes_match(typed: str, code: str) -> bool:
 def verify_login(tx: Transaction, login_session: LoginSession, typed: str) -> NewSession | None:
     """Return a full session in place of the one that awaits its code; None if the code is wrong.
 
-    Every try is counted before it is compared; who knows the password must not guess the code. Raises SessionOver.
+    Each try is counted before the code is compared, so that parallel tries cannot exceed the limit. Raises SessionOver.
     """
     sessions.ensure_alive(tx, login_session)
     clerk = login_session.clerk
     if clerk is None or not login_session.awaits_code:
         raise SessionOver
-    codes = _throttle_key(tx, clerk)
-    if sessions.is_throttled(tx, codes, whatever_the_source=True):
+    key = _throttle_key(tx, clerk)
+    if sessions.is_throttled(tx, key, check_source=False):
         tx.record("login.code_throttled", clerk)
         return None
-    sessions.count_try(tx, codes)
+    sessions.count_try(tx, key)
     if not _accepts(tx, clerk, typed):
         tx.record("login.code_wrong", clerk)
         return None
-    sessions.clear_throttle(tx, codes)
+    sessions.clear_throttle(tx, key)
     login_session.ended_at = tx.now
     return sessions.start(tx, clerk, login_session.device)
 
 
 def set_up(tx: Transaction, clerk: Clerk, nonce: str, typed: str) -> None:
-    """Let codes from now on derive from this nonce, once the app has proved that it knows; raises WrongCode."""
+    """Store the nonce of a new second factor if the code shows that the app has its secret; raises WrongCode."""
     step = SecondFactor(tx.keys, nonce).step_of(typed, tx.now)
     if step is None:
         raise WrongCode("factor.refused", clerk)
@@ -98,14 +101,14 @@ def set_up(tx: Transaction, clerk: Clerk, nonce: str, typed: str) -> None:
 
 
 def _accepts(tx: Transaction, clerk: Clerk, typed: str) -> bool:
-    """Whether the code is the clerk's and was not used before; then it is used now."""
+    """Return whether the code is valid and unused, and mark it as used (RFC 6238, 5.2)."""
     if clerk.factor_nonce is None:
         return False
     factor = SecondFactor(tx.keys, clerk.factor_nonce)
     step, place = factor.step_of(typed, tx.now), factor.place_of(typed)
     if step is not None:
-        newer = update(Clerk).where(Clerk.id == clerk.id, Clerk.factor_step < step)
-        return rows_changed(tx.session, newer.values(factor_step=step)) == 1
+        unused = update(Clerk).where(Clerk.id == clerk.id, Clerk.factor_step < step)
+        return rows_changed(tx.session, unused.values(factor_step=step)) == 1
     if place is None or place in clerk.recovery_codes_used:
         return False
     clerk.recovery_codes_used = [*clerk.recovery_codes_used, place]

@@ -1,4 +1,4 @@
-"""Logging in, staying logged in, logging out."""
+"""Login sessions: started by a login, found by their token, ended; and the throttling of failed logins."""
 
 import secrets
 from datetime import timedelta
@@ -22,7 +22,10 @@ SOURCE_WINDOW = timedelta(minutes=15)
 TOUCH_INTERVAL = timedelta(minutes=1)
 CODE_LIFETIME = 300  # seconds from the right password to the second factor
 
-PersonTable = type[Customer] | type[Clerk]  #: a login page looks into one of them only
+PersonTable = type[Customer] | type[Clerk]  #: each login page reads only one of the tables
+
+#: Executed by every page of a logged-in user, so the statement is built only once.
+_BY_TOKEN = select(LoginSession).where(LoginSession.token_hash == bindparam("token_hash"))
 
 
 class NewSession(NamedTuple):
@@ -32,8 +35,7 @@ class NewSession(NamedTuple):
     token: str
 
 
-#: Asked on every page of whoever is logged in, so it is put together once.
-_BY_TOKEN = select(LoginSession).where(LoginSession.token_hash == bindparam("token_hash"))
+# Login
 
 
 def find_password_hash(session: Session, address: str, table: PersonTable = Customer) -> str | None:
@@ -50,46 +52,47 @@ def log_in(
     """
     canonical = mail_address.canonical(address)
     known: Select[Any] = select(table).where(table.email_canonical == canonical)
-    # locked as Transaction.lock does: a password changed now would not end the session that is about to start
-    locked = known.with_for_update(key_share=True).execution_options(populate_existing=True)
-    person = tx.session.scalar(locked)
-    account, usual = _throttle_key(tx, table.THROTTLE_PREFIX + canonical, person)
-    if is_throttled(tx, account, usual or _has_just_recovered(tx, person)):
+    person: Customer | Clerk | None = tx.session.scalar(known)
+    if person:
+        tx.lock(person)  # otherwise a password changed now would not end the session that is about to start
+    key = tx.keys.fingerprint(table.THROTTLE_PREFIX + canonical)
+    usual_source = isinstance(person, Clerk) and _is_usual_source(tx, person)
+    if usual_source:
+        # Counted separately: failures elsewhere must not lock clerks out, who cannot request a link themselves.
+        key = f"{key}@{tx.keys.fingerprint(str(tx.source))}"
+    if is_throttled(tx, key, check_source=not usual_source and not _password_set_recently(tx, person)):
         tx.record("login.throttled", person)
         return None
     if person is None or person.locked_at or not check.confirms(person.password_hash):
-        count_failure(tx, account, person)
+        count_failure(tx, key, person)
         tx.record("login.refused", person)
         return None
-    clear_throttle(tx, account)
+    clear_throttle(tx, key)
     if check.new_hash:
         person.password_hash = check.new_hash
-    return start(tx, person, device, awaits_code=_needs_second_factor(tx, person))
-
-
-def _throttle_key(tx: Transaction, name: str, person: Customer | Clerk | None) -> tuple[str, bool]:
-    """Return what failures are counted under, and whether it is a clerk's usual source.
-
-    There they are counted apart: a clerk has no link to help herself, and strangers must not shut the desk.
-    """
-    usual = _is_usual_source(tx, person)
-    place = f"@{tx.keys.fingerprint(str(tx.source))}" if usual else ""
-    return tx.keys.fingerprint(name) + place, usual
-
-
-def _is_usual_source(tx: Transaction, person: Customer | Clerk | None) -> bool:
-    """Whether the clerk logged in from this source lately, as long as sources are kept."""
-    since = tx.now - timedelta(days=tx.settings["SOURCE_RETENTION"])
-    mine = select(AuditEvent.id).where(AuditEvent.action == "login.succeeded", AuditEvent.at > since)
-    return isinstance(person, Clerk) and bool(
-        tx.source
-        and tx.session.scalar(mine.where(AuditEvent.clerk_id == person.id, AuditEvent.source == tx.source).limit(1))
+    # Also for a clerk who should have a second factor and has none.
+    awaits_code = isinstance(person, Clerk) and bool(
+        person.factor_nonce or tx.settings["STAFF_SECOND_FACTOR"] != "offered"
     )
+    return start(tx, person, device, awaits_code)
 
 
-def _needs_second_factor(tx: Transaction, person: Customer | Clerk) -> bool:
-    """Whether the password is half of the way; also for a clerk who should have a second factor and has none."""
-    return isinstance(person, Clerk) and bool(person.factor_nonce or tx.settings["STAFF_SECOND_FACTOR"] != "offered")
+def _is_usual_source(tx: Transaction, clerk: Clerk) -> bool:
+    """Return whether the clerk logged in from this source within SOURCE_RETENTION."""
+    if not tx.source:
+        return False
+    logins = select(AuditEvent.id).where(
+        AuditEvent.action == "login.succeeded",
+        AuditEvent.at > tx.now - timedelta(days=tx.settings["SOURCE_RETENTION"]),
+        AuditEvent.clerk_id == clerk.id,
+        AuditEvent.source == tx.source,
+    )
+    return tx.session.scalar(logins.limit(1)) is not None
+
+
+def _password_set_recently(tx: Transaction, person: Customer | Clerk | None) -> bool:
+    """Return whether the password is new: then the login works even if others behind the same source failed."""
+    return bool(person and person.password_set_at and person.password_set_at > tx.now - SOURCE_WINDOW)
 
 
 def start(tx: Transaction, person: Customer | Clerk, device: str, awaits_code: bool = False) -> NewSession:
@@ -101,7 +104,7 @@ def start(tx: Transaction, person: Customer | Clerk, device: str, awaits_code: b
 
 
 def start_session(tx: Transaction, person: Customer | Clerk, device: str, awaits_code: bool = False) -> NewSession:
-    """Write a LoginSession and return it with its token."""
+    """Insert a session, without an audit record."""
     prefix = "STAFF_" if isinstance(person, Clerk) else ""
     lifetime = CODE_LIFETIME if awaits_code else tx.settings[f"{prefix}SESSION_LIFETIME"]
     session = LoginSession(
@@ -126,12 +129,12 @@ def renew_token(login_session: LoginSession) -> NewSession:
 
 
 def find(session: Session, token: str) -> LoginSession | None:
-    """Return the session of this token with its person, by one indexed query; it may be over."""
+    """Return the session of this token, ended or not, with its person."""
     return session.scalar(_BY_TOKEN, {"token_hash": token_hash(token)})
 
 
 def ensure_alive(tx: Transaction, login_session: LoginSession) -> None:
-    """Look again, now that nobody else can change it: a slow request may outlive its session; raises SessionOver."""
+    """Lock the person and read the session again, which may have ended during the request; raises SessionOver."""
     person = login_session.customer or login_session.clerk
     if person:
         tx.lock(person)
@@ -141,7 +144,7 @@ def ensure_alive(tx: Transaction, login_session: LoginSession) -> None:
 
 
 def touch(tx: Transaction, session_id: int) -> None:
-    """Note that the session is in use, at most once a minute."""
+    """Store that the session is in use, at most once a TOUCH_INTERVAL."""
     tx.session.execute(
         update(LoginSession)
         .where(LoginSession.id == session_id, LoginSession.last_seen < tx.now - TOUCH_INTERVAL)
@@ -154,72 +157,63 @@ def log_out(tx: Transaction, session: LoginSession) -> None:
     tx.record("logout", session.customer or session.clerk)
 
 
-def end_all(tx: Transaction, person: Customer | Clerk, but: LoginSession | None = None) -> int:
-    """End all sessions of a person, `but` one, and return how many there were."""
+def end_all(tx: Transaction, person: Customer | Clerk, keep: LoginSession | None = None) -> int:
+    """End all sessions of a person except `keep`, and return how many there were."""
     owner = LoginSession.clerk_id if isinstance(person, Clerk) else LoginSession.customer_id
     alive = LoginSession.ended_at.is_(None), LoginSession.expires_at > tx.now
-    others = update(LoginSession).where(owner == person.id, *alive, LoginSession.id != (but.id if but else 0))
+    others = update(LoginSession).where(owner == person.id, *alive, LoginSession.id != (keep.id if keep else 0))
     return rows_changed(tx.session, others.values(ended_at=tx.now))
 
 
+# Throttling, by a keyed hash of the account
+
+
 def clear_failures(tx: Transaction, person: Customer | Clerk) -> None:
-    """Forget the failures at this account; what its source did at others stays counted."""
+    """Forget the failed logins of this account; those of its source at other accounts stay counted."""
     clear_throttle(tx, tx.keys.fingerprint(person.THROTTLE_PREFIX + person.email_canonical))
 
 
-def clear_throttle(tx: Transaction, account: str) -> None:
-    """Forget them for the account, and wherever they are counted apart."""
-    apart = Throttle.account.startswith(f"{account}@", autoescape=True)
-    tx.session.execute(delete(Throttle).where(or_(Throttle.account == account, apart)))
+def clear_throttle(tx: Transaction, key: str) -> None:
+    """Forget the failures under this key, and those of the same account that are counted by source."""
+    by_source = Throttle.account.startswith(f"{key}@", autoescape=True)
+    tx.session.execute(delete(Throttle).where(or_(Throttle.account == key, by_source)))
 
 
-def _has_just_recovered(tx: Transaction, person: Customer | Clerk | None) -> bool:
-    """Whether the password was set a moment ago: the link must help at once, whatever the neighbours do."""
-    return bool(person and person.password_set_at and person.password_set_at > tx.now - SOURCE_WINDOW)
-
-
-def is_throttled(tx: Transaction, account: str, whatever_the_source: bool = False) -> bool:
-    """Whether no password is looked at for this account, or from this source, yet."""
-    numbers = tx.settings
-    throttle = tx.session.get(Throttle, account, with_for_update=True)
-    if throttle and throttle.failures >= numbers["THROTTLE_DISABLED_AT"]:
-        return True
-    waits = (
-        numbers["THROTTLE_FREE_FAILURES"],
-        numbers["THROTTLE_FIRST_WAIT"],
-        numbers["THROTTLE_LONGEST_WAIT"],
-    )
-    if throttle and throttle.waiting(tx.now, *waits):
-        return True
-    return not whatever_the_source and _other_accounts_failed(tx, account) >= int(numbers["THROTTLE_SOURCE_ACCOUNTS"])
-
-
-def _other_accounts_failed(tx: Transaction, account: str) -> int:
-    """How many other accounts this source failed at lately."""
-    failures = select(func.count()).where(
+def is_throttled(tx: Transaction, key: str, check_source: bool) -> bool:
+    """Return whether no password is compared now, for this account or, with `check_source`, from this source."""
+    settings = tx.settings
+    throttle = tx.session.get(Throttle, key, with_for_update=True)
+    if throttle:
+        waits = ("THROTTLE_FREE_FAILURES", "THROTTLE_FIRST_WAIT", "THROTTLE_LONGEST_WAIT")
+        disabled = throttle.failures >= settings["THROTTLE_DISABLED_AT"]
+        if disabled or throttle.waiting(tx.now, *(settings[name] for name in waits)):
+            return True
+    if not check_source:
+        return False
+    other_accounts = select(func.count()).where(
         SourceFailure.source == tx.source,
-        SourceFailure.account != account,
+        SourceFailure.account != key,
         SourceFailure.failed_at > tx.now - SOURCE_WINDOW,
     )
-    return tx.session.scalar(failures) or 0
+    return (tx.session.scalar(other_accounts) or 0) >= int(settings["THROTTLE_SOURCE_ACCOUNTS"])
 
 
-def count_try(tx: Transaction, account: str) -> None:
+def count_try(tx: Transaction, key: str) -> None:
     """Count a failure for the account, known or not."""
     upsert(
         tx.session,
         Throttle,
-        {"account": account, "failures": 1, "failed_at": tx.now},
+        {"account": key, "failures": 1, "failed_at": tx.now},
         {"failures": Throttle.failures + 1, "failed_at": tx.now},
     )
 
 
-def count_failure(tx: Transaction, account: str, person: Customer | Clerk | None) -> None:
-    """Count a wrong password for the account and for the source; at the last one, tell whose password it was."""
-    count_try(tx, account)
+def count_failure(tx: Transaction, key: str, person: Customer | Clerk | None) -> None:
+    """Count a wrong password for the account and the source; notify the person when it disables the password."""
+    count_try(tx, key)
     if tx.source:
-        failure = {"source": tx.source, "account": account, "failed_at": tx.now}
+        failure = {"source": tx.source, "account": key, "failed_at": tx.now}
         upsert(tx.session, SourceFailure, failure, {"failed_at": tx.now})
-    throttle = tx.session.get(Throttle, account, populate_existing=True)
+    throttle = tx.session.get(Throttle, key, populate_existing=True)
     if throttle and person and throttle.failures == tx.settings["THROTTLE_DISABLED_AT"]:
         tx.warn("password_disabled" if isinstance(person, Customer) else "clerk_password_disabled", person)

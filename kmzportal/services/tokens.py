@@ -1,6 +1,6 @@
 """Tokens and codes, derived by HMAC-SHA-256 from a key outside the database and a random nonce in the row.
 
-The database holds no secret: a copy of it opens nothing, and a mail that is sent again carries the same link.
+The database holds no secret, so a copy of it gives access to nothing, and a mail sent again contains the same link.
 """
 
 import hashlib
@@ -15,7 +15,7 @@ CODE_ALPHABET = "ABCDEFGHJKLMNPQRSTUVWXYZ23456789"  # 32 characters; I, O, 0 and
 
 
 class LinkKeys:
-    """Derives tokens and codes. The first key is the current one; older ones serve mails that still wait."""
+    """Derives tokens and codes. The first key is the current one; mails composed later may need an older one."""
 
     def __init__(self, keys: Sequence[str]):
         self._keys = [key.encode() for key in keys]
@@ -40,7 +40,7 @@ class LinkKeys:
         return [hmac.digest(key, f"{purpose}:{nonce}".encode(), "sha256") for key in self._keys]
 
     def fingerprint(self, text: str) -> str:
-        """Return a keyed hash of what is counted but must not be readable."""
+        """Return a keyed hash, for counting under a text that must not be stored."""
         return _derive(self._keys[0], "fingerprint", text)
 
     def _key_of(self, link: AccountLink) -> bytes:

@@ -1,6 +1,6 @@
-"""One transaction an act, with what every act needs: locks, audit records, queued mails, conflict-free writes.
+"""One transaction per action, with locks, audit records, queued mails and conflict-free writes.
 
-The only service that knows Flask: `transaction` takes the session and the settings from the current app.
+The only service that uses Flask: `transaction` takes the session and the settings from the current app.
 """
 
 import secrets
@@ -30,7 +30,7 @@ from kmzportal.services.tokens import LinkKeys
 
 @dataclass
 class Transaction:
-    """One database transaction for one act: who acts, when, from where. Committed by whoever opened it."""
+    """One database transaction for one action, with its actor, time and source. Committed by `transaction`."""
 
     session: Session
     now: datetime
@@ -38,14 +38,14 @@ class Transaction:
     keys: LinkKeys
     settings: Mapping[str, Any] = field(repr=False)
     source: str | None = None  #: address block of the request, for throttle and audit
-    initials: str | None = None  #: of the clerk who acts; they stand in the customer's history
-    locked: set[Customer | Clerk] = field(default_factory=set, repr=False)  #: rows that are locked until the end
+    initials: str | None = None  #: of the clerk who acts, for the customer's history
+    locked: set[Customer | Clerk] = field(default_factory=set, repr=False)  #: rows locked until the commit
 
     def lock(self, person: Customer | Clerk, seen_version: int | None = None) -> None:
-        """Lock the person's row once and read it anew, so that acts on one person happen one after another.
+        """Lock the person's row once and read it again, so that actions on one person happen one after another.
 
-        Every act locks the person before the person's links and sessions, so none can deadlock. SQLite lets only one
-        writing transaction begin anyway. Raises ChangedMeanwhile when the row is newer than the `seen_version` that
+        Every action locks the person before the person's links and sessions, so that none can deadlock. SQLite allows
+        only one writing transaction anyway. Raises ChangedMeanwhile when the row is newer than the `seen_version` that
         the submitted form showed.
         """
         if person not in self.locked:
@@ -85,7 +85,7 @@ class Transaction:
     ) -> OutgoingMail:
         """Queue a mail to a stored address (`to`, or the person's own); raises TooManyMails.
 
-        `always` passes the daily cap, for warnings that nobody may suppress by causing other mails first.
+        `always` ignores the daily limit, for warnings: an attacker could reach it on purpose to suppress them.
         """
         recipient = to or person.email
         canonical = mail_address.canonical(recipient)
@@ -107,11 +107,11 @@ class Transaction:
         return mail
 
     def warn(self, template: str, person: Customer | Clerk, **facts: Any) -> None:
-        """Queue a notice that passes the daily cap."""
+        """Queue a notice regardless of the daily limit."""
         self.send(template, person, always=True, **facts)
 
     def notify(self, template: str, person: Customer | Clerk, to: str | None = None, **facts: Any) -> None:
-        """Queue a notice; over the daily cap record that it is missing, and go on."""
+        """Queue a notice, or only record it when the daily limit is reached."""
         try:
             self.send(template, person, to, **facts)
         except TooManyMails:
@@ -125,7 +125,7 @@ class Transaction:
         return self.session.scalar(mails) or 0
 
     def _mail_domain(self) -> str:
-        """The office's domain, also when the sender is given as `Name <mail>`."""
+        """The domain of the sender, which may have the form `Name <mail>`."""
         return parseaddr(self.settings["MAIL_DEFAULT_SENDER"])[1].rpartition("@")[2]
 
 
@@ -160,7 +160,7 @@ def transaction(actor: str, source: str | None = None, initials: str | None = No
     """Yield a Transaction and commit it at the end.
 
     A Refusal rolls back, writes its audit record in a second small transaction, and is raised again. Any other
-    exception rolls back all of it. The slower of two who save the same row gets ChangedMeanwhile.
+    exception rolls back everything. Of two that save the same row, the slower one gets ChangedMeanwhile.
     """
     try:
         with _open(actor, source, initials) as tx:
@@ -177,7 +177,7 @@ def transaction(actor: str, source: str | None = None, initials: str | None = No
 @contextmanager
 def _open(actor: str, source: str | None, initials: str | None) -> Iterator[Transaction]:
     session = db.session()
-    session.rollback()  # ends an open read, whose snapshot is older than the rows to be locked
+    session.rollback()  # ends an open read transaction, whose snapshot would be older than the locked rows
     session.expire_all()
     session.connection(execution_options={WRITES: True})
     try:
@@ -189,11 +189,11 @@ def _open(actor: str, source: str | None, initials: str | None) -> Iterator[Tran
 
 
 def run_outside_transaction(function: Callable[..., Result], *args: Any) -> Result:
-    """End the open read and run what takes long, such as Argon2, so that no connection waits for it."""
+    """End the open read transaction and run a slow function, such as Argon2, without holding a connection."""
     db.session.commit()
     return function(*args)
 
 
 def link_keys() -> LinkKeys:
-    keys: Any = current_app.config
-    return LinkKeys([keys["LINK_KEY"], *keys["LINK_KEY_FALLBACKS"]])
+    config = current_app.config
+    return LinkKeys([config["LINK_KEY"], *config["LINK_KEY_FALLBACKS"]])

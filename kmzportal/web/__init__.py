@@ -1,1 +1,1 @@
-"""How the portal is reached: one module an errand, its forms above its views."""
+"""The web interface, one module per feature, with its forms above its views."""

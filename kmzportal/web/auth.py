@@ -1,4 +1,4 @@
-"""Who sends the request: the login session behind the cookie, logging in, and who may open a view."""
+"""Authentication and access control: the session cookie, login, and decorators of views."""
 
 import ipaddress
 import re
@@ -26,7 +26,7 @@ from kmzportal.web.forms import restore_input
 from kmzportal.web.responses import wants_fragment
 
 login_manager = LoginManager()
-login_manager.session_protection = None  # sessions live in the database; phones change their address
+login_manager.session_protection = None  # sessions are in the database; phones change their IP address
 
 LOGIN_ENDPOINT = "login.login"  #: where customers log in
 STAFF_LOGIN_ENDPOINT = "desk_login.login"  #: where clerks log in
@@ -46,7 +46,7 @@ def init_app(app: Flask) -> None:
 
 
 def refuse_other_hosts() -> Response | None:
-    """Answer under PUBLIC_URL's own host only; without a PUBLIC_URL, to this machine only."""
+    """Respond only to the host of PUBLIC_URL, or without PUBLIC_URL only to loopback names."""
     public_url = current_app.config["PUBLIC_URL"]
     host, own = request.headers.get("Host", "").casefold(), urlsplit(public_url).netloc.rpartition("@")[2].casefold()
     name, _, port = host.rpartition(":")
@@ -57,7 +57,7 @@ def refuse_other_hosts() -> Response | None:
 
 
 def refuse_other_sites() -> None:
-    """Refuse forms of other sites by Sec-Fetch-Site, or by Origin where a browser does not send it."""
+    """Refuse forms of other sites by Sec-Fetch-Site, or by Origin where browsers do not send it."""
     if request.method not in UNSAFE:
         return
     site, origin = request.headers.get("Sec-Fetch-Site"), request.headers.get("Origin", "null")
@@ -78,12 +78,12 @@ class AuthenticatedUser(UserMixin):  # type: ignore[misc]
 
     @property
     def customer(self) -> Customer:
-        """The customer; only behind customer_only."""
+        """The customer; only in views with customer_only."""
         return cast(Customer, self.login_session.customer)
 
     @property
     def clerk(self) -> Clerk:
-        """The clerk; only behind clerk_only and admin_only."""
+        """The clerk; only in views with clerk_only or admin_only."""
         return cast(Clerk, self.login_session.clerk)
 
     @property
@@ -97,7 +97,7 @@ class AuthenticatedUser(UserMixin):  # type: ignore[misc]
 
     @property
     def home_endpoint(self) -> str:
-        """The endpoint of the first page after logging in."""
+        """The endpoint of the first page after the login."""
         return "customers.start" if self.login_session.clerk else "account.overview"
 
     @property
@@ -115,10 +115,9 @@ current_user: Any = flask_login_user
 
 @login_manager.user_loader  # type: ignore[untyped-decorator]
 def load_user(token: str) -> AuthenticatedUser | None:
-    """Return the user of an active session, or None. The connection is free again before the page is rendered."""
+    """Return the user of an active session, or None. Returns the connection to the pool before rendering."""
     if "act_as_anonymous" in g:
         return None
-    g.session_token = token
     now = datetime.now(UTC)
     login_session = sessions.find(db.session(), token)
     db.session.commit()
@@ -137,18 +136,12 @@ def load_user(token: str) -> AuthenticatedUser | None:
 
 
 def act_as_anonymous() -> None:
-    """Render this answer without asking the database who is logged in."""
+    """Render this response without loading the user from the database."""
     g.act_as_anonymous = True
 
 
 def user_for_templates() -> Any:
     return AnonymousUser() if "act_as_anonymous" in g else current_user
-
-
-def presented_token() -> str | None:
-    """Return the session token that came with this request, whether or not its session is still alive."""
-    token: str | None = g.get("session_token")
-    return token
 
 
 def log_in(email: str, password: str, table: PersonTable) -> NewSession | None:
@@ -160,7 +153,7 @@ def log_in(email: str, password: str, table: PersonTable) -> NewSession | None:
 
 
 def sign_in(new: NewSession) -> None:
-    """Put a new session into an emptied cookie; opened links and the input of an ended session are kept."""
+    """Clear the cookie and store a new session; opened links and saved input are kept."""
     kept = {key: session[key] for key in ("links", "kept_form") if session.get(key)}
     clear_session()
     session.update(kept)
@@ -168,7 +161,7 @@ def sign_in(new: NewSession) -> None:
 
 
 def store_session(new: NewSession) -> None:
-    """Put the token into the cookie: as Flask-Login's user id, or apart while the second factor is due."""
+    """Store the token in the cookie: as Flask-Login's user id, or separately until the second factor is verified."""
     if new.login_session.awaits_code:
         session["awaits_code"] = new.token
     else:
@@ -176,14 +169,14 @@ def store_session(new: NewSession) -> None:
 
 
 def clear_session() -> None:
-    """Empty the cookie, and with it the secret that CSRF tokens are bound to."""
+    """Clear the cookie, including the secret of the CSRF tokens."""
     session.clear()
     g.pop("csrf_token", None)
 
 
 @contextmanager
 def user_transaction(first: Callable[[Transaction], None] = lambda _: None) -> Iterator[Transaction]:
-    """Yield a transaction on behalf of the user, whose row is locked after `first` ran; raises SessionOver."""
+    """Yield a transaction of the user, whose row is locked after calling `first`; raises SessionOver."""
     with transaction(current_user.actor, source(), current_user.initials) as tx:
         first(tx)
         sessions.ensure_alive(tx, current_user.login_session)
@@ -194,7 +187,7 @@ View = Callable[..., Any]
 
 
 def background_poll(view: View) -> View:
-    """Mark a view that pages GET by themselves: such a request does not count as use of the session."""
+    """Mark a view that pages request by themselves: such a GET does not prolong the session."""
     view.background_poll = True  # type: ignore[attr-defined]
     return view
 
@@ -211,14 +204,14 @@ def anyone(view: View) -> View:
 
 
 def _require(access: str, admits: Callable[[LoginSession], object], login_endpoint: str) -> Callable[[View], View]:
-    """Return a decorator that asks for a login at `login_endpoint`, and answers 403 to users whom `admits` refuses."""
+    """Return a decorator that redirects to `login_endpoint`, and responds with 403 if `admits` refuses the user."""
 
     def decorate(view: View) -> View:
         @wraps(view)
         def guarded(*args: Any, **kwargs: Any) -> Any:
             if not current_user.is_authenticated:
                 if is_background_poll() and wants_fragment():
-                    return "", 204  # nothing is swapped, so what is being typed on the page stays
+                    return "", 204  # nothing is swapped, so that unsaved input stays
                 return login_manager.unauthorized()
             if not admits(current_user.login_session):
                 abort(403)

@@ -1,4 +1,4 @@
-"""Errors as pages, or as a sentence for htmx: what happened, and what to do next."""
+"""Error pages, or sentences for htmx, with the next step."""
 
 import logging
 import secrets
@@ -50,22 +50,22 @@ def init_app(app: Flask) -> None:
 def http_error(error: HTTPException) -> Response:
     status = error.code or 500
     title, text = _MESSAGES.get(status, _MESSAGES[400])
-    answer = error_page(title, text, status, next_step={"label": "Zur Anmeldung", "url": url_for("login.login")})
+    response = error_page(title, text, status, next_step={"label": "Zur Anmeldung", "url": url_for("login.login")})
     if allowed := getattr(error, "valid_methods", None):
-        answer.headers["Allow"] = ", ".join(sorted(allowed))
-    return answer
+        response.headers["Allow"] = ", ".join(sorted(allowed))
+    return response
 
 
 def refused(refusal: Refusal) -> Response:
     title, text, status = _REFUSALS[type(refusal)]
-    answer = error_page(title, text, status, help="gesperrt" if status == 403 else None)
+    response = error_page(title, text, status, help="gesperrt" if status == 403 else None)
     if status == 503:
-        answer.headers["Retry-After"] = "5"
-    return answer
+        response.headers["Retry-After"] = "5"
+    return response
 
 
 def internal_error(error: Exception) -> Response:
-    """Roll back, log the error under a number and show the number. The path may hold a token and is not logged."""
+    """Roll back, log the error with a number and show the number. The path may contain a token and is not logged."""
     db.session.rollback()  # rendering the error page commits: it loads the user
     if isinstance(error, SQLAlchemyError):
         act_as_anonymous()

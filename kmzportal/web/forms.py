@@ -1,4 +1,4 @@
-"""Forms and fields that several pages use. They check shape only; services decide."""
+"""Forms and fields of several pages. They validate the format only, services the content."""
 
 import json
 import re
@@ -29,7 +29,7 @@ STALE_FORM = (
 
 
 class FormCSRF(CSRF):
-    """Flask-WTF's token in a form's own field, so that a stale one is refused like any other entry."""
+    """Flask-WTF's token as a field of the form, so that a stale token is a field error."""
 
     def generate_csrf_token(self, csrf_token_field: Field) -> str:
         return str(generate_csrf())
@@ -42,7 +42,7 @@ class FormCSRF(CSRF):
 
 
 class PortalForm(FlaskForm):  # type: ignore[misc]
-    """A form in German. A stale CSRF token is an error like any other, so that the input stays."""
+    """A form with German errors. A stale CSRF token is one of them, so that the input stays."""
 
     first: Sequence[str] = ()  #: names of fields that the page shows before the inherited ones
 
@@ -56,7 +56,7 @@ class PortalForm(FlaskForm):  # type: ignore[misc]
         locales = ("de_DE", "de")
 
         def wrap_formdata(self, form: Form, formdata: Any) -> Any:
-            """Fill in what the user typed before the session ended; what is sent now is newer."""
+            """Return the sent data, or else the input saved when the session ended."""
             return super().wrap_formdata(form, formdata) or g.get("saved_input")
 
     def add_refusal(self, refusal: Refusal) -> None:
@@ -68,20 +68,20 @@ class PortalForm(FlaskForm):  # type: ignore[misc]
 
 
 class Filter(PortalForm):
-    """A search form: sent by GET, so it needs no CSRF token."""
+    """A search form, sent by GET and therefore without CSRF token."""
 
     class Meta(PortalForm.Meta):
         csrf = False
 
 
 def choice_field(label: str, name: str, options: Mapping[str, str]) -> SelectField:
-    """One of the options, or "alle"; the keys appear in the URL as `name`."""
+    """Return a field with the options and "alle"; their keys are the values of the URL parameter `name`."""
     choices = [SelectChoice(key, words) for key, words in {"": "alle", **options}.items()]
     return SelectField(label, name=name, choices=choices, default="")
 
 
 class ActionForm(PortalForm):
-    """A form without fields: a button with a CSRF token."""
+    """A button with a CSRF token."""
 
 
 #: Control characters, line breaks, and characters that change the text direction (a number would read backwards).
@@ -112,7 +112,7 @@ def mail_address_field(
 
 
 def password_field(label: str, missing: str | None) -> PasswordField:
-    """A password is neither trimmed nor sent back to the browser."""
+    """Return a field that is neither trimmed nor sent back to the browser."""
     longest = f"Ein Passwort hat höchstens {passwords.MAX_LENGTH} Zeichen."
     needed = [InputRequired(missing)] if missing else []
     return PasswordField(label, [*needed, Length(max=passwords.MAX_LENGTH, message=longest)])
@@ -135,12 +135,12 @@ class NewPassword:
     repeat = repeat_field()
 
     def add_emptied_error(self) -> None:
-        """Passwords are never sent back; where only another field is wrong, say that they are to be typed again."""
+        """If only other fields have errors, add one that asks for the password again, as it is never sent back."""
         if self.new.data and not self.new.errors and not self.repeat.errors:
             self.new.errors = ["Aus Sicherheitsgründen ist das Passwort jetzt leer. Geben Sie es noch einmal ein."]
 
     def validate_new_password(self, person: Customer | Clerk) -> bool:
-        """Whether the service accepts the new password; if not, the reason is shown at the field."""
+        """Return whether the new password is strong enough; if not, add the reason to the field."""
         try:
             accounts.validate_password(self.new.data or "", person, current_app.config)
         except WeakPassword as refusal:
@@ -150,12 +150,12 @@ class NewPassword:
 
 
 _MAX_SAVED = 1800  # bytes, compressed as Flask compresses the cookie; browsers drop cookies over 4 KiB (RFC 6265, 6.1)
-#: Secrets, fields that are outdated by then, and fields that the user does not type.
+#: Secrets, fields that become outdated, and fields that the user does not type.
 _NEVER_SAVED = {"csrf_token", "current", "new", "repeat", "password", "code", "puzzle", "tiles", "human", "username"}
 
 
 def save_input(actor: str, path: str) -> None:
-    """Keep the fields of this request in the cookie, for this actor and page, if they are not too long."""
+    """Save the fields of this request in the cookie, for this actor and page, unless they are too long."""
     fields = {name: texts for name, texts in request.form.lists() if name not in _NEVER_SAVED}
     if fields:
         session.pop("kept_form", None)
@@ -164,14 +164,14 @@ def save_input(actor: str, path: str) -> None:
 
 
 def move_saved_input(old_link_id: int, new_link_id: int) -> None:
-    """Let input that was saved on the pages of a link reappear on those of the link that replaces it."""
+    """Move input that was saved on the pages of a link to those of the link that replaces it."""
     if kept := session.get("kept_form"):
         path = kept["path"].replace(f"/konto-link/{old_link_id}/", f"/konto-link/{new_link_id}/")
         session["kept_form"] = kept | {"path": path}
 
 
 def restore_input(actor: str) -> None:
-    """Take saved input of this page out of the cookie, and let all forms of the page show it to its author."""
+    """Remove the saved input of this page from the cookie, and show it in the forms if the actor is the same."""
     if session.get("kept_form", {}).get("path") != request.path:
         return
     kept = session.pop("kept_form")
@@ -192,18 +192,18 @@ def data_field(name: str, required: bool = False) -> StringField:
 
 
 class Versioned:
-    """The version of the customer that the page showed, so that a later save by somebody else is noticed."""
+    """The version of the customer that the page showed, to detect a save by another user since then."""
 
     version = HiddenField()
 
     @property
     def seen_version(self) -> int:
-        """The version in the form, or -1, which no customer has, when it is missing or no number."""
+        """The version in the form; -1, which no customer has, if it is missing or not a number."""
         text = "".join(map(str, self.version.raw_data or ()))
         return int(text) if text.isdecimal() and len(text) < LONGEST_VERSION else -1
 
     def add_conflict_error(self, customer: Customer) -> None:
-        """Keep the input, list the values that are stored now, and let the next try pass."""
+        """Add an error with the values stored now, and accept the next submit."""
         typed = self.customer_data() if isinstance(self, CustomerData) else customer.data()
         now = [
             f"{Customer.DATA_FIELDS[name][0]} „{text}“" for name, text in customer.data().items() if text != typed[name]
@@ -217,7 +217,7 @@ class Versioned:
 
 
 class CustomerData(Versioned):
-    """The customer's own data, named like the columns of the import."""
+    """The data of a customer, with the field names of the import."""
 
     salutation = SelectField(Customer.DATA_FIELDS["salutation"][0])
     first_name = data_field("first_name")
@@ -228,11 +228,10 @@ class CustomerData(Versioned):
     town = data_field("town")
     phone = data_field("phone")
 
-    def offer_salutations(self, present: str) -> None:
-        """Offer the usual salutations, and the present one if an import brought another."""
-        usual = ["", "Frau", "Herr"]
-        own = [present] if present not in usual else []
-        self.salutation.choices = [SelectChoice(word, word or "keine Angabe") for word in usual + own]
+    def offer_salutations(self, current: str) -> None:
+        """Set the choices: the usual salutations, and the current one, which an import may have set."""
+        salutations = dict.fromkeys(("", "Frau", "Herr", current))
+        self.salutation.choices = [SelectChoice(text, text or "keine Angabe") for text in salutations]
 
     def customer_data(self) -> dict[str, str]:
         return {name: self[name].data or "" for name in Customer.DATA_FIELDS}  # type: ignore[index]
@@ -243,5 +242,5 @@ class LoginForm(PortalForm):
     password = password_field("Passwort", "Geben Sie Ihr Passwort ein.")
 
     def add_wrong_credentials(self) -> None:
-        """One text for every reason, so that it does not reveal which addresses have an account (OWASP ASVS 6.3.8)."""
+        """Add one error for all reasons, so as not to reveal which addresses have an account (OWASP ASVS 6.3.8)."""
         self.form_errors.append("Falsche Zugangsdaten")

@@ -1,4 +1,4 @@
-"""The headers of all responses, and the settings of Flask and its extensions that keep the site safe."""
+"""Security headers of all responses, and security settings of Flask and its extensions."""
 
 from urllib.parse import urlsplit
 
@@ -17,7 +17,7 @@ HEADERS = {
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
     "Permissions-Policy": "camera=(), geolocation=(), microphone=(), payment=(), usb=()",
-    # Under no-referrer a browser sends forms with `Origin: null` (Fetch standard, 3.2).
+    # With no-referrer browsers send forms with `Origin: null` (Fetch standard, 3.2).
     "Referrer-Policy": "same-origin",
     "Cache-Control": "no-store",
 }
@@ -27,11 +27,11 @@ HSTS = "max-age=31536000; includeSubDomains"
 def init_app(app: Flask) -> None:
     secure = urlsplit(app.config["PUBLIC_URL"]).scheme == "https"
     app.config.update(
-        # __Host- keeps another subdomain from setting the cookie; browsers require https for it (RFC 6265bis, 4.1.3.2).
+        # __Host- prevents other subdomains from setting the cookie; browsers require https (RFC 6265bis, 4.1.3.2).
         SESSION_COOKIE_NAME="__Host-kmzportal" if secure else "kmzportal",
         SESSION_COOKIE_SECURE=secure,
         SESSION_COOKIE_HTTPONLY=True,
-        SESSION_COOKIE_SAMESITE="Lax",  # Strict would lose the cookie on the way from a mail (OWASP ASVS 3.3.2)
+        SESSION_COOKIE_SAMESITE="Lax",  # with Strict the cookie is not sent after a click in a mail (OWASP ASVS 3.3.2)
         MAX_CONTENT_LENGTH=64 * 1024,
         MAX_FORM_MEMORY_SIZE=64 * 1024,
         MAX_FORM_PARTS=100,

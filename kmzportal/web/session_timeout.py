@@ -1,4 +1,4 @@
-"""How long a session, or a visit to a link, still lasts. Pages ask with GET; POST prolongs it (WCAG 2.2, 2.2.1)."""
+"""The time left of a session or a visit to a link: GET returns it, POST prolongs it (WCAG 2.2, 2.2.1)."""
 
 from datetime import UTC, datetime
 
@@ -31,7 +31,7 @@ def login_session() -> ResponseReturnValue:
 @anyone
 @background_poll
 def link_visit(link_id: int) -> ResponseReturnValue:
-    """GET sets no cookie, which would overwrite what another tab changes meanwhile. Empty when the link ended."""
+    """GET sets no cookie, which could overwrite the one of another tab. Empty when the link ended."""
     if request.method == "POST":
         visits.find(link_id)
     if not wants_fragment():

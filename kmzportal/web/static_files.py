@@ -1,8 +1,7 @@
 """Static files, served by WhiteNoise in front of Flask.
 
-One fingerprint of all files stands in their path. So a browser may keep each of them for a year, and relative URLs
-inside the style sheet stay right. WhiteNoise lists the folder once, at start, and opens a file when it is asked for;
-it prefers the `.gz` beside a file, which `make css` writes.
+Their path contains one fingerprint of all files, so that browsers may cache them for a year and relative URLs in the
+style sheet work. WhiteNoise lists the folder once, at start, and prefers `.gz` files, which `make css` writes.
 """
 
 import hashlib

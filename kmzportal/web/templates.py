@@ -1,4 +1,4 @@
-"""What all templates know, and the filters for German dates."""
+"""Variables of all templates, and filters for German dates."""
 
 from flask import Flask
 

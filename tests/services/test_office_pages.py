@@ -55,7 +55,7 @@ class Office:
 def test_each_page_is_shipped_with_the_facts_of_the_office(office, name):
     text = office.shows(name)
     assert "07051 965 220" in text
-    assert not office_pages.PLACE.search(text)
+    assert not office_pages.PLACEHOLDER.search(text)
 
 
 def test_what_the_operator_has_not_said_is_told_on_the_page_and_in_a_warning(office):

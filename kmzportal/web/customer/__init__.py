@@ -1,1 +1,1 @@
-"""The pages of customers: logging in, a forgotten password, the account."""
+"""The pages of customers: login, forgotten password, account."""

@@ -31,7 +31,7 @@ AFTER_CONFIRMATION = {"konto": ".edit", "daten": ".data"}
 
 
 class AccountForm(CustomerData, NewPassword, PortalForm):
-    """All that customers may change; password and address only when filled in."""
+    """The data, and optionally a new password and address."""
 
     email = mail_address_field("Neue E-Mail-Adresse", None)
     new = password_field("Passwort", None)
@@ -63,7 +63,7 @@ def withdraw_address() -> ResponseReturnValue:
 @bp.route("/konto", methods=["GET", "POST"])
 @customer_only
 def edit() -> ResponseReturnValue:
-    """The form asks for the current password itself when it was confirmed too long ago to save now."""
+    """Show and save the form; it has a field for the current password if its confirmation has expired."""
     customer: Customer = current_user.customer
     if request.method == "GET" and "saved_input" not in g and not _password_confirmed():
         return _ask_for_password("konto")
@@ -83,7 +83,7 @@ def edit() -> ResponseReturnValue:
 
 
 def _saved(form: AccountForm, customer: Customer) -> bool:
-    """Whether all of the form is saved; if not, nothing is, and the reason is shown in the form."""
+    """Return whether everything was saved; if not, nothing was, and the reason is in the form."""
     password_hash = run_outside_transaction(passwords.hash_password, form.new.data) if form.new.data else None
     values = form.seen_version, form.customer_data(), form.email.data, password_hash
     try:
@@ -103,7 +103,7 @@ def _saved(form: AccountForm, customer: Customer) -> bool:
 @bp.route("/bestaetigen/<any(konto, daten):purpose>", methods=["GET", "POST"])
 @customer_only
 def confirm_password(purpose: str) -> ResponseReturnValue:
-    """Check the current password. The URL remains in the address bar after a wrong one, so GET leads back."""
+    """Check the current password. After a wrong one this URL stays in the address bar, so GET redirects."""
     if request.method == "GET":
         return redirect_in_place(AFTER_CONFIRMATION[purpose])
     form = ConfirmForm()
@@ -122,7 +122,7 @@ def _ask_for_password(purpose: str, form: ConfirmForm | None = None) -> Response
 
 
 def _confirm(field: PasswordField) -> bool:
-    """Whether the field holds the current password; then the session gets a new token."""
+    """Return whether the field contains the current password; if so, the session gets a new token."""
     if not field.data:
         field.errors = ["Bitte geben Sie zur Sicherheit noch einmal Ihr aktuelles Passwort ein."]
         return False
@@ -152,9 +152,9 @@ def data() -> ResponseReturnValue:
 def data_json() -> ResponseReturnValue:
     if not _password_confirmed():
         return redirect_to(".data")
-    answer = jsonify(audit.all_data(db.session(), current_user.customer))
-    answer.headers["Content-Disposition"] = "attachment; filename=meine-daten.json"
-    return answer
+    response = jsonify(audit.all_data(db.session(), current_user.customer))
+    response.headers["Content-Disposition"] = "attachment; filename=meine-daten.json"
+    return response
 
 
 @bp.get("/geraete")

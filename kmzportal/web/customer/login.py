@@ -1,4 +1,4 @@
-"""Anmelden and Abmelden, and what happens to requests that need a login first."""
+"""Login and logout, and the redirect to the login page."""
 
 from urllib.parse import urlsplit
 
@@ -50,7 +50,7 @@ def login() -> ResponseReturnValue:
 @bp.post("/abmelden")
 @anyone
 def logout() -> ResponseReturnValue:
-    """Also of clerks. With `weiter`, somebody else's link is opened next, so the opened links stay in the cookie."""
+    """Log out customers and clerks. With `weiter`, a link of another person follows: the cookie keeps opened links."""
     form, wanted = ActionForm(), local_path(request.args.get("weiter"))
     login_endpoint = LOGIN_ENDPOINT
     if current_user.is_authenticated:
@@ -63,14 +63,14 @@ def logout() -> ResponseReturnValue:
     clear_session()
     if links and wanted:
         session["links"] = links
-    answer = redirect_to_path(wanted or url_for(login_endpoint), "Sie sind abgemeldet.")
-    answer.headers["Clear-Site-Data"] = '"cache", "storage"'  # "cookies" would clear those of the whole domain
-    return answer
+    response = redirect_to_path(wanted or url_for(login_endpoint), "Sie sind abgemeldet.")
+    response.headers["Clear-Site-Data"] = '"cache", "storage"'  # "cookies" would clear those of the whole domain
+    return response
 
 
 @login_manager.unauthorized_handler  # type: ignore[untyped-decorator]
 def ask_to_log_in() -> Response:
-    """Redirect to the login page of the wanted page. The input of an ended session reappears after the login."""
+    """Redirect to the login page for this view, and save the input of an ended session until after the login."""
     view = current_app.view_functions.get(request.endpoint or "")
     login_endpoint = getattr(view, "login_endpoint", LOGIN_ENDPOINT)
     if request.url_rule and "GET" in (request.url_rule.methods or ()):

@@ -1,4 +1,4 @@
-"""Passwort vergessen: the same page for every address. The worker looks the address up and mails the link."""
+"""Passwort vergessen: the same response for every address. The worker looks up the account and mails the link."""
 
 from datetime import UTC, datetime, timedelta
 

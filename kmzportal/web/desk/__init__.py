@@ -11,9 +11,9 @@ from kmzportal.web.forms import PortalForm
 
 @contextmanager
 def form_transaction(form: PortalForm, first: Callable[[Transaction], None] = lambda _: None) -> Iterator[Transaction]:
-    """Yield the clerk's transaction. A refusal rolls it back and is shown in the form, so check `form.errors` after it.
+    """Yield the clerk's transaction. A refusal rolls back and is added to `form.errors`: check these afterwards.
 
-    Raises ChangedMeanwhile and SessionOver, which other pages answer.
+    Raises ChangedMeanwhile and SessionOver.
     """
     try:
         with user_transaction(first) as tx:

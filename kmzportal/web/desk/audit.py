@@ -1,4 +1,4 @@
-"""Protokoll, for admins: who did what to which account, and when. Reading it writes nothing."""
+"""Protokoll: the audit trail for admins. Reading it is not recorded."""
 
 from datetime import UTC, date, datetime, time, timedelta
 from operator import itemgetter
@@ -26,7 +26,7 @@ bp = Blueprint("audit", __name__, url_prefix="/kundenservice")
 VALUES: dict[str, Any] = {"kind": {kind: policy.label for kind, policy in POLICIES.items()}, "check": IDENTITY_CHECKS}
 FIELDS = {name: label for name, (label, _) in Customer.DATA_FIELDS.items()}
 FIELDS |= {"number": "Kundennummer", "email": "E-Mail"}
-#: The German names of the details of an event; `by` stands beside the actor already.
+#: German names of the details of an event; `by` is part of the actor.
 DETAILS = {
     "template": "E-Mail",
     "kind": "Link",
@@ -61,7 +61,7 @@ def events() -> ResponseReturnValue:
     form, session = AuditFilter(request.args), db.session()
     found = audit.events(session, _query(form)) if form.validate() else []
     shown, older = found[: audit.EVENTS_SHOWN], None
-    if len(found) > len(shown):  # only the parameters of the filter go on to the next page
+    if len(found) > len(shown):  # the link to the next page has only the parameters of the filter
         older = {field.name: request.args[field.name] for field in form if request.args.get(field.name)}
         older["vor"] = str(shown[-1].id)
     people = audit.people(session, shown)
@@ -79,7 +79,7 @@ def _query(form: AuditFilter) -> AuditQuery:
 
 
 def _midnight(day: date) -> datetime:
-    """Return in UTC when the day begins in Germany."""
+    """Return the beginning of the day in Germany, in UTC."""
     return datetime.combine(day, time.min, BERLIN).astimezone(UTC)
 
 

@@ -1,4 +1,4 @@
-"""Mitarbeitende: admins add clerks, mail them their first link, lock and unlock them."""
+"""Mitarbeitende: admins add, lock and unlock clerks, and send them their first link."""
 
 from flask import Blueprint
 from flask.typing import ResponseReturnValue

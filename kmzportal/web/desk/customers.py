@@ -1,4 +1,4 @@
-"""Kunden: the search, the screen of a customer, and all that a clerk does for one."""
+"""Kunden: search, the page of a customer, and the actions of clerks on it."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -101,7 +101,7 @@ def customer(customer_id: int) -> ResponseReturnValue:
 @bp.get(f"{CUSTOMER}/vorschau")
 @clerk_only
 def preview(customer_id: int) -> ResponseReturnValue:
-    """Return the hints and mails for the address that is being typed: a part of the screen, without htmx all of it."""
+    """Return hints and previews for the address typed so far: for htmx a part of the page, otherwise the whole page."""
     customer, email = db.get_or_404(Customer, customer_id), request.args.get("email")
     if wants_fragment():
         return render("desk/_preview.html", customer=customer, **_preview(customer, email))
@@ -109,7 +109,7 @@ def preview(customer_id: int) -> ResponseReturnValue:
 
 
 def _screen(customer: Customer, email: str | None = None, **refused: PortalForm) -> ResponseReturnValue:
-    """Return the screen; `refused` is the form with errors, under its name in the template."""
+    """Return the page of the customer; `refused` is the form with errors, under its name in the template."""
     session, now = db.session(), datetime.now(UTC)
     forms: dict[str, PortalForm] = {
         "correct": CorrectForm(formdata=None, email=email or customer.pending_email, version=customer.version),
@@ -134,7 +134,7 @@ def _screen(customer: Customer, email: str | None = None, **refused: PortalForm)
 
 
 def _preview(customer: Customer, typed: str | None) -> dict[str, Any]:
-    """Return the two mails of a corrected address without link and code, and the hints about the address typed."""
+    """Return previews of the two mails without link and code, and hints about the typed address."""
     now, initials = datetime.now(UTC), current_user.clerk.initials
     templates = ("desk_link", "address_corrected")
     mails = {name: redacted_preview(name, customer, initials, current_app.config, now) for name in templates}
@@ -145,7 +145,7 @@ def _preview(customer: Customer, typed: str | None) -> dict[str, Any]:
     return {
         "previews": mails,
         "new": email,
-        "owner": desk.address_owner(db.session(), email, now, but=customer),
+        "owner": desk.address_owner(db.session(), email, now, other_than=customer),
         "meant": mail_address.suggest_correction(email),
         "free_mail": mail_address.is_free_mail(email),
     }
@@ -154,7 +154,7 @@ def _preview(customer: Customer, typed: str | None) -> dict[str, Any]:
 @bp.post(f"{CUSTOMER}/adresse")
 @clerk_only
 def correct(customer_id: int) -> ResponseReturnValue:
-    """Adresse berichtigen und Link senden: both in one transaction."""
+    """Correct the address and send the link in one transaction."""
     customer, form = db.get_or_404(Customer, customer_id), CorrectForm()
     if not form.validate_on_submit():
         return _screen(customer, correct=form)

@@ -1,4 +1,4 @@
-"""Anmelden im Kundenservice: the login of clerks, with password and second factor."""
+"""The login of clerks, with password and second factor."""
 
 from datetime import UTC, datetime
 
@@ -34,12 +34,16 @@ class CodeForm(PortalForm):
 @anyone
 def login() -> ResponseReturnValue:
     if current_user.is_authenticated:
-        return _enter()
+        return _redirect_after_login()
     form = LoginForm(email=session.get("address"))
     if form.validate_on_submit():
         if new := log_in(form.email.data or "", form.password.data or "", Clerk):
             sign_in(new)
-            return _enter() if current_user.is_authenticated else redirect_to(".second_factor", weiter=_wanted())
+            return (
+                _redirect_after_login()
+                if current_user.is_authenticated
+                else redirect_to(".second_factor", weiter=_wanted())
+            )
         form.add_wrong_credentials()
     return render("desk/login.html", form, wanted=_wanted())
 
@@ -47,12 +51,12 @@ def login() -> ResponseReturnValue:
 @bp.route("/zweiter-faktor", methods=["GET", "POST"])
 @anyone
 def second_factor() -> ResponseReturnValue:
-    """Ask for the code. The password was right, and the session can do nothing else until the code is."""
+    """Ask for the code. Until it is right, the session gives no access."""
     if current_user.is_authenticated:
-        return _enter()
+        return _redirect_after_login()
     login_session = _session_awaiting_code()
     if login_session is None or login_session.clerk is None:
-        return _begin_again()
+        return _restart()
     if login_session.clerk.factor_nonce is None:
         return render("desk/no_second_factor.html", clerk=login_session.clerk)
     form = CodeForm()
@@ -62,17 +66,17 @@ def second_factor() -> ResponseReturnValue:
 
 
 def _verify(login_session: LoginSession, form: CodeForm) -> ResponseReturnValue | None:
-    """Return where the code leads; None when it is wrong, which stands in the form then."""
+    """Return the redirect after a right code; None after a wrong one, with an error in the form."""
     try:
         with transaction("visitor", source()) as tx:
             new = verify_login(tx, login_session, form.code.data or "")
-    except SessionOver:  # another tab was faster
-        return _begin_again()
+    except SessionOver:  # another tab logged in first
+        return _restart()
     if new is None:
         form.code.errors = [WRONG]
         return None
     sign_in(new)
-    return _enter()
+    return _redirect_after_login()
 
 
 def _session_awaiting_code() -> LoginSession | None:
@@ -84,12 +88,12 @@ def _session_awaiting_code() -> LoginSession | None:
     return found if found.awaits_code and found.alive(datetime.now(UTC)) else None
 
 
-def _begin_again() -> ResponseReturnValue:
+def _restart() -> ResponseReturnValue:
     return redirect_to(".login", TOO_SLOW if session.pop("awaits_code", None) else None, weiter=_wanted())
 
 
-def _enter() -> ResponseReturnValue:
-    """Redirect a clerk to the page that was asked for; a customer has to log out first."""
+def _redirect_after_login() -> ResponseReturnValue:
+    """Redirect a clerk to the requested page; a customer has to log out first."""
     if current_user.login_session.clerk:
         return redirect_to_path(_wanted() or url_for(current_user.home_endpoint))
     return error_page(
@@ -100,6 +104,6 @@ def _enter() -> ResponseReturnValue:
 
 
 def _wanted() -> str | None:
-    """Return the page of the desk that was asked for before the login; a clerk may not open pages of customers."""
+    """Return the desk page that was requested before the login; clerks have no access to those of customers."""
     path = local_path(request.args.get("weiter"))
     return path if path and path.startswith(f"{bp.url_prefix}/") else None

@@ -1,4 +1,4 @@
-"""Postausgang: the state of each mail, and a button to send it again. The page asks for its list every few seconds."""
+"""Postausgang: the state of each mail, and a button to send it again. The page polls its list."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -23,7 +23,7 @@ for template_filter in (format_short, subject_of, outbox.mail_story, outbox.retr
     bp.add_app_template_filter(template_filter)
 
 CUSTOMER_MAILS = "/kunden/<int(max=2147483647):customer_id>/emails"
-#: The states by their names in the URL.
+#: States by their value in the URL.
 STATES = {
     "wartet": MailState.QUEUED,
     "spaeter": MailState.DEFERRED,
@@ -96,7 +96,7 @@ def send_all_again() -> ResponseReturnValue:
 
 
 def _mails(form: ActionForm | None = None) -> ResponseReturnValue:
-    """Return the mails of all people, or those in the state that the filter names."""
+    """Return the page of all mails, or of those in the state of the filter."""
     chosen = OutboxFilter(request.args)
     name = chosen.state.data if chosen.state.data in STATES else None
     found = outbox.list_mails(db.session(), STATES[name] if name else None, page_key())

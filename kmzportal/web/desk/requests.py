@@ -1,4 +1,4 @@
-"""Anfragen: every "Passwort vergessen?" of the last days, also found by its Vorgangsnummer."""
+"""Anfragen: the requests for a new password of the last days, with a search by Vorgangsnummer."""
 
 from datetime import UTC, datetime
 

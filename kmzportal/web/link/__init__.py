@@ -1,1 +1,1 @@
-"""The pages of mailed links: a new password, registration, a new address, a clerk's first access."""
+"""The pages of mailed links: new password, registration, new address, first access of a clerk."""

@@ -1,4 +1,4 @@
-"""Der Link zum Konto, from the mail to Fertig. Only POST changes anything, and only the last one redeems the link."""
+"""The pages of a link, from the mail to Fertig. Only POST changes data, and only the last POST redeems the link."""
 
 import io
 import re
@@ -58,7 +58,7 @@ class ClerkAccessForm(NewPassword, PortalForm):
 
 
 class AnyTextConverter(PathConverter):
-    """A path with anything that a mail program appends to it, line breaks too."""
+    """A path with any text that a mail program appended, including line breaks."""
 
     regex = r"[^/](?s:.)*?"
 
@@ -69,22 +69,22 @@ bp.record_once(lambda state: state.app.url_map.converters.update(anything=AnyTex
 @bp.get("/link/<anything:text>")
 @anyone
 def open_link(text: str) -> ResponseReturnValue:
-    """Take the token out of the address bar; what mail programs append to it is ignored."""
+    """Redirect to a URL without the token, and ignore text that mail programs appended to it (OWASP ASVS 14.2.1)."""
     token = TOKEN.match(text)
     link = links.find(db.session(), token[0]) if token else None
     if link is None:
-        answer = link_not_found()
+        response = link_not_found()
     else:
         visits.start(link)
-        answer = redirect_to(".show", link_id=link.id)
-    answer.headers["Referrer-Policy"] = "no-referrer"  # type: ignore[union-attr]
-    return answer
+        response = redirect_to(".show", link_id=link.id)
+    response.headers["Referrer-Policy"] = "no-referrer"  # type: ignore[union-attr]
+    return response
 
 
 @bp.get("/konto-link/<int:link_id>")
 @link_holder(*LinkKind)
 def show(link: AccountLink, visit: Visit) -> ResponseReturnValue:
-    """Lead to the first page of this kind of link, or to the one after the robot check."""
+    """Redirect to the first page of this kind of link, or show the one after the robot check."""
     if visit.checked:
         return render("link/checked.html", link=link)
     return redirect_in_place(link.policy.first_page, link_id=link.id)
@@ -114,7 +114,7 @@ def register(link: AccountLink, visit: Visit) -> ResponseReturnValue:
 @bp.route("/konto-link/<int:link_id>/zugang", methods=["GET", "POST"])
 @link_holder(LinkKind.CLERK_FIRST)
 def clerk_access(link: AccountLink, visit: Visit) -> ResponseReturnValue:
-    """Password and second factor in one form and one POST. Until it succeeds, the present ones stay valid."""
+    """Set password and second factor in one POST. Until it succeeds, the old ones stay valid."""
     form = ClerkAccessForm()
 
     def redeem(tx: Transaction, password_hash: str) -> None:
@@ -127,7 +127,7 @@ def clerk_access(link: AccountLink, visit: Visit) -> ResponseReturnValue:
 def _set_password(
     link: AccountLink, form: Any, redeem: Callable[[Transaction, str], None], template: str, **context: Any
 ) -> ResponseReturnValue:
-    """Show the form, which holds a new password, until `redeem` took its hash and used up the link."""
+    """Show a form with a new password, and call `redeem` with its hash when it is valid."""
     if form.validate_on_submit() and form.validate_new_password(link.holder):
         password_hash = run_outside_transaction(passwords.hash_password, form.new.data)
         try:
@@ -189,12 +189,12 @@ def qr_code(link: AccountLink, visit: Visit) -> ResponseReturnValue:
 @bp.get("/konto-link/<int:link_id>/zugang/fertig")
 @anyone
 def clerk_done(link_id: int) -> ResponseReturnValue:
-    """The recovery codes are shown only in the browser that has set them up, until somebody logs in there."""
+    """Show the recovery codes, only in the browser that has set them up and until a login there."""
     link = visited_link(link_id)
     if link is None or link.clerk is None or link.ended_as != LinkState.REDEEMED:
         return link_not_found()
-    set_up_here = link.clerk.factor_nonce and link.clerk.factor_nonce == _nonce(link_id)
-    return render("link/clerk_done.html", codes=_factor(link_id).recovery_codes if set_up_here else [])
+    set_up_in_this_browser = link.clerk.factor_nonce and link.clerk.factor_nonce == _nonce(link_id)
+    return render("link/clerk_done.html", codes=_factor(link_id).recovery_codes if set_up_in_this_browser else [])
 
 
 @bp.post("/konto-link/<int:link_id>/erneuern")
@@ -232,14 +232,14 @@ def _second_factor_required() -> bool:
 
 
 def _nonce(link_id: int) -> str:
-    """Return the nonce of the second factor that this browser is offered; it is kept in the signed cookie.
+    """Return the nonce of the second factor for this browser, stored in the signed cookie.
 
-    Each browser has its own: a mail scanner, or anybody else who opened the link before, has seen another secret.
+    Each browser gets another one, so that a mail scanner that opened the link before does not know the secret.
     """
-    kept = session.get("factor")
-    if not kept or kept[0] != link_id:
-        kept = session["factor"] = [link_id, secrets.token_urlsafe(32)]
-    return str(kept[1])
+    stored = session.get("factor")
+    if not stored or stored[0] != link_id:
+        stored = session["factor"] = [link_id, secrets.token_urlsafe(32)]
+    return str(stored[1])
 
 
 def _factor(link_id: int) -> SecondFactor:

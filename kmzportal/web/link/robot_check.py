@@ -1,4 +1,4 @@
-"""Ich bin kein Roboter: a checkbox and a picture puzzle, or instead of both the code from the mail."""
+"""The robot check: a checkbox and a picture puzzle, or instead the code from the mail (WCAG 2.2, 3.3.8)."""
 
 import threading
 from datetime import UTC, datetime
@@ -18,7 +18,7 @@ from kmzportal.web.responses import redirect_in_place, render
 
 bp = Blueprint("robot_check", __name__, url_prefix="/konto-link/<int:link_id>")
 
-#: Drawing occupies a processor for some hundredths of a second; the limit leaves threads for other pages.
+#: Drawing takes some 10 ms of CPU time; the limit leaves threads for other pages.
 _drawing = threading.BoundedSemaphore(2)
 
 
@@ -96,7 +96,7 @@ def _passed(visit: Visit) -> ResponseReturnValue:
 
 
 def _solved(link: AccountLink, token: str, chosen: set[int]) -> bool:
-    """Whether the answer is right and the first one to this puzzle."""
+    """Return whether the answer is right and the first one to this puzzle."""
     try:
         solved = puzzles().solved_by(token, chosen, f"link:{link.id}", datetime.now(UTC))
     except PuzzleUnusable:

@@ -1,7 +1,7 @@
-"""A visit to an opened link: which link, since when, and whether the robot check was passed.
+"""A visit: the use of an opened link in one browser.
 
-The token leaves the address bar at once. The signed cookie holds the ids of opened links, each with its times; the
-URLs that follow contain the id, so that two tabs do not mix.
+The token is removed from the address bar at once. The signed cookie contains the ids of opened links with their times;
+the following URLs contain the id, so that two tabs do not interfere.
 """
 
 from collections.abc import Callable, Iterator
@@ -23,27 +23,27 @@ from kmzportal.web.auth import current_user, source
 from kmzportal.web.forms import ActionForm, restore_input, save_input
 from kmzportal.web.responses import error_page, redirect_to, render
 
-_MAX_VISITS = 5  # links that a cookie remembers
+_MAX_VISITS = 5  # links in a cookie
 
 
 @dataclass
 class Visit:
     link_id: int
     arrived: datetime
-    ends_at: datetime  #: without further requests
-    expires_at: datetime  #: the latest end
+    ends_at: datetime  #: if no request follows
+    expires_at: datetime  #: even if requests follow
     checked: bool  #: the robot check was passed in this browser
 
 
 def start(link: AccountLink) -> None:
-    """Remember that the link was opened in this browser."""
+    """Store in the cookie that the link was opened."""
     end(link.id)
     session["links"] = dict(list(session["links"].items())[1 - _MAX_VISITS :])
     _store(link.id, datetime.now(UTC))
 
 
 def peek(link_id: int) -> Visit | None:
-    """Return the visit, also one that is over, without prolonging it."""
+    """Return the visit, ended or not, without prolonging it."""
     arrived, seen, checked = session.get("links", {}).get(str(link_id), (0, 0, False))
     expires = arrived + current_app.config["LINK_SESSION_LIFETIME"]
     ends = min(expires, seen + current_app.config["LINK_SESSION_IDLE"])
@@ -52,7 +52,7 @@ def peek(link_id: int) -> Visit | None:
 
 
 def find(link_id: int) -> Visit | None:
-    """Return the visit if it is not over, and prolong it."""
+    """Return the visit unless it has ended, and prolong it."""
     visit = peek(link_id)
     if visit is None or datetime.now(UTC) >= visit.ends_at:
         return None
@@ -61,12 +61,11 @@ def find(link_id: int) -> Visit | None:
 
 
 def visited_link(link_id: int) -> AccountLink | None:
-    """Return the link if this browser opened it and the visit is not over."""
+    """Return the link if this browser opened it and the visit has not ended."""
     return db.session.get(AccountLink, link_id) if find(link_id) else None
 
 
 def mark_checked(visit: Visit) -> None:
-    """Note that the robot check was passed in this browser."""
     _store(visit.link_id, visit.arrived, True)
 
 
@@ -83,7 +82,7 @@ View = Callable[..., ResponseReturnValue]
 
 
 def link_holder(*kinds: LinkKind, checked: bool = False) -> Callable[[View], View]:
-    """Admit browsers that opened a link of these kinds, and show all others why the link cannot be used."""
+    """Return a decorator for views of an opened link of these kinds; others get a page with the reason."""
 
     def decorate(view: View) -> View:
         @wraps(view)
@@ -97,7 +96,7 @@ def link_holder(*kinds: LinkKind, checked: bool = False) -> Callable[[View], Vie
             restore_input(current_user.actor)
             try:
                 return _refusal(link, visit) or view(link, visit, **values)
-            except LinkUnusable:  # it ended while this request was running
+            except LinkUnusable:  # the link ended during this request
                 return _refusal(link, visit) or link_ended(link)
 
         guarded.access = "link_holder"  # type: ignore[attr-defined]
@@ -108,14 +107,14 @@ def link_holder(*kinds: LinkKind, checked: bool = False) -> Callable[[View], Vie
 
 @contextmanager
 def link_transaction(link: AccountLink) -> Iterator[Transaction]:
-    """Yield a transaction on behalf of the link's holder. It marks the link as opened."""
+    """Yield a transaction of the link's holder, and mark the link as opened."""
     with transaction(f"link:{link.id}", source()) as tx:
         links.mark_opened(tx, link)
         yield tx
 
 
 def link_not_found() -> ResponseReturnValue:
-    """One answer for unknown tokens, links that this browser did not open, and visits that are over."""
+    """Return the same page for unknown tokens, links that this browser did not open, and ended visits."""
     save_input(current_user.actor, request.path)  # shown again when the link is opened again
     if session.get("kept_form", {}).get("path") == request.path:
         then = "Dann stehen Ihre Eingaben wieder da. Nur Passwörter geben Sie noch einmal ein."
@@ -131,30 +130,30 @@ def link_not_found() -> ResponseReturnValue:
 
 
 def _refusal(link: AccountLink, visit: Visit) -> ResponseReturnValue | None:
-    """Return the page that says why the link cannot be used now, or None if it can."""
+    """Return a page with the reason why the link cannot be used, or None if it can."""
     if current_user.is_authenticated and current_user.person is not link.holder:
         return render("link/other_user.html", ActionForm(), link=link)
     if link.holder.locked_at and not link.policy.works_when_locked:
         raise AccountLocked
     if not link.usable(visit.arrived):
         return link_ended(link)
-    g.visit = visit  # the page shows when the visit ends, see session_timeout.py
+    g.visit = visit  # for the warning before the visit ends, see session_timeout.py
     return None
 
 
 def link_ended(link: AccountLink, form: ActionForm | None = None) -> ResponseReturnValue:
-    """Say why the link ended, and offer a new one where that is allowed."""
+    """Return a page with the reason why the link ended, and a button for a new one if it is renewable."""
     g.pop("visit", None)
     now = datetime.now(UTC)
     form = form or ActionForm(formdata=None)
-    answer = render("link/ended.html", form, link=link, state=link.state(now), renewable=link.renewable(now))
+    response = render("link/ended.html", form, link=link, state=link.state(now), renewable=link.renewable(now))
     if not form.errors:
-        answer.status_code = 410
-    return answer
+        response.status_code = 410
+    return response
 
 
 def finish(link: AccountLink) -> ResponseReturnValue:
-    """Redirect to the page Fertig. The login page then fills in the address."""
+    """Redirect to the page Fertig, and prefill the address of the login page."""
     if link.policy.ends_with_address:  # the browser at the old mailbox must not learn the new address
         session["address"] = link.holder.email
     return redirect_to("link.clerk_done" if link.clerk else "link.done", link_id=link.id)

@@ -1,1 +1,1 @@
-"""Pages that need no account: legal information, health check, the mailbox of the demo."""
+"""Pages without login: legal information, health checks, the mailbox of the demo."""

@@ -1,4 +1,4 @@
-"""The mailbox of the demo, which shows every mail that would have been sent. Registered in the demo only."""
+"""The mailbox of the demo: all mails that a production portal would send. Registered in the demo only."""
 
 from flask import Blueprint, Response, current_app, render_template
 from flask.typing import ResponseReturnValue
@@ -26,8 +26,8 @@ def mailbox() -> ResponseReturnValue:
 @bp.get("/postfach/<int:id>")
 @anyone
 def mail(id: int) -> ResponseReturnValue:
-    found = db.get_or_404(OutgoingMail, id)
-    return render_template("demo/mail.html", mail=found, letter=_compose(found), states=MAIL_STATES)
+    mail = db.get_or_404(OutgoingMail, id)
+    return render_template("demo/mail.html", mail=mail, email=_compose(mail), states=MAIL_STATES)
 
 
 @bp.get("/postfach/<int:id>/html")
@@ -39,7 +39,7 @@ def mail_html(id: int) -> ResponseReturnValue:
 @bp.get("/mails")
 @anyone
 def previews() -> ResponseReturnValue:
-    return render_template("demo/previews.html", letters=all_previews(current_app.config))
+    return render_template("demo/previews.html", emails=all_previews(current_app.config))
 
 
 def _compose(mail: OutgoingMail) -> Email:

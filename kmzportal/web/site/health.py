@@ -1,4 +1,4 @@
-"""Liveness and readiness, for monitoring. Both answer whatever the Host header says."""
+"""Liveness and readiness for monitoring, available under any Host header."""
 
 from flask import Blueprint, Response
 from sqlalchemy.exc import DBAPIError
@@ -12,14 +12,14 @@ bp = Blueprint("health", __name__)
 @bp.get("/healthz")
 @anyone
 def healthz() -> Response:
-    """Whether the process answers."""
+    """Respond whenever the process runs."""
     return Response("ok\n", mimetype="text/plain")
 
 
 @bp.get("/readyz")
 @anyone
 def readyz() -> Response:
-    """Whether the database answers, in the version that this code needs."""
+    """Respond with 503 unless the database is reachable and migrated to the version of this code."""
     try:
         ready = up_to_date()
     except DBAPIError:

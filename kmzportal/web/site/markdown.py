@@ -1,9 +1,9 @@
-"""The office's texts, written in a few signs of Markdown, as HTML in KERN's classes.
+"""Renders the texts of the office, in a subset of Markdown, as HTML with the CSS classes of KERN.
 
     # Title                      ## Section {#anchor}            ### Part of a section
     - a list                     1. a list with numbers          **bold**, *italic*, [words](/hilfe)
 
-A line break is a line break. Everything else, HTML included, is shown as it was typed.
+Line breaks are kept. Everything else, including HTML, is shown as typed.
 """
 
 import re
@@ -49,19 +49,19 @@ class Document:
 
 def parse(text: str, line_by_line: bool = False) -> Document:
     """Return the text in sections; with `line_by_line`, each line becomes a paragraph of its own (easy language)."""
-    text = NUMBER.sub(lambda link: link[0].replace(" ", ""), text)  # numbers are written with blanks
+    text = NUMBER.sub(lambda link: link[0].replace(" ", ""), text)  # phone numbers contain blanks
     if line_by_line:
         text = re.sub(r"\n(?!#|- |\d+\. |\s)", "\n\n", text)
     title, parts = "", [("", list[Token]())]
     tokens = iter(MARKDOWN.parse(text))
     for token in tokens:
         if token.type == "heading_open" and token.level == 0 and token.tag in ("h1", "h2"):
-            words = next(tokens).content
+            heading = next(tokens).content
             next(tokens)  # the end of the heading
             if token.tag == "h1":
-                title = words
+                title = heading
             else:
-                parts.append((words, []))
+                parts.append((heading, []))
         else:
             parts[-1][1].append(token)
     return Document(title, [_section(heading, content) for heading, content in parts])
@@ -70,7 +70,7 @@ def parse(text: str, line_by_line: bool = False) -> Document:
 def _section(heading: str, tokens: list[Token]) -> Section:
     for token in chain(tokens, *(token.children or () for token in tokens)):
         if token.type in ("heading_open", "heading_close"):
-            token.tag = "h3"  # whatever its writer chose, it stands below the section's heading
+            token.tag = "h3"  # one level below the heading of the section
         if token.nesting == 1 and token.tag in CLASSES:
             token.attrSet("class", CLASSES[token.tag])
     anchor = ANCHOR.search(heading)

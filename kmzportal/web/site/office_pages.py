@@ -1,4 +1,4 @@
-"""Hilfe and the pages that the law demands, and the addresses that other programs look for."""
+"""Hilfe, the legally required pages, and well-known URLs for programs."""
 
 import json
 from datetime import UTC, datetime, timedelta
@@ -16,7 +16,7 @@ from kmzportal.web.site.markdown import parse
 bp = Blueprint("office_pages", __name__)
 
 SECURITY_TXT_VALID = timedelta(days=180)  # RFC 9116, 2.5.5 wants less than a year
-#: The colours of the page header, for the browser's own frame.
+#: Colours of the page header, for the browser's address bar.
 THEME = {"light": "#f3f4f7", "dark": "#131525"}
 
 
@@ -80,7 +80,7 @@ def security_txt() -> Response:
 @bp.get("/robots.txt")
 @anyone
 def robots() -> Response:
-    """Exclude nothing: a crawler that may not fetch a page cannot read its X-Robots-Tag (RFC 9309)."""
+    """Allow all pages: a crawler has to fetch a page to read its X-Robots-Tag (RFC 9309)."""
     return Response("User-agent: *\nDisallow:\n", mimetype="text/plain")
 
 
@@ -93,7 +93,7 @@ def favicon() -> ResponseReturnValue:
 @bp.get("/manifest.webmanifest")
 @anyone
 def manifest() -> Response:
-    """What a phone shows on its home screen (W3C Web Application Manifest)."""
+    """Name and icon for home screens (W3C Web Application Manifest)."""
     content = {
         "name": current_app.config["OFFICE_NAME"],
         "short_name": "Medienkonto",
