@@ -11,7 +11,7 @@ from kmzportal.db import db
 from tests import (
     cheap_hashing,  # noqa: F401
     people,
-    postgres,  # noqa: F401
+    postgres,
     secret_scan,
 )
 from tests.backend import Backend

@@ -3,7 +3,6 @@
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from io import BytesIO
-from random import Random
 from statistics import mean
 
 import pytest
@@ -46,16 +45,8 @@ def test_one_tile_too_many_or_too_few_is_wrong(puzzle):
         assert not PUZZLES.solved_by(puzzle.token, answer, LINK, NOW)
 
 
-def test_guesses_pass_less_than_once_in_fifty():
-    """Each answer is equally likely, so no guess is better than another."""
-    assert len(set(ANSWERS)) == len(ANSWERS) > 50
-    dice = Random(17)  # noqa: S311 - the same guesses each time
-    guesses = [set(dice.sample(range(9), dice.choice([3, 4]))) for _ in range(1500)]
-    passed = sum(PUZZLES.solved_by(PUZZLES.new(LINK, NOW).token, guess, LINK, NOW) for guess in guesses)
-    assert passed / 1500 < 0.02
-
-
 def test_no_question_place_or_number_of_tiles_is_likelier_than_another():
+    assert len(set(ANSWERS)) == len(ANSWERS) > 50, "a guess passes less than once in fifty"
     puzzles = [PUZZLES.new(LINK, NOW) for _ in range(1500)]
     answers = [right_tiles(puzzle) for puzzle in puzzles]
     assert {puzzle.question for puzzle in puzzles} == {f"Wählen Sie alle Bilder mit {phrase}." for phrase in CATALOGUE}
@@ -70,6 +61,9 @@ def test_a_token_gives_the_same_puzzle_in_every_process(puzzle):
     assert other.pictures(puzzle.token, NOW) == PUZZLES.pictures(puzzle.token, NOW)
     assert other.identity(puzzle.token) == PUZZLES.identity(puzzle.token)
     assert PUZZLES.identity(puzzle.token)[1] == NOW + timedelta(seconds=900)
+    assert other.solved_by(puzzle.token, right_tiles(puzzle), LINK, NOW + timedelta(seconds=899))
+    with pytest.raises(PuzzleUnusable):
+        other.pictures(puzzle.token, NOW + timedelta(seconds=900))
 
 
 def test_puzzles_made_in_the_same_second_differ():
@@ -93,25 +87,16 @@ def test_a_puzzle_that_is_expired_or_of_another_link_or_key_is_refused(keys, lin
             use(NOW + timedelta(seconds=seconds))
 
 
-def test_a_puzzle_is_usable_until_its_last_second(puzzle):
-    assert PUZZLES.solved_by(puzzle.token, right_tiles(puzzle), LINK, NOW + timedelta(seconds=899))
-    with pytest.raises(PuzzleUnusable):
-        PUZZLES.pictures(puzzle.token, NOW + timedelta(seconds=900))
-
-
-def test_a_changed_token_is_refused_wherever_it_was_changed(puzzle):
+def test_a_changed_or_malformed_token_is_refused(puzzle):
     token = puzzle.token
     # The last character of base64 has unused bits; the one before always counts.
-    for place in (0, 5, len(token) // 2, token.index("."), len(token) - 2):
-        forged = token[:place] + ("A" if token[place] != "A" else "B") + token[place + 1 :]
+    places = (0, 5, len(token) // 2, token.index("."), len(token) - 2)
+    forged = [token[:place] + ("A" if token[place] != "A" else "B") + token[place + 1 :] for place in places]
+    for wrong in (*forged, "", ".", "ü", "a.b", "\0", "x" * 5000):
         with pytest.raises(PuzzleUnusable):
-            PUZZLES.open(forged, LINK, NOW)
-
-
-@pytest.mark.parametrize("nonsense", ["", ".", "ü", "a.b", "\0", "x" * 5000])
-def test_a_malformed_token_is_refused(nonsense):
-    with pytest.raises(PuzzleUnusable):
-        PUZZLES.identity(nonsense)
+            PUZZLES.open(wrong, LINK, NOW)
+        with pytest.raises(PuzzleUnusable):
+            PUZZLES.identity(wrong)
 
 
 # The image
@@ -133,11 +118,6 @@ def test_neither_tiles_nor_size_of_three_hundred_images_give_the_answer_away():
     assert len(hashes) == 300 * 9, "a picture was drawn twice with the same bytes"
     assert max(sizes[3] + sizes[4]) < 60_000
     assert abs(mean(sizes[3]) - mean(sizes[4])) < 0.02 * mean(sizes[3])
-
-
-def test_the_same_puzzle_drawn_again_has_no_tile_in_common(puzzle):
-    pictures = PUZZLES.pictures(puzzle.token, NOW)
-    assert not set(tiles_of(draw(pictures))) & set(tiles_of(draw(pictures)))
 
 
 def test_the_image_holds_no_metadata_and_no_names(puzzle):

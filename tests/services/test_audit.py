@@ -38,21 +38,14 @@ def record(backend, clock):
     return record
 
 
-def test_the_latest_is_first_and_an_action_can_be_picked(read, record, erika, max_):
-    record("logout", erika)
-    record("password.set", erika)
-    record("logout", max_)
-    assert read() == ["logout", "password.set", "logout"]
-    assert read(action="logout") == ["logout", "logout"]
-    assert read(action="no.such_action") == []
-
-
 @pytest.mark.parametrize("typed", ["K-1001", " ERIKA.mustermann@GMS-musterstadt.example "])
-def test_a_customer_is_found_as_actor_and_as_the_one_concerned(read, record, erika, max_, typed):
+def test_events_are_found_by_customer_and_action_latest_first(read, record, erika, max_, typed):
     record("password.set", erika, f"customer:{erika.id}")
     record("data.changed", erika, "clerk:1")
     record("logout", max_, f"customer:{erika.id}")
     record("logout", max_)
+    assert read() == ["logout", "logout", "data.changed", "password.set"]
+    assert read(action="logout") == ["logout", "logout"]
     assert read(person=typed) == ["logout", "data.changed", "password.set"]
     assert read(person=typed, action="logout") == ["logout"]
 
@@ -64,7 +57,7 @@ def test_a_clerk_is_found_by_initials(read, record, erika, rosa):
     assert read(person="RO") == ["clerk.added", "link.sent"]
 
 
-@pytest.mark.parametrize("typed", ["K-9999", "unbekannt@schule.example", "%", "customer:1", "x" * 5000])
+@pytest.mark.parametrize("typed", ["K-9999", "unbekannt@schule.example", "%", "customer:1"])
 def test_an_unknown_person_finds_nothing(read, record, erika, typed):
     record("logout", erika)
     assert read(person=typed) == []

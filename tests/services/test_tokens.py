@@ -27,13 +27,9 @@ def test_a_token_has_43_url_safe_characters_and_the_row_holds_only_its_hash():
     assert token not in {link.nonce, link.token_hash}
 
 
-def test_tokens_are_different():
-    assert len({KEYS.nonce_and_hash() for _ in range(20_000)}) == 20_000
-    assert len({KEYS.token(issue()) for _ in range(2_000)}) == 2_000
-
-
 def test_codes_have_eight_characters_without_look_alikes():
     codes = [KEYS.code(issue()) for _ in range(500)]
+    assert len(set(codes)) == 500
     assert all(re.fullmatch(rf"[{CODE_ALPHABET}]{{4}}-[{CODE_ALPHABET}]{{4}}", code) for code in codes)
     assert set("".join(codes)) == {*CODE_ALPHABET, "-"}
     assert len(CODE_ALPHABET) == 32 and not set("IO01") & set(CODE_ALPHABET)
@@ -51,16 +47,14 @@ def test_another_code_does_not_match(typed):
     assert not KEYS.code_matches(issue(), of_another_link if typed is None else typed)
 
 
-def test_an_older_key_still_gives_the_token_and_code_of_its_links():
+def test_an_older_key_still_gives_the_token_and_code_of_its_links_until_it_is_removed():
     link = issue()
     keys = LinkKeys(["a new key, longer than the old one", "a present key of many characters"])
     assert (keys.token(link), keys.code(link)) == (KEYS.token(link), KEYS.code(link))
-    assert LinkKeys(["a new key, longer than the old one"]).token(issue(keys)), "new links are made with the first key"
-
-
-def test_a_link_whose_key_was_removed_raises_an_error_that_names_the_setting():
+    only_new = LinkKeys(["a new key, longer than the old one"])
+    assert only_new.token(issue(keys)), "new links are made with the first key"
     with pytest.raises(LookupError, match="LINK_KEY_FALLBACKS"):
-        LinkKeys(["another key"]).token(issue())
+        only_new.token(link)
 
 
 def test_a_fingerprint_is_keyed_and_unreadable():
