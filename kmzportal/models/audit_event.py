@@ -70,6 +70,7 @@ ACTIONS = {
     "mail.sent": "E-Mail gesendet",
     "mail.deferred": "E-Mail verzögert",
     "mail.refused": "E-Mail vom Mailserver abgelehnt",
+    "mail.bounced": "E-Mail zurückgekommen",
     "mail.expired": "E-Mail nicht mehr gesendet",
     "mail.cancelled": "E-Mail nicht gesendet, ihr Link galt nicht mehr",
     "mail.retried": "E-Mail noch einmal auf den Weg gebracht",

@@ -4,11 +4,12 @@ import sqlite3
 import subprocess
 
 import pytest
-from tests.office import HEADER
 
 from tests.server.conftest import COMMAND, ROOT
 
 KIM = ("clerks", "add", "kim@kmz.example", "--name", "Kim Muster", "--initials", "km")
+
+HEADER = "Kundennummer;Anrede;Vorname;Nachname;E-Mail;Schule;Straße;PLZ;Ort;Telefon"
 
 
 def test_config_shows_everything_and_hides_secrets(app, type_in, settings):

@@ -137,3 +137,8 @@ def test_each_picture_belongs_to_one_phrase_and_is_shipped_with_its_licence():
     assert min(map(len, CATALOGUE.values())) >= 4
     assert sum(file.stat().st_size for file in FOLDER.iterdir()) < 400_000
     assert "Copyright (c) Microsoft Corporation" in (FOLDER / "LICENSE.txt").read_text(encoding="utf-8")
+
+
+def test_the_same_puzzle_drawn_again_has_no_tile_in_common(puzzle):
+    pictures = PUZZLES.pictures(puzzle.token, NOW)
+    assert not set(tiles_of(draw(pictures))) & set(tiles_of(draw(pictures)))

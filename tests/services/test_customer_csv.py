@@ -326,3 +326,8 @@ def test_an_export_is_imported_as_unchanged(load, known, change, find, export, e
     assert b";'=1+1;" in exported
     assert load(data=exported) == {"Unverändert": [str(line) for line in range(2, 5 + len(odd))]}
     assert export() == exported
+
+
+def test_a_missing_column_leaves_its_field_alone(load, known, find):
+    load(f"1001;Müller;{EMAIL}", header="Kundennummer;Nachname;E-Mail")
+    assert (find().last_name, find().town) == ("Müller", "Calw")

@@ -147,3 +147,7 @@ def test_a_stored_address_goes_before_a_pending_one(backend, ask, erika, max_):
     backend.run(accounts.request_address_change, max_, erika.email)
     ask(erika.email)
     assert backend.mails("recovery_link")[0].customer_id == erika.id
+
+
+def test_a_customer_who_never_had_a_password_gets_a_link(ask, anneliese):
+    assert ask(anneliese.email) == "sent"

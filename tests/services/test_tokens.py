@@ -94,3 +94,8 @@ def test_the_scan_for_secrets_finds_them(backend, app, erika):
         with pytest.raises(AssertionError):
             secret_scan.check(app)
     backend.update(erika, phone="4711")
+
+
+def test_tokens_are_different():
+    assert len({KEYS.nonce_and_hash() for _ in range(20_000)}) == 20_000
+    assert len({KEYS.token(issue()) for _ in range(2_000)}) == 2_000
