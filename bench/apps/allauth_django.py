@@ -1,4 +1,4 @@
-"""django-allauth, small and honest."""
+"""django-allauth as it documents itself, on SQLite. As a program: makes its database."""
 
 import os
 import tomllib
@@ -10,6 +10,8 @@ from django.core.management import call_command
 from django.core.wsgi import get_wsgi_application
 from django.urls import include, path
 
+from bench import EMAILS, PASSWORD
+
 Argon2 = type("Argon2", (Argon2PasswordHasher,), {"time_cost": 3, "memory_cost": 65536, "parallelism": 4})
 chosen = tomllib.loads(Path(__file__).with_suffix(".toml").read_text("utf-8"))
 chosen["DATABASES"]["default"]["NAME"] = os.environ["KMZPORTAL_INSTANCE_PATH"] + "/allauth_django.db"
@@ -19,5 +21,13 @@ app = get_wsgi_application()
 urlpatterns = [path("accounts/", include("allauth.account.urls"))]
 
 if __name__ == "__main__":
+    from allauth.account.models import EmailAddress
+    from django.contrib.auth.models import User
+
     call_command("migrate", verbosity=0)
-    print(make_password("kirschbaum im april"))
+    hashed = make_password(PASSWORD)
+    users = User.objects.bulk_create(User(username=email, email=email, password=hashed) for email in EMAILS)
+    EmailAddress.objects.bulk_create(
+        EmailAddress(user=user, email=user.email, verified=True, primary=True) for user in users
+    )
+    print(hashed)

@@ -1,7 +1,8 @@
-"""Flask-Security-Too, small and honest."""
+"""Flask-Security-Too as it documents itself, on SQLite. As a program: makes its database."""
 
 import os
 import tomllib
+from uuid import uuid4
 
 from flask import Flask
 from flask_mailman import Mail
@@ -9,6 +10,8 @@ from flask_security import Security, SQLAlchemyUserDatastore, hash_password
 from flask_security.models import fsqla_v3
 from flask_sqlalchemy import SQLAlchemy
 from sqlalchemy import Engine, event
+
+from bench import EMAILS, PASSWORD
 
 app = Flask(__name__)
 app.config.from_file("flask_security_too.toml", tomllib.load, text=False)
@@ -25,4 +28,8 @@ Security(app, SQLAlchemyUserDatastore(db, User, Role))
 if __name__ == "__main__":
     with app.app_context():
         db.create_all()
-        print(hash_password("kirschbaum im april"))
+        hashed = hash_password(PASSWORD)
+        users = (User(email=email, password=hashed, active=True, fs_uniquifier=uuid4().hex) for email in EMAILS)
+        db.session.add_all(users)
+        db.session.commit()
+        print(hashed)

@@ -17,7 +17,7 @@ def test_config_shows_everything_and_hides_secrets(app, type_in, settings):
     settings["SQLALCHEMY_DATABASE_URI"] = "postgresql://kmz:geheim@db/kmz"
     output = type_in("config").output
     assert "PUBLIC_URL = https://konto.kmz.example\n" in output
-    assert "    Vorgabe 7200 (seconds); a customer who asks is there" in output
+    assert "    Vorgabe 7200 (seconds); the customer is waiting" in output
     assert "SQLALCHEMY_DATABASE_URI = postgresql://kmz:***@db/kmz\n" in output
     assert "MAIL_USE_TLS = nein\n" in output
     for secret in ("geheim", settings["SECRET_KEY"], settings["LINK_KEY"]):
