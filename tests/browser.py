@@ -7,7 +7,7 @@ own cookies, so two people are two instances.
 
 from collections.abc import Iterable, Iterator
 from typing import Any
-from urllib.parse import urljoin
+from urllib.parse import urljoin, urlsplit
 
 import lxml.html
 from flask import Flask
@@ -17,6 +17,7 @@ from werkzeug.test import TestResponse
 
 from tests import people
 
+COOKIE = "__Host-kmzportal"
 TOKEN_KEY = "_user_id"  # where Flask-Login stores the session token in the cookie
 BLOCKS = {"p", "div", "li", "dt", "dd", "h1", "h2", "h3", "td", "th", "label", "legend", "option", "form", "br"}
 
@@ -47,6 +48,25 @@ class Browser:
     def text(self) -> str:
         """All text in the page's body."""
         return words(self.page.find("body"))
+
+    @property
+    def cookie(self) -> str:
+        """The session cookie; set it to use a cookie copied from another browser."""
+        return self.client.get_cookie(COOKIE, urlsplit(self.site).hostname).value
+
+    @cookie.setter
+    def cookie(self, value: str) -> None:
+        self.client.set_cookie(COOKIE, value, domain=urlsplit(self.site).hostname, secure=True)
+
+    @property
+    def session(self) -> dict[str, Any]:
+        """What the session cookie holds."""
+        with self.client.session_transaction(base_url=self.site) as session:
+            return dict(session)
+
+    @property
+    def csrf_token(self) -> str:
+        return next(one.get("value") for one in self.page.iter("input") if one.get("name") == "csrf_token")
 
     def value(self, label: str) -> str:
         """Return the value of the field with this label."""
@@ -116,6 +136,10 @@ class Browser:
         with self.client.session_transaction(base_url=self.site) as session:
             session[TOKEN_KEY] = token
         return self
+
+    def post(self, path: str, **fields: Any) -> TestResponse:
+        """Send fields that no form of the page has, with its CSRF token, and follow no redirect."""
+        return self.client.post(path, data={"csrf_token": self.csrf_token, **fields}, base_url=self.site)
 
     def stale(self) -> "Browser":
         """Give all forms of the page a CSRF token that is out of date."""

@@ -1,18 +1,19 @@
-"""Who stands where before a page is opened: Rosa at the desk, Erika with a link, and nobody at all."""
+"""Fixtures of the page tests: a clerk at the desk, an opened link, mails in the outbox, portals with other settings."""
 
 import pytest
 from sqlalchemy import select
 
 from kmzportal import create_app
 from kmzportal.db import db
-from kmzportal.models.account_link import LinkKind
+from kmzportal.models.account_link import AccountLink, LinkKind
 from kmzportal.models.outgoing_mail import OutgoingMail
 from kmzportal.services import links, outbox, sessions
+from tests import people
 
 
 @pytest.fixture
 def ask(app):
-    """Send a request as it comes, from nobody."""
+    """Send a request without a session, as given."""
     return lambda path, method="GET", **how: app.test_client().open(
         path, method=method, base_url=app.config["PUBLIC_URL"], **how
     )
@@ -20,25 +21,25 @@ def ask(app):
 
 @pytest.fixture
 def desk(browser, backend, rosa):
-    """Rosa at the desk."""
+    """The browser of Rosa, who is logged in at the desk."""
     return browser.come_in(backend.run(sessions.start_session, rosa, "Firefox unter Linux").token)
 
 
 @pytest.fixture
 def screen(desk, erika):
-    """Rosa in front of Erika's screen."""
+    """The page of Erika at the desk."""
     return desk.open(f"/kundenservice/kunden/{erika.id}")
 
 
 @pytest.fixture
 def offered(app, monkeypatch):
-    """A second factor is offered, and nobody needs one."""
+    """The second factor of clerks is optional."""
     monkeypatch.setitem(app.config, "STAFF_SECOND_FACTOR", "offered")
 
 
 @pytest.fixture
 def mailed(backend):
-    """Return the path of a link as it stands in the mail."""
+    """Return a function that returns the path of a link in its mail."""
     return lambda link: f"/link/{backend.keys.token(link)}"
 
 
@@ -51,14 +52,43 @@ def link(backend, erika):
 
 
 @pytest.fixture
+def newest_link(backend):
+    """Return a function that returns the link issued last, of one kind or of all."""
+    return lambda **which: backend.read(select(AccountLink).filter_by(**which).order_by(AccountLink.id))[-1]
+
+
+@pytest.fixture
+def enter_code(backend):
+    """Return a function that opens a link and passes the robot check with the code, up to the form."""
+
+    def enter_code(browser, link):
+        browser.open(f"/link/{backend.keys.token(link)}").follow("Code aus der E-Mail eingeben")
+        browser.submit("Bestätigen", {"Code aus der E-Mail": backend.keys.code(link)})
+        return browser.follow("Konto bearbeiten")
+
+    return enter_code
+
+
+@pytest.fixture
+def adjust():
+    """Return a function that logs in, opens Konto anpassen and enters the current password."""
+
+    def adjust(browser, person):
+        browser.log_in(person).follow("Konto anpassen")
+        return browser.submit("Weiter", {"Aktuelles Passwort": people.password_of(person)})
+
+    return adjust
+
+
+@pytest.fixture
 def landed(browser, backend, link):
-    """The browser on the page where the link begins."""
+    """The browser on the first page of the link."""
     return browser.open(f"/link/{backend.keys.token(link)}")
 
 
 @pytest.fixture
 def queue(backend):
-    """Mail somebody a link, and let the mail server answer."""
+    """Queue a mail with a link and record the answer of the mail server."""
 
     def queue(person, answer=None, kind=LinkKind.DESK):
         link = backend.issue(kind, person)
@@ -72,18 +102,18 @@ def queue(backend):
 
 
 @pytest.fixture
-def house(tmp_path):
+def build_portal(tmp_path):
     """Build a portal with other settings, for this test only."""
     built = []
 
-    def house(**settings):
+    def build_portal(**settings):
         portal = create_app({"PUBLIC_URL": "https://konto.kmz.example", "TESTING": True, **settings}, tmp_path)
         with portal.app_context():
             db.create_all()
         built.append(portal)
         return portal
 
-    yield house
+    yield build_portal
     for portal in built:
         with portal.app_context():
             db.engine.dispose()

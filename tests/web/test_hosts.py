@@ -57,8 +57,8 @@ def test_a_forwarded_host_is_ignored(fetch):
 
 
 @pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "[::1]", "localhost:5000", "127.0.0.1:80", "[::1]:5000"])
-def test_without_a_public_url_only_this_machine_is_answered(house, host):
-    client = Client(house(PUBLIC_URL=""))
+def test_without_a_public_url_only_this_machine_is_answered(build_portal, host):
+    client = Client(build_portal(PUBLIC_URL=""))
     assert client.get("/anmelden", headers={"Host": host}).status_code == 200
     for foreign in ("evil.example", "localhost.evil.example"):
         assert client.get("/anmelden", headers={"Host": foreign}).status_code == 400

@@ -28,8 +28,8 @@ def test_without_a_proxy_nobody_is_believed_who_they_forward_for(app, backend):
 
 
 @pytest.mark.parametrize(("hops", "source"), [(1, "203.0.113.3"), (2, "203.0.113.2")])
-def test_behind_proxies_only_what_they_added_is_believed(house, hops, source):
-    app = house(PROXY_HOPS=hops)
+def test_behind_proxies_only_what_they_added_is_believed(build_portal, hops, source):
+    app = build_portal(PROXY_HOPS=hops)
     fail_at_login(app, headers=SENT_BY_PROXIES, REMOTE_ADDR="192.0.2.7")
     assert sources(Backend(app)) == [source]
 

@@ -80,19 +80,19 @@ def test_the_file_with_her_data_is_never_shown_as_a_page(app, erika):
     assert headers["Cache-Control"] == "no-store"
 
 
-def test_over_http_on_this_machine_the_cookie_still_arrives(house):
-    app = house(PUBLIC_URL="http://127.0.0.1:5000")
+def test_over_http_on_this_machine_the_cookie_still_arrives(build_portal):
+    app = build_portal(PUBLIC_URL="http://127.0.0.1:5000")
     answer = app.test_client().get("/anmelden", base_url="http://127.0.0.1:5000")
     assert answer.headers["Set-Cookie"].startswith("kmzportal=")
     assert "Secure" not in answer.headers["Set-Cookie"]
     assert "Strict-Transport-Security" not in answer.headers
 
 
-def test_a_cookie_signed_with_another_key_says_nothing(app, house, backend, erika):
+def test_a_cookie_signed_with_another_key_says_nothing(app, build_portal, backend, erika):
     stolen = Browser(app).log_in(erika)
     with stolen.client.session_transaction(base_url=stolen.site) as session:
         contents = dict(session)
-    other = house(SECRET_KEY="x" * 48)
+    other = build_portal(SECRET_KEY="x" * 48)
     forger = Browser(other)
     with forger.client.session_transaction(base_url=forger.site) as session:
         session.update(contents)
