@@ -1,4 +1,4 @@
-"""The portal, its people, a browser, and a way to do deeds. KMZPORTAL_TEST_DATABASE=postgresql runs all on it."""
+"""The portal, its people and a simulated browser. KMZPORTAL_TEST_DATABASE=postgresql runs every test on it."""
 
 import os
 

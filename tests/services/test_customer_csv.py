@@ -181,7 +181,7 @@ def test_a_change_is_in_the_history_and_in_the_search(load, known, find, backend
     assert all(word in find().search for word in (" 1001 ", "muller ludenscheidt", "nagold", "070511"))
     events = {(event.action, event.customer_id): event for event in backend.read(select(AuditEvent))}
     assert {event.actor for event in events.values()} == {"console"}
-    assert [deed for deed, _ in events].count("customer.imported") == 2
+    assert [action for action, _ in events].count("customer.imported") == 2
     assert events["data.imported", known.id].details == {"fields": ["town", "phone"]}
 
 
