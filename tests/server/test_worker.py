@@ -25,7 +25,7 @@ def test_a_request_that_cannot_be_answered_stops_no_other(app, backend, erika, m
     requests.turn()
     outcomes = {request.email_canonical: request.outcome for request in backend.read(select(RecoveryRequest))}
     assert outcomes == {erika.email_canonical: None, max_.email_canonical: "sent"}
-    assert "NotAnAddress" in caplog.text
+    assert "InvalidAddress" in caplog.text
     assert "keine adresse" not in caplog.text
 
 

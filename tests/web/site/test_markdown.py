@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from kmzportal.web.markdown import parse
+from kmzportal.web.site.markdown import parse
 
 
 def html(text, **how):
