@@ -3,6 +3,7 @@
 import re
 
 import pytest
+
 from kmzportal.web.site.markdown import parse
 
 
