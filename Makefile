@@ -32,9 +32,7 @@ check: .venv/ready .venv/vnu ## prüft Stil, Typen, Vorlagen und Schichten, dana
 screenshots: .venv/ready .venv/chromium ## fotografiert alle Seiten in allen Zuständen nach docs/screenshots
 	KMZPORTAL_TEST_CHROMIUM="$$(cat .venv/chromium)" $(BIN)/pytest -m pictures
 
-bench: .venv/ready bench/.peers/flask-security/ready bench/.peers/allauth/ready ## misst das Portal neben seiner Grenze und zwei anderen (braucht wrk)
-	@command -v wrk > /dev/null || { [ "$$(id -u)" = 0 ] && apt-get update -qq && apt-get install -y -qq --no-install-recommends wrk; } \
-		|| { echo "wrk fehlt. Als root: apt-get install wrk"; exit 1; }
+bench: .venv/ready bench/.peers/flask-security/ready bench/.peers/allauth/ready ## misst das Portal neben zwei anderen
 	$(BIN)/python -m bench > bench/.peers/results.md
 	@cat bench/.peers/results.md && [ "$$BENCH_QUICK" ] || cp bench/.peers/results.md bench
 
