@@ -4,9 +4,11 @@ import sqlite3
 
 import pytest
 
+from kmzportal import create_app
+from kmzportal.cli import cli
 from kmzportal.services import passwords
 from tests import people
-from tests.server.conftest import until
+from tests.server.conftest import free_port, until
 
 READY = "kmzportal läuft unter"
 
@@ -26,7 +28,7 @@ def rows(portal, select):
         connection.close()
 
 
-def test_it_says_who_can_log_in_and_where_mail_is_read(demo):
+def test_it_says_who_can_log_in_and_answers_this_machine_only(demo):
     url = f"http://127.0.0.1:{demo.port}"
     assert people.ERIKA["email"] in demo.output
     assert people.PASSWORDS["K-1001"] in demo.output
@@ -34,9 +36,8 @@ def test_it_says_who_can_log_in_and_where_mail_is_read(demo):
     assert f"{url}/anmelden" in demo.output
     assert demo.answers("/anmelden") == 200
     assert demo.answers("/demo/postfach") == 200
-
-
-def test_its_people_are_there(demo):
+    with pytest.raises(AssertionError, match="not within"):
+        until(lambda: demo.answers(host="127.0.0.2"), within=0.3)
     assert len(rows(demo, "SELECT * FROM customer")) == 5
     assert rows(demo, "SELECT initials, admin FROM clerk ORDER BY id") == [("ro", 1), ("tb", 0)]
     assert rows(demo, "SELECT first_name FROM customer WHERE password_hash IS NULL") == [("Anneliese",)]
@@ -44,32 +45,19 @@ def test_its_people_are_there(demo):
     assert rows(demo, "SELECT kind, email FROM account_link") == [("desk", people.JUERGEN["pending_email"])]
 
 
-def test_it_answers_this_machine_only(demo):
-    with pytest.raises(AssertionError, match="not within"):
-        until(lambda: demo.answers(host="127.0.0.2"), within=0.3)
-
-
-def test_it_ends_with_all_its_processes(demo):
-    assert demo.end() == 0
-    assert not demo.members()
-
-
-def test_it_begins_anew_at_each_start(start, demo):
+def test_a_second_one_in_its_folder_is_refused_and_a_later_one_begins_anew(start, demo):
+    second = start("demo")
+    assert second.process.wait(60) == 1
+    assert "läuft schon eine Vorführung" in second.output
     connection = sqlite3.connect(demo.folder / "demo" / "demo.db")
     connection.execute("UPDATE customer SET town = 'Anderswo'")
     connection.commit()
     connection.close()
-    demo.end()
+    assert demo.end() == 0
+    assert not demo.members()
     again = start("demo")
     until(lambda: READY in again.output)
     assert not rows(again, "SELECT * FROM customer WHERE town = 'Anderswo'")
-
-
-def test_a_second_one_in_the_same_folder_is_refused(start, demo):
-    second = start("demo")
-    assert second.process.wait(60) == 1
-    assert "läuft schon eine Vorführung" in second.output
-    assert demo.answers() == 200
 
 
 def test_it_touches_no_portal_in_earnest(start, tmp_path):
@@ -87,12 +75,13 @@ def test_it_touches_no_portal_in_earnest(start, tmp_path):
 
 
 @pytest.mark.parametrize("name", ["kmzportal.db", "config.toml"])
-def test_a_folder_that_is_not_its_own_is_refused(start, tmp_path, name):
+def test_a_folder_that_is_not_its_own_is_refused(tmp_path, monkeypatch, name):
     (tmp_path / "demo").mkdir()
     (tmp_path / "demo" / name).write_text("")
-    portal = start("demo")
-    assert portal.process.wait(60) == 1
-    assert "gehört nicht der Vorführung" in portal.output
+    monkeypatch.setenv("KMZPORTAL_INSTANCE_PATH", str(tmp_path))
+    told = create_app(instance=tmp_path).test_cli_runner().invoke(cli, ["demo", "--port", str(free_port())])
+    assert told.exit_code == 1
+    assert "gehört nicht der Vorführung" in told.stderr
     assert [path.name for path in (tmp_path / "demo").iterdir()] == [name]
 
 
