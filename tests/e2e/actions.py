@@ -16,16 +16,18 @@ from tests.browser import Browser
 
 MOST_TABS = 60
 WARNED_AFTER = 28 * 60  # seconds without a request, until the page asks whether its reader is still there
-#: What is wrong with the focus: it must look different from the element, or its label, without focus, and be in view.
-FOCUS_FAULT = """() => { const it = document.activeElement, label = it.closest("label") ?? it;
-  if (it === document.body) return ""; // between the end of the page and its beginning
-  const styles = [it, label].map((one) => getComputedStyle(one));
-  const look = () => styles.map((css) => css.outline + css.boxShadow + css.border).join();
-  const focused = look(), box = label.getBoundingClientRect();
-  it.blur(); const blurred = look(); it.focus();
-  if (focused === blurred || focused !== look()) return "is invisible: " + it.outerHTML;
-  const inside = box.width > 0 && box.bottom > 0 && box.top < innerHeight && box.right > 0 && box.left < innerWidth;
-  return inside ? "" : "is out of view: " + it.outerHTML; }"""
+#: Whether the focus is on the target, and its fault: it must be in view, and visible on the element or its label.
+FOCUS = """(target) => { const it = document.activeElement, label = it.closest("label") ?? it;
+  return [it === target, it === document.body ? "" : fault()]; // body: between the end of the page and its beginning
+  function fault() {
+    const styles = [it, label].map((one) => getComputedStyle(one));
+    const look = () => styles.map((css) => css.outline + css.boxShadow + css.border).join();
+    const focused = look(), box = label.getBoundingClientRect();
+    it.blur(); const blurred = look(); it.focus();
+    if (focused === blurred || focused !== look()) return "is invisible: " + it.outerHTML;
+    const inside = box.width > 0 && box.bottom > 0 && box.top < innerHeight && box.right > 0 && box.left < innerWidth;
+    return inside ? "" : "is out of view: " + it.outerHTML;
+  } }"""
 
 
 class Mouse:
@@ -61,11 +63,14 @@ class Keyboard:
 
     def tab_to(self, target: Locator) -> None:
         expect(target).to_be_enabled()
+        element = target.element_handle()
+        reached = element.evaluate("(it) => it === document.activeElement")
         for _ in range(MOST_TABS):
-            if target.evaluate("(it) => it === document.activeElement"):
+            if reached:
                 return
             self.page.keyboard.press("Tab")
-            assert not (fault := self.page.evaluate(FOCUS_FAULT)), f"the focus {fault}"
+            reached, fault = self.page.evaluate(FOCUS, element)
+            assert not fault, f"the focus {fault}"
         raise AssertionError(f"the keyboard does not reach {target}")
 
 

@@ -1,4 +1,4 @@
-"""Konto anpassen, also without a network, after the session ended, and while otpassword use the same account."""
+"""Konto anpassen, also without a network, after the session ended, and with the account open in two browsers."""
 
 import pytest
 from playwright.sync_api import expect

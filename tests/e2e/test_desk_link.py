@@ -38,7 +38,7 @@ def sent(backend, rosa, mailbox):
     return send
 
 
-@pytest.fixture(params=["mouse", "mouse without JavaScript", "keyboard"])
+@pytest.fixture
 def hands(request, new_page):
     page = new_page(java_script_enabled="without" not in request.param)
     hands = Keyboard(page) if request.param == "keyboard" else Mouse(page)
@@ -72,7 +72,14 @@ def by_code(hands, _app, message):
 
 
 @pytest.mark.usefixtures("rosa")
-@pytest.mark.parametrize("check", [by_pictures, by_code])
+@pytest.mark.parametrize(("hands", "check"), [
+    ("keyboard", by_code),
+    ("mouse without JavaScript", by_pictures),
+    pytest.param("keyboard", by_pictures, marks=pytest.mark.trial),
+    pytest.param("mouse without JavaScript", by_code, marks=pytest.mark.trial),
+    pytest.param("mouse", by_pictures, marks=pytest.mark.trial),
+    pytest.param("mouse", by_code, marks=pytest.mark.trial),
+], indirect=["hands"])  # fmt: skip
 def test_the_steps_of_the_hand_out_lead_to_a_login(hands, check, erika, portal, app, mailbox):
     portal.run("links", "send", erika.email, "--by", "ro")
     page, message = hands.page, mailbox.wait_for(erika.email, DESK)

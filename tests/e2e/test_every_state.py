@@ -10,7 +10,7 @@ from tests.browser import Browser
 from tests.e2e.accessibility import faults
 from tests.e2e.actions import Keyboard, cookies
 from tests.e2e.real_browser import ALL_FLOWS, RealBrowser, failure_flow
-from tests.states import Scenario, account_flow, every_state, login_flow
+from tests.states import FLOWS, Scenario, account_flow, desk_flow, login_flow
 
 pytestmark = pytest.mark.browser
 
@@ -81,9 +81,12 @@ class Transfer:
         return self.bytes.total(), len(self.bytes)
 
 
-def test_no_page_transfers_more_than_its_limit(app, backend, page):
+@pytest.mark.parametrize(
+    "flow", [desk_flow, *(pytest.param(flow, marks=pytest.mark.trial) for flow in FLOWS if flow is not desk_flow)]
+)  # the pages of the desk are the largest
+def test_no_page_transfers_more_than_its_limit(flow, app, backend, page):
     heavy, seen, transfer = {}, set(), Transfer(page)
-    for name, browser in every_state(Scenario(lambda: Browser(app), backend)):
+    for name, browser in flow(Scenario(lambda: Browser(app), backend)):
         kind = re.sub(r"\d+|/link/.*", "", browser.path)
         if kind in seen or browser.status == 405:
             continue
@@ -93,4 +96,4 @@ def test_no_page_transfers_more_than_its_limit(app, backend, page):
         following, _ = transfer.measure(browser.path)
         if first > FIRST_VISIT or following > NEXT_VISIT or requests > REQUESTS:
             heavy[name] = first, following, requests
-    assert len(seen) > 30 and heavy == {}
+    assert seen and heavy == {}

@@ -82,11 +82,15 @@ def test_a_hidden_page_does_not_poll(desk_page):
         page.clock.run_for(20_000)
 
 
-def test_polling_without_a_network_shows_no_message(outbox):
-    outbox.context.set_offline(True)
-    with outbox.expect_event("requestfailed", is_poll):
-        pass
-    expect(outbox.locator("#meldung")).to_be_empty()
-    outbox.context.set_offline(False)
-    with outbox.expect_response(POLL):
-        pass
+def test_polling_without_a_network_shows_no_message(desk_page):
+    page = desk_page()
+    page.clock.install()
+    page.goto(PAGE)
+    whole(page, "Postausgang")
+    page.context.set_offline(True)
+    with page.expect_event("requestfailed", is_poll):
+        page.clock.run_for(20_000)
+    expect(page.locator("#meldung")).to_be_empty()
+    page.context.set_offline(False)
+    with page.expect_response(POLL):
+        page.clock.run_for(20_000)

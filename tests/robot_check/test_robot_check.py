@@ -109,6 +109,7 @@ def tiles_of(jpeg):
     return [sheet.crop((x, y, x + TILE, y + TILE)).tobytes() for y in steps for x in steps]
 
 
+@pytest.mark.trial
 def test_neither_tiles_nor_size_of_three_hundred_images_give_the_answer_away():
     hashes, sizes = set(), {3: [], 4: []}
     for puzzle in (PUZZLES.new(LINK, NOW) for _ in range(300)):
