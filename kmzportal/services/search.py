@@ -71,6 +71,11 @@ def _has_word(word: str) -> ColumnElement[bool]:
     return _contains(word if len(word) >= MIN_LENGTH else f" {word}")
 
 
+def _begins_word(text: str) -> ColumnElement[bool]:
+    """Match rows with a word that begins so. SQLite finds a rare first character faster than a blank."""
+    return _contains(text) & _contains(f" {text}")
+
+
 def _contains(text: str) -> ColumnElement[bool]:
     return Customer.search.contains(text, autoescape=True)
 
@@ -109,7 +114,7 @@ def _spellings(session: Session, word: str) -> Sequence[str]:
     size = 1 if database == "postgresql" else -(-length // 3)
     parts = [(word[:start], word[start + size + 1 :]) for start in range(0, length - 1, size)]
     conditions = [
-        and_(_contains(f"{after} ") if after else true(), _contains(f" {before}") if before else true())
+        and_(_contains(f"{after} ") if after else true(), _begins_word(before) if before else true())
         for before, after in parts
     ]
     conditions = conditions if database == "postgresql" else [or_(*conditions)]
