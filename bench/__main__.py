@@ -89,11 +89,8 @@ def measure_forgot():
     figures["known slower than unknown", PORTAL.name] = [likelihood]
 
 
-def measure_search():
-    search.measure(folder, quick=QUICK)
-
-
-PARTS = {"pages": measure_pages, "memory": measure_memory, "forgot": measure_forgot, "search": measure_search}
+PARTS = {"pages": measure_pages, "memory": measure_memory, "forgot": measure_forgot}
+PARTS["search"] = lambda: search.measure(folder, quick=QUICK)
 signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that the systems are stopped
 with tempfile.TemporaryDirectory(prefix="kmz-bench-") as folder:
     mail_server = Controller(SlowMailServer(), hostname="127.0.0.1", port=free_port())

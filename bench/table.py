@@ -21,11 +21,7 @@ def slower(some, others):
 
 
 def verdict(goal):
-    """Return a row that compares the portal's median with the bounds of a goal.
-
-    A goal that names another system is about how many times the portal's figure the other's is. They are divided
-    round by round, since both were measured at the same speed of the machine then.
-    """
+    """Return a row that compares the portal's median, or `other` divided by it round by round, with a goal's bounds."""
     what, values, least = FACTS["figures"][goal["figure"]], figures[goal["figure"], NAMES[0]], goal.get("least", 0)
     if other := goal.get("other"):
         rounds = zip(figures[goal["figure"], other], values, strict=True)
@@ -44,14 +40,8 @@ def page():
     """Return the machine, the medians of all systems, and the goals."""
     model = Path("/proc/cpuinfo").read_text().partition("model name\t: ")[2].partition("\n")[0]
     machine = f"{os.cpu_count()} × {model}, Python {platform.python_version()}, load {LOAD:.1f} before"
-    rows = [
-        "# What the portal costs",
-        "",
-        machine,
-        "",
-        f"| | {' | '.join(NAMES)} |",
-        "|---" + "|--:" * len(NAMES) + "|",
-    ]
+    rows = ["# What the portal costs", "", machine, ""]
+    rows += [f"| | {' | '.join(NAMES)} |", "|---" + "|--:" * len(NAMES) + "|"]
     for figure, what in FACTS["figures"].items():
         cells = [short(median(found)) if (found := figures[figure, name]) else "–" for name in NAMES]
         rows.append(f"| {what} | {' | '.join(cells)} |")
