@@ -10,9 +10,7 @@ from kmzportal import mail_address
 from kmzportal.cli.fault import Fault, Group
 from kmzportal.db import db
 from kmzportal.mail_address import InvalidAddress
-from kmzportal.models.account_link import AccountLink
-from kmzportal.models.clerk import Clerk
-from kmzportal.models.customer import Customer
+from kmzportal.models import AccountLink, Clerk, Customer
 from kmzportal.services import clerks as clerk_service
 from kmzportal.services import desk
 from kmzportal.services import links as link_service

@@ -11,7 +11,7 @@ from kmzportal.cli.fault import Fault, Group
 from kmzportal.mail.compose import Email, compose
 from kmzportal.mail.delivery import deliver_due, post
 from kmzportal.mail_address import InvalidAddress
-from kmzportal.models.outgoing_mail import MailState, OutgoingMail
+from kmzportal.models import MailState, OutgoingMail
 from kmzportal.services.transaction import link_keys
 
 mail = Group("mail", help="E-Mails und der Mailserver.")

@@ -22,8 +22,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, TemplateNotFo
 
 from kmzportal import mail_address
 from kmzportal.dates import format_datetime
-from kmzportal.models.account_link import AccountLink
-from kmzportal.models.outgoing_mail import OutgoingMail
+from kmzportal.models import AccountLink, OutgoingMail
 from kmzportal.services.tokens import LinkKeys
 
 TEMPLATES = Environment(

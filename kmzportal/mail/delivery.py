@@ -16,7 +16,7 @@ from flask_mail import Connection, Mail
 from kmzportal import mail_address
 from kmzportal.db import db
 from kmzportal.mail.compose import Email, compose
-from kmzportal.models.outgoing_mail import MailState, OutgoingMail
+from kmzportal.models import MailState, OutgoingMail
 from kmzportal.services import outbox
 from kmzportal.services.outbox import DeliveryResult
 from kmzportal.services.transaction import link_keys, transaction

@@ -5,10 +5,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from kmzportal.mail.compose import Email, compose
-from kmzportal.models.account_link import POLICIES, AccountLink, LinkKind
-from kmzportal.models.clerk import Clerk
-from kmzportal.models.customer import Customer
-from kmzportal.models.outgoing_mail import OutgoingMail
+from kmzportal.models import POLICIES, AccountLink, Clerk, Customer, LinkKind, OutgoingMail
 from kmzportal.services.tokens import LinkKeys
 from kmzportal.settings import BY_NAME
 

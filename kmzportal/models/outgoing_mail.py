@@ -53,6 +53,15 @@ class OutgoingMail(Base):
     link: Mapped[AccountLink | None] = relationship()
 
 
+class Heartbeat(Base):
+    """The last run of each worker loop. Pages show an outage of mail when it is too long ago."""
+
+    __tablename__ = "heartbeat"
+
+    loop: Mapped[str] = mapped_column(primary_key=True)
+    beat_at: Mapped[datetime]
+
+
 #: German labels of the states.
 MAIL_STATES = {
     "queued": "wartet",

@@ -3,10 +3,7 @@
 from datetime import timedelta
 from typing import Any
 
-from kmzportal.models.account_link import LinkKind
-from kmzportal.models.clerk import Clerk
-from kmzportal.models.customer import Customer
-from kmzportal.models.outgoing_mail import MailState
+from kmzportal.models import Clerk, Customer, LinkKind, MailState
 from kmzportal.services import links, recovery
 from kmzportal.services.passwords import hash_password
 from kmzportal.services.transaction import Transaction

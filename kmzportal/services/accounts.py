@@ -19,19 +19,19 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from kmzportal import mail_address
-from kmzportal.models.account_link import (
+from kmzportal.models import (
     ENDS_WITH_ADDRESS,
     ENDS_WITH_PASSWORD,
     SETS_PASSWORD,
     AccountLink,
+    AuditEvent,
+    Clerk,
+    Customer,
     LinkKind,
     LinkState,
+    LoginSession,
+    OutgoingMail,
 )
-from kmzportal.models.audit_event import AuditEvent
-from kmzportal.models.clerk import Clerk
-from kmzportal.models.customer import Customer
-from kmzportal.models.login_session import LoginSession
-from kmzportal.models.outgoing_mail import OutgoingMail
 from kmzportal.services import links, passwords, sessions
 from kmzportal.services.passwords import PasswordCheck
 from kmzportal.services.refusals import AddressTaken, LinkUnusable, TooManyMails

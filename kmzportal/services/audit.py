@@ -9,11 +9,7 @@ from sqlalchemy import ColumnElement, Select, func, or_, select, tuple_
 from sqlalchemy.orm import Session
 
 from kmzportal import mail_address
-from kmzportal.models.audit_event import AuditEvent
-from kmzportal.models.clerk import Clerk
-from kmzportal.models.customer import Customer
-from kmzportal.models.login_session import LoginSession
-from kmzportal.models.outgoing_mail import MAIL_STATES, OutgoingMail
+from kmzportal.models import MAIL_STATES, AuditEvent, Clerk, Customer, LoginSession, OutgoingMail
 
 EVENTS_SHOWN = 50
 #: Events that can be caused without a login. The history shows fewer of them, so that they cannot displace others.

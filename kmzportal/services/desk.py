@@ -8,8 +8,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from kmzportal import mail_address
-from kmzportal.models.account_link import ENDS_WITH_ADDRESS, AccountLink, LinkKind, LinkState
-from kmzportal.models.customer import Customer
+from kmzportal.models import ENDS_WITH_ADDRESS, AccountLink, Customer, LinkKind, LinkState
 from kmzportal.services import accounts, links
 from kmzportal.services.refusals import AccountLocked, AddressTaken, ChangedMeanwhile, LinkUnusable, Refusal
 from kmzportal.services.transaction import Transaction

@@ -5,13 +5,16 @@ from typing import Any
 
 from sqlalchemy import and_, delete, exists, or_, update
 
-from kmzportal.models.account_link import AccountLink
-from kmzportal.models.audit_event import AuditEvent
-from kmzportal.models.login_session import LoginSession
-from kmzportal.models.outgoing_mail import OutgoingMail
-from kmzportal.models.recovery_request import RecoveryRequest
-from kmzportal.models.throttle import SourceFailure, Throttle
-from kmzportal.models.used_puzzle import UsedPuzzle
+from kmzportal.models import (
+    AccountLink,
+    AuditEvent,
+    LoginSession,
+    OutgoingMail,
+    RecoveryRequest,
+    SourceFailure,
+    Throttle,
+    UsedPuzzle,
+)
 from kmzportal.services.transaction import Transaction
 
 REQUESTS_KEPT = timedelta(days=7)

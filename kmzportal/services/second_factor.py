@@ -11,8 +11,7 @@ from datetime import datetime
 from pyotp import TOTP
 from sqlalchemy import update
 
-from kmzportal.models.clerk import Clerk
-from kmzportal.models.login_session import LoginSession
+from kmzportal.models import Clerk, LoginSession
 from kmzportal.services import sessions
 from kmzportal.services.refusals import SessionOver, WrongCode
 from kmzportal.services.sessions import NewSession

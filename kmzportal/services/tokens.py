@@ -9,7 +9,7 @@ import secrets
 from base64 import urlsafe_b64encode
 from collections.abc import Sequence
 
-from kmzportal.models.account_link import AccountLink
+from kmzportal.models import AccountLink
 
 CODE_ALPHABET = "ABCDEFGHJKLMNPQRSTUVWXYZ23456789"  # 32 characters; I, O, 0 and 1 are misread
 

@@ -19,11 +19,7 @@ from sqlalchemy.orm.exc import StaleDataError
 
 from kmzportal import mail_address
 from kmzportal.db import WRITES, Base, db
-from kmzportal.models.account_link import AccountLink
-from kmzportal.models.audit_event import ACTIONS, AuditEvent
-from kmzportal.models.clerk import Clerk
-from kmzportal.models.customer import Customer
-from kmzportal.models.outgoing_mail import OutgoingMail
+from kmzportal.models import ACTIONS, AccountLink, AuditEvent, Clerk, Customer, OutgoingMail
 from kmzportal.services.refusals import ChangedMeanwhile, Refusal, TooManyMails
 from kmzportal.services.tokens import LinkKeys
 

@@ -15,10 +15,7 @@ from flask_login import current_user as flask_login_user
 from markupsafe import escape
 
 from kmzportal.db import db
-from kmzportal.models.clerk import Clerk
-from kmzportal.models.customer import Customer
-from kmzportal.models.login_session import LoginSession
-from kmzportal.models.person import Person
+from kmzportal.models import Clerk, Customer, LoginSession, Person
 from kmzportal.services import passwords, sessions
 from kmzportal.services.sessions import NewSession, PersonTable
 from kmzportal.services.transaction import Transaction, run_outside_transaction, transaction

@@ -17,8 +17,7 @@ from wtforms.form import BaseForm
 from wtforms.validators import DataRequired, EqualTo, InputRequired, Length
 
 from kmzportal import mail_address
-from kmzportal.models.clerk import Clerk
-from kmzportal.models.customer import Customer
+from kmzportal.models import Clerk, Customer
 from kmzportal.services import accounts, passwords
 from kmzportal.services.refusals import Refusal, WeakPassword
 

@@ -7,7 +7,7 @@ from flask.typing import ResponseReturnValue
 from wtforms import PasswordField
 
 from kmzportal.db import db
-from kmzportal.models.customer import Customer
+from kmzportal.models import Customer
 from kmzportal.services import accounts, audit, passwords
 from kmzportal.services.refusals import ChangedMeanwhile, TooManyMails
 from kmzportal.services.transaction import run_outside_transaction

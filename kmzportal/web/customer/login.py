@@ -7,7 +7,7 @@ from flask.typing import ResponseReturnValue
 from werkzeug.wrappers import Response
 
 from kmzportal.db import db
-from kmzportal.models.customer import Customer
+from kmzportal.models import Customer
 from kmzportal.services import sessions
 from kmzportal.services.transaction import transaction
 from kmzportal.web.auth import (

@@ -12,9 +12,7 @@ from wtforms.validators import Optional
 from kmzportal.dates import BERLIN
 from kmzportal.db import db
 from kmzportal.mail.compose import subject_of
-from kmzportal.models.account_link import POLICIES
-from kmzportal.models.audit_event import ACTIONS, IDENTITY_CHECKS, AuditEvent
-from kmzportal.models.customer import Customer
+from kmzportal.models import ACTIONS, IDENTITY_CHECKS, POLICIES, AuditEvent, Customer
 from kmzportal.services import audit
 from kmzportal.services.audit import AuditQuery
 from kmzportal.web.auth import admin_only

@@ -6,7 +6,7 @@ from wtforms import BooleanField, StringField
 from wtforms.validators import DataRequired, InputRequired, Length, Regexp
 
 from kmzportal.db import db
-from kmzportal.models.clerk import Clerk
+from kmzportal.models import Clerk
 from kmzportal.services import clerks, links
 from kmzportal.web.auth import admin_only, current_user
 from kmzportal.web.desk import form_transaction

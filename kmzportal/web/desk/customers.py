@@ -12,9 +12,7 @@ from wtforms.validators import DataRequired, InputRequired, Length
 from kmzportal import mail_address
 from kmzportal.db import db
 from kmzportal.mail.previews import redacted_preview
-from kmzportal.models.account_link import AccountLink
-from kmzportal.models.audit_event import IDENTITY_CHECKS
-from kmzportal.models.customer import Customer
+from kmzportal.models import IDENTITY_CHECKS, AccountLink, Customer
 from kmzportal.services import audit, desk, outbox
 from kmzportal.services import search as customer_search
 from kmzportal.services.refusals import ChangedMeanwhile

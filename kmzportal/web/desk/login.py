@@ -8,8 +8,7 @@ from wtforms import StringField
 from wtforms.validators import InputRequired, Length
 
 from kmzportal.db import db
-from kmzportal.models.clerk import Clerk
-from kmzportal.models.login_session import LoginSession
+from kmzportal.models import Clerk, LoginSession
 from kmzportal.services import sessions
 from kmzportal.services.refusals import SessionOver
 from kmzportal.services.second_factor import verify_login

@@ -10,8 +10,7 @@ from flask.typing import ResponseReturnValue
 from kmzportal.dates import format_short
 from kmzportal.db import db
 from kmzportal.mail.compose import subject_of
-from kmzportal.models.customer import Customer
-from kmzportal.models.outgoing_mail import MAIL_STATES, MailState, OutgoingMail
+from kmzportal.models import MAIL_STATES, Customer, MailState, OutgoingMail
 from kmzportal.services import outbox
 from kmzportal.web.auth import background_poll, clerk_only
 from kmzportal.web.desk import form_transaction

@@ -14,8 +14,7 @@ from wtforms import StringField, ValidationError
 from wtforms.validators import Length
 
 from kmzportal.db import db
-from kmzportal.models.account_link import AccountLink, LinkKind, LinkState
-from kmzportal.models.customer import Customer
+from kmzportal.models import AccountLink, Customer, LinkKind, LinkState
 from kmzportal.services import accounts, clerks, links, passwords
 from kmzportal.services.refusals import AddressTaken, ChangedMeanwhile, LinkUnusable, TooManyMails, WrongCode
 from kmzportal.services.second_factor import SecondFactor

@@ -15,7 +15,7 @@ from flask import current_app, g, request, session
 from flask.typing import ResponseReturnValue
 
 from kmzportal.db import db
-from kmzportal.models.account_link import AccountLink, LinkKind
+from kmzportal.models import AccountLink, LinkKind
 from kmzportal.services import links
 from kmzportal.services.refusals import AccountLocked, LinkUnusable
 from kmzportal.services.transaction import Transaction, transaction
