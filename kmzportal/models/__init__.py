@@ -11,7 +11,7 @@ from kmzportal.models.account_link import (
     LinkState,
     UsedPuzzle,
 )
-from kmzportal.models.audit_event import ACTIONS, IDENTITY_CHECKS, AuditEvent
+from kmzportal.models.audit_event import ACTIONS, DETAILS, IDENTITY_CHECKS, AuditEvent
 from kmzportal.models.clerk import Clerk
 from kmzportal.models.customer import Customer, fold, phone_digits, search_text
 from kmzportal.models.login_session import LoginSession
