@@ -10,7 +10,7 @@ from kmzportal import settings
 from kmzportal.db import db
 from kmzportal.mail.delivery import mail_server
 from kmzportal.services import passwords
-from kmzportal.web import auth, errors, responses, security, session_timeout, static_files, templates
+from kmzportal.web import auth, errors, responses, session_timeout, static_files
 from kmzportal.web.customer import account, login, recovery
 from kmzportal.web.desk import audit, clerks, customers, outbox, requests
 from kmzportal.web.desk import login as desk_login
@@ -34,7 +34,7 @@ BLUEPRINTS = (
     health.bp,
     office_pages.bp,
 )
-PARTS = (security, auth, templates, responses, errors, office_pages, static_files)
+PARTS = (auth, responses, errors, office_pages, static_files)
 
 log = logging.getLogger(__name__)
 

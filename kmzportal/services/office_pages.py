@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from kmzportal.dates import format_date, format_duration
-from kmzportal.services import personal_data
+from kmzportal.services import retention
 from kmzportal.settings import SETTINGS
 
 NAMES = ("hilfe", "impressum", "datenschutz", "barrierefreiheit", "leichte-sprache")
@@ -53,12 +53,12 @@ def lacking(instance: Path, settings: Settings, today: date) -> list[str]:
 def _text(instance: Path, name: str) -> str:
     own = own_folder(instance) / f"{name}.md"
     text = (own if own.exists() else SHIPPED / f"{name}.md").read_text("utf-8")
-    return text.replace("{personal_data}", personal_data.text())
+    return text.replace("{personal_data}", retention.register_text())
 
 
 def _values(settings: Settings) -> dict[str, str]:
     """Return the value of each placeholder."""
-    values = {"cookie_name": str(settings.get("SESSION_COOKIE_NAME")), **personal_data.TIMES}
+    values = {"cookie_name": str(settings.get("SESSION_COOKIE_NAME")), **retention.TIMES}
     for setting in SETTINGS:
         value = settings[setting.name]
         if setting.unit in ("seconds", "days"):

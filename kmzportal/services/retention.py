@@ -1,10 +1,13 @@
-"""Deletes rows after their retention periods."""
+"""Retention periods, and the register of what is stored about people (GDPR 30)."""
 
+import tomllib
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy import and_, delete, exists, or_, update
 
+from kmzportal.dates import format_duration
 from kmzportal.models import (
     AccountLink,
     AuditEvent,
@@ -22,6 +25,15 @@ SESSIONS_KEPT = timedelta(days=7)
 THROTTLES_KEPT = timedelta(days=30)
 LINKS_KEPT = timedelta(days=90)
 MAILS_KEPT = timedelta(days=90)
+REGISTER = Path(__file__).parent.parent / "templates" / "legal" / "personal_data.toml"
+#: Placeholders in the register, besides the settings.
+TIMES = {
+    "sessions_kept": format_duration(SESSIONS_KEPT),
+    "links_kept": format_duration(LINKS_KEPT),
+    "mails_kept": format_duration(MAILS_KEPT),
+    "requests_kept": format_duration(REQUESTS_KEPT),
+    "throttles_kept": format_duration(THROTTLES_KEPT),
+}
 
 
 def purge(tx: Transaction) -> int:
@@ -55,3 +67,19 @@ def purge(tx: Transaction) -> int:
         result: Any = tx.session.execute(statement, execution_options={"synchronize_session": False})
         rows += int(result.rowcount)
     return rows
+
+
+def register() -> dict[str, Any]:
+    """Return `entry`, a list of what is stored and why, and `technical`, columns without personal data by table."""
+    return tomllib.loads(REGISTER.read_text("utf-8"))
+
+
+def register_text() -> str:
+    """Return the register in Markdown. The page names the general legal basis once, so only others are repeated."""
+    entries = []
+    for entry in register()["entry"]:
+        facts = {"Was": entry["what"], "Wozu": entry["purpose"]}
+        facts |= {"Rechtsgrundlage": entry["basis"]} if "basis" in entry else {}
+        lines = [f"- **{word}:** {fact}" for word, fact in (facts | {"Wie lange": entry["retention"]}).items()]
+        entries.append(f"### {entry['heading']}\n\n" + "\n".join(lines))
+    return "\n\n".join(entries)

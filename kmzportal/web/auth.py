@@ -40,6 +40,7 @@ def init_app(app: Flask) -> None:
     login_manager.init_app(app)
     app.before_request(refuse_other_hosts)
     app.before_request(refuse_other_sites)
+    app.context_processor(lambda: {"current_user": AnonymousUser() if "act_as_anonymous" in g else current_user})
 
 
 def refuse_other_hosts() -> Response | None:
@@ -135,10 +136,6 @@ def load_user(token: str) -> AuthenticatedUser | None:
 def act_as_anonymous() -> None:
     """Render this response without loading the user from the database."""
     g.act_as_anonymous = True
-
-
-def user_for_templates() -> Any:
-    return AnonymousUser() if "act_as_anonymous" in g else current_user
 
 
 def log_in(email: str, password: str, table: PersonTable) -> NewSession | None:
