@@ -18,22 +18,10 @@ from kmzportal.web.link import pages, robot_check
 from kmzportal.web.site import demo, health, office_pages
 
 EXTENSIONS = (db, mail_server, responses.csrf)
-BLUEPRINTS = (
-    login.bp,
-    recovery.bp,
-    account.bp,
-    pages.bp,
-    robot_check.bp,
-    desk_login.bp,
-    customers.bp,
-    requests.bp,
-    outbox.bp,
-    audit.bp,
-    clerks.bp,
-    session_timeout.bp,
-    health.bp,
-    office_pages.bp,
-)
+CUSTOMER_PAGES = (login, recovery, account)
+LINK_PAGES = (pages, robot_check)
+DESK_PAGES = (desk_login, customers, requests, outbox, audit, clerks)
+SITE_PAGES = (session_timeout, health, office_pages)
 PARTS = (auth, responses, errors, office_pages, static_files)
 
 log = logging.getLogger(__name__)
@@ -50,8 +38,10 @@ def create_app(overrides: dict[str, Any] | None = None, instance: Path | None = 
     passwords.set_hashing_threads(app.config["HASHING_THREADS"])
     for extension in EXTENSIONS:
         extension.init_app(app)
-    for blueprint in (*BLUEPRINTS, demo.bp) if app.config.get("DEMO") else BLUEPRINTS:
-        app.register_blueprint(blueprint)
+    for module in (*CUSTOMER_PAGES, *LINK_PAGES, *DESK_PAGES, *SITE_PAGES):
+        app.register_blueprint(module.bp)
+    if app.config.get("DEMO"):
+        app.register_blueprint(demo.bp)
     for part in PARTS:
         part.init_app(app)
     return app

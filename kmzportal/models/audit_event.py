@@ -58,5 +58,4 @@ class AuditEvent(Base):
 
     @property
     def actor_label_for_desk(self) -> str:
-        """The actor as shown to clerks."""
         return "Kundin oder Kunde" if self.actor.startswith("customer:") else self.actor_label

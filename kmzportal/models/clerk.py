@@ -16,9 +16,8 @@ class Clerk(Person, Base):
     initials: Mapped[str] = mapped_column(unique=True)
     admin: Mapped[bool] = mapped_column(default=False)
     factor_nonce: Mapped[str | None]  #: the second factor's secret derives from it, as a link's token does
-    factor_step: Mapped[int] = mapped_column(
-        default=0
-    )  #: time step of the last accepted code; each code is valid once (RFC 6238, 5.2)
+    #: Time step of the last accepted code; each code is valid once (RFC 6238, 5.2).
+    factor_step: Mapped[int] = mapped_column(default=0)
     recovery_codes_used: Mapped[list[int]] = mapped_column(default=list)  #: indexes; the codes derive from factor_nonce
 
     @property

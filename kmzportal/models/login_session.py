@@ -31,7 +31,6 @@ class LoginSession(Base):
 
     @property
     def actor(self) -> str:
-        """The actor in history and audit."""
         return f"clerk:{self.clerk_id}" if self.clerk_id else f"customer:{self.customer_id}"
 
     @property

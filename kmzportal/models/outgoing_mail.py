@@ -41,9 +41,8 @@ class OutgoingMail(Base):
     tries: Mapped[int] = mapped_column(default=0)
     leased_until: Mapped[datetime | None]  #: until then only the process with the lease sends it
     retried_at: Mapped[datetime | None]  #: by the desk; restarts the time until it expires
-    outage_since: Mapped[datetime | None] = mapped_column(
-        index=True
-    )  #: when the mail server, not this mail, began to fail
+    #: When the mail server, not this mail, began to fail.
+    outage_since: Mapped[datetime | None] = mapped_column(index=True)
     settled_at: Mapped[datetime | None]
     reply_code: Mapped[int | None]  #: of the mail server (RFC 5321, 4.2)
     reason: Mapped[str | None]

@@ -33,6 +33,5 @@ class Person:
         self.password_set_at = now
 
     def set_email(self, email: str) -> None:
-        """Set the address and its canonical form."""
         self.email = mail_address.parse(email)
         self.email_canonical = mail_address.canonical(email)

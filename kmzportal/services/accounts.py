@@ -152,7 +152,6 @@ def save_account(
 
 
 def active_sessions(session: Session, customer: Customer, now: datetime) -> list[LoginSession]:
-    """Return the active sessions of the customer, last used first."""
     not_ended = select(LoginSession).where(LoginSession.customer_id == customer.id, LoginSession.ended_at.is_(None))
     found = session.scalars(not_ended.order_by(LoginSession.last_seen.desc()))
     return [login_session for login_session in found if login_session.alive(now)]
@@ -187,7 +186,6 @@ def validate_password(password: str, person: Customer | Clerk, settings: Mapping
 
 
 def password_minimum(person: Customer | Clerk, settings: Mapping[str, Any]) -> int:
-    """Return the minimum length in characters."""
     return int(settings["STAFF_PASSWORD_MINIMUM" if isinstance(person, Clerk) else "PASSWORD_MINIMUM"])
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, TypeVar
+from typing import Any
 
 from sqlalchemy import ColumnElement, Select, func, or_, select, tuple_
 from sqlalchemy.orm import Session
@@ -21,7 +21,6 @@ CAUSED_WITHOUT_LOGIN = (
     "recovery.locked",
     "mail.capped",
 )
-Row = TypeVar("Row", LoginSession, OutgoingMail)
 
 
 @dataclass(frozen=True)
@@ -100,6 +99,8 @@ def history(session: Session, customer: Customer, limit: int = 100) -> Sequence[
 
 def all_data(session: Session, customer: Customer) -> dict[str, object]:
     """Return all data stored about the customer, with German names, without secrets and data of others (GDPR 15)."""
+    logins = select(LoginSession).where(LoginSession.customer_id == customer.id)
+    mails = select(OutgoingMail).where(OutgoingMail.customer_id == customer.id)
     return {
         "Kundennummer": customer.number,
         "E-Mail-Adresse": customer.email,
@@ -110,19 +111,14 @@ def all_data(session: Session, customer: Customer) -> dict[str, object]:
         "Konto gesperrt": customer.locked_at,
         "Anmeldungen": [
             {"Angemeldet": one.started_at, "Zuletzt benutzt": one.last_seen, "Gerät": one.device}
-            for one in _rows(session, customer, LoginSession)
+            for one in session.scalars(logins.order_by(LoginSession.id.desc()))
         ],
         "E-Mails": [
             {"Zeit": one.queued_at, "An": one.recipient, "Zustand": MAIL_STATES[one.state]}
-            for one in _rows(session, customer, OutgoingMail)
+            for one in session.scalars(mails.order_by(OutgoingMail.id.desc()))
         ],
         "Verlauf": [
             {"Zeit": event.at, "Vorgang": event.label, "Dazu": event.remark, "Von": event.actor_label}
             for event in history(session, customer, limit=1000)
         ],
     }
-
-
-def _rows(session: Session, customer: Customer, table: type[Row]) -> Sequence[Row]:
-    """Return the customer's rows of a table, latest first."""
-    return session.scalars(select(table).where(table.customer_id == customer.id).order_by(table.id.desc())).all()

@@ -148,6 +148,5 @@ def unlock(tx: Transaction, customer: Customer, why: str) -> None:
 
 
 def recent_links(session: Session, customer: Customer) -> Sequence[AccountLink]:
-    """Return the customer's links, latest first."""
     mine = select(AccountLink).where(AccountLink.customer_id == customer.id)
     return session.scalars(mine.order_by(AccountLink.id.desc()).limit(LINKS_SHOWN)).all()

@@ -57,7 +57,6 @@ def _text(instance: Path, name: str) -> str:
 
 
 def _values(settings: Settings) -> dict[str, str]:
-    """Return the value of each placeholder."""
     values = {"cookie_name": str(settings.get("SESSION_COOKIE_NAME")), **retention.TIMES}
     for setting in SETTINGS:
         value = settings[setting.name]

@@ -49,10 +49,9 @@ def purge(tx: Transaction) -> int:
         .values(source=None),
         delete(UsedPuzzle).where(UsedPuzzle.expires_at < tx.now),
         delete(RecoveryRequest).where(RecoveryRequest.requested_at < tx.now - REQUESTS_KEPT),
+        # A disabled password stays disabled until it is set.
         delete(Throttle).where(
-            Throttle.failures
-            < tx.settings["THROTTLE_DISABLED_AT"],  # a disabled password stays disabled until it is set
-            Throttle.failed_at < tx.now - THROTTLES_KEPT,
+            Throttle.failures < tx.settings["THROTTLE_DISABLED_AT"], Throttle.failed_at < tx.now - THROTTLES_KEPT
         ),
         delete(LoginSession).where(or_(LoginSession.ended_at < sessions, LoginSession.expires_at < sessions)),
         delete(AuditEvent).where(AuditEvent.at < audit),

@@ -87,6 +87,7 @@ class Transaction:
         canonical = mail_address.canonical(recipient)
         if not always and self._mails_today(canonical) >= self.settings["MAILS_PER_DAY"]:
             raise TooManyMails("mail.capped", person, template=template)
+        domain = parseaddr(self.settings["MAIL_DEFAULT_SENDER"])[1].rpartition("@")[2]
         mail = OutgoingMail(
             template=template,
             recipient=recipient,
@@ -95,7 +96,7 @@ class Transaction:
             clerk_id=person.id if isinstance(person, Clerk) else None,
             link=link,
             facts=facts,
-            message_id=f"<{secrets.token_hex(16)}@{self._mail_domain()}>",
+            message_id=f"<{secrets.token_hex(16)}@{domain}>",
             queued_at=self.now,
             next_try_at=self.now,
         )
@@ -119,10 +120,6 @@ class Transaction:
             OutgoingMail.queued_at > self.now - timedelta(days=1),
         )
         return self.session.scalar(mails) or 0
-
-    def _mail_domain(self) -> str:
-        """The domain of the sender, which may have the form `Name <mail>`."""
-        return parseaddr(self.settings["MAIL_DEFAULT_SENDER"])[1].rpartition("@")[2]
 
 
 _INSERT: dict[str, Any] = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}

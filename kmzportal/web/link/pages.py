@@ -22,15 +22,7 @@ from kmzportal.services.transaction import Transaction, link_keys, run_outside_t
 from kmzportal.web.auth import anyone, source
 from kmzportal.web.forms import ActionForm, CustomerData, NewPassword, PortalForm, move_saved_input
 from kmzportal.web.link import visit as visits
-from kmzportal.web.link.visit import (
-    Visit,
-    finish,
-    link_ended,
-    link_holder,
-    link_not_found,
-    link_transaction,
-    visited_link,
-)
+from kmzportal.web.link.visit import Visit, link_holder, link_not_found, link_transaction, visited_link
 from kmzportal.web.responses import redirect_in_place, redirect_to, render
 
 bp = Blueprint("link", __name__)
@@ -132,7 +124,7 @@ def _set_password(
         try:
             with link_transaction(link) as tx:
                 redeem(tx, password_hash)
-            return finish(link)
+            return visits.finish(link)
         except (AddressTaken, WrongCode) as refusal:
             form.add_refusal(refusal)
         except ChangedMeanwhile:
@@ -151,7 +143,7 @@ def confirm_address(link: AccountLink, visit: Visit) -> ResponseReturnValue:
         try:
             with link_transaction(link) as tx:
                 accounts.confirm_address(tx, link, visit.arrived)
-            return finish(link)
+            return visits.finish(link)
         except AddressTaken as refusal:
             form.add_refusal(refusal)
     return render("link/confirm_address.html", form, link=link)
@@ -164,7 +156,7 @@ def object_to_change(link: AccountLink, visit: Visit) -> ResponseReturnValue:
     if form.validate_on_submit():
         with link_transaction(link) as tx:
             accounts.object_to_change(tx, link, visit.arrived)
-        return finish(link)
+        return visits.finish(link)
     return render("link/object_to_change.html", form, link=link)
 
 
@@ -199,18 +191,17 @@ def clerk_done(link_id: int) -> ResponseReturnValue:
 @bp.post("/konto-link/<int:link_id>/erneuern")
 @anyone
 def renew(link_id: int) -> ResponseReturnValue:
-    """Mail a new link to the address of the ended one."""
     link, form = visited_link(link_id), ActionForm()
     if link is None:
         return link_not_found()
     if not form.validate_on_submit():
-        return link_ended(link, form)
+        return visits.link_ended(link, form)
     try:
         with transaction(f"link:{link.id}", source()) as tx:
             new = links.renew(tx, link)
     except (LinkUnusable, TooManyMails):
         form.form_errors.append("Heute können wir keinen weiteren Link senden. Bitte rufen Sie uns an.")
-        return link_ended(link, form)
+        return visits.link_ended(link, form)
     move_saved_input(link_id, new.id)
     return redirect_in_place(".show", "Ein neuer Link ist unterwegs an dieselbe Adresse.", link_id=link_id)
 
