@@ -9,7 +9,7 @@ import difflib
 import os
 import secrets
 import tomllib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -78,9 +78,7 @@ def load(instance: Path, environ: Mapping[str, str] = os.environ) -> tuple[dict[
         if name in BY_NAME:
             values[name] = BY_NAME[name].parse(value)
         else:
-            nearest = difflib.get_close_matches(name.upper(), BY_NAME, n=1)
-            hint = f" Meinten Sie {nearest[0]}?" if nearest else ""
-            warnings.append(f"Unbekannte Einstellung {name}.{hint}")
+            warnings.append(f"Unbekannte Einstellung {name}.{did_you_mean(name.upper(), BY_NAME)}")
     instance.mkdir(mode=0o700, parents=True, exist_ok=True)
     values["SECRET_KEY"] = values["SECRET_KEY"] or _read_key(instance / "secret_key")
     values["LINK_KEY"] = values["LINK_KEY"] or _read_key(instance / "link_key")
@@ -88,6 +86,17 @@ def load(instance: Path, environ: Mapping[str, str] = os.environ) -> tuple[dict[
     values["SQLALCHEMY_DATABASE_URI"] = values["SQLALCHEMY_DATABASE_URI"] or f"sqlite:///{instance / 'kmzportal.db'}"
     values["MAIL_DEFAULT_SENDER"] = values["MAIL_DEFAULT_SENDER"] or values["OFFICE_SUPPORT_EMAIL"]
     return values, warnings
+
+
+def did_you_mean(word: str, known: Iterable[str], template: str = "{}") -> str:
+    """Return a German sentence with the known word that is most similar; empty if none is similar."""
+    similar = difflib.get_close_matches(word, list(known), n=1)
+    return f" Meinten Sie {template.format(similar[0])}?" if similar else ""
+
+
+def office(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the settings of the office for templates, such as `phone` for OFFICE_PHONE."""
+    return {name.removeprefix("OFFICE_").lower(): settings[name] for name in settings if name.startswith("OFFICE_")}
 
 
 def faults(settings: Mapping[str, Any]) -> list[str]:

@@ -43,9 +43,6 @@ def previews(settings: Mapping[str, Any]) -> dict[str, Email]:
 class RedactedKeys(LinkKeys):
     """Replaces link and code by dots, for previews shown to clerks (OWASP ASVS 6.4.6)."""
 
-    def __init__(self) -> None:
-        super().__init__(["unused"])
-
     def token(self, link: AccountLink) -> str:
         return "••••••••"
 
@@ -62,7 +59,7 @@ def redacted_preview(
     if mail.link and kind:
         mail.link.issued_at, mail.link.expires_at = now, now + timedelta(seconds=settings[POLICIES[kind].lifetime])
         mail.link.initials = initials if kind is LinkKind.DESK else None
-    return compose(mail, RedactedKeys(), settings, now)
+    return compose(mail, RedactedKeys(["unused"]), settings, now)
 
 
 def sample(template: str, **different: Any) -> OutgoingMail:

@@ -12,8 +12,8 @@ from sqlalchemy import ForeignKey
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from kmzportal.db import Base, Id
-from kmzportal.models.clerk import Clerk
 from kmzportal.models.customer import Customer
+from kmzportal.models.person import Clerk
 
 CODE_TRIES = 5
 RENEWALS = 3

@@ -9,8 +9,8 @@ from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from kmzportal.db import Base, Id
 from kmzportal.models.account_link import AccountLink
-from kmzportal.models.clerk import Clerk
 from kmzportal.models.customer import Customer
+from kmzportal.models.person import Clerk
 
 
 class MailState(StrEnum):

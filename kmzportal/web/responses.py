@@ -13,7 +13,7 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 from werkzeug.urls import iri_to_uri
 from werkzeug.wrappers import Response as AnyResponse
 
-from kmzportal import dates
+from kmzportal import dates, settings
 
 CSP = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; font-src 'self'; connect-src 'self'; "
@@ -57,11 +57,8 @@ def init_app(app: Flask) -> None:
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=hops, x_proto=hops, x_host=0)  # type: ignore[method-assign]
     app.after_request(_compress)
     app.after_request(_add_headers)
-    office = {
-        name.removeprefix("OFFICE_").lower(): app.config[name] for name in app.config if name.startswith("OFFICE_")
-    }
     app.jinja_env.filters.update(format_datetime=dates.format_datetime, format_time=dates.format_time)
-    app.jinja_env.globals.update(office=office, demo=app.config.get("DEMO", False))
+    app.jinja_env.globals.update(office=settings.office(app.config), demo=app.config.get("DEMO", False))
 
 
 def _add_headers(response: Response) -> Response:

@@ -14,8 +14,8 @@ from kmzportal.services.transaction import run_outside_transaction
 from kmzportal.web.auth import act, current_user, customer_only, store_session, user_transaction
 from kmzportal.web.forms import (
     ActionForm,
-    CustomerData,
-    NewPassword,
+    CustomerForm,
+    NewPasswordForm,
     PortalForm,
     mail_address_field,
     password_field,
@@ -30,7 +30,7 @@ LINK_SENT = " Wir haben einen Link an die neue E-Mail-Adresse gesendet. Bis Sie 
 AFTER_CONFIRMATION = {"konto": ".edit", "daten": ".data"}
 
 
-class AccountForm(CustomerData, NewPassword, PortalForm):
+class AccountForm(CustomerForm, NewPasswordForm):
     """The data, and optionally a new password and address."""
 
     email = mail_address_field("Neue E-Mail-Adresse", None)

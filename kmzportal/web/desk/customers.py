@@ -18,7 +18,7 @@ from kmzportal.services import search as customer_search
 from kmzportal.services.refusals import ChangedMeanwhile
 from kmzportal.services.transaction import Transaction
 from kmzportal.web.auth import act, clerk_only, current_user
-from kmzportal.web.forms import ActionForm, CustomerData, PortalForm, Versioned, mail_address_field, one_line, trim
+from kmzportal.web.forms import ActionForm, CustomerForm, PortalForm, VersionedForm, mail_address_field, one_line, trim
 from kmzportal.web.responses import redirect_in_place, redirect_to, render, wants_fragment
 
 bp = Blueprint("customers", __name__, url_prefix="/kundenservice")
@@ -45,7 +45,7 @@ def text_field(label: str, maximum: int, missing: str | None = None) -> StringFi
     return StringField(label, [*needed, longest, one_line], filters=[trim])
 
 
-class CorrectForm(Versioned, PortalForm):
+class CorrectForm(VersionedForm):
     email = mail_address_field("Neue E-Mail-Adresse", missing="Geben Sie die neue E-Mail-Adresse ein.")
     check = RadioField(
         "Wie haben Sie geprüft, wer fragt?",
@@ -67,11 +67,7 @@ class LockForm(PortalForm):
     reason = text_field("Grund", 200, missing="Geben Sie einen Grund an.")
 
 
-class DataForm(CustomerData, PortalForm):
-    pass
-
-
-class NewForm(CustomerData, PortalForm):
+class NewForm(CustomerForm):
     number = text_field("Kundennummer", 50, missing="Geben Sie eine Kundennummer ein.")
     email = mail_address_field(missing="Geben Sie die E-Mail-Adresse ein.")
     first = ("number", "email")
@@ -223,7 +219,7 @@ def create() -> ResponseReturnValue:
 @clerk_only
 def data(customer_id: int) -> ResponseReturnValue:
     customer = db.get_or_404(Customer, customer_id)
-    form = DataForm(data=customer.data() | {"version": customer.version})
+    form = CustomerForm(data=customer.data() | {"version": customer.version})
     form.offer_salutations(customer.salutation)
     try:
         act(form, lambda tx: desk.correct_data(tx, customer, form.seen_version, form.customer_data()))

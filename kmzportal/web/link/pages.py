@@ -20,7 +20,7 @@ from kmzportal.services.refusals import AddressTaken, ChangedMeanwhile, LinkUnus
 from kmzportal.services.second_factor import SecondFactor
 from kmzportal.services.transaction import Transaction, link_keys, run_outside_transaction, transaction
 from kmzportal.web.auth import anyone, source
-from kmzportal.web.forms import ActionForm, CustomerData, NewPassword, PortalForm, move_saved_input
+from kmzportal.web.forms import ActionForm, CustomerForm, NewPasswordForm, move_saved_input
 from kmzportal.web.link import visit as visits
 from kmzportal.web.link.visit import Visit, link_holder, link_not_found, link_transaction, visited_link
 from kmzportal.web.responses import redirect_in_place, redirect_to, render
@@ -30,15 +30,11 @@ bp = Blueprint("link", __name__)
 TOKEN = re.compile(r"[A-Za-z0-9_-]{43}")
 
 
-class NewPasswordForm(NewPassword, PortalForm):
-    pass
-
-
-class RegisterForm(CustomerData, NewPassword, PortalForm):
+class RegisterForm(CustomerForm, NewPasswordForm):
     first = tuple(Customer.DATA_FIELDS)
 
 
-class ClerkAccessForm(NewPassword, PortalForm):
+class ClerkAccessForm(NewPasswordForm):
     code = StringField("Code aus der App", [Length(max=40, message="Der Code hat 6 Ziffern.")])
 
     def validate_code(self, field: StringField) -> None:
