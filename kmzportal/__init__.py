@@ -10,7 +10,7 @@ from kmzportal import settings
 from kmzportal.db import db
 from kmzportal.mail.delivery import mail_server
 from kmzportal.services import passwords
-from kmzportal.web import auth, errors, responses, security, session_timeout, static_files, templates
+from kmzportal.web import auth, errors, responses, session_timeout, static_files
 from kmzportal.web.customer import account, login, recovery
 from kmzportal.web.desk import audit, clerks, customers, outbox, requests
 from kmzportal.web.desk import login as desk_login
@@ -18,23 +18,11 @@ from kmzportal.web.link import pages, robot_check
 from kmzportal.web.site import demo, health, office_pages
 
 EXTENSIONS = (db, mail_server, responses.csrf)
-BLUEPRINTS = (
-    login.bp,
-    recovery.bp,
-    account.bp,
-    pages.bp,
-    robot_check.bp,
-    desk_login.bp,
-    customers.bp,
-    requests.bp,
-    outbox.bp,
-    audit.bp,
-    clerks.bp,
-    session_timeout.bp,
-    health.bp,
-    office_pages.bp,
-)
-PARTS = (security, auth, templates, responses, errors, office_pages, static_files)
+CUSTOMER_PAGES = (login, recovery, account)
+LINK_PAGES = (pages, robot_check)
+DESK_PAGES = (desk_login, customers, requests, outbox, audit, clerks)
+SITE_PAGES = (session_timeout, health, office_pages)
+PARTS = (auth, responses, errors, office_pages, static_files)
 
 log = logging.getLogger(__name__)
 
@@ -50,8 +38,10 @@ def create_app(overrides: dict[str, Any] | None = None, instance: Path | None = 
     passwords.set_hashing_threads(app.config["HASHING_THREADS"])
     for extension in EXTENSIONS:
         extension.init_app(app)
-    for blueprint in (*BLUEPRINTS, demo.bp) if app.config.get("DEMO") else BLUEPRINTS:
-        app.register_blueprint(blueprint)
+    for module in (*CUSTOMER_PAGES, *LINK_PAGES, *DESK_PAGES, *SITE_PAGES):
+        app.register_blueprint(module.bp)
+    if app.config.get("DEMO"):
+        app.register_blueprint(demo.bp)
     for part in PARTS:
         part.init_app(app)
     return app

@@ -1,6 +1,6 @@
 """Dates and times in German, in the time zone of Berlin, for pages and mails."""
 
-from datetime import date, datetime, timedelta
+from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
 BERLIN = ZoneInfo("Europe/Berlin")
@@ -15,10 +15,6 @@ def format_datetime(at: datetime) -> str:
 
 def format_time(at: datetime) -> str:
     return f"{at.astimezone(BERLIN):%H:%M} Uhr"
-
-
-def format_date(on: date) -> str:
-    return f"{on:%d.%m.%Y}"
 
 
 def format_duration(time: timedelta) -> str:

@@ -1,7 +1,7 @@
-"""All settings with name, default, unit and reason, and how they are read and validated.
+"""How settings are read and validated. settings.toml lists all with default, unit and reason.
 
 A value comes from `instance/config.toml`, is overridden by `KMZPORTAL_<NAME>` in the environment, and that by the
-file which `KMZPORTAL_<NAME>_FILE` names. Settings that only the operator knows are empty by default.
+file which `KMZPORTAL_<NAME>_FILE` names.
 """
 
 import contextlib
@@ -9,7 +9,7 @@ import difflib
 import os
 import secrets
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -32,7 +32,7 @@ class Setting:
     default: Any
     unit: str
     why: str
-    choices: tuple[str, ...] = ()
+    choices: Sequence[str] = ()
 
     def parse(self, value: Any) -> Any:
         """Return a value from TOML, or the text of an environment variable, as the type of the default.
@@ -60,78 +60,9 @@ class Setting:
             raise SettingsError(f"{self.name}: „{text}“ ist keine ganze Zahl ({self.unit}).") from None
 
 
-FACTOR = ("required", "offered")
-
-SETTINGS = (
-    Setting("PUBLIC_URL", "", "URL", "links in mails are built from it, never from the Host header"),
-    Setting("PROXY_HOPS", 0, "proxies", "how many proxies are trusted; 0 ignores X-Forwarded-For"),
-    Setting("SECRET_KEY", "", "text", "signs the cookie; made at first start as instance/secret_key"),
-    Setting("SECRET_KEY_FALLBACKS", [], "list", "older keys, still accepted while they are being replaced"),
-    Setting("LINK_KEY", "", "text", "links and codes derive from it; made as instance/link_key, never in a backup"),
-    Setting("LINK_KEY_FALLBACKS", [], "list", "older link keys: waiting mails still get their own link"),
-    Setting("SQLALCHEMY_DATABASE_URI", "", "URL", "empty: instance/kmzportal.db (SQLite)"),
-    Setting("MAIL_SERVER", "", "host", "empty: mail waits in the outbox"),
-    Setting("MAIL_PORT", 25, "port", "25 for a local relay, 587 with MAIL_USE_TLS, 465 with MAIL_USE_SSL"),
-    Setting("MAIL_USE_TLS", False, "yes/no", "STARTTLS, certificate always checked"),
-    Setting("MAIL_USE_SSL", False, "yes/no", "TLS from the first byte, certificate always checked"),
-    Setting("MAIL_CA_FILE", "", "path", "an own certificate authority of the mail server"),
-    Setting("MAIL_USERNAME", "", "text", "empty: no authentication"),
-    Setting("MAIL_PASSWORD", "", "text", "better given as KMZPORTAL_MAIL_PASSWORD_FILE"),
-    Setting("MAIL_DEFAULT_SENDER", "", "address", "empty: OFFICE_SUPPORT_EMAIL"),
-    Setting("MAIL_TIMEOUT", 15, "seconds", "a mail server that does not answer delays one mail"),
-    Setting("OFFICE_NAME", "Kreismedienzentrum Calw", "text", "the office, as people know it"),
-    Setting("OFFICE_STREET", "Oberriedter Straße 10", "text", "in footer and mails"),
-    Setting("OFFICE_TOWN", "75365 Calw", "text", "in footer and mails"),
-    Setting("OFFICE_PHONE", "07051 965 220", "text", "shown wherever a page cannot help"),
-    Setting("OFFICE_FAX", "07051 965 230", "text", "in footer and mails"),
-    Setting("OFFICE_EMAIL", "verleih@kmz-cw.de", "address", "the lending desk"),
-    Setting("OFFICE_SUPPORT_EMAIL", "support@kmz-cw.de", "address", "help; Reply-To of every mail"),
-    Setting("OFFICE_SITE", "https://kmz-calw.de", "URL", "linked from the page Fertig"),
-    Setting("OFFICE_BODY", "", "text", "the body the office belongs to, with address; Impressum, Datenschutz"),
-    Setting("OFFICE_REPRESENTATIVE", "", "text", "who represents that body; Impressum, DDG § 5"),
-    Setting("OFFICE_AUTHORITY", "", "text", "who supervises that body; Impressum"),
-    Setting("PRIVACY_OFFICER", "", "text", "data protection officer, with mail or phone; GDPR 13"),
-    Setting("PRIVACY_PROCESSORS", "", "text", "who hosts and mails for the office, also if outside of the EU; GDPR 13"),
-    Setting(
-        "PRIVACY_LEGAL_BASIS",
-        "Artikel 6 Absatz 1 Buchstabe e DSGVO und § 4 Landesdatenschutzgesetz Baden-Württemberg",
-        "text",
-        "legal basis of the processing; GDPR 6, 13",
-    ),
-    Setting("ACCESSIBILITY_STATEMENT_DATE", "", '"YYYY-MM-DD"', "empty: the page says that it is a draft; L-BGG § 10"),
-    Setting("ACCESSIBILITY_STATUS", "", "text", "such as: teilweise vereinbar; the result of a test"),
-    Setting("ACCESSIBILITY_METHOD", "", "text", "how that was tested, by whom and when; L-BGG-DVO § 4"),
-    Setting("ACCESSIBILITY_EXCEPTIONS", "", "text", "what is not accessible yet, why, and the alternative"),
-    Setting("SIGN_LANGUAGE_VIDEO", "", "URL or file", "a video page, or a file in instance/pages; BITV 2.0 § 4"),
-    Setting("RECOVERY_LINK_LIFETIME", 2 * 3600, "seconds", "the customer is waiting; greylisting delays a mail"),
-    Setting("DESK_LINK_LIFETIME", 72 * 3600, "seconds", "weekends; a documented deviation from NIST's 24 h"),
-    Setting("ADDRESS_LINK_LIFETIME", 24 * 3600, "seconds", "NIST SP 800-63B-4, 4.2.1.2"),
-    Setting("FIRST_LINK_LIFETIME", 72 * 3600, "seconds", "a clerk's first link; weekends"),
-    Setting("OBJECTION_LINK_LIFETIME", 7 * 86400, "seconds", "the old mailbox may be read only once a week"),
-    Setting("SAME_LINK_WITHIN", 600, "seconds", "a second request in this time mails the same link"),
-    Setting("LINK_SESSION_IDLE", 1800, "seconds", "visit to a link: time without a request"),
-    Setting("LINK_SESSION_LIFETIME", 7200, "seconds", "visit to a link: time in all"),
-    Setting("SESSION_IDLE", 1800, "seconds", "customers; shared school PCs are left without logging out"),
-    Setting("SESSION_LIFETIME", 8 * 3600, "seconds", "one working day"),
-    Setting("STAFF_SESSION_IDLE", 900, "seconds", "clerks; BSI BER.3.13"),
-    Setting("STAFF_SESSION_LIFETIME", 8 * 3600, "seconds", "one working day"),
-    Setting("STAFF_SECOND_FACTOR", "required", "required or offered", "the desk can take over any account", FACTOR),
-    Setting("PROOF_LIFETIME", 600, "seconds", "how long the current password counts for Konto anpassen"),
-    Setting("PASSWORD_MINIMUM", 12, "characters", "customers; a documented deviation, docs/decisions/0004"),
-    Setting("STAFF_PASSWORD_MINIMUM", 15, "characters", "NIST SP 800-63B-4, 3.1.1.2"),
-    Setting("THROTTLE_FREE_FAILURES", 5, "failures", "typing errors have no consequence"),
-    Setting("THROTTLE_FIRST_WAIT", 30, "seconds", "wait after the next failure; it doubles with each"),
-    Setting("THROTTLE_LONGEST_WAIT", 3600, "seconds", "longest wait; attackers must not lock an account"),
-    Setting("THROTTLE_DISABLED_AT", 100, "failures", "password disabled, links work; NIST SP 800-63B-4, 3.2.2"),
-    Setting("THROTTLE_SOURCE_ACCOUNTS", 30, "accounts", "distinct accounts a source may fail at in 15 minutes"),
-    Setting("RECOVERY_PER_HOUR", 3, "mails", "reset requests per address; against mail bombing"),
-    Setting("RECOVERY_PER_DAY", 5, "mails", "reset requests per address"),
-    Setting("RECOVERY_PER_SOURCE", 20, "addresses", "distinct addresses a source may ask for in an hour"),
-    Setting("MAILS_PER_DAY", 10, "mails", "per recipient, over all kinds"),
-    Setting("SOURCE_RETENTION", 7, "days", "source addresses"),
-    Setting("AUDIT_RETENTION", 365, "days", "history and audit"),
-    Setting("HASHING_THREADS", 1, "threads", "per process; Argon2id takes 64 MiB each"),
-)  # fmt: skip
+SETTINGS = tuple(
+    Setting(name, *row) for name, row in tomllib.loads(Path(__file__).with_suffix(".toml").read_text("utf-8")).items()
+)
 BY_NAME = {setting.name: setting for setting in SETTINGS}
 
 
@@ -147,9 +78,7 @@ def load(instance: Path, environ: Mapping[str, str] = os.environ) -> tuple[dict[
         if name in BY_NAME:
             values[name] = BY_NAME[name].parse(value)
         else:
-            nearest = difflib.get_close_matches(name.upper(), BY_NAME, n=1)
-            hint = f" Meinten Sie {nearest[0]}?" if nearest else ""
-            warnings.append(f"Unbekannte Einstellung {name}.{hint}")
+            warnings.append(f"Unbekannte Einstellung {name}.{did_you_mean(name.upper(), BY_NAME)}")
     instance.mkdir(mode=0o700, parents=True, exist_ok=True)
     values["SECRET_KEY"] = values["SECRET_KEY"] or _read_key(instance / "secret_key")
     values["LINK_KEY"] = values["LINK_KEY"] or _read_key(instance / "link_key")
@@ -157,6 +86,17 @@ def load(instance: Path, environ: Mapping[str, str] = os.environ) -> tuple[dict[
     values["SQLALCHEMY_DATABASE_URI"] = values["SQLALCHEMY_DATABASE_URI"] or f"sqlite:///{instance / 'kmzportal.db'}"
     values["MAIL_DEFAULT_SENDER"] = values["MAIL_DEFAULT_SENDER"] or values["OFFICE_SUPPORT_EMAIL"]
     return values, warnings
+
+
+def did_you_mean(word: str, known: Iterable[str], template: str = "{}") -> str:
+    """Return a German sentence with the known word that is most similar; empty if none is similar."""
+    similar = difflib.get_close_matches(word, list(known), n=1)
+    return f" Meinten Sie {template.format(similar[0])}?" if similar else ""
+
+
+def office(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the settings of the office for templates, such as `phone` for OFFICE_PHONE."""
+    return {name.removeprefix("OFFICE_").lower(): settings[name] for name in settings if name.startswith("OFFICE_")}
 
 
 def faults(settings: Mapping[str, Any]) -> list[str]:

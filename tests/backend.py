@@ -17,10 +17,10 @@ from sqlalchemy.orm import Session
 from kmzportal.db import Base, db
 from kmzportal.models.account_link import AccountLink, LinkKind
 from kmzportal.models.audit_event import AuditEvent
-from kmzportal.models.clerk import Clerk
 from kmzportal.models.customer import Customer
 from kmzportal.models.login_session import LoginSession
 from kmzportal.models.outgoing_mail import OutgoingMail
+from kmzportal.models.person import Clerk
 from kmzportal.services import links, sessions
 from kmzportal.services.passwords import check_password
 from kmzportal.services.second_factor import SecondFactor

@@ -1,4 +1,4 @@
-"""Write docs/settings.md from kmzportal/settings.py: python tools/settings.py"""
+"""Write docs/settings.md from kmzportal/settings.toml: python tools/settings.py"""
 
 from pathlib import Path
 
@@ -7,7 +7,7 @@ from kmzportal.settings import SETTINGS
 PAGE = Path(__file__).parent.parent / "docs" / "settings.md"
 HEAD = """# Settings
 
-Written by `python tools/settings.py` from `kmzportal/settings.py`. Each may stand in `instance/config.toml`
+Written by `python tools/settings.py` from `kmzportal/settings.toml`. Each may stand in `instance/config.toml`
 (`NAME = value`) or in the environment as `KMZPORTAL_NAME`; `KMZPORTAL_NAME_FILE` names a file that holds the value.
 
 | name | default | unit | why |

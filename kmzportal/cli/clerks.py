@@ -4,23 +4,22 @@ from collections.abc import Callable
 
 import click
 from flask import current_app
+from flask.cli import AppGroup
 from sqlalchemy import select
 
 from kmzportal import mail_address
-from kmzportal.cli.fault import Fault, Group
+from kmzportal.cli.fault import Fault
 from kmzportal.db import db
 from kmzportal.mail_address import InvalidAddress
-from kmzportal.models.account_link import AccountLink
-from kmzportal.models.clerk import Clerk
-from kmzportal.models.customer import Customer
+from kmzportal.models import AccountLink, Clerk, Customer
 from kmzportal.services import clerks as clerk_service
 from kmzportal.services import desk
 from kmzportal.services import links as link_service
 from kmzportal.services.refusals import AccountLocked, TooManyMails
 from kmzportal.services.transaction import Transaction, transaction
 
-clerks = Group("clerks", help="Menschen im Kundenservice.")
-links = Group("links", help="Links zum Konto.")
+clerks = AppGroup("clerks", help="Menschen im Kundenservice.")
+links = AppGroup("links", help="Links zum Konto.")
 
 
 @clerks.command()

@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import click
+from flask.cli import AppGroup
 
-from kmzportal.cli.fault import Fault, Group
+from kmzportal.cli.fault import Fault
 from kmzportal.db import db
 from kmzportal.services import customer_csv
 from kmzportal.services.refusals import ChangedMeanwhile
@@ -16,7 +17,7 @@ from kmzportal.services.transaction import transaction
 
 SHOWN = 50  # rows of each kind
 
-customers = Group("customers", help="Kundinnen und Kunden als CSV-Datei.")
+customers = AppGroup("customers", help="Kundinnen und Kunden als CSV-Datei.")
 
 
 @customers.command("import")

@@ -4,9 +4,6 @@ import os
 from typing import IO, Any
 
 import click
-from flask.cli import AppGroup as Group
-
-__all__ = ["BadSettings", "Fault", "Group", "PortTaken"]
 
 
 class Fault(click.ClickException):

@@ -5,16 +5,17 @@ from email.utils import make_msgid
 
 import click
 from flask import current_app
+from flask.cli import AppGroup
 
 from kmzportal import mail_address
-from kmzportal.cli.fault import Fault, Group
+from kmzportal.cli.fault import Fault
 from kmzportal.mail.compose import Email, compose
 from kmzportal.mail.delivery import deliver_due, post
 from kmzportal.mail_address import InvalidAddress
-from kmzportal.models.outgoing_mail import MailState, OutgoingMail
+from kmzportal.models import MailState, OutgoingMail
 from kmzportal.services.transaction import link_keys
 
-mail = Group("mail", help="E-Mails und der Mailserver.")
+mail = AppGroup("mail", help="E-Mails und der Mailserver.")
 
 
 @mail.command()

@@ -22,9 +22,9 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, TemplateNotFo
 
 from kmzportal import mail_address
 from kmzportal.dates import format_datetime
-from kmzportal.models.account_link import AccountLink
-from kmzportal.models.outgoing_mail import OutgoingMail
+from kmzportal.models import AccountLink, OutgoingMail
 from kmzportal.services.tokens import LinkKeys
+from kmzportal.settings import office
 
 TEMPLATES = Environment(
     loader=FileSystemLoader(Path(__file__).parent.parent / "templates"),
@@ -97,12 +97,11 @@ def _context(mail: OutgoingMail, keys: LinkKeys, settings: Mapping[str, Any]) ->
     """Return plain values, no rows, so that a template can show only these."""
     person = mail.customer or mail.clerk
     named = person and (mail.link is None or mail.link.policy.greets_by_name)
-    office = {name.removeprefix("OFFICE_").lower(): settings[name] for name in settings if name.startswith("OFFICE_")}
     context = {
         "greeting": " ".join(person.greeting.split()) if person and named else NEUTRAL_GREETING,
         "asked_at": format_datetime(mail.queued_at),
         "facts": mail.facts,
-        "office": office,
+        "office": office(settings),
         "public_url": settings["PUBLIC_URL"],
     }
     return context | (_link_context(mail.link, keys, settings["PUBLIC_URL"]) if mail.link else {})

@@ -16,7 +16,7 @@ from flask_mail import Connection, Mail
 from kmzportal import mail_address
 from kmzportal.db import db
 from kmzportal.mail.compose import Email, compose
-from kmzportal.models.outgoing_mail import MailState, OutgoingMail
+from kmzportal.models import MailState, OutgoingMail
 from kmzportal.services import outbox
 from kmzportal.services.outbox import DeliveryResult
 from kmzportal.services.transaction import link_keys, transaction
@@ -41,7 +41,13 @@ class VerifiedConnection(Connection):
 
     def configure_host(self) -> smtplib.SMTP:
         context = ssl.create_default_context(cafile=current_app.config["MAIL_CA_FILE"] or None)
-        host = self._connected(context)
+        name = urlsplit(current_app.config["PUBLIC_URL"]).hostname or "localhost"
+        server = (self.mail.server, self.mail.port, name.encode("idna").decode())
+        timeout = current_app.config["MAIL_TIMEOUT"]
+        if self.mail.use_ssl:
+            host: smtplib.SMTP = smtplib.SMTP_SSL(*server, timeout=timeout, context=context)
+        else:
+            host = smtplib.SMTP(*server, timeout=timeout)
         try:
             if self.mail.use_tls:
                 host.starttls(context=context)
@@ -51,14 +57,6 @@ class VerifiedConnection(Connection):
             host.close()
             raise
         return host
-
-    def _connected(self, context: ssl.SSLContext) -> smtplib.SMTP:
-        name = urlsplit(current_app.config["PUBLIC_URL"]).hostname or "localhost"
-        server = (self.mail.server, self.mail.port, name.encode("idna").decode())
-        timeout = current_app.config["MAIL_TIMEOUT"]
-        if self.mail.use_ssl:
-            return smtplib.SMTP_SSL(*server, timeout=timeout, context=context)
-        return smtplib.SMTP(*server, timeout=timeout)
 
 
 class MailServer(Mail):
@@ -83,7 +81,6 @@ def deliver_due() -> int:
 
 
 def post(email: Email) -> DeliveryResult:
-    """Send the mail to the mail server and return the result."""
     sender = mail_address.mailable(current_app.config["MAIL_DEFAULT_SENDER"])
     try:
         with mail_server.connect() as connection:
@@ -131,12 +128,7 @@ INVALID_RECIPIENT = DeliveryResult(MailState.REFUSED, reason="Das ist keine gül
 _NOT_NOW = "Der Mailserver nimmt die E-Mail gerade nicht an"
 #: By the subject of the enhanced status code (RFC 3463, 4), else by the reply code (RFC 5321, 4.2.2).
 _BY_STATUS = {"1": "Adresse unbekannt", "2": "Postfach voll oder gesperrt"}
-_BY_CODE = {
-    550: "Adresse unbekannt",
-    551: "Adresse unbekannt",
-    552: "Postfach voll oder gesperrt",
-    553: "Adresse unbekannt",
-}
+_BY_CODE = {550: _BY_STATUS["1"], 551: _BY_STATUS["1"], 552: _BY_STATUS["2"], 553: _BY_STATUS["1"]}
 _REJECTED = "Der Mailserver weist die E-Mail ab"
 #: The server refuses any mail from us: it is closing, or demands authentication or encryption.
 _SENDER_CODES = {421, 530, 534, 535, 538}

@@ -5,10 +5,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from kmzportal.mail.compose import Email, compose
-from kmzportal.models.account_link import POLICIES, AccountLink, LinkKind
-from kmzportal.models.clerk import Clerk
-from kmzportal.models.customer import Customer
-from kmzportal.models.outgoing_mail import OutgoingMail
+from kmzportal.models import POLICIES, AccountLink, Clerk, Customer, LinkKind, OutgoingMail
 from kmzportal.services.tokens import LinkKeys
 from kmzportal.settings import BY_NAME
 
@@ -46,9 +43,6 @@ def previews(settings: Mapping[str, Any]) -> dict[str, Email]:
 class RedactedKeys(LinkKeys):
     """Replaces link and code by dots, for previews shown to clerks (OWASP ASVS 6.4.6)."""
 
-    def __init__(self) -> None:
-        super().__init__(["unused"])
-
     def token(self, link: AccountLink) -> str:
         return "••••••••"
 
@@ -65,7 +59,7 @@ def redacted_preview(
     if mail.link and kind:
         mail.link.issued_at, mail.link.expires_at = now, now + timedelta(seconds=settings[POLICIES[kind].lifetime])
         mail.link.initials = initials if kind is LinkKind.DESK else None
-    return compose(mail, RedactedKeys(), settings, now)
+    return compose(mail, RedactedKeys(["unused"]), settings, now)
 
 
 def sample(template: str, **different: Any) -> OutgoingMail:

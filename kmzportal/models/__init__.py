@@ -1,14 +1,19 @@
-"""The tables, one per file, independent of Flask and the clock. Importing this package registers all of them."""
+"""The tables, independent of Flask and the clock. Importing this package registers all of them."""
 
-from kmzportal.models import (  # noqa: F401
-    account_link,
-    audit_event,
-    clerk,
-    customer,
-    heartbeat,
-    login_session,
-    outgoing_mail,
-    recovery_request,
-    throttle,
-    used_puzzle,
+from kmzportal.models.account_link import (
+    CODE_TRIES,
+    ENDS_WITH_ADDRESS,
+    ENDS_WITH_PASSWORD,
+    POLICIES,
+    SETS_PASSWORD,
+    AccountLink,
+    LinkKind,
+    LinkState,
+    UsedPuzzle,
 )
+from kmzportal.models.audit_event import ACTIONS, DETAILS, IDENTITY_CHECKS, AuditEvent
+from kmzportal.models.customer import Customer, fold, phone_digits, search_text
+from kmzportal.models.login_session import LoginSession, SourceFailure, Throttle
+from kmzportal.models.outgoing_mail import MAIL_STATES, Heartbeat, MailState, OutgoingMail
+from kmzportal.models.person import Clerk, Person
+from kmzportal.models.recovery_request import RecoveryRequest

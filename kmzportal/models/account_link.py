@@ -12,8 +12,8 @@ from sqlalchemy import ForeignKey
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from kmzportal.db import Base, Id
-from kmzportal.models.clerk import Clerk
 from kmzportal.models.customer import Customer
+from kmzportal.models.person import Clerk
 
 CODE_TRIES = 5
 RENEWALS = 3
@@ -168,3 +168,12 @@ class AccountLink(Base):
     @property
     def code_used_up(self) -> bool:
         return not self.code_tries_left
+
+
+class UsedPuzzle(Base):
+    """A picture puzzle of the robot check that was answered, correctly or not, and is not accepted again."""
+
+    __tablename__ = "used_puzzle"
+
+    puzzle: Mapped[str] = mapped_column(primary_key=True)
+    expires_at: Mapped[datetime] = mapped_column(index=True)

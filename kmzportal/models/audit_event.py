@@ -1,6 +1,8 @@
-"""The audit trail: one row per action, and the German names of actions, actors and identity checks."""
+"""The audit trail: one row per action. audit_event.toml holds the German names of actions, actors and details."""
 
+import tomllib
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy import ForeignKey, Index
@@ -9,81 +11,11 @@ from sqlalchemy.orm import Mapped, mapped_column
 from kmzportal.db import Base, Id
 from kmzportal.models.customer import Customer
 
-#: How the desk verified the identity before it changed an address (NIST SP 800-63B-4, 4.2.1: a documented method).
-IDENTITY_CHECKS = {
-    "callback": "Rückruf",
-    "in_person": "persönlich",
-    "school": "Schule bestätigt",
-    "number": "Kundennummer genannt",
-    "other": "Sonstiges",
-}
-
-#: The label of each action in history and Protokoll; `Transaction.record` accepts no other action.
-ACTIONS = {
-    "login.succeeded": "Angemeldet",
-    "login.refused": "Anmeldung abgelehnt",
-    "login.throttled": "Anmeldung abgelehnt, zu viele Versuche",
-    "login.code_due": "Passwort richtig, Code fehlt noch",
-    "login.code_wrong": "Code des zweiten Faktors falsch",
-    "login.code_throttled": "Code des zweiten Faktors abgelehnt, zu viele Versuche",
-    "logout": "Abgemeldet",
-    "session.ended": "Ein Gerät abgemeldet",
-    "sessions.ended": "Alle anderen Geräte abgemeldet",
-    "password.proved": "Aktuelles Passwort bestätigt",
-    "password.refused": "Aktuelles Passwort war falsch",
-    "password.set": "Passwort mit einem Link gesetzt",
-    "password.changed": "Passwort geändert",
-    "data.changed": "Daten geändert",
-    "data.imported": "Daten aus einer Datei übernommen",
-    "customer.created": "Konto angelegt",
-    "account.locked": "Konto gesperrt",
-    "account.unlocked": "Konto entsperrt",
-    "customer.imported": "Konto aus einer Datei angelegt",
-    "customers.exported": "Daten aller Kunden in eine Datei geschrieben",
-    "clerk.refused": "Zugang zum Kundenservice abgelehnt",
-    "clerk.added": "Zugang zum Kundenservice angelegt",
-    "clerk.locked": "Zugang zum Kundenservice gesperrt",
-    "clerk.unlocked": "Zugang zum Kundenservice entsperrt",
-    "factor.set": "Zweiten Faktor eingerichtet",
-    "factor.refused": "Zweiten Faktor nicht eingerichtet, Code falsch",
-    "address.change_asked": "Neue E-Mail-Adresse eingetragen",
-    "address.change_withdrawn": "Neue E-Mail-Adresse zurückgenommen",
-    "address.corrected": "Neue E-Mail-Adresse durch den Kundenservice eingetragen",
-    "address.changed": "E-Mail-Adresse geändert",
-    "address.refused": "Neue E-Mail-Adresse abgelehnt",
-    "address.objected": "Der neuen E-Mail-Adresse widersprochen, Konto gesperrt",
-    "link.issued": "Link zum Konto erstellt",
-    "link.sent": "Link zum Konto gesendet",
-    "link.sent_again": "Link zum Konto erneut gesendet",
-    "link.withdrawn": "Link zum Konto zurückgezogen",
-    "link.opened": "Link zum Konto geöffnet",
-    "link.redeemed": "Link zum Konto benutzt",
-    "link.refused": "Link zum Konto abgelehnt",
-    "link.code_right": "Code aus der E-Mail richtig eingegeben",
-    "link.code_wrong": "Code aus der E-Mail falsch eingegeben",
-    "puzzle.solved": "Bilderrätsel gelöst",
-    "puzzle.failed": "Bilderrätsel nicht gelöst",
-    "recovery.sent": "Neues Passwort angefordert, Link gesendet",
-    "recovery.unknown": "Neues Passwort angefordert, Adresse unbekannt",
-    "recovery.locked": "Neues Passwort angefordert, Konto ist gesperrt",
-    "recovery.capped": "Neues Passwort angefordert, zu viele E-Mails",
-    "mail.sent": "E-Mail gesendet",
-    "mail.deferred": "E-Mail verzögert",
-    "mail.refused": "E-Mail vom Mailserver abgelehnt",
-    "mail.bounced": "E-Mail zurückgekommen",
-    "mail.expired": "E-Mail nicht mehr gesendet",
-    "mail.cancelled": "E-Mail nicht gesendet, ihr Link galt nicht mehr",
-    "mail.retried": "E-Mail noch einmal auf den Weg gebracht",
-    "mail.capped": "E-Mail nicht gesendet, zu viele an einem Tag",
-}
-ACTORS = {
-    "customer": "Sie selbst",
-    "clerk": "Kundenservice",
-    "link": "Über den Link",
-    "visitor": "Unbekannt",
-    "worker": "Das Portal",
-    "console": "Verwaltung",
-}
+_LABELS = tomllib.loads(Path(__file__).with_suffix(".toml").read_text("utf-8"))
+ACTIONS: dict[str, str] = _LABELS["actions"]  #: `Transaction.record` accepts no other action
+ACTORS: dict[str, str] = _LABELS["actors"]
+IDENTITY_CHECKS: dict[str, str] = _LABELS["identity_checks"]
+DETAILS: dict[str, str] = _LABELS["details"]
 
 
 class AuditEvent(Base):
@@ -126,5 +58,4 @@ class AuditEvent(Base):
 
     @property
     def actor_label_for_desk(self) -> str:
-        """The actor as shown to clerks."""
         return "Kundin oder Kunde" if self.actor.startswith("customer:") else self.actor_label

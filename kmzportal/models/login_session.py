@@ -1,4 +1,4 @@
-"""A login session. The cookie contains only the token, the row only its hash."""
+"""Login sessions, and failed logins: a growing wait for each account, and the accounts that each source failed at."""
 
 from datetime import datetime, timedelta
 
@@ -6,11 +6,13 @@ from sqlalchemy import ForeignKey
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from kmzportal.db import Base, Id
-from kmzportal.models.clerk import Clerk
 from kmzportal.models.customer import Customer
+from kmzportal.models.person import Clerk
 
 
 class LoginSession(Base):
+    """A login. The cookie contains only the token, the row only its hash."""
+
     __tablename__ = "login_session"
 
     id: Mapped[Id]
@@ -31,7 +33,6 @@ class LoginSession(Base):
 
     @property
     def actor(self) -> str:
-        """The actor in history and audit."""
         return f"clerk:{self.clerk_id}" if self.clerk_id else f"customer:{self.customer_id}"
 
     @property
@@ -46,3 +47,29 @@ class LoginSession(Base):
         """Return whether the current password was confirmed in this session in the last seconds."""
         checked = self.password_checked_at
         return checked is not None and (now - checked).total_seconds() < seconds
+
+
+class Throttle(Base):
+    """Failures of an account, known or not, under a keyed hash. The wait is never shown."""
+
+    __tablename__ = "throttle"
+
+    account: Mapped[str] = mapped_column(primary_key=True)
+    failures: Mapped[int]
+    failed_at: Mapped[datetime]
+
+    def waiting(self, now: datetime, free: int, first: int, longest: int) -> bool:
+        """Return whether to wait: after `free` failures, `first` seconds, doubled by each failure up to `longest`."""
+        beyond = self.failures - free
+        wait = min(first * 2 ** min(beyond - 1, 20), longest) if beyond > 0 else 0
+        return now < self.failed_at + timedelta(seconds=wait)
+
+
+class SourceFailure(Base):
+    """A failed account by source. Accounts count, not tries: a whole school may share one address."""
+
+    __tablename__ = "source_failure"
+
+    source: Mapped[str] = mapped_column(primary_key=True)
+    account: Mapped[str] = mapped_column(primary_key=True)
+    failed_at: Mapped[datetime] = mapped_column(index=True)

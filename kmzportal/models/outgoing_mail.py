@@ -9,8 +9,8 @@ from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from kmzportal.db import Base, Id
 from kmzportal.models.account_link import AccountLink
-from kmzportal.models.clerk import Clerk
 from kmzportal.models.customer import Customer
+from kmzportal.models.person import Clerk
 
 
 class MailState(StrEnum):
@@ -41,9 +41,8 @@ class OutgoingMail(Base):
     tries: Mapped[int] = mapped_column(default=0)
     leased_until: Mapped[datetime | None]  #: until then only the process with the lease sends it
     retried_at: Mapped[datetime | None]  #: by the desk; restarts the time until it expires
-    outage_since: Mapped[datetime | None] = mapped_column(
-        index=True
-    )  #: when the mail server, not this mail, began to fail
+    #: When the mail server, not this mail, began to fail.
+    outage_since: Mapped[datetime | None] = mapped_column(index=True)
     settled_at: Mapped[datetime | None]
     reply_code: Mapped[int | None]  #: of the mail server (RFC 5321, 4.2)
     reason: Mapped[str | None]
@@ -51,6 +50,15 @@ class OutgoingMail(Base):
     customer: Mapped[Customer | None] = relationship()
     clerk: Mapped[Clerk | None] = relationship()
     link: Mapped[AccountLink | None] = relationship()
+
+
+class Heartbeat(Base):
+    """The last run of each worker loop. Pages show an outage of mail when it is too long ago."""
+
+    __tablename__ = "heartbeat"
+
+    loop: Mapped[str] = mapped_column(primary_key=True)
+    beat_at: Mapped[datetime]
 
 
 #: German labels of the states.

@@ -1,4 +1,4 @@
-"""The columns that customers and clerks share: mail address, password, lock."""
+"""The columns that customers and clerks share (mail address, password, lock), and the clerks."""
 
 from datetime import datetime
 from typing import Any, ClassVar
@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 from sqlalchemy.orm import Mapped, declared_attr, mapped_column
 
 from kmzportal import mail_address
-from kmzportal.db import Id
+from kmzportal.db import Base, Id
 
 
 class Person:
@@ -33,6 +33,28 @@ class Person:
         self.password_set_at = now
 
     def set_email(self, email: str) -> None:
-        """Set the address and its canonical form."""
         self.email = mail_address.parse(email)
         self.email_canonical = mail_address.canonical(email)
+
+
+class Clerk(Person, Base):
+    """A clerk of the office: helps customers, is shown to them by initials."""
+
+    __tablename__ = "clerk"
+    THROTTLE_PREFIX: ClassVar[str] = "clerk:"
+
+    name: Mapped[str]
+    initials: Mapped[str] = mapped_column(unique=True)
+    admin: Mapped[bool] = mapped_column(default=False)
+    factor_nonce: Mapped[str | None]  #: the second factor's secret derives from it, as a link's token does
+    #: Time step of the last accepted code; each code is valid once (RFC 6238, 5.2).
+    factor_step: Mapped[int] = mapped_column(default=0)
+    recovery_codes_used: Mapped[list[int]] = mapped_column(default=list)  #: indexes; the codes derive from factor_nonce
+
+    @property
+    def greeting(self) -> str:
+        return f"Guten Tag {self.name}"
+
+    @property
+    def known_words(self) -> list[str]:
+        return [self.email, self.name, self.initials]

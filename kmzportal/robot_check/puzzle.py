@@ -7,7 +7,8 @@ derive from the id by HMAC. A puzzle may be answered only once, or a robot could
 
 import hmac
 import secrets
-from collections.abc import Iterable, Mapping
+import tomllib
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from hashlib import sha256
@@ -20,6 +21,9 @@ from itsdangerous import BadData, URLSafeSerializer
 from kmzportal.services.refusals import Refusal
 
 T = TypeVar("T")
+FOLDER = Path(__file__).parent / "pictures"
+#: The names of pictures in FOLDER, which never leave the server, by the phrase that describes them.
+CATALOGUE: dict[str, list[str]] = tomllib.loads(Path(__file__).with_name("catalogue.toml").read_text("utf-8"))
 
 TILES = range(9)
 # Every choice of three or four tiles, all equally likely: a random guess is right once in 210.
@@ -107,19 +111,3 @@ class Puzzles:
     def _shuffled(self, puzzle: str, items: Iterable[T]) -> list[T]:
         """Return the items in an order that depends on the puzzle and the key, and is random without the key."""
         return sorted(items, key=lambda item: hmac.digest(self._key, f"{puzzle} {item}".encode(), "sha256"))
-
-
-FOLDER = Path(__file__).parent / "pictures"
-
-# A phrase completes "Wählen Sie alle Bilder mit …". The names are files in FOLDER and never leave the server.
-CATALOGUE: Mapping[str, tuple[str, ...]] = {
-    "einem Tier": ("dog", "cat", "horse", "cow", "pig", "elephant", "turtle", "owl"),
-    "einem Fahrzeug": ("car", "bus", "tractor", "fire-engine", "locomotive", "truck", "ambulance"),
-    "Obst": ("apple", "banana", "grapes", "strawberry", "pear", "cherries", "pineapple"),
-    "einem Musikinstrument": ("guitar", "trumpet", "violin", "drum", "saxophone", "accordion"),
-    "einem Kleidungsstück": ("t-shirt", "jeans", "dress", "socks", "coat", "shorts"),
-    "einem Gebäude": ("house", "school", "church", "castle", "factory", "office-block"),
-    "einem Werkzeug": ("hammer", "saw", "screwdriver", "wrench", "axe", "pickaxe"),
-    "einer Blume": ("tulip", "rose", "sunflower", "hibiscus", "daisy"),
-    "einem Ball": ("football", "basketball", "volleyball", "baseball", "american-football"),
-}

@@ -24,9 +24,8 @@ def become_gunicorn(host: str, port: int, app: str = "kmzportal:create_app()", w
     """Replace this process by gunicorn, which serves the app returned by the expression; see gunicorn_conf.py."""
     address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
     settings = ["--config", "python:kmzportal.server.gunicorn_conf", "--bind", address]
-    tunables = filter(
-        None, [*TUNABLES, os.environ.get("GLIBC_TUNABLES")]
-    )  # the operator's come last and take precedence
+    # The operator's come last and take precedence.
+    tunables = filter(None, [*TUNABLES, os.environ.get("GLIBC_TUNABLES")])
     environment = {"KMZ_BACKGROUND_WORKER": "1" if with_worker else "0", "GLIBC_TUNABLES": ":".join(tunables)}
     sys.stdout.flush()
     sys.stderr.flush()

@@ -15,32 +15,7 @@ from kmzportal.settings import PREFIX
 HOST = "127.0.0.1"
 DATABASE = "demo.db"  # never the name of a production database
 FOREIGN = ("kmzportal.db", "config.toml")
-
-INTRODUCTION = """
-Das ist eine Vorführung: {url}
-Alle Menschen sind erfunden, keine E-Mail verlässt diesen Rechner. Jeder Start beginnt von vorn.
-
-Anmelden können sich unter {url}/anmelden
-  {erika[email]}   Passwort: {passwords[K-1001]}
-  {max[email]}     Passwort: {passwords[K-1002]}
-und im Kundenservice unter {url}/kundenservice
-  {rosa[email]}      Passwort: {passwords[ro]}   (verwaltet auch die Mitarbeitenden)
-  {tim[email]}   Passwort: {passwords[tb]}
-
-Alle E-Mails lesen Sie unter {url}/demo/postfach
-
-Zum Ausprobieren
-  Passwort vergessen: {url}/passwort-vergessen, zum Beispiel mit {anneliese[email]}.
-     Sie hat noch kein Passwort. Der Link liegt nach zwei Sekunden im Postfach.
-  Link zum Konto: Im Postfach liegt schon einer an {juergen[pending_email]}.
-     Der Kundenservice hat seine Adresse berichtigt; sie gilt, sobald er den Link benutzt hat.
-  Gesperrt: {lieselotte[email]} kommt auch mit dem richtigen Passwort nicht hinein ({passwords[K-1005]}).
-  Kundenservice: als Rosa anmelden, unter Kunden „mueller“ suchen, Adresse berichtigen und Link senden.
-     Unter Anfragen steht, wen drei unbekannte Adressen vermutlich meinen.
-  Konto anpassen: als Erika anmelden, dann Einstellungen, Konto anpassen.
-
-Beenden mit Strg+C.
-"""
+INTRODUCTION = Path(__file__).with_suffix(".txt").read_text("utf-8")
 
 
 class DemoRefused(Exception):

@@ -11,6 +11,7 @@ import time
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 from flask import Flask
@@ -56,17 +57,17 @@ def run_loops(app: Flask) -> Iterator[None]:
         thread.join(max(0.0, deadline - time.monotonic()))
 
 
+@dataclass
 class Loop:
     """Calls `do` every `every` seconds, or at once when `wake` is set, and records a heartbeat."""
 
-    def __init__(self, app: Flask, name: str, do: Callable[[], object], every: float = POLL_EVERY):
-        self.app = app
-        self.name = name
-        self.do = do
-        self.every = every
-        self.beat_at = 0.0
-        self.wake = threading.Event()
-        self.ending = False
+    app: Flask
+    name: str
+    do: Callable[[], object]
+    every: float = POLL_EVERY
+    beat_at: float = 0.0
+    wake: threading.Event = field(default_factory=threading.Event)
+    ending: bool = False
 
     def run(self) -> None:
         while not self.ending:
@@ -95,12 +96,12 @@ class Loop:
             self.beat_at = time.monotonic() + BEAT_EVERY
 
 
+@dataclass
 class Requests:
     """Answers recovery requests and calls `then` after each, as a mail may be due."""
 
-    def __init__(self, then: Callable[[], object] = lambda: None) -> None:
-        self.then = then
-        self.paused: dict[int, float] = {}
+    then: Callable[[], object] = lambda: None
+    paused: dict[int, float] = field(default_factory=dict)
 
     def answer(self) -> None:
         now = time.monotonic()

@@ -19,19 +19,19 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from kmzportal import mail_address
-from kmzportal.models.account_link import (
+from kmzportal.models import (
     ENDS_WITH_ADDRESS,
     ENDS_WITH_PASSWORD,
     SETS_PASSWORD,
     AccountLink,
+    AuditEvent,
+    Clerk,
+    Customer,
     LinkKind,
     LinkState,
+    LoginSession,
+    OutgoingMail,
 )
-from kmzportal.models.audit_event import AuditEvent
-from kmzportal.models.clerk import Clerk
-from kmzportal.models.customer import Customer
-from kmzportal.models.login_session import LoginSession
-from kmzportal.models.outgoing_mail import OutgoingMail
 from kmzportal.services import links, passwords, sessions
 from kmzportal.services.passwords import PasswordCheck
 from kmzportal.services.refusals import AddressTaken, LinkUnusable, TooManyMails
@@ -152,7 +152,6 @@ def save_account(
 
 
 def active_sessions(session: Session, customer: Customer, now: datetime) -> list[LoginSession]:
-    """Return the active sessions of the customer, last used first."""
     not_ended = select(LoginSession).where(LoginSession.customer_id == customer.id, LoginSession.ended_at.is_(None))
     found = session.scalars(not_ended.order_by(LoginSession.last_seen.desc()))
     return [login_session for login_session in found if login_session.alive(now)]
@@ -187,7 +186,6 @@ def validate_password(password: str, person: Customer | Clerk, settings: Mapping
 
 
 def password_minimum(person: Customer | Clerk, settings: Mapping[str, Any]) -> int:
-    """Return the minimum length in characters."""
     return int(settings["STAFF_PASSWORD_MINIMUM" if isinstance(person, Clerk) else "PASSWORD_MINIMUM"])
 
 

@@ -3,17 +3,13 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, TypeVar
+from typing import Any
 
 from sqlalchemy import ColumnElement, Select, func, or_, select, tuple_
 from sqlalchemy.orm import Session
 
 from kmzportal import mail_address
-from kmzportal.models.audit_event import AuditEvent
-from kmzportal.models.clerk import Clerk
-from kmzportal.models.customer import Customer
-from kmzportal.models.login_session import LoginSession
-from kmzportal.models.outgoing_mail import MAIL_STATES, OutgoingMail
+from kmzportal.models import MAIL_STATES, AuditEvent, Clerk, Customer, LoginSession, OutgoingMail
 
 EVENTS_SHOWN = 50
 #: Events that can be caused without a login. The history shows fewer of them, so that they cannot displace others.
@@ -25,7 +21,6 @@ CAUSED_WITHOUT_LOGIN = (
     "recovery.locked",
     "mail.capped",
 )
-Row = TypeVar("Row", LoginSession, OutgoingMail)
 
 
 @dataclass(frozen=True)
@@ -104,6 +99,8 @@ def history(session: Session, customer: Customer, limit: int = 100) -> Sequence[
 
 def all_data(session: Session, customer: Customer) -> dict[str, object]:
     """Return all data stored about the customer, with German names, without secrets and data of others (GDPR 15)."""
+    logins = select(LoginSession).where(LoginSession.customer_id == customer.id)
+    mails = select(OutgoingMail).where(OutgoingMail.customer_id == customer.id)
     return {
         "Kundennummer": customer.number,
         "E-Mail-Adresse": customer.email,
@@ -114,19 +111,14 @@ def all_data(session: Session, customer: Customer) -> dict[str, object]:
         "Konto gesperrt": customer.locked_at,
         "Anmeldungen": [
             {"Angemeldet": one.started_at, "Zuletzt benutzt": one.last_seen, "Gerät": one.device}
-            for one in _rows(session, customer, LoginSession)
+            for one in session.scalars(logins.order_by(LoginSession.id.desc()))
         ],
         "E-Mails": [
             {"Zeit": one.queued_at, "An": one.recipient, "Zustand": MAIL_STATES[one.state]}
-            for one in _rows(session, customer, OutgoingMail)
+            for one in session.scalars(mails.order_by(OutgoingMail.id.desc()))
         ],
         "Verlauf": [
             {"Zeit": event.at, "Vorgang": event.label, "Dazu": event.remark, "Von": event.actor_label}
             for event in history(session, customer, limit=1000)
         ],
     }
-
-
-def _rows(session: Session, customer: Customer, table: type[Row]) -> Sequence[Row]:
-    """Return the customer's rows of a table, latest first."""
-    return session.scalars(select(table).where(table.customer_id == customer.id).order_by(table.id.desc())).all()

@@ -7,8 +7,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from kmzportal import mail_address
-from kmzportal.models.account_link import AccountLink, LinkKind
-from kmzportal.models.clerk import Clerk
+from kmzportal.models import AccountLink, Clerk, LinkKind
 from kmzportal.services import accounts, links, second_factor
 from kmzportal.services.refusals import Refusal
 from kmzportal.services.transaction import Transaction

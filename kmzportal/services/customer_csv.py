@@ -21,9 +21,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from kmzportal import mail_address
-from kmzportal.models.account_link import ENDS_WITH_ADDRESS, AccountLink, LinkState
-from kmzportal.models.audit_event import AuditEvent
-from kmzportal.models.customer import Customer, search_text
+from kmzportal.models import ENDS_WITH_ADDRESS, AccountLink, AuditEvent, Customer, LinkState, search_text
 from kmzportal.services.refusals import ChangedMeanwhile, Refusal
 from kmzportal.services.transaction import Transaction
 

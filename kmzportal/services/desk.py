@@ -8,8 +8,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from kmzportal import mail_address
-from kmzportal.models.account_link import ENDS_WITH_ADDRESS, AccountLink, LinkKind, LinkState
-from kmzportal.models.customer import Customer
+from kmzportal.models import ENDS_WITH_ADDRESS, AccountLink, Customer, LinkKind, LinkState
 from kmzportal.services import accounts, links
 from kmzportal.services.refusals import AccountLocked, AddressTaken, ChangedMeanwhile, LinkUnusable, Refusal
 from kmzportal.services.transaction import Transaction
@@ -149,6 +148,5 @@ def unlock(tx: Transaction, customer: Customer, why: str) -> None:
 
 
 def recent_links(session: Session, customer: Customer) -> Sequence[AccountLink]:
-    """Return the customer's links, latest first."""
     mine = select(AccountLink).where(AccountLink.customer_id == customer.id)
     return session.scalars(mine.order_by(AccountLink.id.desc()).limit(LINKS_SHOWN)).all()

@@ -6,10 +6,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
-from kmzportal.models.account_link import CODE_TRIES, POLICIES, AccountLink, LinkKind, LinkState
-from kmzportal.models.clerk import Clerk
-from kmzportal.models.customer import Customer
-from kmzportal.models.used_puzzle import UsedPuzzle
+from kmzportal.models import CODE_TRIES, POLICIES, AccountLink, Clerk, Customer, LinkKind, LinkState, UsedPuzzle
 from kmzportal.services.refusals import AccountLocked, LinkUnusable
 from kmzportal.services.tokens import token_hash
 from kmzportal.services.transaction import Transaction, insert_once, rows_changed

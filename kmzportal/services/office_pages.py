@@ -4,16 +4,15 @@ Each is a text under templates/legal, replaced by the operator's file of the sam
 such as `{office_name}` are replaced by the setting OFFICE_NAME; no other code in a text runs. Files are read at start.
 """
 
-import difflib
 import re
 from collections.abc import Iterator, Mapping
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
-from kmzportal.dates import format_date, format_duration
-from kmzportal.services import personal_data
-from kmzportal.settings import SETTINGS
+from kmzportal.dates import format_duration
+from kmzportal.services import retention
+from kmzportal.settings import SETTINGS, did_you_mean
 
 NAMES = ("hilfe", "impressum", "datenschutz", "barrierefreiheit", "leichte-sprache")
 SHIPPED = Path(__file__).parent.parent / "templates" / "legal"
@@ -53,12 +52,11 @@ def lacking(instance: Path, settings: Settings, today: date) -> list[str]:
 def _text(instance: Path, name: str) -> str:
     own = own_folder(instance) / f"{name}.md"
     text = (own if own.exists() else SHIPPED / f"{name}.md").read_text("utf-8")
-    return text.replace("{personal_data}", personal_data.text())
+    return text.replace("{personal_data}", retention.register_text())
 
 
 def _values(settings: Settings) -> dict[str, str]:
-    """Return the value of each placeholder."""
-    values = {"cookie_name": str(settings.get("SESSION_COOKIE_NAME")), **personal_data.TIMES}
+    values = {"cookie_name": str(settings.get("SESSION_COOKIE_NAME")), **retention.TIMES}
     for setting in SETTINGS:
         value = settings[setting.name]
         if setting.unit in ("seconds", "days"):
@@ -66,7 +64,7 @@ def _values(settings: Settings) -> dict[str, str]:
         elif setting.name.startswith(("OFFICE_", "PRIVACY_", "ACCESSIBILITY_", "PASSWORD_")):
             values[setting.name.lower()] = str(value)
     dated = _date(settings["ACCESSIBILITY_STATEMENT_DATE"])
-    values["accessibility_statement_date"] = format_date(dated) if dated else ""
+    values["accessibility_statement_date"] = f"{dated:%d.%m.%Y}" if dated else ""
     return values
 
 
@@ -90,21 +88,17 @@ def _unknown(texts: Mapping[str, str], values: Mapping[str, str]) -> Iterator[st
     for name, text in texts.items():
         for placeholder in dict.fromkeys(PLACEHOLDER.findall(text)):
             if placeholder not in values:
-                yield f"{name}.md nennt {{{placeholder}}}, das gibt es nicht.{_nearest(placeholder, values, '{{{}}}')}"
+                hint = did_you_mean(placeholder, values, "{{{}}}")
+                yield f"{name}.md nennt {{{placeholder}}}, das gibt es nicht.{hint}"
 
 
 def _files(instance: Path, video: str) -> Iterator[str]:
     known = {*(f"{name}.md" for name in NAMES), video}
     present = {path.name for path in own_folder(instance).glob("*")}
     for file in sorted(present - known):
-        yield f"instance/pages/{file} wird nicht gelesen.{_nearest(file, known, '{}')}"
+        yield f"instance/pages/{file} wird nicht gelesen.{did_you_mean(file, known)}"
     if video and "://" not in video and video not in present:
         yield f"SIGN_LANGUAGE_VIDEO nennt {video}. Legen Sie diese Datei in instance/pages, oder nennen Sie eine URL."
-
-
-def _nearest(word: str, known: Any, template: str) -> str:
-    nearest = difflib.get_close_matches(word, known, n=1)
-    return f" Meinten Sie {template.format(nearest[0])}?" if nearest else ""
 
 
 def _outdated(settings: Settings, today: date) -> Iterator[str]:

@@ -10,10 +10,7 @@ from sqlalchemy import ColumnElement, and_, func, or_, select, update
 from sqlalchemy.orm import Session, joinedload
 
 from kmzportal.dates import format_short
-from kmzportal.models.account_link import AccountLink, LinkState
-from kmzportal.models.customer import Customer
-from kmzportal.models.heartbeat import Heartbeat
-from kmzportal.models.outgoing_mail import MAIL_STATES, MailState, OutgoingMail
+from kmzportal.models import MAIL_STATES, AccountLink, Customer, Heartbeat, LinkState, MailState, OutgoingMail
 from kmzportal.services.refusals import Refusal
 from kmzportal.services.transaction import Transaction, rows_changed, upsert
 

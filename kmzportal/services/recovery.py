@@ -8,9 +8,7 @@ from sqlalchemy import Select, func, select
 from sqlalchemy.orm import Session, joinedload
 
 from kmzportal import mail_address
-from kmzportal.models.account_link import AccountLink, LinkKind
-from kmzportal.models.customer import Customer
-from kmzportal.models.recovery_request import RecoveryRequest
+from kmzportal.models import AccountLink, Customer, LinkKind, RecoveryRequest
 from kmzportal.services import links
 from kmzportal.services.refusals import AccountLocked, TooManyMails
 from kmzportal.services.retention import REQUESTS_KEPT

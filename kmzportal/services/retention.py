@@ -1,17 +1,23 @@
-"""Deletes rows after their retention periods."""
+"""Retention periods, and the register of what is stored about people (GDPR 30)."""
 
+import tomllib
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy import and_, delete, exists, or_, update
 
-from kmzportal.models.account_link import AccountLink
-from kmzportal.models.audit_event import AuditEvent
-from kmzportal.models.login_session import LoginSession
-from kmzportal.models.outgoing_mail import OutgoingMail
-from kmzportal.models.recovery_request import RecoveryRequest
-from kmzportal.models.throttle import SourceFailure, Throttle
-from kmzportal.models.used_puzzle import UsedPuzzle
+from kmzportal.dates import format_duration
+from kmzportal.models import (
+    AccountLink,
+    AuditEvent,
+    LoginSession,
+    OutgoingMail,
+    RecoveryRequest,
+    SourceFailure,
+    Throttle,
+    UsedPuzzle,
+)
 from kmzportal.services.transaction import Transaction
 
 REQUESTS_KEPT = timedelta(days=7)
@@ -19,6 +25,15 @@ SESSIONS_KEPT = timedelta(days=7)
 THROTTLES_KEPT = timedelta(days=30)
 LINKS_KEPT = timedelta(days=90)
 MAILS_KEPT = timedelta(days=90)
+REGISTER = Path(__file__).parent.parent / "templates" / "legal" / "personal_data.toml"
+#: Placeholders in the register, besides the settings.
+TIMES = {
+    "sessions_kept": format_duration(SESSIONS_KEPT),
+    "links_kept": format_duration(LINKS_KEPT),
+    "mails_kept": format_duration(MAILS_KEPT),
+    "requests_kept": format_duration(REQUESTS_KEPT),
+    "throttles_kept": format_duration(THROTTLES_KEPT),
+}
 
 
 def purge(tx: Transaction) -> int:
@@ -34,10 +49,9 @@ def purge(tx: Transaction) -> int:
         .values(source=None),
         delete(UsedPuzzle).where(UsedPuzzle.expires_at < tx.now),
         delete(RecoveryRequest).where(RecoveryRequest.requested_at < tx.now - REQUESTS_KEPT),
+        # A disabled password stays disabled until it is set.
         delete(Throttle).where(
-            Throttle.failures
-            < tx.settings["THROTTLE_DISABLED_AT"],  # a disabled password stays disabled until it is set
-            Throttle.failed_at < tx.now - THROTTLES_KEPT,
+            Throttle.failures < tx.settings["THROTTLE_DISABLED_AT"], Throttle.failed_at < tx.now - THROTTLES_KEPT
         ),
         delete(LoginSession).where(or_(LoginSession.ended_at < sessions, LoginSession.expires_at < sessions)),
         delete(AuditEvent).where(AuditEvent.at < audit),
@@ -52,3 +66,19 @@ def purge(tx: Transaction) -> int:
         result: Any = tx.session.execute(statement, execution_options={"synchronize_session": False})
         rows += int(result.rowcount)
     return rows
+
+
+def register() -> dict[str, Any]:
+    """Return `entry`, a list of what is stored and why, and `technical`, columns without personal data by table."""
+    return tomllib.loads(REGISTER.read_text("utf-8"))
+
+
+def register_text() -> str:
+    """Return the register in Markdown. The page names the general legal basis once, so only others are repeated."""
+    entries = []
+    for entry in register()["entry"]:
+        facts = {"Was": entry["what"], "Wozu": entry["purpose"]}
+        facts |= {"Rechtsgrundlage": entry["basis"]} if "basis" in entry else {}
+        lines = [f"- **{word}:** {fact}" for word, fact in (facts | {"Wie lange": entry["retention"]}).items()]
+        entries.append(f"### {entry['heading']}\n\n" + "\n".join(lines))
+    return "\n\n".join(entries)

@@ -9,7 +9,7 @@ from rapidfuzz.distance import OSA
 from sqlalchemy import ColumnElement, and_, exists, false, or_, select, true, union_all
 from sqlalchemy.orm import Session
 
-from kmzportal.models.customer import Customer, fold, phone_digits
+from kmzportal.models import Customer, fold, phone_digits
 
 SHOWN, COUNTED = 20, 1000
 MAX_WORDS = 6

@@ -5,18 +5,16 @@ secret. Codes of an older key are accepted as long as it is in LINK_KEY_FALLBACK
 """
 
 import base64
-import hmac
 from datetime import datetime
 
 from pyotp import TOTP
 from sqlalchemy import update
 
-from kmzportal.models.clerk import Clerk
-from kmzportal.models.login_session import LoginSession
+from kmzportal.models import Clerk, LoginSession
 from kmzportal.services import sessions
 from kmzportal.services.refusals import SessionOver, WrongCode
 from kmzportal.services.sessions import NewSession
-from kmzportal.services.tokens import LinkKeys, format_code, normalize_code
+from kmzportal.services.tokens import LinkKeys, codes_match, format_code
 from kmzportal.services.transaction import Transaction, rows_changed
 
 STEP = 30  # seconds
@@ -52,20 +50,16 @@ class SecondFactor:
         """Return the time step of this code of the app, or None if it is not valid now."""
         current = int(now.timestamp()) // STEP
         for step in range(current - _DRIFT, current + _DRIFT + 1):
-            if any(_codes_match(typed, app.generate_otp(step)) for app in self._apps):
+            if any(codes_match(typed, app.generate_otp(step)) for app in self._apps):
                 return step
         return None
 
     def place_of(self, typed: str) -> int | None:
         """Return the index of this recovery code, or None; blanks, hyphens and case are ignored."""
         for place, codes in enumerate(self._recovery_codes):
-            if any(_codes_match(typed, code) for code in codes):
+            if any(codes_match(typed, code) for code in codes):
                 return place
         return None
-
-
-def _codes_match(typed: str, code: str) -> bool:
-    return hmac.compare_digest(normalize_code(typed).encode(), normalize_code(code).encode())
 
 
 def verify_login(tx: Transaction, login_session: LoginSession, typed: str) -> NewSession | None:

@@ -8,11 +8,7 @@ from sqlalchemy import Select, bindparam, delete, func, or_, select, update
 from sqlalchemy.orm import Session
 
 from kmzportal import mail_address
-from kmzportal.models.audit_event import AuditEvent
-from kmzportal.models.clerk import Clerk
-from kmzportal.models.customer import Customer
-from kmzportal.models.login_session import LoginSession
-from kmzportal.models.throttle import SourceFailure, Throttle
+from kmzportal.models import AuditEvent, Clerk, Customer, LoginSession, SourceFailure, Throttle
 from kmzportal.services.passwords import PasswordCheck
 from kmzportal.services.refusals import SessionOver
 from kmzportal.services.tokens import token_hash

@@ -9,7 +9,7 @@ import secrets
 from base64 import urlsafe_b64encode
 from collections.abc import Sequence
 
-from kmzportal.models.account_link import AccountLink
+from kmzportal.models import AccountLink
 
 CODE_ALPHABET = "ABCDEFGHJKLMNPQRSTUVWXYZ23456789"  # 32 characters; I, O, 0 and 1 are misread
 
@@ -32,8 +32,7 @@ class LinkKeys:
         return format_code(hmac.digest(self._key_of(link), f"code:{link.nonce}".encode(), "sha256"), groups=2)
 
     def code_matches(self, link: AccountLink, typed: str) -> bool:
-        """Return whether the typed code is the link's; blanks, hyphens and case are ignored."""
-        return hmac.compare_digest(normalize_code(typed).encode(), normalize_code(self.code(link)).encode())
+        return codes_match(typed, self.code(link))
 
     def derive(self, purpose: str, nonce: str) -> list[bytes]:
         """Return the digest of a nonce for another purpose, under each key, the current one first."""
@@ -54,6 +53,11 @@ def format_code(digest: bytes, groups: int) -> str:
     """Return so many groups of four characters, such as `ABCD-EFGH`."""
     code = "".join(CODE_ALPHABET[byte % len(CODE_ALPHABET)] for byte in digest[: groups * 4])
     return "-".join(code[at : at + 4] for at in range(0, len(code), 4))
+
+
+def codes_match(typed: str, code: str) -> bool:
+    """Return whether the code was typed; blanks, hyphens and case are ignored."""
+    return hmac.compare_digest(normalize_code(typed).encode(), normalize_code(code).encode())
 
 
 def normalize_code(typed: str) -> str:

@@ -19,11 +19,7 @@ from sqlalchemy.orm.exc import StaleDataError
 
 from kmzportal import mail_address
 from kmzportal.db import WRITES, Base, db
-from kmzportal.models.account_link import AccountLink
-from kmzportal.models.audit_event import ACTIONS, AuditEvent
-from kmzportal.models.clerk import Clerk
-from kmzportal.models.customer import Customer
-from kmzportal.models.outgoing_mail import OutgoingMail
+from kmzportal.models import ACTIONS, AccountLink, AuditEvent, Clerk, Customer, OutgoingMail
 from kmzportal.services.refusals import ChangedMeanwhile, Refusal, TooManyMails
 from kmzportal.services.tokens import LinkKeys
 
@@ -91,6 +87,7 @@ class Transaction:
         canonical = mail_address.canonical(recipient)
         if not always and self._mails_today(canonical) >= self.settings["MAILS_PER_DAY"]:
             raise TooManyMails("mail.capped", person, template=template)
+        domain = parseaddr(self.settings["MAIL_DEFAULT_SENDER"])[1].rpartition("@")[2]
         mail = OutgoingMail(
             template=template,
             recipient=recipient,
@@ -99,7 +96,7 @@ class Transaction:
             clerk_id=person.id if isinstance(person, Clerk) else None,
             link=link,
             facts=facts,
-            message_id=f"<{secrets.token_hex(16)}@{self._mail_domain()}>",
+            message_id=f"<{secrets.token_hex(16)}@{domain}>",
             queued_at=self.now,
             next_try_at=self.now,
         )
@@ -123,10 +120,6 @@ class Transaction:
             OutgoingMail.queued_at > self.now - timedelta(days=1),
         )
         return self.session.scalar(mails) or 0
-
-    def _mail_domain(self) -> str:
-        """The domain of the sender, which may have the form `Name <mail>`."""
-        return parseaddr(self.settings["MAIL_DEFAULT_SENDER"])[1].rpartition("@")[2]
 
 
 _INSERT: dict[str, Any] = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}

@@ -6,23 +6,22 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import wraps
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 from urllib.parse import urlsplit
 
 from flask import Flask, Response, abort, current_app, g, request, session
+from flask.typing import ResponseReturnValue
 from flask_login import AnonymousUserMixin, LoginManager, UserMixin, login_user
 from flask_login import current_user as flask_login_user
 from markupsafe import escape
 
 from kmzportal.db import db
-from kmzportal.models.clerk import Clerk
-from kmzportal.models.customer import Customer
-from kmzportal.models.login_session import LoginSession
-from kmzportal.models.person import Person
+from kmzportal.models import Clerk, Customer, LoginSession, Person
 from kmzportal.services import passwords, sessions
+from kmzportal.services.refusals import ChangedMeanwhile, Refusal, SessionOver
 from kmzportal.services.sessions import NewSession, PersonTable
 from kmzportal.services.transaction import Transaction, run_outside_transaction, transaction
-from kmzportal.web.forms import restore_input
+from kmzportal.web.forms import PortalForm, restore_input
 from kmzportal.web.responses import wants_fragment
 
 login_manager = LoginManager()
@@ -36,6 +35,7 @@ ANY_HOST = {"health.healthz", "health.readyz"}  #: monitoring may not know the p
 FOREIGN = """<!DOCTYPE html><html lang="de"><head><meta charset="utf-8"><title>Falsche Adresse</title></head><body>
 <h1>Diese Seite gibt es hier nicht</h1>
 <p>Bitte rufen Sie das Portal unter seiner eigenen Adresse auf: {}</p></body></html>"""
+Result = TypeVar("Result")
 UNSAFE = {"POST", "PUT", "PATCH", "DELETE"}
 
 
@@ -43,6 +43,7 @@ def init_app(app: Flask) -> None:
     login_manager.init_app(app)
     app.before_request(refuse_other_hosts)
     app.before_request(refuse_other_sites)
+    app.context_processor(lambda: {"current_user": AnonymousUser() if "act_as_anonymous" in g else current_user})
 
 
 def refuse_other_hosts() -> Response | None:
@@ -92,17 +93,12 @@ class AuthenticatedUser(UserMixin):  # type: ignore[misc]
 
     @property
     def actor(self) -> str:
-        """The actor in history and audit."""
         return self.login_session.actor
 
     @property
     def home_endpoint(self) -> str:
         """The endpoint of the first page after the login."""
         return "customers.start" if self.login_session.clerk else "account.overview"
-
-    @property
-    def login_endpoint(self) -> str:
-        return STAFF_LOGIN_ENDPOINT if self.login_session.clerk else LOGIN_ENDPOINT
 
 
 class AnonymousUser(AnonymousUserMixin):  # type: ignore[misc]
@@ -138,10 +134,6 @@ def load_user(token: str) -> AuthenticatedUser | None:
 def act_as_anonymous() -> None:
     """Render this response without loading the user from the database."""
     g.act_as_anonymous = True
-
-
-def user_for_templates() -> Any:
-    return AnonymousUser() if "act_as_anonymous" in g else current_user
 
 
 def log_in(email: str, password: str, table: PersonTable) -> NewSession | None:
@@ -183,7 +175,26 @@ def user_transaction(first: Callable[[Transaction], None] = lambda _: None) -> I
         yield tx
 
 
-View = Callable[..., Any]
+def act(
+    form: PortalForm, action: Callable[[Transaction], Result], first: Callable[[Transaction], None] = lambda _: None
+) -> Result | None:
+    """If the form is valid, call `action` in a transaction of the user and return its result.
+
+    A refusal rolls back and is added to `form.errors`: check these afterwards. Raises ChangedMeanwhile and SessionOver.
+    """
+    if not form.validate_on_submit():
+        return None
+    try:
+        with user_transaction(first) as tx:
+            return action(tx)
+    except (ChangedMeanwhile, SessionOver):
+        raise
+    except Refusal as refusal:
+        form.add_refusal(refusal)
+        return None
+
+
+View = Callable[..., ResponseReturnValue]
 
 
 def background_poll(view: View) -> View:

@@ -22,8 +22,6 @@ _MESSAGES = {
     413: ("Das ist zu viel auf einmal", "Kürzen Sie bitte Ihre Eingaben und senden Sie das Formular noch einmal ab."),
     429: ("Das waren zu viele Versuche", "Warten Sie bitte einige Minuten und versuchen Sie es dann noch einmal."),
 }
-
-
 _REFUSALS: dict[type[Exception], tuple[str, str, int]] = {
     ChangedMeanwhile: (
         "Die Daten haben sich geändert",

@@ -17,8 +17,7 @@ from wtforms.form import BaseForm
 from wtforms.validators import DataRequired, EqualTo, InputRequired, Length
 
 from kmzportal import mail_address
-from kmzportal.models.clerk import Clerk
-from kmzportal.models.customer import Customer
+from kmzportal.models import Clerk, Customer
 from kmzportal.services import accounts, passwords
 from kmzportal.services.refusals import Refusal, WeakPassword
 
@@ -128,7 +127,7 @@ def trim(text: Any) -> Any:
     return " ".join(text.split(" ")).strip() if isinstance(text, str) else text
 
 
-class NewPassword:
+class NewPasswordForm(PortalForm):
     """A new password, typed twice."""
 
     new = password_field("Passwort", "Geben Sie ein neues Passwort ein.")
@@ -191,7 +190,7 @@ def data_field(name: str, required: bool = False) -> StringField:
     return StringField(label, [*needed, too_long, one_line], filters=[trim])
 
 
-class Versioned:
+class VersionedForm(PortalForm):
     """The version of the customer that the page showed, to detect a save by another user since then."""
 
     version = HiddenField()
@@ -204,11 +203,11 @@ class Versioned:
 
     def add_conflict_error(self, customer: Customer) -> None:
         """Add an error with the values stored now, and accept the next submit."""
-        typed = self.customer_data() if isinstance(self, CustomerData) else customer.data()
+        typed = self.customer_data() if isinstance(self, CustomerForm) else customer.data()
         now = [
             f"{Customer.DATA_FIELDS[name][0]} „{text}“" for name, text in customer.data().items() if text != typed[name]
         ]
-        self.form_errors.append(  # type: ignore[attr-defined]
+        self.form_errors.append(
             "Jemand anderes hat diese Daten inzwischen geändert. Nichts wurde überschrieben. "
             + (f"Jetzt steht dort: {', '.join(now)}. " if now else "")
             + "Prüfen Sie Ihre Eingaben und senden Sie das Formular noch einmal ab."
@@ -216,7 +215,7 @@ class Versioned:
         self.version.data = str(customer.version)
 
 
-class CustomerData(Versioned):
+class CustomerForm(VersionedForm):
     """The data of a customer, with the field names of the import."""
 
     salutation = SelectField(Customer.DATA_FIELDS["salutation"][0])
@@ -234,7 +233,7 @@ class CustomerData(Versioned):
         self.salutation.choices = [SelectChoice(text, text or "keine Angabe") for text in salutations]
 
     def customer_data(self) -> dict[str, str]:
-        return {name: self[name].data or "" for name in Customer.DATA_FIELDS}  # type: ignore[index]
+        return {name: self[name].data or "" for name in Customer.DATA_FIELDS}
 
 
 class LoginForm(PortalForm):

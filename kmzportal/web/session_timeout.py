@@ -6,7 +6,7 @@ from flask import Blueprint, g, render_template, request
 from flask.typing import ResponseReturnValue
 
 from kmzportal.db import db
-from kmzportal.models.account_link import AccountLink
+from kmzportal.models import AccountLink
 from kmzportal.web.auth import anyone, background_poll
 from kmzportal.web.link import visit as visits
 from kmzportal.web.responses import redirect_to, wants_fragment

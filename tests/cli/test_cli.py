@@ -5,8 +5,8 @@ from sqlalchemy import select
 
 from kmzportal.models.account_link import AccountLink
 from kmzportal.models.audit_event import AuditEvent
-from kmzportal.models.clerk import Clerk
 from kmzportal.models.outgoing_mail import OutgoingMail
+from kmzportal.models.person import Clerk
 from kmzportal.services import links
 from tests import people
 

@@ -8,8 +8,7 @@ from sqlalchemy import select
 from kmzportal import mail_address
 from kmzportal.models.account_link import AccountLink, LinkKind, LinkState
 from kmzportal.models.audit_event import AuditEvent
-from kmzportal.models.login_session import LoginSession
-from kmzportal.models.throttle import Throttle
+from kmzportal.models.login_session import LoginSession, Throttle
 from kmzportal.services import accounts, desk
 from kmzportal.services.passwords import check_password, hash_password
 from kmzportal.services.refusals import ChangedMeanwhile, LinkUnusable, TooManyMails, WeakPassword

@@ -4,8 +4,8 @@ import pytest
 from sqlalchemy import select
 
 from kmzportal.models.account_link import LinkKind
-from kmzportal.models.clerk import Clerk
 from kmzportal.models.login_session import LoginSession
+from kmzportal.models.person import Clerk
 from kmzportal.services import clerks
 from kmzportal.services.passwords import hash_password
 from kmzportal.services.refusals import AccountLocked, LinkUnusable, WrongCode

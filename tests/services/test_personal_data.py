@@ -1,7 +1,8 @@
 """The register of personal data, shown on the page Datenschutz, names every column of the database."""
 
 from kmzportal.db import db
-from kmzportal.services.personal_data import register, text
+from kmzportal.services.retention import register
+from kmzportal.services.retention import register_text as text
 
 
 def test_every_column_is_registered_once_and_every_registered_column_exists():

@@ -5,13 +5,11 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import select
 
-from kmzportal.models.account_link import AccountLink
+from kmzportal.models.account_link import AccountLink, UsedPuzzle
 from kmzportal.models.audit_event import AuditEvent
-from kmzportal.models.login_session import LoginSession
+from kmzportal.models.login_session import LoginSession, SourceFailure, Throttle
 from kmzportal.models.outgoing_mail import OutgoingMail
 from kmzportal.models.recovery_request import RecoveryRequest
-from kmzportal.models.throttle import SourceFailure, Throttle
-from kmzportal.models.used_puzzle import UsedPuzzle
 from kmzportal.services import desk, recovery, retention, sessions
 from tests import people
 from tests.people import NOW

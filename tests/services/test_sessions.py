@@ -6,9 +6,8 @@ import pytest
 from sqlalchemy import select
 
 from kmzportal.models.audit_event import AuditEvent
-from kmzportal.models.clerk import Clerk
-from kmzportal.models.login_session import LoginSession
-from kmzportal.models.throttle import SourceFailure, Throttle
+from kmzportal.models.login_session import LoginSession, SourceFailure, Throttle
+from kmzportal.models.person import Clerk
 from kmzportal.services import accounts, sessions
 from kmzportal.services.passwords import PasswordCheck, check_password, hash_password
 from tests import people, secret_scan

@@ -7,7 +7,7 @@ import pytest
 from kmzportal.models.account_link import LinkKind
 from kmzportal.services import links
 from kmzportal.web.auth import anyone
-from kmzportal.web.security import HEADERS
+from kmzportal.web.responses import HEADERS
 from tests import people
 from tests.browser import Browser
 from tests.web.by_hand import HTMX, token_in

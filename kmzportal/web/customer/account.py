@@ -7,15 +7,15 @@ from flask.typing import ResponseReturnValue
 from wtforms import PasswordField
 
 from kmzportal.db import db
-from kmzportal.models.customer import Customer
+from kmzportal.models import Customer
 from kmzportal.services import accounts, audit, passwords
 from kmzportal.services.refusals import ChangedMeanwhile, TooManyMails
 from kmzportal.services.transaction import run_outside_transaction
-from kmzportal.web.auth import current_user, customer_only, store_session, user_transaction
+from kmzportal.web.auth import act, current_user, customer_only, store_session, user_transaction
 from kmzportal.web.forms import (
     ActionForm,
-    CustomerData,
-    NewPassword,
+    CustomerForm,
+    NewPasswordForm,
     PortalForm,
     mail_address_field,
     password_field,
@@ -30,7 +30,7 @@ LINK_SENT = " Wir haben einen Link an die neue E-Mail-Adresse gesendet. Bis Sie 
 AFTER_CONFIRMATION = {"konto": ".edit", "daten": ".data"}
 
 
-class AccountForm(CustomerData, NewPassword, PortalForm):
+class AccountForm(CustomerForm, NewPasswordForm):
     """The data, and optionally a new password and address."""
 
     email = mail_address_field("Neue E-Mail-Adresse", None)
@@ -53,10 +53,9 @@ def overview() -> ResponseReturnValue:
 @customer_only
 def withdraw_address() -> ResponseReturnValue:
     form = ActionForm()
-    if not form.validate_on_submit():
+    act(form, lambda tx: accounts.withdraw_address_change(tx, current_user.customer))
+    if form.errors:
         return render("customer/settings.html", form, customer=current_user.customer)
-    with user_transaction() as tx:
-        accounts.withdraw_address_change(tx, current_user.customer)
     return redirect_to(".overview", "Ihre bisherige E-Mail-Adresse bleibt.")
 
 
@@ -159,18 +158,18 @@ def data_json() -> ResponseReturnValue:
 
 @bp.get("/geraete")
 @customer_only
-def devices() -> ResponseReturnValue:
-    return _devices(ActionForm(formdata=None))
+def devices(form: ActionForm | None = None) -> ResponseReturnValue:
+    active = accounts.active_sessions(db.session(), current_user.customer, datetime.now(UTC))
+    return render("customer/devices.html", form, sessions=active, current=current_user.login_session)
 
 
 @bp.post("/geraete/<int(max=2147483647):session_id>/beenden")
 @customer_only
 def end_device(session_id: int) -> ResponseReturnValue:
     form = ActionForm()
-    if not form.validate_on_submit():
-        return _devices(form)
-    with user_transaction() as tx:
-        ended = accounts.end_own_session(tx, current_user.customer, session_id)
+    ended = act(form, lambda tx: accounts.end_own_session(tx, current_user.customer, session_id))
+    if form.errors:
+        return devices(form)
     return redirect_in_place(".devices", "Das Gerät ist abgemeldet.") if ended else abort(404)
 
 
@@ -178,16 +177,10 @@ def end_device(session_id: int) -> ResponseReturnValue:
 @customer_only
 def end_other_devices() -> ResponseReturnValue:
     form = ActionForm()
-    if not form.validate_on_submit():
-        return _devices(form)
-    with user_transaction() as tx:
-        accounts.end_other_sessions(tx, current_user.customer, current_user.login_session)
+    act(form, lambda tx: accounts.end_other_sessions(tx, current_user.customer, current_user.login_session))
+    if form.errors:
+        return devices(form)
     return redirect_in_place(".devices", "Alle anderen Geräte sind abgemeldet.")
-
-
-def _devices(form: ActionForm) -> ResponseReturnValue:
-    active = accounts.active_sessions(db.session(), current_user.customer, datetime.now(UTC))
-    return render("customer/devices.html", form, sessions=active, current=current_user.login_session)
 
 
 @bp.get("/verlauf")

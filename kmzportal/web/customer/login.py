@@ -7,19 +7,11 @@ from flask.typing import ResponseReturnValue
 from werkzeug.wrappers import Response
 
 from kmzportal.db import db
-from kmzportal.models.customer import Customer
+from kmzportal.models import Customer
 from kmzportal.services import sessions
 from kmzportal.services.transaction import transaction
-from kmzportal.web.auth import (
-    LOGIN_ENDPOINT,
-    anyone,
-    clear_session,
-    current_user,
-    log_in,
-    login_manager,
-    sign_in,
-    source,
-)
+from kmzportal.web import auth
+from kmzportal.web.auth import anyone, current_user, login_manager
 from kmzportal.web.forms import ActionForm, LoginForm, save_input
 from kmzportal.web.responses import local_path, redirect_to, redirect_to_path, render
 
@@ -40,8 +32,8 @@ def login() -> ResponseReturnValue:
     form, wanted = LoginForm(email=session.get("address")), local_path(request.args.get("weiter"))
     if form.validate_on_submit():
         session["address"] = form.email.data  # filled in at Passwort vergessen
-        if new := log_in(form.email.data or "", form.password.data or "", Customer):
-            sign_in(new)
+        if new := auth.log_in(form.email.data or "", form.password.data or "", Customer):
+            auth.sign_in(new)
             return redirect_to_path(wanted or url_for(current_user.home_endpoint))
         form.add_wrong_credentials()
     return render("customer/login.html", form, wanted=wanted)
@@ -52,15 +44,15 @@ def login() -> ResponseReturnValue:
 def logout() -> ResponseReturnValue:
     """Log out customers and clerks. With `weiter`, a link of another person follows: the cookie keeps opened links."""
     form, wanted = ActionForm(), local_path(request.args.get("weiter"))
-    login_endpoint = LOGIN_ENDPOINT
+    login_endpoint = auth.LOGIN_ENDPOINT
     if current_user.is_authenticated:
         if not form.validate_on_submit():
             return render("customer/logout.html", form, wanted=wanted)
-        login_endpoint = current_user.login_endpoint
-        with transaction(current_user.actor, source()) as tx:
+        login_endpoint = auth.STAFF_LOGIN_ENDPOINT if current_user.login_session.clerk else auth.LOGIN_ENDPOINT
+        with transaction(current_user.actor, auth.source()) as tx:
             sessions.log_out(tx, current_user.login_session)
     links = session.get("links")
-    clear_session()
+    auth.clear_session()
     if links and wanted:
         session["links"] = links
     response = redirect_to_path(wanted or url_for(login_endpoint), "Sie sind abgemeldet.")
@@ -72,7 +64,7 @@ def logout() -> ResponseReturnValue:
 def ask_to_log_in() -> Response:
     """Redirect to the login page for this view, and save the input of an ended session until after the login."""
     view = current_app.view_functions.get(request.endpoint or "")
-    login_endpoint = getattr(view, "login_endpoint", LOGIN_ENDPOINT)
+    login_endpoint = getattr(view, "login_endpoint", auth.LOGIN_ENDPOINT)
     if request.url_rule and "GET" in (request.url_rule.methods or ()):
         wanted: str | None = request.path
     else:

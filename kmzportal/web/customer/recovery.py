@@ -33,30 +33,14 @@ def ask() -> ResponseReturnValue:
 
 @bp.get("/gesendet")
 @anyone
-def asked() -> ResponseReturnValue:
-    return _request_sent(ActionForm(formdata=None))
-
-
-@bp.post("/noch-einmal")
-@anyone
-def ask_again() -> ResponseReturnValue:
-    form, request = ActionForm(), session.get("recovery")
-    if not request or not form.validate_on_submit():
-        return _request_sent(form)
-    if datetime.now(UTC).timestamp() - request["at"] >= AGAIN_AFTER:
-        _request_link(request["address"])
-        return redirect_in_place(".asked", "Wir haben Ihre Anfrage noch einmal aufgenommen.")
-    return redirect_in_place(".asked", "Ihre Anfrage ist schon unterwegs. Warten Sie bitte eine Minute.")
-
-
-def _request_sent(form: ActionForm) -> ResponseReturnValue:
+def asked(form: ActionForm | None = None) -> ResponseReturnValue:
     request, now, config = session.get("recovery"), datetime.now(UTC), current_app.config
     if not request:
         return redirect_to(".ask")
     asked_at = datetime.fromtimestamp(request["at"], UTC)
     return render(
         "customer/request_sent.html",
-        form,
+        form or ActionForm(formdata=None),
         address=request["address"],
         reference=request["reference"],
         valid_until=asked_at + timedelta(seconds=config["RECOVERY_LINK_LIFETIME"]),
@@ -64,6 +48,18 @@ def _request_sent(form: ActionForm) -> ResponseReturnValue:
         wait_seconds=max(0, AGAIN_AFTER - int((now - asked_at).total_seconds())),
         outage=outbox.mail_outage(db.session(), now, config),
     )
+
+
+@bp.post("/noch-einmal")
+@anyone
+def ask_again() -> ResponseReturnValue:
+    form, request = ActionForm(), session.get("recovery")
+    if not request or not form.validate_on_submit():
+        return asked(form)
+    if datetime.now(UTC).timestamp() - request["at"] >= AGAIN_AFTER:
+        _request_link(request["address"])
+        return redirect_in_place(".asked", "Wir haben Ihre Anfrage noch einmal aufgenommen.")
+    return redirect_in_place(".asked", "Ihre Anfrage ist schon unterwegs. Warten Sie bitte eine Minute.")
 
 
 def _request_link(address: str) -> None:

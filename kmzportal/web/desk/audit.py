@@ -12,9 +12,7 @@ from wtforms.validators import Optional
 from kmzportal.dates import BERLIN
 from kmzportal.db import db
 from kmzportal.mail.compose import subject_of
-from kmzportal.models.account_link import POLICIES
-from kmzportal.models.audit_event import ACTIONS, IDENTITY_CHECKS, AuditEvent
-from kmzportal.models.customer import Customer
+from kmzportal.models import ACTIONS, DETAILS, IDENTITY_CHECKS, POLICIES, AuditEvent, Customer
 from kmzportal.services import audit
 from kmzportal.services.audit import AuditQuery
 from kmzportal.web.auth import admin_only
@@ -26,21 +24,6 @@ bp = Blueprint("audit", __name__, url_prefix="/kundenservice")
 VALUES: dict[str, Any] = {"kind": {kind: policy.label for kind, policy in POLICIES.items()}, "check": IDENTITY_CHECKS}
 FIELDS = {name: label for name, (label, _) in Customer.DATA_FIELDS.items()}
 FIELDS |= {"number": "Kundennummer", "email": "E-Mail"}
-#: German names of the details of an event; `by` is part of the actor.
-DETAILS = {
-    "template": "E-Mail",
-    "kind": "Link",
-    "code": "Antwort des Mailservers",
-    "fields": "Felder",
-    "check": "Geprüft",
-    "note": "Anmerkung",
-    "why": "Grund",
-    "reference": "Vorgangsnummer",
-    "number": "Anzahl",
-    "device": "Gerät",
-    "initials": "Kürzel",
-    "admin": "Admin",
-}
 
 
 def this_century(_form: Form, field: Field) -> None:

@@ -6,10 +6,10 @@ from wtforms import BooleanField, StringField
 from wtforms.validators import DataRequired, InputRequired, Length, Regexp
 
 from kmzportal.db import db
-from kmzportal.models.clerk import Clerk
+from kmzportal.models import Clerk
 from kmzportal.services import clerks, links
-from kmzportal.web.auth import admin_only, current_user
-from kmzportal.web.desk import form_transaction
+from kmzportal.services.transaction import Transaction
+from kmzportal.web.auth import act, admin_only, current_user
 from kmzportal.web.forms import ActionForm, PortalForm, mail_address_field, one_line, trim
 from kmzportal.web.responses import redirect_in_place, render
 
@@ -43,20 +43,22 @@ class ClerkForm(PortalForm):
 
 @bp.get("")
 @admin_only
-def overview() -> ResponseReturnValue:
-    return _overview()
+def overview(form: ActionForm | None = None) -> ResponseReturnValue:
+    return render("desk/clerks.html", form, clerks=clerks.all_clerks(db.session()))
 
 
 @bp.route("/neu", methods=["GET", "POST"])
 @admin_only
 def add() -> ResponseReturnValue:
     form = ClerkForm()
-    if form.validate_on_submit():
-        name, email = form.name.data or "", form.email.data or ""
-        with form_transaction(form, clerks.lock_all) as tx:
-            links.send(tx, clerks.add(tx, email, name, form.initials.data or "", form.admin.data))
-        if not form.errors:
-            return redirect_in_place(".overview", f"{name} ist angelegt. Der erste Link geht an {email}.")
+
+    def add_clerk(tx: Transaction) -> Clerk | None:
+        link = clerks.add(tx, form.email.data or "", form.name.data or "", form.initials.data or "", form.admin.data)
+        links.send(tx, link)
+        return link.clerk
+
+    if clerk := act(form, add_clerk, first=clerks.lock_all):
+        return redirect_in_place(".overview", f"{clerk.name} ist angelegt. Der erste Link geht an {clerk.email}.")
     return render("desk/new_clerk.html", form)
 
 
@@ -65,11 +67,5 @@ def add() -> ResponseReturnValue:
 def change(clerk_id: int, action: str) -> ResponseReturnValue:
     clerk, form = db.get_or_404(Clerk, clerk_id), ActionForm()
     service, notice = ACTIONS[action]
-    if form.validate_on_submit():
-        with form_transaction(form, clerks.lock_all) as tx:
-            service(tx, clerk, current_user.clerk)
-    return _overview(form) if form.errors else redirect_in_place(".overview", notice.format(clerk.name))
-
-
-def _overview(form: ActionForm | None = None) -> ResponseReturnValue:
-    return render("desk/clerks.html", form, clerks=clerks.all_clerks(db.session()))
+    act(form, lambda tx: service(tx, clerk, current_user.clerk), first=clerks.lock_all)
+    return overview(form) if form.errors else redirect_in_place(".overview", notice.format(clerk.name))

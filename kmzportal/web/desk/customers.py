@@ -12,15 +12,13 @@ from wtforms.validators import DataRequired, InputRequired, Length
 from kmzportal import mail_address
 from kmzportal.db import db
 from kmzportal.mail.previews import redacted_preview
-from kmzportal.models.account_link import AccountLink
-from kmzportal.models.audit_event import IDENTITY_CHECKS
-from kmzportal.models.customer import Customer
+from kmzportal.models import IDENTITY_CHECKS, AccountLink, Customer
 from kmzportal.services import audit, desk, outbox
 from kmzportal.services import search as customer_search
 from kmzportal.services.refusals import ChangedMeanwhile
-from kmzportal.web.auth import clerk_only, current_user, user_transaction
-from kmzportal.web.desk import form_transaction
-from kmzportal.web.forms import ActionForm, CustomerData, PortalForm, Versioned, mail_address_field, one_line, trim
+from kmzportal.services.transaction import Transaction
+from kmzportal.web.auth import act, clerk_only, current_user
+from kmzportal.web.forms import ActionForm, CustomerForm, PortalForm, VersionedForm, mail_address_field, one_line, trim
 from kmzportal.web.responses import redirect_in_place, redirect_to, render, wants_fragment
 
 bp = Blueprint("customers", __name__, url_prefix="/kundenservice")
@@ -47,7 +45,7 @@ def text_field(label: str, maximum: int, missing: str | None = None) -> StringFi
     return StringField(label, [*needed, longest, one_line], filters=[trim])
 
 
-class CorrectForm(Versioned, PortalForm):
+class CorrectForm(VersionedForm):
     email = mail_address_field("Neue E-Mail-Adresse", missing="Geben Sie die neue E-Mail-Adresse ein.")
     check = RadioField(
         "Wie haben Sie geprüft, wer fragt?",
@@ -69,11 +67,7 @@ class LockForm(PortalForm):
     reason = text_field("Grund", 200, missing="Geben Sie einen Grund an.")
 
 
-class DataForm(CustomerData, PortalForm):
-    pass
-
-
-class NewForm(CustomerData, PortalForm):
+class NewForm(CustomerForm):
     number = text_field("Kundennummer", 50, missing="Geben Sie eine Kundennummer ein.")
     email = mail_address_field(missing="Geben Sie die E-Mail-Adresse ein.")
     first = ("number", "email")
@@ -154,18 +148,19 @@ def _preview(customer: Customer, typed: str | None) -> dict[str, Any]:
 @bp.post(f"{CUSTOMER}/adresse")
 @clerk_only
 def correct(customer_id: int) -> ResponseReturnValue:
-    """Correct the address and send the link in one transaction."""
     customer, form = db.get_or_404(Customer, customer_id), CorrectForm()
-    if not form.validate_on_submit():
-        return _screen(customer, correct=form)
-    email = form.email.data or ""
+
+    def correct_address(tx: Transaction) -> None:
+        email, note = form.email.data or "", form.note.data or ""
+        desk.correct_address(tx, customer, form.seen_version, email, form.check.data, note)
+
     try:
-        with form_transaction(form) as tx:
-            desk.correct_address(tx, customer, form.seen_version, email, form.check.data, form.note.data or "")
+        act(form, correct_address)
     except ChangedMeanwhile:
         form.add_conflict_error(customer)
     if form.errors:
         return _screen(customer, correct=form)
+    email = form.email.data or ""
     notice = f"Der Link zum Konto ist unterwegs an {email}. Die alte Adresse wird benachrichtigt."
     if customer.locked_at:
         notice = f"Jetzt gilt {email}, ohne Passwort. Entsperren Sie das Konto. Danach senden Sie den Link."
@@ -178,9 +173,7 @@ def correct(customer_id: int) -> ResponseReturnValue:
 @clerk_only
 def send(customer_id: int) -> ResponseReturnValue:
     customer, form = db.get_or_404(Customer, customer_id), SendForm()
-    if form.validate_on_submit():
-        with form_transaction(form) as tx:
-            desk.send_link(tx, customer, current_user.clerk.initials, form.why.data)
+    act(form, lambda tx: desk.send_link(tx, customer, current_user.clerk.initials, form.why.data))
     if form.errors:
         return _screen(customer, send=form)
     notice = f"Der Link zum Konto ist unterwegs an {customer.email}."
@@ -194,9 +187,7 @@ def change_link(customer_id: int, link_id: int, link_action: str) -> ResponseRet
     if link.customer is None or link.customer_id != customer_id:
         abort(404)
     service, notice = LINK_ACTIONS[link_action]
-    if form.validate_on_submit():
-        with form_transaction(form) as tx:
-            service(tx, link)
+    act(form, lambda tx: service(tx, link))
     if form.errors:
         return _screen(link.customer, change_link=form)
     hint = _outage_hint() if link_action == "erneut" else ""
@@ -214,12 +205,13 @@ def _outage_hint() -> str:
 def create() -> ResponseReturnValue:
     form = NewForm()
     form.offer_salutations("")
-    if form.validate_on_submit():
-        with form_transaction(form) as tx:
-            customer = desk.create_customer(tx, form.number.data or "", form.email.data or "", form.customer_data())
-        if not form.errors:
-            notice = "Das Konto ist angelegt. Senden Sie jetzt den Link."
-            return redirect_to(".customer", notice, customer_id=customer.id)
+
+    def create_customer(tx: Transaction) -> Customer:
+        return desk.create_customer(tx, form.number.data or "", form.email.data or "", form.customer_data())
+
+    if customer := act(form, create_customer):
+        notice = "Das Konto ist angelegt. Senden Sie jetzt den Link."
+        return redirect_to(".customer", notice, customer_id=customer.id)
     return render("desk/new_customer.html", form)
 
 
@@ -227,15 +219,14 @@ def create() -> ResponseReturnValue:
 @clerk_only
 def data(customer_id: int) -> ResponseReturnValue:
     customer = db.get_or_404(Customer, customer_id)
-    form = DataForm(data=customer.data() | {"version": customer.version})
+    form = CustomerForm(data=customer.data() | {"version": customer.version})
     form.offer_salutations(customer.salutation)
-    if form.validate_on_submit():
-        try:
-            with user_transaction() as tx:
-                desk.correct_data(tx, customer, form.seen_version, form.customer_data())
-            return redirect_to(".customer", "Die Daten sind gespeichert.", customer_id=customer.id)
-        except ChangedMeanwhile:
-            form.add_conflict_error(customer)
+    try:
+        act(form, lambda tx: desk.correct_data(tx, customer, form.seen_version, form.customer_data()))
+    except ChangedMeanwhile:
+        form.add_conflict_error(customer)
+    if request.method == "POST" and not form.errors:
+        return redirect_to(".customer", "Die Daten sind gespeichert.", customer_id=customer.id)
     return render("desk/customer_data.html", form, customer=customer)
 
 
@@ -244,8 +235,7 @@ def data(customer_id: int) -> ResponseReturnValue:
 def change_lock(customer_id: int, action: str) -> ResponseReturnValue:
     customer, form = db.get_or_404(Customer, customer_id), LockForm()
     service, notice = LOCK_ACTIONS[action]
-    if not form.validate_on_submit():
+    act(form, lambda tx: service(tx, customer, form.reason.data or ""))
+    if form.errors:
         return _screen(customer, lock=form)
-    with user_transaction() as tx:
-        service(tx, customer, form.reason.data or "")
     return redirect_in_place(".customer", notice, customer_id=customer_id)

@@ -8,8 +8,7 @@ from wtforms import StringField
 from wtforms.validators import InputRequired, Length
 
 from kmzportal.db import db
-from kmzportal.models.clerk import Clerk
-from kmzportal.models.login_session import LoginSession
+from kmzportal.models import Clerk, LoginSession
 from kmzportal.services import sessions
 from kmzportal.services.refusals import SessionOver
 from kmzportal.services.second_factor import verify_login
@@ -39,11 +38,9 @@ def login() -> ResponseReturnValue:
     if form.validate_on_submit():
         if new := log_in(form.email.data or "", form.password.data or "", Clerk):
             sign_in(new)
-            return (
-                _redirect_after_login()
-                if current_user.is_authenticated
-                else redirect_to(".second_factor", weiter=_wanted())
-            )
+            if current_user.is_authenticated:
+                return _redirect_after_login()
+            return redirect_to(".second_factor", weiter=_wanted())
         form.add_wrong_credentials()
     return render("desk/login.html", form, wanted=_wanted())
 

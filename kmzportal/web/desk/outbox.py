@@ -10,11 +10,9 @@ from flask.typing import ResponseReturnValue
 from kmzportal.dates import format_short
 from kmzportal.db import db
 from kmzportal.mail.compose import subject_of
-from kmzportal.models.customer import Customer
-from kmzportal.models.outgoing_mail import MAIL_STATES, MailState, OutgoingMail
+from kmzportal.models import MAIL_STATES, Customer, MailState, OutgoingMail
 from kmzportal.services import outbox
-from kmzportal.web.auth import background_poll, clerk_only
-from kmzportal.web.desk import form_transaction
+from kmzportal.web.auth import act, background_poll, clerk_only
 from kmzportal.web.forms import ActionForm, Filter, choice_field
 from kmzportal.web.responses import page_key, redirect_in_place, render
 
@@ -41,28 +39,33 @@ class OutboxFilter(Filter):
 
 @bp.get("/postausgang")
 @clerk_only
-def mails() -> ResponseReturnValue:
-    return _mails()
+def mails(form: ActionForm | None = None) -> ResponseReturnValue:
+    chosen = OutboxFilter(request.args)
+    name = chosen.state.data if chosen.state.data in STATES else None
+    found = outbox.list_mails(db.session(), STATES[name] if name else None, page_key())
+    return _render("desk/outbox.html", form, found, filter=chosen, state=name, before=page_key())
 
 
 @bp.get("/postausgang/liste")
 @clerk_only
 @background_poll
 def poll_mails() -> ResponseReturnValue:
-    return _mails()
+    return mails()
 
 
 @bp.get(CUSTOMER_MAILS)
 @clerk_only
-def customer_mails(customer_id: int) -> ResponseReturnValue:
-    return _customer_mails(customer_id)
+def customer_mails(customer_id: int, form: ActionForm | None = None) -> ResponseReturnValue:
+    customer = db.get_or_404(Customer, customer_id)
+    found = outbox.list_mails(db.session(), customer=customer)
+    return _render("desk/customer_mails.html", form, found, customer=customer)
 
 
 @bp.get(f"{CUSTOMER_MAILS}/liste")
 @clerk_only
 @background_poll
 def poll_customer_mails(customer_id: int) -> ResponseReturnValue:
-    return _customer_mails(customer_id)
+    return customer_mails(customer_id)
 
 
 @bp.post("/postausgang/<int(max=2147483647):mail_id>/erneut-senden")
@@ -71,11 +74,9 @@ def send_again(mail_id: int) -> ResponseReturnValue:
     """Send one mail again, from the list of all mails or, with `kunde=1`, from that of its customer."""
     mail, form = db.get_or_404(OutgoingMail, mail_id), ActionForm()
     customer_id = mail.customer_id if "kunde" in request.args else None
-    if form.validate_on_submit():
-        with form_transaction(form) as tx:
-            outbox.retry(tx, mail)
+    act(form, lambda tx: outbox.retry(tx, mail))
     if form.errors:
-        return _customer_mails(customer_id, form) if customer_id else _mails(form)
+        return customer_mails(customer_id, form) if customer_id else mails(form)
     notice = f"Die E-Mail an {mail.recipient} geht gleich noch einmal hinaus."
     if customer_id:
         return redirect_in_place(".customer_mails", notice, customer_id=customer_id)
@@ -85,29 +86,12 @@ def send_again(mail_id: int) -> ResponseReturnValue:
 @bp.post("/postausgang/alle-erneut-senden")
 @clerk_only
 def send_all_again() -> ResponseReturnValue:
-    form, number = ActionForm(), 0
-    if form.validate_on_submit():
-        with form_transaction(form) as tx:
-            number = outbox.retry_all(tx)
+    form = ActionForm()
+    number = act(form, outbox.retry_all)
     if form.errors:
-        return _mails(form)
+        return mails(form)
     notice = f"{number} E-Mails gehen gleich noch einmal hinaus." if number else "Es gibt nichts erneut zu senden."
     return redirect_in_place(".mails", notice, zustand=request.args.get("zustand") or None)
-
-
-def _mails(form: ActionForm | None = None) -> ResponseReturnValue:
-    """Return the page of all mails, or of those in the state of the filter."""
-    chosen = OutboxFilter(request.args)
-    name = chosen.state.data if chosen.state.data in STATES else None
-    found = outbox.list_mails(db.session(), STATES[name] if name else None, page_key())
-    return _render("desk/outbox.html", form, found, filter=chosen, state=name, before=page_key())
-
-
-def _customer_mails(customer_id: int, form: ActionForm | None = None) -> ResponseReturnValue:
-    customer = db.get_or_404(Customer, customer_id)
-    return _render(
-        "desk/customer_mails.html", form, outbox.list_mails(db.session(), customer=customer), customer=customer
-    )
 
 
 def _render(

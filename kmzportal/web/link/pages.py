@@ -14,24 +14,15 @@ from wtforms import StringField, ValidationError
 from wtforms.validators import Length
 
 from kmzportal.db import db
-from kmzportal.models.account_link import AccountLink, LinkKind, LinkState
-from kmzportal.models.customer import Customer
+from kmzportal.models import AccountLink, Customer, LinkKind, LinkState
 from kmzportal.services import accounts, clerks, links, passwords
 from kmzportal.services.refusals import AddressTaken, ChangedMeanwhile, LinkUnusable, TooManyMails, WrongCode
 from kmzportal.services.second_factor import SecondFactor
 from kmzportal.services.transaction import Transaction, link_keys, run_outside_transaction, transaction
 from kmzportal.web.auth import anyone, source
-from kmzportal.web.forms import ActionForm, CustomerData, NewPassword, PortalForm, move_saved_input
+from kmzportal.web.forms import ActionForm, CustomerForm, NewPasswordForm, move_saved_input
 from kmzportal.web.link import visit as visits
-from kmzportal.web.link.visit import (
-    Visit,
-    finish,
-    link_ended,
-    link_holder,
-    link_not_found,
-    link_transaction,
-    visited_link,
-)
+from kmzportal.web.link.visit import Visit, link_holder, link_not_found, link_transaction, visited_link
 from kmzportal.web.responses import redirect_in_place, redirect_to, render
 
 bp = Blueprint("link", __name__)
@@ -39,15 +30,11 @@ bp = Blueprint("link", __name__)
 TOKEN = re.compile(r"[A-Za-z0-9_-]{43}")
 
 
-class NewPasswordForm(NewPassword, PortalForm):
-    pass
-
-
-class RegisterForm(CustomerData, NewPassword, PortalForm):
+class RegisterForm(CustomerForm, NewPasswordForm):
     first = tuple(Customer.DATA_FIELDS)
 
 
-class ClerkAccessForm(NewPassword, PortalForm):
+class ClerkAccessForm(NewPasswordForm):
     code = StringField("Code aus der App", [Length(max=40, message="Der Code hat 6 Ziffern.")])
 
     def validate_code(self, field: StringField) -> None:
@@ -133,7 +120,7 @@ def _set_password(
         try:
             with link_transaction(link) as tx:
                 redeem(tx, password_hash)
-            return finish(link)
+            return visits.finish(link)
         except (AddressTaken, WrongCode) as refusal:
             form.add_refusal(refusal)
         except ChangedMeanwhile:
@@ -152,7 +139,7 @@ def confirm_address(link: AccountLink, visit: Visit) -> ResponseReturnValue:
         try:
             with link_transaction(link) as tx:
                 accounts.confirm_address(tx, link, visit.arrived)
-            return finish(link)
+            return visits.finish(link)
         except AddressTaken as refusal:
             form.add_refusal(refusal)
     return render("link/confirm_address.html", form, link=link)
@@ -165,7 +152,7 @@ def object_to_change(link: AccountLink, visit: Visit) -> ResponseReturnValue:
     if form.validate_on_submit():
         with link_transaction(link) as tx:
             accounts.object_to_change(tx, link, visit.arrived)
-        return finish(link)
+        return visits.finish(link)
     return render("link/object_to_change.html", form, link=link)
 
 
@@ -200,18 +187,17 @@ def clerk_done(link_id: int) -> ResponseReturnValue:
 @bp.post("/konto-link/<int:link_id>/erneuern")
 @anyone
 def renew(link_id: int) -> ResponseReturnValue:
-    """Mail a new link to the address of the ended one."""
     link, form = visited_link(link_id), ActionForm()
     if link is None:
         return link_not_found()
     if not form.validate_on_submit():
-        return link_ended(link, form)
+        return visits.link_ended(link, form)
     try:
         with transaction(f"link:{link.id}", source()) as tx:
             new = links.renew(tx, link)
     except (LinkUnusable, TooManyMails):
         form.form_errors.append("Heute können wir keinen weiteren Link senden. Bitte rufen Sie uns an.")
-        return link_ended(link, form)
+        return visits.link_ended(link, form)
     move_saved_input(link_id, new.id)
     return redirect_in_place(".show", "Ein neuer Link ist unterwegs an dieselbe Adresse.", link_id=link_id)
 

@@ -9,7 +9,7 @@ from wtforms import BooleanField, HiddenField, SelectMultipleField, StringField
 from wtforms.validators import InputRequired, Length
 
 from kmzportal.db import db
-from kmzportal.models.account_link import AccountLink, LinkKind
+from kmzportal.models import AccountLink, LinkKind
 from kmzportal.robot_check.puzzle import Puzzles, PuzzleUnusable
 from kmzportal.services import links
 from kmzportal.web.forms import PortalForm

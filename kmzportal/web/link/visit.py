@@ -15,11 +15,11 @@ from flask import current_app, g, request, session
 from flask.typing import ResponseReturnValue
 
 from kmzportal.db import db
-from kmzportal.models.account_link import AccountLink, LinkKind
+from kmzportal.models import AccountLink, LinkKind
 from kmzportal.services import links
 from kmzportal.services.refusals import AccountLocked, LinkUnusable
 from kmzportal.services.transaction import Transaction, transaction
-from kmzportal.web.auth import current_user, source
+from kmzportal.web.auth import View, current_user, source
 from kmzportal.web.forms import ActionForm, restore_input, save_input
 from kmzportal.web.responses import error_page, redirect_to, render
 
@@ -76,9 +76,6 @@ def end(link_id: int) -> None:
 def _store(link_id: int, arrived: datetime, checked: bool = False) -> None:
     entry = [int(arrived.timestamp()), int(datetime.now(UTC).timestamp()), checked]
     session["links"] = session.get("links", {}) | {str(link_id): entry}
-
-
-View = Callable[..., ResponseReturnValue]
 
 
 def link_holder(*kinds: LinkKind, checked: bool = False) -> Callable[[View], View]:

@@ -7,7 +7,7 @@ from sqlalchemy import select
 from kmzportal.db import db
 from kmzportal.mail.compose import Email, compose
 from kmzportal.mail.previews import previews as all_previews
-from kmzportal.models.outgoing_mail import MAIL_STATES, OutgoingMail
+from kmzportal.models import MAIL_STATES, OutgoingMail
 from kmzportal.services.transaction import link_keys
 from kmzportal.web.auth import anyone
 

@@ -40,7 +40,6 @@ for name in office_pages.NAMES:
 
 
 def _video() -> str | None:
-    """Return the URL of the video in sign language, if there is one."""
     video = current_app.config["SIGN_LANGUAGE_VIDEO"]
     return video if "://" in video or not video else url_for("office_pages.sign_language")
 

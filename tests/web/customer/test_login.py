@@ -9,8 +9,7 @@ from sqlalchemy import delete, select
 
 from kmzportal.models.account_link import LinkKind
 from kmzportal.models.customer import Customer
-from kmzportal.models.login_session import LoginSession
-from kmzportal.models.throttle import Throttle
+from kmzportal.models.login_session import LoginSession, Throttle
 from kmzportal.services import sessions
 from tests import people
 from tests.browser import Browser

@@ -5,7 +5,7 @@ from sqlalchemy import select
 
 from kmzportal.models.account_link import AccountLink
 from kmzportal.models.audit_event import AuditEvent
-from kmzportal.models.clerk import Clerk
+from kmzportal.models.person import Clerk
 from kmzportal.services import sessions
 from tests import people
 from tests.browser import Browser

@@ -6,9 +6,8 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import delete, select
 
-from kmzportal.models.clerk import Clerk
-from kmzportal.models.login_session import LoginSession
-from kmzportal.models.throttle import Throttle
+from kmzportal.models.login_session import LoginSession, Throttle
+from kmzportal.models.person import Clerk
 from kmzportal.services import sessions
 from tests import people
 from tests.browser import Browser
