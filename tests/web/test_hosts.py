@@ -64,6 +64,7 @@ def test_the_source_of_a_request_is_the_one_that_the_own_proxies_added(app, buil
     browser = Browser(build_portal(PROXY_HOPS=hops))
     browser.client.environ_base["REMOTE_ADDR"] = "192.0.2.7"
     browser.client.environ_base["HTTP_X_FORWARDED_FOR"] = "203.0.113.1, 203.0.113.2, 203.0.113.3"
+    browser.client.environ_base["HTTP_X_FORWARDED_HOST"] = "evil.example"
     browser.open("/anmelden").submit("Anmelden", {"E-Mail-Adresse": "x@schule.example", "Passwort": "falsch"})
     assert [event.source for event in Backend(browser.client.application).read(select(AuditEvent))] == [recorded]
 
