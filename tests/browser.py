@@ -18,6 +18,7 @@ from werkzeug.test import TestResponse
 from tests import people
 
 COOKIE = "__Host-kmzportal"
+HTMX = {"HX-Request": "true"}
 TOKEN_KEY = "_user_id"  # where Flask-Login stores the session token in the cookie
 BLOCKS = {"p", "div", "li", "dt", "dd", "h1", "h2", "h3", "td", "th", "label", "legend", "option", "form", "br"}
 
@@ -161,7 +162,7 @@ class Browser:
         """Send a request and follow redirects; werkzeug refuses those to other sites and endless ones."""
         url = urljoin(self.site + self.path, target)
         assert url.startswith(f"{self.site}/"), f"leads to another site: {url}"
-        headers = {"Referer": self.site + self.path} | ({"HX-Request": "true"} if htmx else {})
+        headers = {"Referer": self.site + self.path} | (HTMX if htmx else {})
         if method != "GET":
             headers |= {"Sec-Fetch-Site": "same-origin", "Origin": self.site}
         sent = {"query_string" if method == "GET" else "data": data} if data else {}

@@ -7,7 +7,7 @@ from kmzportal import create_app
 from kmzportal.db import db
 from kmzportal.models.account_link import AccountLink, LinkKind
 from kmzportal.models.outgoing_mail import OutgoingMail
-from kmzportal.services import links, outbox, sessions
+from kmzportal.services import outbox, sessions
 from tests import people
 
 
@@ -44,11 +44,9 @@ def mailed(backend):
 
 
 @pytest.fixture
-def link(backend, erika):
+def link(erika, issue):
     """The desk's link for Erika."""
-    link = backend.run(links.issue, LinkKind.DESK, erika, None, "ro", actor="clerk:1")
-    backend.run(links.send, link)
-    return link
+    return issue(LinkKind.DESK, erika)
 
 
 @pytest.fixture
@@ -58,11 +56,11 @@ def newest_link(backend):
 
 
 @pytest.fixture
-def enter_code(backend):
+def enter_code(backend, mailed):
     """Return a function that opens a link and passes the robot check with the code, up to the form."""
 
     def enter_code(browser, link):
-        browser.open(f"/link/{backend.keys.token(link)}").follow("Code aus der E-Mail eingeben")
+        browser.open(mailed(link)).follow("Code aus der E-Mail eingeben")
         browser.submit("Bestätigen", {"Code aus der E-Mail": backend.keys.code(link)})
         return browser.follow("Konto bearbeiten")
 
@@ -81,9 +79,9 @@ def adjust():
 
 
 @pytest.fixture
-def landed(browser, backend, link):
+def landed(browser, link, mailed):
     """The browser on the first page of the link."""
-    return browser.open(f"/link/{backend.keys.token(link)}")
+    return browser.open(mailed(link))
 
 
 @pytest.fixture

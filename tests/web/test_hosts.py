@@ -1,59 +1,45 @@
-"""The portal answers under its own name; only the health views do not ask for it."""
+"""Hosts and addresses: the portal answers under its own name only, and believes its own proxies only."""
 
 import pytest
+from sqlalchemy import select
 from werkzeug.test import Client
 
-pytestmark = [pytest.mark.usefixtures("portal"), pytest.mark.parametrize("portal", ["sqlite"], indirect=True)]
+from kmzportal.models.audit_event import AuditEvent
+from kmzportal.web.auth import source
+from tests.backend import Backend
+from tests.browser import Browser
+
 OWN = "konto.kmz.example"
 FOREIGN = [
     "evil.example", "konto.kmz.example.evil.example", "xkonto.kmz.example", "konto.kmz.example:8443", "127.0.0.1",
     "127.0.0.1:8000", "localhost", "",
 ]  # fmt: skip
 MALFORMED = ["<script>", "a b", f"{OWN}@evil.example", f"{OWN}:443x", "[::1", "ü", "a\\b", f"{OWN}:99999999"]
+FORGED = {"X-Forwarded-Host": "evil.example", "X-Original-Host": "evil.example", "Forwarded": "host=evil.example"}
 
 
 @pytest.fixture
-def fetch(portal):
+def fetch(app):
     """Send a request with any Host header."""
-
-    def fetch(path, host=OWN, method="GET", **headers):
-        named = {name.replace("_", "-"): value for name, value in headers.items()}
-        return Client(portal).open(path, method=method, base_url=f"https://{OWN}", headers={"Host": host, **named})
-
-    return fetch
+    return lambda path, host=OWN, method="GET", **headers: Client(app).open(
+        path, method=method, base_url=f"https://{OWN}", headers={"Host": host, **headers}
+    )
 
 
-@pytest.mark.parametrize("host", FOREIGN)
-@pytest.mark.parametrize("path", ["/anmelden", "/gibt-es-nicht", "/link/x", "/einstellungen"])
-def test_a_foreign_host_gets_only_the_way_to_the_portal(fetch, path, host):
-    answer = fetch(path, host)
-    assert answer.status_code == 400
-    assert "Bitte rufen Sie das Portal unter seiner eigenen Adresse auf: https://konto.kmz.example" in answer.text
-    assert "Set-Cookie" not in answer.headers
-    assert host in OWN or host not in answer.text
-
-
-@pytest.mark.parametrize("host", MALFORMED)
-def test_a_malformed_host_is_a_foreign_one(fetch, host):
-    answer = fetch("/anmelden", host)
-    assert answer.status_code == 400
-    assert "eigenen Adresse" in answer.text and "<script" not in answer.text
-
-
-def test_a_foreign_host_is_refused_before_a_form_is_read(fetch):
-    assert fetch("/passwort-vergessen", "evil.example", "POST").status_code == 400
+@pytest.mark.parametrize("host", FOREIGN + MALFORMED)
+def test_under_a_foreign_host_there_is_only_the_way_to_the_portal(fetch, host):
+    for path, method in (("/anmelden", "GET"), ("/gibt-es-nicht", "GET"), ("/link/x", "GET"), ("/anmelden", "POST")):
+        answer = fetch(path, host, method, **{"X-Forwarded-Host": OWN})
+        assert answer.status_code == 400
+        assert "Bitte rufen Sie das Portal unter seiner eigenen Adresse auf: https://konto.kmz.example" in answer.text
+        assert "Set-Cookie" not in answer.headers and "<script" not in answer.text
+        assert host in OWN or host not in answer.text
 
 
 @pytest.mark.parametrize("host", [OWN, OWN.upper(), "Konto.KMZ.example"])
-def test_the_own_host_may_be_written_in_capitals(fetch, host):
-    assert fetch("/anmelden", host).status_code == 200
-
-
-def test_a_forwarded_host_is_ignored(fetch):
-    forwarded = dict.fromkeys(("X_Forwarded_Host", "X_Forwarded_Server"), "evil.example")
-    answer = fetch("/einstellungen", Forwarded="host=evil.example", **forwarded)
-    assert answer.location == "/anmelden?weiter=/einstellungen"
-    assert fetch("/anmelden", "evil.example", X_Forwarded_Host=OWN).status_code == 400
+def test_the_own_host_may_be_in_capitals_and_forwarded_names_are_ignored(fetch, host):
+    assert fetch("/einstellungen", host, **FORGED).location == "/anmelden?weiter=/einstellungen"
+    assert "evil.example" not in fetch("/passwort-vergessen", host, **FORGED).text
 
 
 @pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "[::1]", "localhost:5000", "127.0.0.1:80", "[::1]:5000"])
@@ -64,15 +50,33 @@ def test_without_a_public_url_only_this_machine_is_answered(build_portal, host):
         assert client.get("/anmelden", headers={"Host": foreign}).status_code == 400
 
 
-@pytest.mark.parametrize("host", [OWN, *FOREIGN])
-@pytest.mark.parametrize("method", ["GET", "HEAD"])
-def test_liveness_answers_whatever_the_host(fetch, host, method):
-    answer = fetch("/healthz", host, method)
-    assert (answer.status_code, answer.text) == (200, "ok\n" if method == "GET" else "")
-    assert answer.headers["Cache-Control"] == "no-store"
-
-
-@pytest.mark.parametrize("host", [OWN, "127.0.0.1:8000"])
-def test_readiness_answers_yes_or_no_whatever_the_host(fetch, host):
+@pytest.mark.parametrize("host", [OWN, "127.0.0.1:8000", "evil.example"])
+def test_monitoring_gets_an_answer_under_any_host(fetch, host):
+    for method, text in (("GET", "ok\n"), ("HEAD", "")):
+        answer = fetch("/healthz", host, method)
+        assert (answer.status_code, answer.text, answer.headers["Cache-Control"]) == (200, text, "no-store")
     answer = fetch("/readyz", host)
     assert (answer.status_code, answer.text) == (503, "not ready\n")  # the tests make their tables without migrations
+
+
+@pytest.mark.parametrize(("hops", "recorded"), [(0, "192.0.2.7"), (1, "203.0.113.3"), (2, "203.0.113.2")])
+def test_the_source_of_a_request_is_the_one_that_the_own_proxies_added(app, build_portal, hops, recorded):
+    browser = Browser(build_portal(PROXY_HOPS=hops))
+    browser.client.environ_base["REMOTE_ADDR"] = "192.0.2.7"
+    browser.client.environ_base["HTTP_X_FORWARDED_FOR"] = "203.0.113.1, 203.0.113.2, 203.0.113.3"
+    browser.client.environ_base["HTTP_X_FORWARDED_HOST"] = "evil.example"
+    browser.open("/anmelden").submit("Anmelden", {"E-Mail-Adresse": "x@schule.example", "Passwort": "falsch"})
+    assert [event.source for event in Backend(browser.client.application).read(select(AuditEvent))] == [recorded]
+
+
+@pytest.mark.parametrize(
+    ("seen", "block"),
+    [
+        ("203.0.113.9", "203.0.113.9"), ("::ffff:203.0.113.9", "203.0.113.9"), ("203.0.113.9:4711", "203.0.113.9"),
+        ("[2001:db8:1:2:3::4]:443", "2001:db8:1:2::/64"), ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64"),
+        ("::1", "::/64"), ("unix:", None), ("", None), ("<b>", None),
+    ],
+)  # fmt: skip
+def test_a_source_is_an_ipv4_address_or_a_block_of_ipv6_addresses(app, seen, block):
+    with app.test_request_context("/", environ_base={"REMOTE_ADDR": seen}):
+        assert source() == block

@@ -1,26 +1,24 @@
-"""What every answer carries, what a forged cookie says, and what is never reflected."""
+"""The headers of every answer, forged cookies, and what is never reflected."""
 
 import gzip
+import threading
 
 import pytest
 
 from kmzportal.models.account_link import LinkKind
-from kmzportal.services import links
+from kmzportal.services import accounts, passwords, sessions
 from kmzportal.web.auth import anyone
 from kmzportal.web.responses import HEADERS
 from tests import people
-from tests.browser import Browser
-from tests.web.by_hand import HTMX, token_in
+from tests.browser import HTMX, Browser
+from tests.people import NEW
 
 pytestmark = pytest.mark.usefixtures("clock")
 
 
-def answers(app, backend, person, monkeypatch):
-    """Yield one answer of every sort, with its status."""
-    site, client = app.config["PUBLIC_URL"], Browser(app).log_in(person).client
-    link = backend.run(links.issue, LinkKind.DESK, person)
-    dead = backend.run(links.issue, LinkKind.DESK, person)
-    backend.run(links.issue, LinkKind.DESK, person)
+def test_every_kind_of_answer_has_the_security_headers(app, erika, issue, mailed, monkeypatch):
+    browser = Browser(app).log_in(erika)
+    dead, link = issue(LinkKind.DESK, erika), issue(LinkKind.DESK, erika)
     monkeypatch.setitem(app.view_functions, "account.history", anyone(lambda: 1 / 0))
     requests = [
         ("GET", "/einstellungen", {}, {}, 200),
@@ -28,7 +26,7 @@ def answers(app, backend, person, monkeypatch):
         ("OPTIONS", "/anmelden", {}, {}, 200),
         ("HEAD", "/anmelden", {}, {}, 303),
         ("GET", "/anmelden", HTMX, {}, 204),
-        ("GET", f"/link/{backend.keys.token(dead)}", {}, {}, 303),
+        ("GET", mailed(dead), {}, {}, 303),
         ("GET", f"/konto-link/{dead.id}", {}, {}, 410),
         ("GET", f"/konto-link/{link.id}", HTMX, {}, 404),
         ("GET", "//anmelden", {}, {}, 308),
@@ -44,99 +42,86 @@ def answers(app, backend, person, monkeypatch):
         ("GET", "/readyz", {}, {}, 503),
     ]
     for method, path, headers, data, status in requests:
-        answer = client.open(path, method=method, base_url=site, headers=headers, data=data or None)
-        assert answer.status_code == status, (method, path, answer.status)
-        yield f"{method} {path} {status}", answer
-
-
-def test_every_sort_of_answer_carries_its_headers(app, backend, erika, monkeypatch):
-    for what, answer in answers(app, backend, erika, monkeypatch):
+        answer = browser.client.open(path, method=method, base_url=browser.site, headers=headers, data=data or None)
+        request = (method, path, headers)
+        assert answer.status_code == status, request
         for name, value in HEADERS.items():
-            expected = "no-referrer" if name == "Referrer-Policy" and "/link/" in what else value
-            assert answer.headers.get(name) == expected, (what, name)
-        assert answer.headers["Strict-Transport-Security"] == "max-age=31536000; includeSubDomains", what
-        assert "HX-Request" in answer.headers["Vary"], what
+            expected = "no-referrer" if name == "Referrer-Policy" and path.startswith("/link/") else value
+            assert answer.headers.get(name) == expected, (request, name)
+        assert answer.headers["Strict-Transport-Security"] == "max-age=31536000; includeSubDomains", request
+        assert "HX-Request" in answer.headers["Vary"], request
         assert not {"Access-Control-Allow-Origin", "X-XSS-Protection", "X-Powered-By"} & set(answer.headers.keys())
 
 
-def test_the_policy_allows_nothing_inline_and_nobody_elses():
+def test_the_policy_allows_nothing_inline_and_nothing_from_other_sites(ask):
     policy = dict(part.split(" ", 1) for part in HEADERS["Content-Security-Policy"].split("; "))
     assert set(policy.values()) == {"'self'", "'none'"}
     assert policy["default-src"] == policy["frame-ancestors"] == policy["base-uri"] == policy["object-src"] == "'none'"
-
-
-def test_asking_from_elsewhere_opens_nothing(app):
-    headers = {"Origin": "https://evil.example", "Access-Control-Request-Method": "POST"}
-    answer = app.test_client().options("/anmelden", base_url=app.config["PUBLIC_URL"], headers=headers)
+    preflight = {"Origin": "https://evil.example", "Access-Control-Request-Method": "POST"}
+    answer = ask("/anmelden", "OPTIONS", headers=preflight)
     assert [name for name, _ in answer.headers if name.startswith("Access-Control")] == []
 
 
-def test_the_file_with_her_data_is_never_shown_as_a_page(app, erika):
-    browser = Browser(app).log_in(erika).open("/einstellungen/daten")
-    browser.submit("Weiter", {"Aktuelles Passwort": people.password_of(erika)})
-    headers = browser.open("/einstellungen/daten.json").answer.headers
-    assert (headers["Content-Type"], headers["X-Content-Type-Options"]) == ("application/json", "nosniff")
-    assert headers["Content-Disposition"].startswith("attachment")
-    assert headers["Cache-Control"] == "no-store"
-
-
-def test_over_http_on_this_machine_the_cookie_still_arrives(build_portal):
-    app = build_portal(PUBLIC_URL="http://127.0.0.1:5000")
-    answer = app.test_client().get("/anmelden", base_url="http://127.0.0.1:5000")
-    assert answer.headers["Set-Cookie"].startswith("kmzportal=")
-    assert "Secure" not in answer.headers["Set-Cookie"]
+def test_over_http_on_this_machine_the_cookie_is_sent_without_secure(build_portal):
+    client = build_portal(PUBLIC_URL="http://127.0.0.1:5000").test_client()
+    answer = client.get("/anmelden", base_url="http://127.0.0.1:5000")
+    assert answer.headers["Set-Cookie"].startswith("kmzportal=") and "Secure" not in answer.headers["Set-Cookie"]
     assert "Strict-Transport-Security" not in answer.headers
 
 
-def test_a_cookie_signed_with_another_key_says_nothing(app, build_portal, backend, erika):
-    stolen = Browser(app).log_in(erika)
-    with stolen.client.session_transaction(base_url=stolen.site) as session:
-        contents = dict(session)
-    other = build_portal(SECRET_KEY="x" * 48)
-    forger = Browser(other)
-    with forger.client.session_transaction(base_url=forger.site) as session:
-        session.update(contents)
-    thief = Browser(app)
-    cookie = forger.client.get_cookie("__Host-kmzportal", "konto.kmz.example")
-    thief.client.set_cookie("__Host-kmzportal", cookie.value, domain="konto.kmz.example", secure=True)
+def test_a_cookie_needs_the_key_of_the_portal_and_the_token_of_a_session(app, build_portal, erika):
+    token = Browser(app).log_in(erika).session["_user_id"]
+    assert Browser(app).come_in(token).open("/einstellungen").heading == "Einstellungen"
+    assert Browser(app).come_in(str(erika.id)).open("/einstellungen").heading == "Anmelden"
+    forger, thief = Browser(build_portal(SECRET_KEY="x" * 48)).come_in(token), Browser(app)
+    thief.cookie = forger.cookie
     assert thief.open("/einstellungen").heading == "Anmelden"
 
 
-def test_who_knows_the_signing_key_still_needs_a_session(app, erika):
-    forger = Browser(app)
-    forger.come_in(str(erika.id))
-    assert forger.open("/einstellungen").heading == "Anmelden"
-
-
-def test_the_csrf_token_of_one_browser_is_refused_from_another(app, erika):
-    stolen = token_in(Browser(app).open("/anmelden"))
-    victim = Browser(app).open("/anmelden")
-    fields = {"csrf_token": stolen, "email": erika.email, "password": people.password_of(erika)}
-    answer = victim.client.post("/anmelden", data=fields, base_url=victim.site)
-    assert answer.status_code == 422
-    assert erika.email in answer.text  # what was typed stays
-    assert victim.open("/einstellungen").heading == "Anmelden"
-
-
-def test_the_length_of_a_compressed_page_does_not_show_how_well_it_compressed(app, ask):
+def test_the_length_of_a_compressed_page_does_not_show_how_well_it_compressed(ask):
     answers = [ask("/hilfe", headers={"Accept-Encoding": "gzip"}) for _ in range(10)]
     assert len({gzip.decompress(answer.data) for answer in answers}) == 1
     assert len({len(answer.data) for answer in answers}) > 1
 
 
 @pytest.mark.parametrize(
-    "text", ['/"><script>alert(1)</script>', "/'onmouseover='alert(1)", "/{{7*7}}", "/a?b=<i>#<b>"]
+    "text", ['/"><script>alert(1)</script>', "/'onmouseover='alert(1)", "/{{7*7}}", "/a?b=<i>%23<b>"]
 )
-def test_what_stands_in_the_address_never_becomes_markup(browser, text):
-    browser.client.get("/anmelden", query_string={"weiter": text}, base_url=browser.site)
-    browser.open("/anmelden?" + "weiter=" + text.replace("#", "%23").replace("&", "%26"))
+def test_text_in_the_address_never_becomes_markup(browser, text):
+    browser.open(f"/anmelden?weiter={text}")
     assert [one for one in browser.page.iter("script") if not one.get("src")] == []
     assert [one for one in browser.page.iter() if "onmouseover" in one.attrib or one.tag in ("i", "b")] == []
     assert "49" not in [form.get("action", "")[-2:] for form in browser.page.iter("form")]
 
 
-def test_links_never_follow_the_name_somebody_called_us_by(app, backend, erika):
-    client = app.test_client()
-    headers = {"X-Forwarded-Host": "evil.example", "X-Original-Host": "evil.example", "Forwarded": "host=evil.example"}
-    answer = client.get("/passwort-vergessen", base_url=app.config["PUBLIC_URL"], headers=headers)
-    assert "evil.example" not in answer.text
+@pytest.mark.parametrize("htmx", [False, True])
+def test_a_session_that_ends_while_its_form_is_handled_leads_to_the_login(
+    app, backend, erika, adjust, monkeypatch, htmx
+):
+    browser = adjust(Browser(app, htmx), erika)
+    check = passwords.check_strength
+
+    def meanwhile(*arguments):
+        backend.run(sessions.end_all, erika)
+        return check(*arguments)
+
+    monkeypatch.setattr(passwords, "check_strength", meanwhile)
+    assert browser.submit("Speichern", {"Telefon": "07051 4711", **NEW}).heading == "Anmelden"
+    assert backend.log_in(erika.email, people.password_of(erika))
+
+
+def test_failed_logins_of_strangers_do_not_throttle_the_current_password_in_a_session(backend, erika):
+    login_session = backend.session_of(backend.log_in(erika.email, people.password_of(erika)))
+    for _ in range(8):
+        backend.log_in(erika.email, "falsch")
+    checked = passwords.check_password(people.password_of(erika), erika.password_hash)
+    assert backend.run(accounts.check_current_password, erika, login_session, checked)
+
+
+def test_more_logins_than_can_be_served_get_503_with_a_time_to_retry(browser, monkeypatch):
+    monkeypatch.setattr(passwords, "_slots", threading.BoundedSemaphore(1))
+    browser.open("/anmelden")
+    with passwords._slots:
+        browser.submit("Anmelden", {"E-Mail-Adresse": "a@schule.example", "Passwort": "egal"})
+    assert (browser.status, browser.answer.headers["Retry-After"]) == (503, "5")
+    assert "einige Sekunden" in browser.text

@@ -67,12 +67,8 @@ def test_a_packed_file_holds_the_present_version(name):
     assert gzip.decompress((FOLDER / name).read_bytes()) == plain, "out of date: run `make packed`"
 
 
-@pytest.mark.parametrize("method", ["POST", "PUT", "DELETE"])
-def test_static_files_can_only_be_read(fetch, root, method):
-    assert fetch(f"{root}css/kmz.css", method).status_code == 405
-
-
-def test_a_head_request_gets_headers_only(fetch, root):
+def test_static_files_can_only_be_read_and_head_gets_headers_only(fetch, root):
+    assert [fetch(f"{root}css/kmz.css", method).status_code for method in ("POST", "PUT", "DELETE")] == [405] * 3
     answer = fetch(f"{root}css/kmz.css", "HEAD")
     assert (answer.status_code, answer.data) == (200, b"")
 
@@ -92,14 +88,4 @@ def test_a_head_request_gets_headers_only(fetch, root):
 )
 def test_nothing_beside_the_static_files_can_be_fetched(fetch, root, name):
     assert fetch(root + name).status_code in (308, 404)
-
-
-@pytest.mark.parametrize(
-    "path",
-    [
-        "/static/x/css/kmz.css", "/static/../settings.py", "/static/%2e%2e/db.py", "/.git/config",
-        "/instance/secret_key", "/kmzportal.db", "/demo/postfach", "/demo/mails",
-    ],
-)  # fmt: skip
-def test_nothing_outside_of_the_folder_can_be_fetched(fetch, path):
-    assert fetch(path).status_code == 404
+    assert fetch(f"/static/x/{name}").status_code in (308, 404)

@@ -1,73 +1,80 @@
-"""Passwort vergessen: the same page for every address, a second try after a minute."""
+"""Passwort vergessen: the same page for every address, and a second request after a minute."""
 
 import re
 from datetime import timedelta
 
 import pytest
-from sqlalchemy import delete, select
+from sqlalchemy import select
 
-from kmzportal.models.account_link import AccountLink
-from kmzportal.models.customer import Customer
 from kmzportal.models.recovery_request import RecoveryRequest
 from kmzportal.services import recovery
 from tests import people, secret_scan
-from tests.browser import Browser
-from tests.web.customer.forgotten import ask, let_the_worker_answer, requests
+from tests.browser import HTMX, Browser
+from tests.people import NEW, NEW_PASSWORD
 
 pytestmark = pytest.mark.usefixtures("clock")
+PAGE, FIELD, ASK, AGAIN = "/passwort-vergessen", "E-Mail-Adresse", "Link anfordern", "Noch einmal senden"
+STALE = "Senden Sie das Formular bitte noch einmal ab."
 
 
-def test_erika_comes_back_with_one_mail_and_four_clicks(browser, backend, erika):
+def ask(browser, address):
+    return browser.open(PAGE).submit(ASK, {FIELD: address})
+
+
+@pytest.fixture
+def let_the_worker_answer(backend):
+    def let_the_worker_answer():
+        for request in backend.run(lambda tx: list(recovery.unanswered(tx.session))):
+            backend.run(recovery.answer, request, actor="worker")
+
+    return let_the_worker_answer
+
+
+@pytest.fixture
+def requests(backend):
+    return lambda: backend.read(select(RecoveryRequest).order_by(RecoveryRequest.id))
+
+
+def test_a_customer_sets_a_new_password_by_the_link_and_logs_in(
+    browser, app, erika, let_the_worker_answer, newest_link, mailed
+):
+    other = Browser(app).log_in(erika)
     ask(browser, erika.email)
-    let_the_worker_answer(backend)
-    (link,) = backend.read(select(AccountLink))
-    browser.open(f"/link/{backend.keys.token(link)}")
-    browser.submit("Passwort speichern", {"Passwort": people.NEW_PASSWORD, "Wdh. Passwort": people.NEW_PASSWORD})
+    let_the_worker_answer()
+    assert other.open("/einstellungen").heading == "Einstellungen", "asking changes nothing yet"
+    browser.open(mailed(newest_link())).submit("Passwort speichern", NEW)
     assert browser.heading == "Fertig"
-    browser.follow("Zur Anmeldung")
-    assert browser.value("E-Mail-Adresse") == erika.email
-    browser.submit("Anmelden", {"Passwort": people.NEW_PASSWORD})
-    assert browser.heading == "Einstellungen"
+    assert browser.follow("Zur Anmeldung").value(FIELD) == erika.email
+    assert browser.submit("Anmelden", {"Passwort": NEW_PASSWORD}).heading == "Einstellungen"
 
 
-def test_nobody_learns_whether_an_address_is_known(browser, app, backend, erika):
-    """Known, unknown, locked, never activated and capped: equal to the last byte but for number and tokens."""
-    states = {
-        "known": ({}, 0),
-        "unknown": ({"email_canonical": "jemand@anders.example"}, 0),
-        "locked": ({"locked_at": people.LONG_AGO}, 0),
-        "never activated": ({"password_hash": None}, 0),
-        "capped": ({}, 6),
-    }
-    answers = {name: two_pages(browser, app, backend, erika, *state) for name, state in states.items()}
-    assert {name: pages for name, pages in answers.items() if pages != answers["known"]} == {}
-
-
-def two_pages(browser, app, backend, erika, changes, asked_before):
-    """Return all that can be seen of asking: the answer, and the page it leads to."""
+@pytest.mark.parametrize("headers", [{}, HTMX], ids=["browser", "htmx"])
+def test_every_address_gets_the_same_answer_but_for_number_and_csrf_token(
+    app, backend, erika, let_the_worker_answer, headers
+):
     normal = {"email_canonical": erika.email_canonical, "locked_at": None, "password_hash": erika.password_hash}
-    with backend.transaction() as tx:
-        tx.session.execute(delete(RecoveryRequest))
-        for name, value in (normal | changes).items():
-            setattr(tx.session.get(Customer, erika.id), name, value)
-    for _ in range(asked_before):
+
+    def seen(answer):
+        body = re.sub(r'(name="csrf_token"[^>]*value=)"[^"]+"', r'\1""', answer.text)
+        shown = sorted((name, value) for name, value in answer.headers if name != "Set-Cookie")
+        return answer.status_code, re.sub(r"V-\w{4}-\w{4}", "V-", body), shown
+
+    def answers(**changes):
+        """Return the answer to a request, and the page that follows."""
+        backend.update(erika, **normal | changes)
+        browser = Browser(app).open(PAGE)
+        sent = {"csrf_token": browser.csrf_token, "email": erika.email}
+        answer = browser.client.post(PAGE, data=sent, base_url=browser.site, headers=headers)
+        return seen(answer), seen(browser.open(f"{PAGE}/gesendet").answer)
+
+    known = answers()
+    assert answers(email_canonical="jemand@anders.example") == known, "unknown"
+    assert answers(locked_at=people.LONG_AGO) == known, "locked"
+    assert answers(password_hash=None) == known, "no password yet"
+    for _ in range(6):
         backend.run(recovery.request_link, erika.email)
-        let_the_worker_answer(backend)
-    stranger = Browser(app, browser.htmx).open("/passwort-vergessen")
-    token = next(one.get("value") for one in stranger.page.iter("input") if one.get("name") == "csrf_token")
-    answer = stranger.client.post(
-        "/passwort-vergessen",
-        data={"csrf_token": token, "email": erika.email},
-        base_url=stranger.site,
-        headers={"HX-Request": "true"} if browser.htmx else {},
-    )
-    return seen(answer), seen(stranger.open("/passwort-vergessen/gesendet").answer)
-
-
-def seen(answer):
-    body = re.sub(r'(name="csrf_token"[^>]*value=)"[^"]+"', r'\1""', answer.text)
-    headers = sorted((name, value) for name, value in answer.headers if name != "Set-Cookie")
-    return answer.status_code, re.sub(r"V-\w{4}-\w{4}", "V-", body), headers
+        let_the_worker_answer()
+    assert answers() == known, "over the limit"
 
 
 def test_asking_writes_one_row_and_nothing_else(app, browser, backend, erika):
@@ -77,52 +84,13 @@ def test_asking_writes_one_row_and_nothing_else(app, browser, backend, erika):
     with app.app_context():
         after = secret_scan.dump()
     (more,) = set(after.splitlines()) - set(before.splitlines())
-    assert more.startswith("recovery_request ")
-    assert backend.mails() == []
+    assert more.startswith("recovery_request ") and backend.mails() == []
 
 
-def test_asking_changes_nothing_for_who_is_logged_in(app, browser, backend, erika):
-    login_session = Browser(app).open("/anmelden")
-    login_session.submit("Anmelden", {"E-Mail-Adresse": erika.email, "Passwort": people.password_of(erika)})
+def test_the_next_page_names_address_sender_subject_number_and_expiry(browser, erika, requests):
+    assert browser.open(f"{PAGE}/gesendet").path == PAGE, "only after a request"
     ask(browser, erika.email)
-    let_the_worker_answer(backend)
-    assert login_session.open("/einstellungen").heading == "Einstellungen"
-    assert backend.log_in(erika.email, people.password_of(erika))
-
-
-def test_a_mistyped_address_is_corrected_with_one_click(browser, backend):
-    ask(browser, "erika.musterman@gms-musterstadt.example").follow("E-Mail-Adresse berichtigen")
-    assert browser.value("E-Mail-Adresse") == "erika.musterman@gms-musterstadt.example"
-    browser.submit("Link anfordern", {"E-Mail-Adresse": people.ERIKA["email"]})
-    assert [one.email_canonical for one in requests(backend)][-1] == people.ERIKA["email"]
-
-
-@pytest.mark.parametrize("how", ["  {} ", "Erika <{}>", "mailto:{}"])
-def test_an_address_is_understood_as_it_is_pasted(browser, backend, how):
-    ask(browser, how.format(people.ERIKA["email"].upper()))
-    assert [one.email_canonical for one in requests(backend)] == [people.ERIKA["email"]]
-
-
-@pytest.mark.parametrize("typed", ["", "erika", "@", "a b@c.example", "<script>alert(1)</script>", "x" * 10_000])
-def test_what_is_no_address_stays_in_the_form(browser, backend, typed):
-    ask(browser, typed)
-    assert browser.status == 422
-    assert browser.value("E-Mail-Adresse") == typed
-    assert requests(backend) == []
-
-
-def test_asking_from_an_old_page_works_at_the_second_click(browser, backend, erika):
-    browser.open("/passwort-vergessen").stale().submit("Link anfordern", {"E-Mail-Adresse": erika.email})
-    assert browser.status == 422
-    assert browser.value("E-Mail-Adresse") == erika.email
-    assert requests(backend) == []
-    browser.press("Link anfordern")
-    assert len(requests(backend)) == 1
-
-
-def test_the_page_says_all_one_needs_to_know_while_waiting(browser, backend, erika):
-    ask(browser, erika.email)
-    (request,) = requests(backend)
+    (request,) = requests()
     for fact in (
         erika.email, "support@kmz-cw.de", "Ihr neues Passwort – Kreismedienzentrum Calw", "23.11.2026, 16:05 Uhr",
         request.reference, "Spam", "07051 965 220",
@@ -130,36 +98,37 @@ def test_the_page_says_all_one_needs_to_know_while_waiting(browser, backend, eri
         assert fact in browser.text
 
 
-def test_sending_again_takes_a_minute(browser, backend, erika, clock):
-    ask(browser, erika.email)
-    clock.shift(59)
-    browser.press("Noch einmal senden")
-    assert "Ihre Anfrage ist schon unterwegs." in browser.text
-    assert len(requests(backend)) == 1
-    clock.shift(1)
-    browser.press("Noch einmal senden")
-    assert "Wir haben Ihre Anfrage noch einmal aufgenommen." in browser.text
-    assert requests(backend)[-1].reference in browser.text
-    assert len(requests(backend)) == 2
+def test_a_mistyped_address_is_corrected(browser, erika, requests):
+    ask(browser, "erika.musterman@gms-musterstadt.example").follow("E-Mail-Adresse berichtigen")
+    assert browser.value(FIELD) == "erika.musterman@gms-musterstadt.example"
+    browser.submit(ASK, {FIELD: f"Erika <{erika.email.upper()}>"})
+    assert requests()[-1].email_canonical == erika.email
 
 
-def test_the_wait_can_be_seen_counting(browser, erika, clock):
+@pytest.mark.parametrize("typed", ["", "erika", "@", "a b@c.example", "<script>alert(1)</script>", "x" * 10_000])
+def test_text_that_is_no_address_stays_in_the_form(browser, requests, typed):
+    ask(browser, typed)
+    assert (browser.status, browser.value(FIELD), requests()) == (422, typed, [])
+
+
+def test_a_stale_form_is_refused_and_works_the_second_time(browser, erika, requests, clock):
+    browser.open(PAGE).stale().submit(ASK, {FIELD: erika.email})
+    assert (browser.status, STALE in browser.text, browser.value(FIELD), requests()) == (422, True, erika.email, [])
+    browser.press(ASK)
+    clock.shift(timedelta(minutes=5))
+    browser.stale().press(AGAIN)
+    assert (browser.status, STALE in browser.text, len(requests())) == (422, True, 1)
+    browser.press(AGAIN)
+    assert len(requests()) == 2
+
+
+def test_a_second_request_counts_after_a_minute_which_the_page_counts_down(browser, erika, requests, clock):
     ask(browser, erika.email)
     clock.shift(20)
-    browser.open("/passwort-vergessen/gesendet")
+    browser.open(f"{PAGE}/gesendet")
     assert [one.get("data-countdown") for one in browser.page.iter("p") if one.get("role") == "timer"] == ["40"]
-
-
-def test_sending_again_from_an_old_page_works_at_the_second_click(browser, backend, erika, clock):
-    ask(browser, erika.email)
-    clock.shift(timedelta(minutes=5))
-    browser.stale().press("Noch einmal senden")
-    assert browser.status == 422
-    assert "Senden Sie das Formular bitte noch einmal ab." in browser.text
-    assert len(requests(backend)) == 1
-    browser.press("Noch einmal senden")
-    assert len(requests(backend)) == 2
-
-
-def test_whoever_has_not_asked_is_led_to_the_question(browser):
-    assert browser.open("/passwort-vergessen/gesendet").path == "/passwort-vergessen"
+    clock.shift(39)
+    assert "Ihre Anfrage ist schon unterwegs." in browser.press(AGAIN).text and len(requests()) == 1
+    clock.shift(1)
+    assert "Wir haben Ihre Anfrage noch einmal aufgenommen." in browser.press(AGAIN).text
+    assert requests()[-1].reference in browser.text and len(requests()) == 2

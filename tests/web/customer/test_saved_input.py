@@ -1,4 +1,4 @@
-"""What was typed into a form whose session or visit had ended comes back to its writer, and is not sent by itself."""
+"""Input of a form whose session or visit had ended is shown again after the login, and is not sent by itself."""
 
 import secrets
 from datetime import timedelta
@@ -8,14 +8,29 @@ import pytest
 from kmzportal.models.account_link import LinkKind
 from kmzportal.models.customer import Customer
 from tests import people
-from tests.browser import Browser
-from tests.people import NEW
-from tests.web.by_hand import COOKIE, cookie
-from tests.web.customer.adjusting import CURRENT, FIELDS, adjust
-from tests.web.links import LOST, pass_the_robot_check
+from tests.browser import COOKIE
+from tests.people import NEW, NEW_PASSWORD
 
 pytestmark = pytest.mark.usefixtures("clock")
 KEPT = "Ihre Eingaben stehen wieder im Formular."
+LOST = "Diesen Link können wir nicht öffnen"
+CURRENT = "Aktuelles Passwort"
+
+
+@pytest.fixture
+def late(browser, erika, adjust, clock):
+    """The form of Konto anpassen, open longer than the session lasts."""
+    adjust(browser, erika)
+    clock.shift(timedelta(minutes=31))
+    return browser
+
+
+@pytest.fixture
+def late_link(browser, link, enter_code, clock):
+    """The form of a link, open longer than the visit lasts."""
+    enter_code(browser, link)
+    clock.shift(timedelta(minutes=31))
+    return browser
 
 
 def log_in_again(browser, person):
@@ -23,117 +38,94 @@ def log_in_again(browser, person):
     return browser.submit("Anmelden", {"E-Mail-Adresse": person.email, "Passwort": people.password_of(person)})
 
 
-def test_what_was_typed_comes_back_after_logging_in_again_and_is_not_sent_by_itself(browser, backend, erika, clock):
-    adjust(browser, erika)
-    clock.shift(timedelta(minutes=31))
-    browser.submit("Speichern", {"Telefon": "07051 4711", "Schule": "GMS Neustadt", **NEW})
-    log_in_again(browser, erika)
-    assert browser.heading == "Konto anpassen"
-    assert KEPT in browser.text
-    assert (browser.value("Telefon"), browser.value("Schule")) == ("07051 4711", "GMS Neustadt")
-    assert (browser.value("Passwort"), browser.value(CURRENT)) == ("", "")
+def test_all_but_passwords_is_in_the_form_again_after_the_login_and_not_saved_yet(late, backend, erika):
+    late.submit("Speichern", {"Telefon": "07051 4711", "Schule": "GMS Neustadt", **NEW})
+    assert "07051 4711" in repr(late.session) and NEW_PASSWORD not in repr(late.session)
+    log_in_again(late, erika)
+    assert (late.heading, KEPT in late.text) == ("Konto anpassen", True)
+    assert (late.value("Telefon"), late.value("Schule")) == ("07051 4711", "GMS Neustadt")
+    assert (late.value("Passwort"), late.value(CURRENT)) == ("", "")
     assert backend.read(erika).phone == erika.phone
-    browser.submit("Speichern", {CURRENT: people.password_of(erika)})
+    late.submit("Speichern", {CURRENT: people.password_of(erika)})
     assert backend.read(erika).phone == "07051 4711"
 
 
-def test_a_form_filled_to_the_brim_comes_back_too(browser, erika, clock):
-    adjust(browser, erika)
-    clock.shift(timedelta(minutes=31))
+def test_a_completely_filled_form_is_kept(late, erika):
     longest = {
         label: (f"{label} überm Bächle " * 20)[:length].strip() for label, length in Customer.DATA_FIELDS.values()
     }
     del longest["Anrede"]
-    browser.submit("Speichern", longest)
-    log_in_again(browser, erika)
-    assert {label: browser.value(label) for label in longest} == longest
+    log_in_again(late.submit("Speichern", longest), erika)
+    assert {label: late.value(label) for label in longest} == longest
 
 
-def test_what_was_typed_is_shown_to_nobody_else(browser, erika, max_, clock):
-    adjust(browser, erika)
-    clock.shift(timedelta(minutes=31))
-    browser.submit("Speichern", {"Telefon": "07051 4711"})
-    log_in_again(browser, max_)
-    assert "07051 4711" not in browser.answer.text
-    assert KEPT not in browser.text
-    with browser.client.session_transaction(base_url=browser.site) as session:
-        assert "07051 4711" not in repr(dict(session))
+def test_saved_input_is_not_shown_to_another_customer(late, max_):
+    log_in_again(late.submit("Speichern", {"Telefon": "07051 4711"}), max_)
+    assert "07051 4711" not in late.answer.text and KEPT not in late.text
+    assert "07051 4711" not in repr(late.session)
 
 
-def test_no_password_waits_in_the_cookie(browser, erika, clock):
-    adjust(browser, erika)
-    clock.shift(timedelta(minutes=31))
-    browser.submit("Speichern", {"Telefon": "07051 4711", **NEW})
-    with browser.client.session_transaction(base_url=browser.site) as session:
-        assert "07051 4711" in repr(dict(session))
-        assert people.NEW_PASSWORD not in repr(dict(session))
-
-
-def test_what_is_typed_now_counts_more_than_what_was_kept(browser, app, backend, erika, clock):
-    adjust(browser, erika)
-    clock.shift(timedelta(minutes=31))
-    browser.submit("Speichern", {"Telefon": "alt"})
-    browser.log_in(erika)
-    token = next(one.get("value") for one in browser.page.iter("input") if one.get("name") == "csrf_token")
-    data = {"csrf_token": token, "last_name": "Mustermann", "phone": "neu", "current": people.password_of(erika)}
-    data["version"] = str(erika.version)
-    browser.client.post("/einstellungen/konto", data=data, base_url=browser.site)
+def test_a_form_that_is_sent_counts_more_than_the_saved_input(late, backend, erika):
+    late.submit("Speichern", {"Telefon": "alt"}).log_in(erika)
+    sent = {"last_name": "Mustermann", "phone": "neu", "current": people.password_of(erika)}
+    late.post("/einstellungen/konto", version=str(erika.version), **sent)
     assert backend.read(erika).phone == "neu"
-    assert KEPT not in browser.open("/einstellungen/konto").text
+    assert KEPT not in late.open("/einstellungen/konto").text
 
 
-@pytest.mark.parametrize("sign", [lambda n: "x", lambda n: "ü", lambda n: chr(0x4E00 + n * 7919 % 20_000)])
+@pytest.mark.parametrize("letter", [lambda n: "x", lambda n: "ü", lambda n: chr(0x4E00 + n * 7919 % 20_000)])
 @pytest.mark.parametrize("length", [60, 190, 360, 1_000])
-def test_the_cookie_never_outgrows_what_browsers_keep(browser, erika, clock, sign, length):
-    """Letters that repeat shrink well and others do not, so their number says little."""
-    adjust(browser, erika)
-    clock.shift(timedelta(minutes=31))
-    fields = [(place * 1000, name) for place, name in enumerate(FIELDS)]
-    browser.submit("Speichern", {name: "".join(map(sign, range(place, place + length))) for place, name in fields})
-    assert browser.heading == "Anmelden"
-    assert len(f"{COOKIE}={cookie(browser)}") < 4093
-    assert log_in_again(browser, erika).status == 200
+def test_the_cookie_is_never_larger_than_browsers_keep(late, erika, letter, length):
+    """Repeated letters compress well and others do not, so their number alone does not decide."""
+    fields = enumerate(("Vorname", "Nachname", "Schule", "Straße", "Telefon"))
+    texts = {name: "".join(map(letter, range(place * 1000, place * 1000 + length))) for place, name in fields}
+    late.submit("Speichern", texts)
+    assert len(f"{COOKIE}={late.cookie}") < 4093
+    assert log_in_again(late, erika).status == 200
 
 
-def test_what_was_typed_too_late_stands_there_when_the_link_is_opened_again(app, backend, erika, issue, mailed, clock):
-    browser, link = Browser(app), issue(LinkKind.DESK, erika)
-    pass_the_robot_check(browser.open(mailed(link)), backend, link).follow("Konto bearbeiten")
-    clock.shift(timedelta(minutes=31))
-    browser.submit("Registrieren", {"Telefon": "07051 4711", "Passwort": people.NEW_PASSWORD})
-    assert "Öffnen Sie bitte den Link in der E-Mail noch einmal." in browser.text
-    assert "Dann stehen Ihre Eingaben wieder da." in browser.text
-    pass_the_robot_check(browser.open(mailed(link)), backend, link).follow("Konto bearbeiten")
-    assert "Ihre Eingaben stehen wieder im Formular." in browser.text
-    assert browser.value("Telefon") == "07051 4711"
-    assert browser.value("Passwort") == ""
+def test_input_of_a_link_is_in_the_form_again_when_the_link_is_opened_again(
+    late_link, backend, erika, link, enter_code
+):
+    late_link.submit("Registrieren", {"Telefon": "07051 4711", "Passwort": NEW_PASSWORD})
+    assert "Öffnen Sie bitte den Link in der E-Mail noch einmal." in late_link.text
+    assert "Dann stehen Ihre Eingaben wieder da." in late_link.text
+    path = f"/konto-link/{link.id}/sitzung"  # the request of a page that is still open elsewhere changes nothing
+    late_link.client.post(path, base_url=late_link.site, data={"phone": "07051 0"})
+    enter_code(late_link, link)
+    assert (KEPT in late_link.text, late_link.value("Telefon"), late_link.value("Passwort")) == (True, "07051 4711", "")
     assert backend.read(erika).phone == erika.phone
 
 
-@pytest.mark.parametrize("label", ["Code aus der E-Mail", "Code aus der App"])
-def test_no_code_is_kept_in_the_cookie(app, backend, erika, rosa, issue, mailed, clock, label):
-    desk = label == "Code aus der E-Mail"
-    browser = Browser(app).open(mailed(issue(LinkKind.DESK, erika) if desk else issue(LinkKind.CLERK_FIRST, rosa)))
-    if desk:
-        browser.follow("Code aus der E-Mail eingeben")
-    clock.shift(timedelta(minutes=31))
-    browser.submit("Bestätigen" if desk else "Zugang einrichten", {label: "ABCD-EFGH"})
-    assert browser.heading == LOST
-    with browser.client.session_transaction(base_url=browser.site) as session:
-        assert "ABCD-EFGH" not in repr(dict(session))
-
-
-def test_where_only_passwords_were_typed_nothing_is_promised_back(app, erika, issue, mailed, clock):
-    browser = Browser(app).open(mailed(issue(LinkKind.RECOVERY, erika)))
-    clock.shift(timedelta(minutes=31))
-    browser.submit("Passwort speichern", NEW)
-    assert browser.heading == LOST and "Ihre Eingaben" not in browser.text
-
-
-def test_what_is_too_long_to_keep_brings_nothing_older_back(app, backend, erika, issue, mailed, clock):
-    browser, link = Browser(app), issue(LinkKind.DESK, erika)
-    form = pass_the_robot_check(browser.open(mailed(link)), backend, link).follow("Konto bearbeiten").page
+def test_input_of_an_expired_link_is_in_the_form_of_the_new_link(browser, link, mailed, newest_link, enter_code, clock):
+    clock.shift(timedelta(hours=71, minutes=50))
+    enter_code(browser, link)
     clock.shift(timedelta(minutes=31))
     browser.submit("Registrieren", {"Telefon": "07051 4711"})
-    browser.page = form
-    browser.submit("Registrieren", {"Telefon": "07051 4712", "Schule": secrets.token_hex(3000)})
+    browser.open(mailed(link)).press("Neuen Link an dieselbe Adresse senden")
+    enter_code(browser, newest_link())
+    assert (KEPT in browser.text, browser.value("Telefon")) == (True, "07051 4711")
+
+
+def test_input_that_is_too_long_brings_back_nothing_older(late_link):
+    form = late_link.page
+    late_link.submit("Registrieren", {"Telefon": "07051 4711"})
+    late_link.page = form
+    late_link.submit("Registrieren", {"Telefon": "07051 4712", "Schule": secrets.token_hex(3000)})
+    assert late_link.heading == LOST and "Ihre Eingaben" not in late_link.text
+
+
+@pytest.mark.parametrize("kind", [LinkKind.DESK, LinkKind.CLERK_FIRST, LinkKind.RECOVERY])
+def test_neither_codes_nor_passwords_of_a_link_are_kept(browser, erika, rosa, issue, mailed, clock, kind):
+    browser.open(mailed(issue(kind, rosa if kind == LinkKind.CLERK_FIRST else erika)))
+    if kind == LinkKind.DESK:
+        browser.follow("Code aus der E-Mail eingeben")
+    clock.shift(timedelta(minutes=31))
+    button, fields = {
+        LinkKind.DESK: ("Bestätigen", {"Code aus der E-Mail": "ABCD-EFGH"}),
+        LinkKind.CLERK_FIRST: ("Zugang einrichten", {"Code aus der App": "ABCD-EFGH", **NEW}),
+        LinkKind.RECOVERY: ("Passwort speichern", NEW),
+    }[kind]
+    browser.submit(button, fields)
     assert browser.heading == LOST and "Ihre Eingaben" not in browser.text
+    assert not any(secret in repr(browser.session) for secret in ("ABCD-EFGH", NEW_PASSWORD))

@@ -5,10 +5,9 @@ from datetime import timedelta
 import pytest
 
 from kmzportal.services import recovery, sessions
-from tests.browser import Browser, words
+from tests.browser import words
 
 pytestmark = pytest.mark.usefixtures("clock")
-
 PAGE = "/kundenservice/anfragen"
 
 
@@ -35,7 +34,10 @@ def test_each_outcome_is_shown_in_german_latest_first(desk, ask, erika, lieselot
     ask(lieselotte.email)
     ask("niemand@nirgends.example")
     ask(erika.email, answered=False)
-    outcomes = ("wartet", "Adresse unbekannt", "Konto gesperrt", "zu viele Anfragen", *["Link gesendet"] * 3)
+    outcomes = (
+        "wartet", "Adresse unbekannt niemand Ähnliches gefunden", "Konto gesperrt", "zu viele Anfragen",
+        *["Link gesendet"] * 3,
+    )  # fmt: skip
     desk.open(PAGE)
     assert desk.heading == "Anfragen" and "7 Anfragen" in desk.text
     assert [outcome in row for outcome, row in zip(outcomes, rows(desk), strict=True)] == [True] * 7
@@ -56,9 +58,8 @@ def test_a_vorgangsnummer_is_found_in_every_spelling(desk, ask, erika, max_):
 def test_an_unknown_number_leads_to_a_hint(desk, ask, erika, number):
     ask(erika.email)
     desk.open(PAGE).press("Suchen", Vorgangsnummer=number)
-    assert rows(desk) == []
+    assert rows(desk) == [] and "<b>" not in desk.answer.text
     assert "Zu dieser Nummer gibt es in den letzten 7 Tagen keine Anfrage." in desk.text
-    assert "<b>" not in desk.answer.text
 
 
 def test_an_unknown_address_links_to_the_customer_probably_meant(desk, ask, erika):
@@ -66,19 +67,12 @@ def test_an_unknown_address_links_to_the_customer_probably_meant(desk, ask, erik
     desk.open(PAGE)
     assert "Adresse unbekannt Gemeint ist vielleicht: Erika Mustermann (K-1001, GMS Musterstadt)" in rows(desk)[0]
     assert "hinterlegt erika.mustermann@gms-musterstadt.example: nur ein Zeichen ist anders" in rows(desk)[0]
-    desk.follow("Erika Mustermann")
-    assert desk.heading == "Erika Mustermann"
+    assert desk.follow("Erika Mustermann").heading == "Erika Mustermann"
     assert desk.value("Neue E-Mail-Adresse") == "erika.mustermnan@gms-musterstadt.example"
 
 
-def test_an_address_unlike_any_other_has_no_suggestion(desk, ask, erika):
-    ask("niemand@nirgends.example")
-    assert "niemand Ähnliches gefunden" in rows(desk.open(PAGE))[0]
-
-
 def test_hostile_addresses_and_names_are_escaped(desk, backend, ask, erika):
-    with backend.transaction() as tx:
-        tx.session.get(type(erika), erika.id).last_name = "<img src=x onerror=alert(1)>"
+    backend.update(erika, last_name="<img src=x onerror=alert(1)>")
     ask("erika.mustermann&neue-adresse=x+1@gmx.example")
     ask("erika.mustermann@gmx.example")
     desk.open(PAGE)
@@ -87,25 +81,17 @@ def test_hostile_addresses_and_names_are_escaped(desk, backend, ask, erika):
     assert [url.count("&") for url in urls] == [0]
 
 
-def test_requests_are_shown_for_seven_days(desk, app, backend, rosa, ask, erika, clock):
+def test_requests_are_shown_for_seven_days(desk, backend, rosa, ask, erika, clock):
     number = ask(erika.email)
     clock.shift(timedelta(days=7, minutes=1))
-    later = Browser(app).come_in(backend.run(sessions.start_session, rosa, "Firefox unter Linux").token)
-    assert rows(later.open(PAGE)) == []
-    assert rows(later.open(f"{PAGE}?nummer={number}")) == []
+    desk.come_in(backend.run(sessions.start_session, rosa, "Firefox unter Linux").token)
+    for path in (PAGE, f"{PAGE}?nummer={number}"):
+        assert desk.open(path).heading == "Anfragen" and rows(desk) == []
 
 
-def test_older_requests_are_on_the_next_page(desk, backend, ask):
+def test_older_requests_are_on_the_next_page(desk, ask):
     for number in range(27):
         ask(f"person{number}@nirgends.example", answered=False)
-    desk.open(PAGE)
-    assert len(rows(desk)) == 25
+    assert len(rows(desk.open(PAGE))) == 25
     desk.follow("Ältere Anfragen")
     assert [row.split()[2] for row in rows(desk)] == ["person1@nirgends.example", "person0@nirgends.example"]
-
-
-def test_a_stranger_is_sent_to_the_login(app, ask, erika, max_):
-    ask(erika.email)
-    browser = Browser(app)
-    assert browser.open(PAGE).heading == "Anmelden im Kundenservice"
-    assert erika.email not in browser.text

@@ -6,18 +6,18 @@ import pytest
 from lxml import etree
 
 from kmzportal.models.account_link import LinkKind, LinkState
-from kmzportal.services import clerks, links
+from kmzportal.services import links
 from kmzportal.services.second_factor import SecondFactor
 from tests import people, secret_scan
-from tests.browser import Browser, only
-from tests.people import NEW
-from tests.web.link.clerk_access import FIELD, SET_UP, arrive, codes_on, secret_on, set_up
+from tests.browser import Browser, only, words
+from tests.people import NEW, NEW_PASSWORD
 
 pytestmark = pytest.mark.usefixtures("clock")
+SET_UP, FIELD = "Zugang einrichten", "Code aus der App"
 
 
 @pytest.fixture
-def link(backend, rosa, issue):
+def link(rosa, issue):
     return issue(LinkKind.CLERK_FIRST, rosa)
 
 
@@ -26,154 +26,108 @@ def picture(browser):
     return browser.client.get(source, base_url=browser.site)
 
 
-def test_rosa_sets_password_and_factor_and_gets_ten_codes(browser, backend, rosa, link, clock):
-    set_up(arrive(browser, backend, link), backend)
-    assert browser.heading == "Fertig"
-    codes = codes_on(browser)
-    assert len(codes) == 10
-    browser.follow("Zur Anmeldung im Kundenservice")
-    assert browser.value("E-Mail-Adresse") == rosa.email
-    browser.press("Anmelden", Passwort=people.NEW_PASSWORD).submit("Weiter", {FIELD: codes[9]})
-    assert browser.open("/kundenservice").status == 200
-    assert browser.path.startswith("/kundenservice") and "anmelden" not in browser.path
+def codes(browser):
+    """Return the secret on the form, or the recovery codes on the page after it."""
+    return [words(one) for one in browser.page.iter("code")]
 
 
-def test_the_qr_code_is_a_picture_of_its_own_with_the_secret_of_the_text(browser, backend, link):
-    arrive(browser, backend, link)
-    answer = picture(browser)
+def set_up(browser, backend, **fields):
+    [secret] = codes(browser)
+    return browser.submit(SET_UP, {**NEW, FIELD: backend.totp_code(secret), **fields})
+
+
+def test_a_clerk_sets_password_and_factor_and_gets_ten_codes_until_the_login(landed, backend, rosa, mailed, link):
+    done = set_up(landed, backend).path
+    assert landed.heading == "Fertig"
+    assert codes(landed.open(done)) == SecondFactor(backend.keys, backend.read(rosa).factor_nonce).recovery_codes
+    assert len(codes(landed)) == 10
+    last = codes(landed)[9]
+    assert landed.follow("Zur Anmeldung im Kundenservice").value("E-Mail-Adresse") == rosa.email
+    landed.press("Anmelden", Passwort=NEW_PASSWORD).submit("Weiter", {FIELD: last})
+    assert landed.open("/kundenservice").path == "/kundenservice/kunden"
+    assert codes(landed.open(done)) == []
+    assert (landed.open(mailed(link)).status, "Jeder Link gilt nur einmal." in landed.text) == (410, True)
+
+
+def test_the_qr_code_is_a_picture_of_its_own_with_the_secret_of_the_text(landed):
+    answer = picture(landed)
     assert (answer.mimetype, answer.headers["Cache-Control"]) == ("image/svg+xml", "no-store")
     root = etree.fromstring(answer.data)
     assert {etree.QName(one).localname for one in root.iter()} == {"svg", "g", "path"}
     assert not any("style" in one.attrib for one in root.iter())
-    secret = secret_on(browser)
+    [secret] = codes(landed)
     assert [len(group) for group in secret.split()] == [4] * 8
-    uri = only((one for one in browser.page.iter("a") if one.get("href", "").startswith("otpauth:")), "way to app")
+    uri = only((one for one in landed.page.iter("a") if one.get("href", "").startswith("otpauth:")), "way to app")
     assert f"secret={secret.replace(' ', '')}&" in uri.get("href")
 
 
-def test_a_refused_form_shows_the_same_secret_and_keeps_nothing(browser, app, backend, rosa, link):
-    arrive(browser, backend, link)
-    secret, drawn = secret_on(browser), picture(browser).data
-    browser.submit(SET_UP, {**NEW, FIELD: "000000"})
-    assert browser.status == 422
-    assert "Dieser Code passt nicht." in browser.text
-    assert "Aus Sicherheitsgründen ist das Passwort jetzt leer." in browser.text
-    assert (secret_on(browser), picture(browser).data) == (secret, drawn)
-    assert backend.read(rosa).password_hash == rosa.password_hash
-    assert backend.read(rosa).factor_nonce is None
+def test_a_refused_form_shows_the_same_secret_and_stores_nothing(landed, app, backend, rosa):
+    [secret], drawn = codes(landed), picture(landed).data
+    landed.submit(SET_UP, {**NEW, FIELD: "000000"})
+    assert (landed.status, "Dieser Code passt nicht." in landed.text) == (422, True)
+    assert "Aus Sicherheitsgründen ist das Passwort jetzt leer." in landed.text
+    assert (codes(landed), picture(landed).data) == ([secret], drawn)
+    stored = backend.read(rosa)
+    assert (stored.password_hash, stored.factor_nonce) == (rosa.password_hash, None)
     secret_scan.check(app, secret.replace(" ", ""))
-    assert set_up(browser, backend).heading == "Fertig"
+    assert set_up(landed, backend).heading == "Fertig"
 
 
-@pytest.mark.parametrize(("fields", "sentence"), [
+@pytest.mark.parametrize(("fields", "error"), [
     ({FIELD: ""}, "Geben Sie den Code aus der App ein."),
     ({"Passwort": "kurz", "Wdh. Passwort": "kurz"}, "mindestens 15 Zeichen"),
     ({"Wdh. Passwort": "etwas anderes"}, "Die beiden Passwörter sind nicht gleich."),
     ({"Passwort": "rosa.otto@kmz.example", "Wdh. Passwort": "rosa.otto@kmz.example"}, "besteht fast nur aus"),
 ])  # fmt: skip
-def test_what_is_wrong_is_said_and_the_link_stays_good(browser, backend, link, fields, sentence):
-    set_up(arrive(browser, backend, link), backend, **fields)
-    assert (browser.status, sentence in browser.text) == (422, True)
-    assert set_up(browser, backend).heading == "Fertig"
+def test_invalid_input_is_refused_and_the_link_stays_open(landed, backend, fields, error):
+    set_up(landed, backend, **fields)
+    assert (landed.status, error in landed.text) == (422, True)
+    assert set_up(landed, backend).heading == "Fertig"
 
 
-def test_where_it_is_offered_the_code_may_stay_empty(browser, app, backend, rosa, link, monkeypatch):
-    monkeypatch.setitem(app.config, "STAFF_SECOND_FACTOR", "offered")
-    arrive(browser, backend, link)
-    assert "Das ist freiwillig." in browser.text
-    browser.submit(SET_UP, NEW)
-    assert (browser.heading, codes_on(browser)) == ("Fertig", [])
-    assert backend.read(rosa).factor_nonce is None
+def test_where_the_factor_is_offered_the_code_may_stay_empty(offered, landed, backend, rosa):
+    assert "Das ist freiwillig." in landed.text
+    landed.submit(SET_UP, NEW)
+    assert (landed.heading, codes(landed), backend.read(rosa).factor_nonce) == ("Fertig", [], None)
 
 
-def test_a_colleague_at_this_computer_is_asked_to_log_out_first(browser, app, backend, tim, link, monkeypatch):
-    monkeypatch.setitem(app.config, "STAFF_SECOND_FACTOR", "offered")
-    browser.open("/kundenservice/anmelden")
-    browser.submit("Anmelden", {"E-Mail-Adresse": tim.email, "Passwort": people.password_of(tim)})
-    arrive(browser, backend, link)
+def test_another_clerk_who_is_logged_in_has_to_log_out_first(browser, backend, tim, offered, link, mailed):
+    browser.log_in(tim, path="/kundenservice/anmelden").open(mailed(link))
     assert browser.heading == "Jemand anderes ist angemeldet"
     assert browser.press("Abmelden und weiter").heading == "Ihr Zugang zum Kundenservice"
 
 
-def test_until_it_is_used_everything_stays_as_it_was(browser, backend, rosa, clock):
+def test_until_the_link_is_used_the_old_password_and_factor_stay_valid(browser, landed, backend, rosa):
     factor = backend.add_second_factor(rosa)
-    arrive(browser, backend, backend.run(clerks.first_link, rosa))
-    browser.open("/kundenservice/anmelden")
-    browser.submit("Anmelden", {"E-Mail-Adresse": rosa.email, "Passwort": people.password_of(rosa)})
-    browser.submit("Weiter", {FIELD: backend.totp_code(factor.secret)})
+    browser.log_in(rosa, path="/kundenservice/anmelden").submit("Weiter", {FIELD: backend.totp_code(factor.secret)})
     assert browser.open("/kundenservice/mitarbeitende").heading == "Mitarbeitende"
 
 
-def test_whoever_opened_the_link_before_knows_neither_secret_nor_codes(browser, app, backend, rosa, link, clock):
-    """A mail scanner, or somebody who reads the mailbox along."""
-    thief = arrive(Browser(app), backend, link)
-    seen = secret_on(thief)
-    assert set_up(arrive(browser, backend, link), backend).heading == "Fertig"
-    thief.open(f"/konto-link/{link.id}/zugang/fertig")
-    assert codes_on(thief) == []
-    clock.shift(30)
-    assert secret_on_file(backend, rosa) != seen.replace(" ", "")
-    assert thief.open(f"/konto-link/{link.id}/zugang").status == 410
-    assert thief.client.get(f"/konto-link/{link.id}/zugang/qr.svg", base_url=thief.site).status_code == 410
-
-
-def secret_on_file(backend, clerk):
-    return SecondFactor(backend.keys, backend.read(clerk).factor_nonce).secret
-
-
-def test_the_codes_are_not_shown_again_after_logging_in(browser, backend, link):
-    done = set_up(arrive(browser, backend, link), backend).path
-    assert len(codes_on(browser.open(done))) == 10
-    browser.follow("Zur Anmeldung im Kundenservice").press("Anmelden", Passwort=people.NEW_PASSWORD)
-    assert codes_on(browser.open(done)) == []
-
-
-def test_a_newer_factor_hides_the_codes_of_the_older(browser, backend, rosa, link):
-    done = set_up(arrive(browser, backend, link), backend).path
+def test_whoever_opened_the_link_before_knows_neither_secret_nor_codes(landed, app, backend, rosa, link, mailed):
+    """A mail scanner, or a person who reads the mailbox as well."""
+    thief = Browser(app).open(mailed(link))
+    [seen] = codes(thief)
+    done = set_up(landed, backend).path
+    assert codes(thief.open(done)) == []
+    assert SecondFactor(backend.keys, backend.read(rosa).factor_nonce).secret != seen.replace(" ", "")
+    for page in ("zugang", "zugang/qr.svg"):
+        assert thief.client.get(f"/konto-link/{link.id}/{page}", base_url=thief.site).status_code == 410
     backend.add_second_factor(rosa)
-    assert codes_on(browser.open(done)) == []
-
-
-def test_a_link_works_once(browser, backend, link):
-    set_up(arrive(browser, backend, link), backend)
-    assert arrive(browser, backend, link).status == 410
-    assert "Jeder Link gilt nur einmal." in browser.text
-    browser.follow("Zur Anmeldung")
-    assert browser.heading == "Anmelden im Kundenservice"
+    assert codes(landed.open(done)) == [], "a newer factor hides the codes of the older one"
 
 
 @pytest.mark.parametrize("state", ["expired", "withdrawn", "locked"])
-def test_a_dead_link_shows_no_secret(browser, backend, rosa, tim, link, clock, state):
+def test_a_dead_link_shows_no_secret(browser, backend, rosa, link, mailed, clock, state):
     if state == "withdrawn":
         backend.run(links.end, rosa, LinkState.WITHDRAWN, {LinkKind.CLERK_FIRST})
     elif state == "locked":
-        with backend.transaction() as tx:
-            tx.session.get(type(rosa), rosa.id).locked_at = tx.now
+        backend.update(rosa, locked_at=people.NOW)
     else:
         clock.shift(timedelta(days=3, seconds=1))
-    arrive(browser, backend, link)
-    assert browser.status in (403, 410)
-    assert codes_on(browser) == []
-    for what in ("", "/qr.svg", "/fertig"):
-        answer = browser.client.get(f"/konto-link/{link.id}/zugang{what}", base_url=browser.site)
-        assert answer.status_code in (403, 404, 410) and "<path" not in answer.text, what
+    browser.open(mailed(link))
+    assert browser.status in (403, 410) and codes(browser) == []
+    for page in ("", "/qr.svg", "/fertig"):
+        answer = browser.client.get(f"/konto-link/{link.id}/zugang{page}", base_url=browser.site)
+        assert answer.status_code in (403, 404, 410) and "<path" not in answer.text, page
     if state == "expired":
         assert "um einen neuen Link" in browser.text and "an dieselbe Adresse senden" not in browser.text
-
-
-def test_without_the_link_there_is_nothing(browser, app, backend, link):
-    for path in ("zugang", "zugang/qr.svg", "zugang/fertig", "fertig"):
-        assert browser.client.get(f"/konto-link/{link.id}/{path}", base_url=browser.site).status_code == 404
-
-
-@pytest.mark.parametrize("path", ["zugang", "zugang/qr.svg", "zugang/fertig"])
-def test_a_customers_link_leads_to_no_access(browser, backend, erika, issue, path):
-    link = issue(LinkKind.RECOVERY, erika)
-    arrive(browser, backend, link)
-    assert browser.open(f"/konto-link/{link.id}/{path}").status == 404
-
-
-@pytest.mark.parametrize("path", ["passwort", "konto", "roboter", "adresse"])
-def test_a_first_link_is_no_way_around_the_factor(browser, backend, link, path):
-    arrive(browser, backend, link)
-    assert browser.open(f"/konto-link/{link.id}/{path}").status == 404
