@@ -43,16 +43,12 @@ class Backend:
         with self.app.app_context(), transaction(actor, source, initials) as tx:
             yield tx
 
-    def run(
-        self,
-        function: Callable[..., Any],
-        *arguments: Any,
-        actor: str = "visitor",
-        source: str | None = None,
-        initials: str | None = None,
-    ) -> Any:
-        """Call `function(tx, *arguments)` in one transaction; rows among the arguments are loaded anew."""
-        with self.transaction(actor, source, initials) as tx:
+    def run(self, function: Callable[..., Any], *arguments: Any, **context: Any) -> Any:
+        """Call `function(tx, *arguments)` in one transaction, with actor, source and initials in `context`.
+
+        Rows among the arguments are loaded anew.
+        """
+        with self.transaction(**context) as tx:
             return function(tx, *(_reload(tx.session, argument) for argument in arguments))
 
     def run_concurrently(self, number: int, function: Callable[..., Any], *arguments: Any) -> list[Any]:

@@ -23,10 +23,8 @@ NONCE = "nonce of a browser"
 @pytest.mark.parametrize("admin", [True, False])
 def test_all_unlocked_admins_are_mailed_about_a_new_clerk_despite_the_daily_cap(backend, rosa, tim, admin):
     for initials, locked_at in (("lo", people.LONG_AGO), ("se", None)):
-        other = people.person(people.TIM)
-        other.admin, other.initials, other.locked_at = True, initials, locked_at
-        other.set_email(f"{initials}@kmz.example")
-        backend.add(other)
+        other = {"initials": initials, "email": f"{initials}@kmz.example", "admin": True, "locked_at": locked_at}
+        backend.add(people.person(people.TIM | other))
     for _ in range(10):
         backend.run(lambda tx, to: tx.send("test", to), rosa)
     backend.run(clerks.add, *ROBIN, admin, actor=f"clerk:{rosa.id}")

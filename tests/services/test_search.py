@@ -4,7 +4,6 @@ import pytest
 from sqlalchemy import event
 
 from kmzportal.db import db
-from kmzportal.models.customer import Customer
 from kmzportal.services.search import DOMAIN, NAME, SUGGESTED, TYPO, search, suggestions
 from tests import people
 
@@ -37,9 +36,7 @@ def suggested(app):
 @pytest.fixture
 def enter(backend):
     def enter(number, email="muster@schule.example", **fields):
-        customer = Customer(number=number, created_at=people.LONG_AGO, **{"last_name": "Muster"} | fields)
-        customer.set_email(email)
-        return backend.add(customer)
+        return backend.add(people.person({"number": number, "email": email, "last_name": "Muster"} | fields))
 
     return enter
 
