@@ -29,7 +29,7 @@ def record(backend, clock):
 @pytest.mark.parametrize(("wanted", "found"), [
     ({}, "clerk.added logout logout data.changed password.set"),
     ({"action": "logout"}, "logout logout"),
-    ({"person": "K-1001"}, "logout data.changed password.set"),
+    ({"person": " K-1001 "}, "logout data.changed password.set"),
     ({"person": " ERIKA.mustermann@GMS-musterstadt.example "}, "logout data.changed password.set"),
     ({"person": "K-1001", "action": "logout"}, "logout"),
     ({"person": "RO"}, "clerk.added data.changed"),
