@@ -182,7 +182,7 @@ def test_customers_see_their_own_sessions_latest_first_and_end_one_or_all_others
     for session_id, ended in ((one.id, True), (one.id, False), (of_max.id, False), (10**6, False)):
         assert backend.run(accounts.end_own_session, erika, session_id) is ended
     assert backend.mails() == []
-    assert backend.run(accounts.end_other_sessions, erika, login_session) == 1
+    assert [backend.run(accounts.end_other_sessions, erika, login_session) for _ in range(2)] == [1, 0]
     assert [mail.template for mail in backend.mails()] == ["sessions_ended"]
     assert [one.id for one in backend.read(select(LoginSession)) if one.alive(NOW)] == [login_session.id, of_max.id]
 

@@ -62,7 +62,9 @@ def test_a_second_request_within_ten_minutes_mails_the_same_link_and_a_later_one
     assert backend.read(further).ended_as == LinkState.REPLACED
     clock.shift(timedelta(hours=1))
     ask(erika.email)
-    assert len(backend.links()) == 3, "a used link is not mailed again"
+    backend.run(accounts.set_password_by_link, backend.links()[-1], NOW, "hash")
+    ask(erika.email)
+    assert len(backend.links()) == 4, "a used link is not mailed again"
 
 
 def test_two_requests_answered_late_count_from_when_they_were_made(backend, ask, erika, clock):
