@@ -9,7 +9,7 @@ from bench import EMAILS, PASSWORD
 from kmzportal import create_app
 from kmzportal.db import db
 from kmzportal.migrations import upgrade
-from kmzportal.models.customer import Customer, search_text
+from kmzportal.models import Customer, search_text
 from kmzportal.services.passwords import hash_password
 
 FIRST_NAMES = ("Anna", "Bernd", "Claudia", "Dieter", "Erika", "Frank", "Gisela", "Jürgen")

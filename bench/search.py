@@ -10,7 +10,7 @@ from bench.customers import create_portal
 from bench.systems import PORTAL
 from bench.table import figures
 from kmzportal.db import db
-from kmzportal.models.customer import Customer
+from kmzportal.models import Customer
 from kmzportal.services.search import search
 from tests import postgres
 

@@ -1,6 +1,6 @@
 """Results of a delivery, as a mail server gives them."""
 
-from kmzportal.models.outgoing_mail import MailState
+from kmzportal.models import MailState
 from kmzportal.services.outbox import DeliveryResult
 
 TAKEN = DeliveryResult(MailState.SENT, 250)

@@ -15,12 +15,7 @@ from sqlalchemy import Select, inspect, select
 from sqlalchemy.orm import Session
 
 from kmzportal.db import Base, db
-from kmzportal.models.account_link import AccountLink, LinkKind
-from kmzportal.models.audit_event import AuditEvent
-from kmzportal.models.customer import Customer
-from kmzportal.models.login_session import LoginSession
-from kmzportal.models.outgoing_mail import OutgoingMail
-from kmzportal.models.person import Clerk
+from kmzportal.models import AccountLink, AuditEvent, Clerk, Customer, LinkKind, LoginSession, OutgoingMail
 from kmzportal.services import links, sessions
 from kmzportal.services.passwords import check_password
 from kmzportal.services.second_factor import SecondFactor
@@ -43,16 +38,12 @@ class Backend:
         with self.app.app_context(), transaction(actor, source, initials) as tx:
             yield tx
 
-    def run(
-        self,
-        function: Callable[..., Any],
-        *arguments: Any,
-        actor: str = "visitor",
-        source: str | None = None,
-        initials: str | None = None,
-    ) -> Any:
-        """Call `function(tx, *arguments)` in one transaction; rows among the arguments are loaded anew."""
-        with self.transaction(actor, source, initials) as tx:
+    def run(self, function: Callable[..., Any], *arguments: Any, **context: Any) -> Any:
+        """Call `function(tx, *arguments)` in one transaction, with actor, source and initials in `context`.
+
+        Rows among the arguments are loaded anew.
+        """
+        with self.transaction(**context) as tx:
             return function(tx, *(_reload(tx.session, argument) for argument in arguments))
 
     def run_concurrently(self, number: int, function: Callable[..., Any], *arguments: Any) -> list[Any]:

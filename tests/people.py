@@ -7,8 +7,7 @@ Rosa Otto (`ro`, admin) and Tim Beispiel (`tb`) are clerks.
 from datetime import UTC, datetime
 from typing import Any
 
-from kmzportal.models.customer import Customer
-from kmzportal.models.person import Clerk
+from kmzportal.models import Clerk, Customer
 from kmzportal.server.sample_people import ANNELIESE, ERIKA, JUERGEN, LIESELOTTE, MAX, PASSWORDS, ROSA, TIM
 from kmzportal.services.passwords import hash_password
 

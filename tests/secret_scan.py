@@ -6,8 +6,7 @@ from flask import Flask
 from sqlalchemy import select
 
 from kmzportal.db import db
-from kmzportal.models.account_link import AccountLink
-from kmzportal.models.person import Clerk
+from kmzportal.models import AccountLink, Clerk
 from kmzportal.services.second_factor import SecondFactor
 from kmzportal.services.transaction import link_keys
 from tests import people

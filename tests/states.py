@@ -9,8 +9,7 @@ from collections.abc import Callable, Iterator
 from datetime import timedelta
 from typing import Any
 
-from kmzportal.models.account_link import CODE_TRIES, AccountLink, LinkKind, LinkState
-from kmzportal.models.outgoing_mail import MailState
+from kmzportal.models import CODE_TRIES, AccountLink, LinkKind, LinkState, MailState
 from kmzportal.services import links, sessions
 from tests import people
 from tests.backend import Backend

@@ -5,13 +5,16 @@ import re
 import runpy
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parent.parent
 
 
-def test_every_setting_is_documented():
-    """After a change: python tools/settings.py"""
-    tool = runpy.run_path(str(ROOT / "tools" / "settings.py"))
-    assert (ROOT / "docs" / "settings.md").read_text("utf-8") == tool["page"]()
+@pytest.mark.parametrize("name", ["settings", "texts"])
+def test_every_setting_and_every_text_is_documented(name):
+    """After a change: python tools/settings.py, or tools/texts.py"""
+    tool = runpy.run_path(str(ROOT / "tools" / f"{name}.py"))
+    assert (ROOT / "docs" / f"{name}.md").read_text("utf-8") == tool["page"]()
 
 
 def test_every_dependency_has_a_documented_reason():
@@ -33,9 +36,3 @@ def test_every_vendored_file_has_the_documented_checksum():
     assert len(rows) > 10 and len(axe) == 1
     for path, checksum in [*((f"kmzportal/static/{name}", checksum) for name, checksum in rows), *axe]:
         assert hashlib.sha256((ROOT / path).read_bytes()).hexdigest() == checksum, path
-
-
-def test_every_text_is_documented():
-    """After a change: python tools/texts.py"""
-    tool = runpy.run_path(str(ROOT / "tools" / "texts.py"))
-    assert (ROOT / "docs" / "texts.md").read_text("utf-8") == tool["page"]()

@@ -5,6 +5,7 @@ from kmzportal.models.account_link import (
     ENDS_WITH_ADDRESS,
     ENDS_WITH_PASSWORD,
     POLICIES,
+    RENEWALS,
     SETS_PASSWORD,
     AccountLink,
     LinkKind,

@@ -3,10 +3,7 @@
 import pytest
 from sqlalchemy import select
 
-from kmzportal.models.account_link import AccountLink
-from kmzportal.models.audit_event import AuditEvent
-from kmzportal.models.outgoing_mail import OutgoingMail
-from kmzportal.models.person import Clerk
+from kmzportal.models import AccountLink, AuditEvent, Clerk, OutgoingMail
 from kmzportal.services import links
 from tests import people
 

@@ -4,7 +4,7 @@ import pytest
 from sqlalchemy import select
 
 from kmzportal.cli import cli
-from kmzportal.models.customer import Customer
+from kmzportal.models import Customer
 
 HEADER = "Kundennummer;Nachname;E-Mail;Ort"
 CALW, NAGOLD, NO_ADDRESS = "1;Müller;m@schule.example;Calw", "2;Groß;g@schule.example;Nagold", "3;Weiß;nichts;"

@@ -4,7 +4,7 @@ import pytest
 from aiosmtpd.controller import Controller
 from sqlalchemy import select
 
-from kmzportal.models.outgoing_mail import MailState, OutgoingMail
+from kmzportal.models import MailState, OutgoingMail
 from tests import people
 from tests.server.conftest import free_port
 

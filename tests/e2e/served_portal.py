@@ -13,8 +13,7 @@ from sqlalchemy import func, select
 
 from kmzportal import create_app
 from kmzportal.db import db
-from kmzportal.models.outgoing_mail import Heartbeat, MailState, OutgoingMail
-from kmzportal.models.recovery_request import RecoveryRequest
+from kmzportal.models import Heartbeat, MailState, OutgoingMail, RecoveryRequest
 from tests import secret_scan
 from tests.server.conftest import ROOT, Portal, until
 

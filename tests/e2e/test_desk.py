@@ -4,7 +4,7 @@ import pytest
 from playwright.sync_api import expect
 from sqlalchemy import select
 
-from kmzportal.models.outgoing_mail import OutgoingMail
+from kmzportal.models import OutgoingMail
 from tests import people
 from tests.e2e.actions import Keyboard, Mouse, button, field, heading, in_place, link, log_in, set_password, whole
 

@@ -3,7 +3,7 @@
 import pytest
 from playwright.sync_api import expect
 
-from kmzportal.models.account_link import LinkKind
+from kmzportal.models import LinkKind
 from tests import people
 from tests.e2e.accessibility import faults
 from tests.e2e.actions import Keyboard, button, field, heading, in_place, link, refusal

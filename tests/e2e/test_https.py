@@ -4,7 +4,7 @@ import pytest
 from playwright.sync_api import expect
 from sqlalchemy import select
 
-from kmzportal.models.audit_event import AuditEvent
+from kmzportal.models import AuditEvent
 from tests import people
 from tests.e2e import https_proxy
 from tests.e2e.actions import button, field, in_place, link, notice, open_account, right_tiles, set_password, whole

@@ -7,8 +7,7 @@ import pytest
 from playwright.sync_api import expect
 from sqlalchemy import select
 
-from kmzportal.models.account_link import LinkKind, LinkState
-from kmzportal.models.login_session import LoginSession
+from kmzportal.models import LinkKind, LinkState, LoginSession
 from kmzportal.services import links
 from tests import people
 from tests.e2e.accessibility import faults

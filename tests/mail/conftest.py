@@ -4,13 +4,9 @@ import ssl
 
 import pytest
 import trustme
-from sqlalchemy import select, update
 
-from kmzportal.db import db
 from kmzportal.mail import delivery
-from kmzportal.models.account_link import LinkKind
-from kmzportal.models.outgoing_mail import OutgoingMail
-from kmzportal.services import links
+from kmzportal.models import LinkKind
 from tests.mail_server import MailServer, listening
 
 
@@ -64,39 +60,16 @@ def deliver(app):
 
 @pytest.fixture
 def queue(backend):
-    """Queue a notice to a person; return its id."""
-    return lambda person: backend.run(lambda tx, one: tx.send("password_changed", one), person).id
+    """Queue a notice to a person; return the mail."""
+    return lambda person: backend.run(lambda tx, one: tx.send("password_changed", one), person)
 
 
 @pytest.fixture
 def link(backend, erika):
     """A desk link to Erika that is in the outbox."""
-
-    def issue(tx, person):
-        link = links.issue(tx, LinkKind.DESK, person, initials="ro")
-        links.send(tx, link)
-        return link
-
-    return backend.run(issue, erika)
+    return backend.issue(LinkKind.DESK, erika)
 
 
 @pytest.fixture
-def mails(backend):
-    return lambda: backend.read(select(OutgoingMail).order_by(OutgoingMail.id))
-
-
-@pytest.fixture
-def states(mails):
-    return lambda: [(mail.state, mail.reply_code) for mail in mails()]
-
-
-@pytest.fixture
-def change(app):
-    """Write columns of mails directly into the database."""
-
-    def change(*where, **values):
-        with app.app_context():
-            db.session.execute(update(OutgoingMail).where(*where).values(**values))
-            db.session.commit()
-
-    return change
+def states(backend):
+    return lambda: [(mail.state, mail.reply_code) for mail in backend.mails()]

@@ -5,8 +5,7 @@ from sqlalchemy import select
 
 from kmzportal import create_app
 from kmzportal.db import db
-from kmzportal.models.outgoing_mail import OutgoingMail
-from kmzportal.models.recovery_request import RecoveryRequest
+from kmzportal.models import OutgoingMail, RecoveryRequest
 from kmzportal.server.worker import Loop, Requests, purge_if_due
 from kmzportal.services import outbox, recovery
 from tests import people

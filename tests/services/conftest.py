@@ -5,11 +5,9 @@ from functools import partial
 import pytest
 from sqlalchemy import select
 
-from kmzportal.models.account_link import LinkKind
-from kmzportal.models.recovery_request import RecoveryRequest
+from kmzportal.models import LinkKind, RecoveryRequest
 from kmzportal.services import accounts, desk, recovery
-from kmzportal.services.passwords import hash_password
-from tests.people import NEW_EMAIL, NEW_PASSWORD, NOW, password_of
+from tests.people import NEW_EMAIL, password_of
 
 
 @pytest.fixture
@@ -31,16 +29,6 @@ def log_in(backend):
 @pytest.fixture
 def login_session(backend, erika, log_in):
     return backend.session_of(log_in(erika))
-
-
-@pytest.fixture
-def set_password_by_link(backend):
-    """Use a link to set NEW_PASSWORD."""
-
-    def set_password_by_link(link, arrived=NOW):
-        backend.run(accounts.set_password_by_link, link, arrived, hash_password(NEW_PASSWORD))
-
-    return set_password_by_link
 
 
 @pytest.fixture
@@ -66,7 +54,6 @@ def ask(backend):
         with backend.transaction("worker") as tx:
             for request_id in recovery.unanswered(tx.session):
                 recovery.answer(tx, request_id)
-        (request,) = backend.read(select(RecoveryRequest).where(RecoveryRequest.reference == reference))
-        return request.outcome
+            return tx.session.scalar(select(RecoveryRequest.outcome).where(RecoveryRequest.reference == reference))
 
     return ask

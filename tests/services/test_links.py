@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 
-from kmzportal.models.account_link import CODE_TRIES, RENEWALS, AccountLink, LinkKind, LinkState
+from kmzportal.models import CODE_TRIES, RENEWALS, AccountLink, LinkKind, LinkState
 from kmzportal.services import accounts, links
 from kmzportal.services.passwords import hash_password
 from kmzportal.services.refusals import AccountLocked, LinkUnusable
@@ -40,49 +40,39 @@ def holders(erika, rosa):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_lifetime_and_a_form_that_was_opened_in_time(backend, holders, clock, kind):
-    link = backend.issue(kind, holders[kind])
+def test_lifetime_and_a_form_that_was_opened_in_time_and_whether_it_sets_a_password(backend, holders, clock, kind):
+    link, holder = backend.issue(kind, holders[kind]), holders[kind]
     assert link.expires_at == NOW + timedelta(hours=LIFETIMES[kind])
     clock.move_to(link.expires_at + timedelta(minutes=20))
     with pytest.raises(LinkUnusable):
         backend.run(links.redeem, link, link.expires_at, [kind])
     assert backend.read(link).state(link.expires_at) is LinkState.EXPIRED
-    backend.run(links.redeem, link, link.expires_at - SECOND, [kind])
-
-
-@pytest.mark.parametrize("kind", KINDS)
-def test_sets_password(backend, holders, set_password_by_link, kind):
-    link = backend.issue(kind, holders[kind])
     with suppress(LinkUnusable):
-        set_password_by_link(link)
-    changed = backend.read(holders[kind]).password_hash != holders[kind].password_hash
-    assert changed is (kind in SETS_PASSWORD)
+        backend.run(accounts.set_password_by_link, link, link.expires_at - SECOND, "hash")
+    assert (backend.read(holder).password_hash == "hash") is (kind in SETS_PASSWORD)
+    if kind not in SETS_PASSWORD:
+        backend.run(links.redeem, link, link.expires_at - SECOND, [kind])
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_one_at_a_time(backend, holders, max_, kind):
-    first, second = backend.issue(kind, holders[kind]), backend.issue(kind, holders[kind])
+def test_what_ends_it_and_whether_it_counts_only_for_a_current_address(backend, holders, max_, kind):
+    """A newer one, a new password, a new address, a lock."""
+    holder = holders[kind]
+    former, first = backend.issue(kind, holder, "former@schule.example"), backend.issue(kind, holder)
+    second = backend.issue(kind, holder)
     of_another = backend.issue(kind, max_) if kind is not LinkKind.CLERK_FIRST else second
     assert backend.read(first).state(NOW) is (LinkState.REPLACED if kind in ONE_AT_A_TIME else LinkState.OPEN)
     assert backend.read(second).state(NOW) is backend.read(of_another).state(NOW) is LinkState.OPEN
 
-
-@pytest.mark.parametrize("kind", KINDS)
-def test_ends_with_password(backend, holders, kind):
-    link = backend.issue(kind, holders[kind])
-    backend.run(accounts.set_password, holders[kind], hash_password(NEW_PASSWORD))
-    assert (backend.read(link).state(NOW) is not LinkState.OPEN) is (kind in ENDS_WITH_PASSWORD)
-
-
-@pytest.mark.parametrize("kind", KINDS)
-def test_ends_with_address_or_lock_and_counts_only_for_a_current_address(backend, holders, kind):
-    former, present = backend.issue(kind, holders[kind], "former@schule.example"), backend.issue(kind, holders[kind])
-    ends = kind in ENDS_WITH_ADDRESS
     backend.update(former, ended_at=None, ended_as=None)
-    usable = [backend.run(lambda tx, link: link.usable(NOW), link) for link in (former, present)]
-    assert usable == [not ends, True]
-    backend.run(accounts.lock, holders[kind])
-    assert (backend.read(present).state(NOW) is LinkState.WITHDRAWN) is ends
+    usable = [backend.run(lambda tx, link: link.usable(NOW), link) for link in (former, second)]
+    assert usable == [kind not in ENDS_WITH_ADDRESS, True]
+
+    backend.run(accounts.set_password, holder, hash_password(NEW_PASSWORD))
+    assert (backend.read(second).state(NOW) is not LinkState.OPEN) is (kind in ENDS_WITH_PASSWORD)
+    backend.update(second, ended_at=None, ended_as=None)
+    backend.run(accounts.lock, holder)
+    assert (backend.read(second).state(NOW) is LinkState.WITHDRAWN) is (kind in ENDS_WITH_ADDRESS)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -116,16 +106,12 @@ def test_renewable(backend, holders, clock, kind):
 # Issued, found and redeemed
 
 
-def test_a_link_is_found_by_its_token_only(backend, erika, max_):
+def test_a_link_is_found_by_its_token_only_and_its_opening_is_recorded_once(backend, erika, max_, clock):
     link, _ = backend.issue(LinkKind.RECOVERY, erika), backend.issue(LinkKind.RECOVERY, max_)
     with backend.transaction() as tx:
         assert links.find(tx.session, backend.keys.token(link)).id == link.id
         for guess in ("", "x" * 43, link.token_hash, link.nonce):
             assert links.find(tx.session, guess) is None
-
-
-def test_opening_is_recorded_once(backend, erika, clock):
-    link = backend.issue(LinkKind.DESK, erika)
     for _ in range(2):
         backend.run(links.mark_opened, link)
         clock.shift(60)
@@ -134,25 +120,20 @@ def test_opening_is_recorded_once(backend, erika, clock):
 
 
 @pytest.mark.both_databases
-def test_of_six_concurrent_uses_of_a_link_one_succeeds(backend, erika):
-    link = backend.issue(LinkKind.RECOVERY, erika)
-    hashes = iter(range(6))
-    results = backend.run_concurrently(
-        6, lambda tx, link: accounts.set_password_by_link(tx, link, NOW, f"hash {next(hashes)}"), link
-    )
-    assert sorted(type(result).__name__ for result in results) == ["LinkUnusable"] * 5 + ["NoneType"]
+@pytest.mark.parametrize(("issued", "uses"), [(1, 6), (4, 4)])
+def test_of_concurrent_uses_of_one_or_several_links_of_a_person_one_succeeds(backend, erika, issued, uses):
+    """The other links of the person end with the password, which must not deadlock."""
+    turns = iter([backend.issue(LinkKind.RECOVERY, erika) for _ in range(issued)] * (uses // issued))
+
+    def use_the_next(tx):
+        link = tx.session.get(AccountLink, next(turns).id)
+        accounts.set_password_by_link(tx, link, NOW, f"hash of {link.id}")
+
+    results = backend.run_concurrently(uses, use_the_next)
+    assert sorted(type(result).__name__ for result in results) == ["LinkUnusable"] * (uses - 1) + ["NoneType"]
     assert backend.read(erika).version == erika.version + 1
     assert len(backend.mails("password_set")) == 1
-    assert backend.actions().count("link.refused") == 5
-
-
-@pytest.mark.both_databases
-def test_four_links_of_one_person_used_concurrently_do_not_deadlock(backend, erika):
-    turns = iter([backend.issue(LinkKind.RECOVERY, erika) for _ in range(4)])
-    results = backend.run_concurrently(
-        4, lambda tx: accounts.set_password_by_link(tx, tx.session.get(AccountLink, next(turns).id), NOW, "hash")
-    )
-    assert sorted(type(result).__name__ for result in results) == ["LinkUnusable"] * 3 + ["NoneType"]
+    assert backend.actions().count("link.refused") == uses - 1
 
 
 @pytest.mark.both_databases
@@ -214,25 +195,20 @@ def test_a_link_is_renewed_if_it_expired_was_replaced_or_its_code_is_used_up(bac
             backend.run(links.renew, link)
 
 
-def test_old_and_new_links_together_are_renewed_three_times_at_most(backend, erika, clock):
-    backend.issue(LinkKind.DESK, erika)
-    for _ in range(4):
-        clock.shift(timedelta(hours=73))
-        for link in backend.links():
-            with suppress(LinkUnusable):
-                backend.run(links.renew, link)
-    assert len(backend.mails("desk_link")) == 1 + RENEWALS
-
-
 @pytest.mark.both_databases
-def test_of_three_concurrent_renewals_one_succeeds(backend, erika, clock):
+def test_old_and_new_links_together_are_renewed_three_times_at_most_also_concurrently(backend, erika, clock):
     link = backend.issue(LinkKind.DESK, erika)
     for _ in range(2):
         clock.shift(timedelta(hours=73))
         backend.run(links.renew, link)
     clock.shift(timedelta(hours=73))
-    results = backend.run_concurrently(3, links.renew, link)
+    chain = iter(backend.links())
+    results = backend.run_concurrently(3, lambda tx: links.renew(tx, tx.session.get(AccountLink, next(chain).id)))
     assert [type(result) for result in results].count(LinkUnusable) == 2
+    clock.shift(timedelta(hours=73))
+    for one in backend.links():
+        with pytest.raises(LinkUnusable):
+            backend.run(links.renew, one)
     assert len(backend.mails("desk_link")) == 1 + RENEWALS
 
 

@@ -5,9 +5,7 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import select
 
-from kmzportal.models.account_link import LinkKind, LinkState
-from kmzportal.models.audit_event import AuditEvent
-from kmzportal.models.outgoing_mail import MailState, OutgoingMail
+from kmzportal.models import AuditEvent, LinkKind, LinkState, MailState, OutgoingMail
 from kmzportal.services import links, outbox
 from kmzportal.services.outbox import NO_SERVER, RESUMES, WORKER_SILENT, DeliveryResult, RetryRefused, mail_outage
 from tests.answers import DOWN, GREYLISTED, TAKEN, UNKNOWN
@@ -64,21 +62,17 @@ def test_of_two_workers_who_claim_concurrently_one_gets_the_mail(backend, worker
 
 
 @pytest.mark.both_databases
-def test_a_claimed_mail_is_due_again_after_ten_minutes(worker, mail, clock):
+def test_a_claimed_mail_is_due_again_after_ten_minutes_and_the_slower_worker_settles_nothing(
+    backend, worker, mail, clock
+):
     assert worker.due() == [mail.id]
-    worker.claim(mail)
+    slow = worker.claim(mail)
     clock.shift(timedelta(minutes=9, seconds=59))
     assert worker.due() == []
     assert worker.claim(mail) is None
     clock.shift(1)
-    assert worker.claim(mail).tries == 2
-
-
-@pytest.mark.both_databases
-def test_a_worker_whose_lease_ran_out_settles_nothing(backend, worker, mail, clock):
-    slow = worker.claim(mail)
-    clock.shift(timedelta(minutes=10))
     quick = worker.claim(mail)
+    assert quick.tries == 2
     assert not worker.settle(slow, UNKNOWN)
     assert backend.read(mail).state == MailState.QUEUED
     assert worker.settle(quick, TAKEN)
@@ -104,7 +98,9 @@ def test_a_taken_or_refused_mail_is_settled_recorded_and_never_due_again(
     assert worker.due() == []
 
 
-def test_the_waits_of_a_deferred_mail_grow_from_a_minute_to_an_hour_and_are_not_recorded(backend, worker, mail, clock):
+def test_the_waits_of_a_deferred_mail_grow_from_a_minute_to_an_hour_and_are_not_recorded(
+    backend, worker, mail, erika, clock
+):
     for minutes in (1, 5, 15, 30, 60, 60, 60):
         worker.deliver(mail, GREYLISTED)
         clock.shift(60 * minutes - 1)
@@ -113,35 +109,26 @@ def test_the_waits_of_a_deferred_mail_grow_from_a_minute_to_an_hour_and_are_not_
         assert worker.due() == [mail.id]
     assert backend.read(mail).reply_code == 450
     assert backend.actions() == []
-
-
-def test_not_all_deferred_mails_are_due_in_the_same_second(worker, erika):
-    assert len({worker.deliver(worker.queue(erika), GREYLISTED).next_try_at for _ in range(8)}) > 1
-
-
-def test_the_oldest_mail_is_due_first(worker, erika, clock):
-    mails = []
-    for _ in range(2):
-        mails.append(worker.queue(erika).id)
-        clock.shift(5)
-    assert worker.due() == mails
+    others = [worker.queue(erika) for _ in range(8)]
+    assert worker.due() == [mail.id, *(other.id for other in others)], "the oldest first"
+    assert len({worker.deliver(other, GREYLISTED).next_try_at for other in others}) > 1, "not all in the same second"
 
 
 # Given up
 
 
 @pytest.mark.parametrize(
-    ("kind", "hours"),
+    ("kind", "hours", "reason"),
     [
-        (LinkKind.RECOVERY, 2),
-        (LinkKind.DESK, 24),
-        (LinkKind.ADDRESS, 24),
-        (LinkKind.CLERK_FIRST, 24),
-        (LinkKind.OBJECTION, 120),
-        (None, 120),
+        (LinkKind.RECOVERY, 2, "abgelaufen"),
+        (LinkKind.DESK, 24, "zu lange gewartet"),
+        (LinkKind.ADDRESS, 24, "abgelaufen"),
+        (LinkKind.CLERK_FIRST, 24, "zu lange gewartet"),
+        (LinkKind.OBJECTION, 120, "zu lange gewartet"),
+        (None, 120, "zu lange gewartet"),
     ],
 )
-def test_a_mail_that_waited_too_long_expires(backend, worker, erika, rosa, clock, kind, hours):
+def test_a_mail_that_waited_too_long_expires(backend, worker, erika, rosa, clock, kind, hours, reason):
     person = rosa if kind is LinkKind.CLERK_FIRST else erika
     late, in_time = worker.queue(person, kind), worker.queue(person)
     backend.update(in_time, link_id=late.link_id)
@@ -151,8 +138,7 @@ def test_a_mail_that_waited_too_long_expires(backend, worker, erika, rosa, clock
     assert worker.claim(late) is None
     expired = backend.read(late)
     assert expired.state == MailState.EXPIRED
-    link_expired = kind in (LinkKind.RECOVERY, LinkKind.ADDRESS)
-    assert ("abgelaufen" if link_expired else "zu lange gewartet") in expired.reason
+    assert reason in expired.reason
 
 
 def test_a_mail_whose_next_try_would_come_too_late_expires_with_the_last_reason(worker, erika, clock):
@@ -189,21 +175,15 @@ def test_the_mail_of_an_ended_link_is_cancelled_before_its_first_or_next_try(
 # Sent again by a clerk
 
 
-@pytest.fixture
-def retry(as_clerk):
-    """Erneut senden, or without a mail: Alle erneut senden."""
-    return lambda mail=None: as_clerk(outbox.retry, mail) if mail else as_clerk(outbox.retry_all)
-
-
 @pytest.mark.parametrize("state", outbox.RETRYABLE)
 def test_a_mail_that_did_not_arrive_is_sent_again_with_the_same_link_and_patience_begins_anew(
-    backend, worker, retry, erika, clock, state
+    backend, worker, as_clerk, erika, clock, state
 ):
     mail = worker.deliver(worker.queue(erika, LinkKind.DESK), GREYLISTED if state == MailState.DEFERRED else UNKNOWN)
     backend.update(mail, state=state)
     assert worker.due() == []
     clock.shift(timedelta(hours=25))
-    retry(mail)
+    as_clerk(outbox.retry, mail)
     assert worker.due() == [mail.id]
     queued = backend.read(mail)
     assert (queued.state, queued.reason, queued.reply_code, queued.settled_at) == (MailState.QUEUED, None, None, None)
@@ -216,26 +196,26 @@ def test_a_mail_that_did_not_arrive_is_sent_again_with_the_same_link_and_patienc
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
-        ({"ended_as": LinkState.REDEEMED}, "Der Link wurde schon benutzt. Senden Sie einen neuen."),
+        ({"ended_as": LinkState.REDEEMED, "ended_at": NOW}, "Der Link wurde schon benutzt. Senden Sie einen neuen."),
         ({"expires_at": NOW}, "Der Link ist abgelaufen. Senden Sie einen neuen."),
     ],
 )
-def test_a_mail_of_an_ended_link_is_not_sent_again(backend, worker, retry, erika, fields, message):
+def test_a_mail_of_an_ended_link_is_not_sent_again(backend, worker, as_clerk, erika, fields, message):
     mail = worker.deliver(worker.queue(erika, LinkKind.DESK), UNKNOWN)
     (link,) = backend.links()
-    backend.update(link, ended_at=NOW if "ended_as" in fields else None, **fields)
+    backend.update(link, **fields)
     with pytest.raises(RetryRefused) as refusal:
-        retry(mail)
+        as_clerk(outbox.retry, mail)
     assert refusal.value.message == message
-    assert retry() == 0
+    assert as_clerk(outbox.retry_all) == 0
     assert backend.read(mail).state == MailState.REFUSED
 
 
-def test_a_mail_that_waits_is_being_sent_or_was_taken_is_not_sent_again(worker, retry, mail, clock):
+def test_a_mail_that_waits_is_being_sent_or_was_taken_is_not_sent_again(worker, as_clerk, mail, clock):
     def refusal():
         with pytest.raises(RetryRefused) as refused:
-            retry(mail)
-        assert retry() == 0
+            as_clerk(outbox.retry, mail)
+        assert as_clerk(outbox.retry_all) == 0
         return refused.value.message
 
     assert refusal()
@@ -256,32 +236,30 @@ def test_of_two_clerks_who_send_one_mail_again_concurrently_one_succeeds(backend
 
 
 def test_all_deferred_and_refused_mails_of_the_last_five_days_are_sent_again_together(
-    backend, worker, retry, erika, max_, anneliese, clock
+    backend, worker, as_clerk, erika, max_, anneliese, clock
 ):
     worker.deliver(worker.queue(erika), UNKNOWN)
     clock.shift(timedelta(days=5))
     refused = worker.deliver(worker.queue(erika), UNKNOWN)
     deferred = worker.deliver(worker.queue(max_), GREYLISTED)
     worker.deliver(worker.queue(anneliese), TAKEN)
-    assert retry() == 2
+    assert as_clerk(outbox.retry_all) == 2
     assert worker.due() == [refused.id, deferred.id]
     assert backend.actions().count("mail.retried") == 2
 
 
 def test_the_list_of_mails_is_paged_latest_first_and_filtered(backend, erika, max_):
-    def send_many(tx, person):
-        for _ in range(outbox.MAILS_SHOWN + 5):
-            tx.send("password_changed", person, always=True)
-
-    backend.run(send_many, erika)
-    backend.run(lambda tx, person: tx.send("password_set", person), max_)
     with backend.transaction() as tx:
+        for _ in range(outbox.MAILS_SHOWN + 5):
+            tx.send("password_changed", erika, always=True)
+        tx.send("password_set", max_)
+        tx.session.flush()
         first = outbox.list_mails(tx.session)
         assert [mail.template for mail in first[:2]] == ["password_set", "password_changed"]
         assert len(first) == outbox.MAILS_SHOWN + 1
         rest = outbox.list_mails(tx.session, before=first[-2].id)
         assert len(rest) == 6 and rest[0].id == first[-1].id
-        assert len(outbox.list_mails(tx.session, customer=max_)) == 1
+        assert outbox.list_mails(tx.session, customer=max_) == first[:1]
         assert outbox.list_mails(tx.session, MailState.SENT) == []
 
 
@@ -289,23 +267,16 @@ def test_the_list_of_mails_is_paged_latest_first_and_filtered(backend, erika, ma
 
 
 @pytest.mark.both_databases
-def test_the_first_mail_taken_after_an_outage_makes_the_others_due(backend, worker, erika, max_, anneliese, clock):
+@pytest.mark.parametrize("answer", [TAKEN, GREYLISTED])
+def test_the_first_answer_after_an_outage_makes_the_others_due(backend, worker, erika, max_, anneliese, clock, answer):
     greylisted = worker.deliver(worker.queue(anneliese), GREYLISTED)
-    waiting = [worker.deliver(worker.queue(person), DOWN) for person in (erika, max_)]
-    assert [mail.outage_since for mail in waiting] == [NOW, NOW]
-    later = NOW + timedelta(seconds=70)
-    clock.move_to(later)
-    worker.deliver(waiting[0], TAKEN)
-    assert backend.read(waiting[1]).next_try_at == later
+    answered, waiting = (worker.deliver(worker.queue(person), DOWN) for person in (erika, max_))
+    assert answered.outage_since == waiting.outage_since == NOW
+    clock.shift(70)
+    assert worker.deliver(answered, answer).id not in worker.due(), "a greylisted mail waits for its own next try"
+    assert backend.read(waiting).next_try_at == NOW + timedelta(seconds=70)
     assert backend.read(greylisted).next_try_at == greylisted.next_try_at
     assert [mail.outage_since for mail in backend.read(select(OutgoingMail))] == [None, None, None]
-
-
-def test_a_mail_greylisted_after_an_outage_waits_for_its_own_next_try(worker, mail, clock):
-    worker.deliver(mail, DOWN)
-    clock.shift(70)
-    assert worker.deliver(mail, GREYLISTED).outage_since is None
-    assert worker.due() == []
 
 
 @pytest.fixture
@@ -332,19 +303,19 @@ def outage(backend):
 
 @pytest.mark.parametrize("loop", outbox.MAIL_LOOPS)
 def test_a_worker_is_an_outage_while_one_of_its_mail_loops_has_no_heartbeat_for_a_minute(
-    backend, outage, heartbeat, clock, loop
+    backend, outage, mail, clock, loop
 ):
+    clock.shift(60)
+    assert outage() == (NOW, WORKER_SILENT), "it never ran, and the first mail waits since then"
+    started = NOW + timedelta(seconds=60)
+    for one in outbox.MAIL_LOOPS:
+        backend.run(outbox.record_heartbeat, one)
     clock.shift(60)
     assert outage() is None
     clock.shift(1)
-    assert outage() == outage(MAIL_SERVER="") == (NOW, WORKER_SILENT)
+    assert outage() == outage(MAIL_SERVER="") == (started, WORKER_SILENT)
     backend.run(outbox.record_heartbeat, loop)
-    assert outage() == (NOW, WORKER_SILENT)
-
-
-def test_a_worker_that_never_ran_is_an_outage_since_the_first_waiting_mail(outage, mail, clock):
-    clock.shift(timedelta(minutes=5))
-    assert outage() == (NOW, WORKER_SILENT)
+    assert outage() == (started, WORKER_SILENT)
 
 
 def test_a_missing_mail_server_is_an_outage_but_not_in_the_demo(outage, heartbeat, worker, erika):
@@ -354,22 +325,21 @@ def test_a_missing_mail_server_is_an_outage_but_not_in_the_demo(outage, heartbea
     assert outage(MAIL_SERVER="", DEMO=True) is None
 
 
+@pytest.mark.parametrize("reply", [UNKNOWN, GREYLISTED])
 def test_a_failing_server_is_an_outage_from_the_first_failure_until_it_replies(
-    outage, heartbeat, worker, mail, max_, clock
+    outage, heartbeat, worker, mail, max_, clock, reply
 ):
+    """A mail that was greylisted, or not composed, is a problem of that mail alone."""
+    not_composed = DeliveryResult(MailState.DEFERRED, reason="LookupError")
+    worker.deliver(worker.queue(max_), GREYLISTED), worker.deliver(worker.queue(max_), not_composed)
+    assert outage() is None
     worker.deliver(mail, DOWN)
-    worker.deliver(worker.queue(max_), DeliveryResult(MailState.DEFERRED, reason="LookupError"))  # not composed
+    worker.deliver(worker.queue(max_), not_composed)
     clock.shift(timedelta(minutes=2))
     heartbeat()
     worker.deliver(mail, DOWN)
     assert outage() == (NOW, f"Der Mailserver ist nicht erreichbar. {RESUMES}")
     clock.shift(timedelta(minutes=10))
     heartbeat()
-    worker.deliver(mail, UNKNOWN)
-    assert outage() is None
-
-
-@pytest.mark.parametrize("result", [GREYLISTED, DeliveryResult(MailState.REFUSED, reason="keine gültige Adresse")])
-def test_a_problem_of_one_mail_is_no_outage(outage, heartbeat, worker, mail, result):
-    worker.deliver(mail, result)
+    worker.deliver(mail, reply)
     assert outage() is None

@@ -5,11 +5,16 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import select
 
-from kmzportal.models.account_link import AccountLink, UsedPuzzle
-from kmzportal.models.audit_event import AuditEvent
-from kmzportal.models.login_session import LoginSession, SourceFailure, Throttle
-from kmzportal.models.outgoing_mail import OutgoingMail
-from kmzportal.models.recovery_request import RecoveryRequest
+from kmzportal.models import (
+    AccountLink,
+    AuditEvent,
+    LoginSession,
+    OutgoingMail,
+    RecoveryRequest,
+    SourceFailure,
+    Throttle,
+    UsedPuzzle,
+)
 from kmzportal.services import desk, recovery, retention, sessions
 from tests import people
 from tests.people import NOW
@@ -30,66 +35,41 @@ def purge(backend, clock):
     return purge
 
 
-def expired_session(backend, erika):
-    backend.run(sessions.start_session, erika, "Firefox unter Linux")
-
-
-def ended_session(backend, erika):
-    expired_session(backend, erika)
-    backend.run(sessions.end_all, erika)
-
-
-def audit_event(backend, erika):
+@pytest.fixture
+def rows(backend, erika):
+    """One row of each kind, all of NOW."""
+    for _ in range(2):
+        backend.run(sessions.start_session, erika, "Firefox unter Linux")
+    first, _ = backend.read(select(LoginSession))
+    backend.update(first, ended_at=NOW)
     backend.run(lambda tx, person: tx.record("password.changed", person), erika)
-
-
-def recovery_request(backend, erika):
     backend.run(recovery.request_link, erika.email)
-
-
-def settled_mail(backend, erika):
     backend.run(desk.send_link, erika, "ro")
-    for mail in backend.mails():
-        backend.update(mail, settled_at=NOW)
-
-
-def used_puzzle(backend, erika):
+    backend.update(backend.mails()[0], settled_at=NOW)
     backend.add(UsedPuzzle(puzzle="p", expires_at=NOW + timedelta(days=1)))
-
-
-def source_failure(backend, erika):
     backend.add(SourceFailure(source=SOURCE, account="a", failed_at=NOW))
-
-
-def failures(backend, erika):
     backend.add(Throttle(account="typing errors", failures=99, failed_at=NOW))
+    backend.add(Throttle(account="disabled until a new password is set", failures=100, failed_at=NOW))
 
 
 @pytest.mark.parametrize(
-    ("create", "table", "kept"),
+    ("table", "kept", "before", "then"),
     [
-        (source_failure, SourceFailure, timedelta(days=7)),
-        (recovery_request, RecoveryRequest, timedelta(days=7)),
-        (failures, Throttle, timedelta(days=30)),
-        (expired_session, LoginSession, timedelta(days=7, hours=8)),
-        (ended_session, LoginSession, timedelta(days=7)),
-        (used_puzzle, UsedPuzzle, timedelta(days=1)),
-        (audit_event, AuditEvent, timedelta(days=365)),
-        (settled_mail, OutgoingMail, timedelta(days=90)),
-        (settled_mail, AccountLink, timedelta(days=90, hours=72)),  # from the end of its lifetime
+        (SourceFailure, timedelta(days=7), 1, 0),
+        (RecoveryRequest, timedelta(days=7), 1, 0),
+        (Throttle, timedelta(days=30), 2, 1),
+        (LoginSession, timedelta(days=7), 2, 1),
+        (LoginSession, timedelta(days=7, hours=8), 1, 0),  # from the end of its lifetime
+        (UsedPuzzle, timedelta(days=1), 1, 0),
+        (AuditEvent, timedelta(days=365), 3, 0),
+        (OutgoingMail, timedelta(days=90), 1, 0),
+        (AccountLink, timedelta(days=90, hours=72), 1, 0),  # from the end of its lifetime
     ],
 )
-def test_a_row_is_kept_so_long_and_deleted_then(backend, purge, erika, create, table, kept):
-    create(backend, erika)
-    for after, rows in ((kept - MINUTE, 1), (kept + MINUTE, 0)):
+def test_a_row_is_kept_so_long_and_deleted_then(backend, purge, rows, table, kept, before, then):
+    for after, number in ((kept - MINUTE, before), (kept + MINUTE, then)):
         purge(after)
-        assert len(backend.read(select(table))) == rows
-
-
-def test_failures_that_disabled_a_password_are_kept(backend, purge):
-    backend.add(Throttle(account="attacked", failures=100, failed_at=NOW))
-    purge(timedelta(days=31))
-    assert len(backend.read(select(Throttle))) == 1
+        assert len(backend.read(select(table))) == number
 
 
 def test_sources_are_deleted_after_seven_days(backend, purge):
@@ -111,12 +91,11 @@ def test_a_link_is_kept_as_long_as_its_mail(backend, purge, erika):
     assert len(backend.links()) == len(backend.mails()) == 1
 
 
-def test_rows_that_refer_to_each_other_can_be_purged_at_any_time(backend, purge, ask, erika, max_, juergen):
-    for customer in (erika, max_, juergen):
-        expired_session(backend, customer)
-        ask(customer.email)
-        settled_mail(backend, customer)
+def test_rows_that_refer_to_each_other_can_be_purged_at_any_time(backend, purge, rows, ask, erika):
+    ask(erika.email)
+    for mail in backend.mails():
+        backend.update(mail, settled_at=NOW)
     for day in (1, 8, 31, 91, 94, 366, 1000):
         purge(timedelta(days=day))
-    tables = AccountLink, OutgoingMail, LoginSession, RecoveryRequest, AuditEvent
-    assert [table for table in tables if backend.read(select(table))] == []
+    for table in (AccountLink, OutgoingMail, LoginSession, RecoveryRequest, AuditEvent):
+        assert backend.read(select(table)) == []

@@ -6,8 +6,8 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from pyotp import TOTP
 
-from kmzportal.models.login_session import LoginSession
-from kmzportal.services import second_factor, sessions
+from kmzportal.models import LoginSession
+from kmzportal.services import second_factor
 from kmzportal.services.refusals import SessionOver, WrongCode
 from kmzportal.services.second_factor import SecondFactor
 from kmzportal.services.tokens import CODE_ALPHABET, LinkKeys
@@ -104,17 +104,18 @@ def test_a_session_that_is_over_or_complete_or_whose_clerk_is_locked_takes_no_co
     session = awaiting()
     if why == "expired":
         clock.shift(timedelta(minutes=5))
-    elif why == "locked":
-        backend.update(rosa, locked_at=NOW)
-    elif why == "ended":
-        backend.run(sessions.end_all, rosa)
-    else:
-        backend.update(session, awaits_code=False)
+    row, change = {
+        "expired": (session, {}),
+        "locked": (rosa, {"locked_at": NOW}),
+        "ended": (session, {"ended_at": NOW}),
+        "complete": (session, {"awaits_code": False}),
+    }[why]
+    backend.update(row, **change)
     with pytest.raises(SessionOver):
         backend.run(second_factor.verify_login, session, backend.totp_code(factor.secret))
 
 
-def test_a_code_of_the_app_is_accepted_once_and_no_earlier_code_after_it(backend, factor, enter, clock):
+def test_each_code_is_accepted_once_and_of_the_app_no_earlier_one_after_it(backend, rosa, factor, enter, clock):
     early = backend.totp_code(factor.secret)
     clock.shift(30)
     code = backend.totp_code(factor.secret)
@@ -123,13 +124,19 @@ def test_a_code_of_the_app_is_accepted_once_and_no_earlier_code_after_it(backend
     clock.shift(30)
     assert enter(code) is None
     assert enter(backend.totp_code(factor.secret))
-
-
-def test_a_recovery_code_is_accepted_once(backend, rosa, factor, enter):
     for place in (7, 2):
         assert enter(factor.recovery_codes[place])
         assert enter(factor.recovery_codes[place]) is None
     assert backend.read(rosa).recovery_codes_used == [7, 2]
+
+
+def test_no_code_is_accepted_without_a_factor_and_never_that_of_another_clerk(backend, rosa, tim, enter):
+    of_tim = backend.add_second_factor(tim)
+    codes = ["", WRONG, "AAAA-AAAA-AAAA-AAAA", backend.totp_code(of_tim.secret), of_tim.recovery_codes[0]]
+    assert [enter(code) for code in codes] == [None] * 5
+    backend.add_second_factor(rosa)
+    assert [enter(code) for code in codes[-2:]] == [None] * 2
+    assert backend.read(tim).recovery_codes_used == []
 
 
 @pytest.mark.both_databases
@@ -153,17 +160,6 @@ def test_of_three_concurrent_codes_in_one_session_one_succeeds(backend, factor, 
         3, lambda tx, session: second_factor.verify_login(tx, session, next(codes)), awaiting()
     )
     assert sorted(type(result).__name__ for result in results) == ["NewSession", "SessionOver", "SessionOver"]
-
-
-def test_the_code_of_another_clerk_is_refused_and_stays_unused(backend, tim, factor, enter):
-    of_tim = backend.add_second_factor(tim)
-    assert enter(backend.totp_code(of_tim.secret)) is enter(of_tim.recovery_codes[0]) is None
-    assert backend.read(tim).recovery_codes_used == []
-
-
-@pytest.mark.parametrize("code", ["", WRONG, "AAAA-AAAA-AAAA-AAAA"])
-def test_without_a_factor_no_code_is_accepted(enter, code):
-    assert enter(code) is None
 
 
 # Set up

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from kmzportal.models.account_link import LinkKind
+from kmzportal.models import LinkKind
 from tests import people
 from tests.secret_scan import everything
 from tests.site_wide.routes import routes

@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import select
 
 from kmzportal.mail.previews import MAILS
-from kmzportal.models.audit_event import AuditEvent
+from kmzportal.models import AuditEvent
 from kmzportal.services import recovery
 from tests import secret_scan
 from tests.browser import TOKEN_KEY

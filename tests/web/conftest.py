@@ -5,8 +5,7 @@ from sqlalchemy import select
 
 from kmzportal import create_app
 from kmzportal.db import db
-from kmzportal.models.account_link import AccountLink, LinkKind
-from kmzportal.models.outgoing_mail import OutgoingMail
+from kmzportal.models import AccountLink, LinkKind, OutgoingMail
 from kmzportal.services import outbox, sessions
 from tests import people
 

@@ -7,8 +7,7 @@ import pytest
 from sqlalchemy import text
 
 from kmzportal.db import db
-from kmzportal.models.account_link import LinkKind
-from kmzportal.models.customer import Customer
+from kmzportal.models import Customer, LinkKind
 from kmzportal.services import accounts
 from kmzportal.services.transaction import transaction
 from kmzportal.web.auth import anyone

@@ -4,7 +4,7 @@ import pytest
 from sqlalchemy import select
 from werkzeug.test import Client
 
-from kmzportal.models.audit_event import AuditEvent
+from kmzportal.models import AuditEvent
 from kmzportal.web.auth import source
 from tests.backend import Backend
 from tests.browser import Browser

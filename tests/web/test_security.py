@@ -5,7 +5,7 @@ import threading
 
 import pytest
 
-from kmzportal.models.account_link import LinkKind
+from kmzportal.models import LinkKind
 from kmzportal.services import accounts, passwords, sessions
 from kmzportal.web.auth import anyone
 from kmzportal.web.responses import HEADERS

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from kmzportal.models.account_link import LinkKind, LinkState
+from kmzportal.models import LinkKind, LinkState
 from kmzportal.services import links
 from tests import people
 from tests.browser import HTMX, Browser

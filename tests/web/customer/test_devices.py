@@ -6,8 +6,7 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import select
 
-from kmzportal.models.audit_event import ACTIONS
-from kmzportal.models.login_session import LoginSession
+from kmzportal.models import ACTIONS, LoginSession
 from kmzportal.services import sessions
 from tests import people, secret_scan
 from tests.browser import Browser

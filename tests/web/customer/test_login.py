@@ -6,7 +6,7 @@ from urllib.parse import quote
 
 import pytest
 
-from kmzportal.models.account_link import LinkKind
+from kmzportal.models import LinkKind
 from tests import people
 from tests.browser import COOKIE, HTMX, TOKEN_KEY, Browser
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from kmzportal.models.account_link import LinkKind
+from kmzportal.models import LinkKind
 from tests import people
 from tests.browser import Browser
 

@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import select
 
-from kmzportal.models.recovery_request import RecoveryRequest
+from kmzportal.models import RecoveryRequest
 from kmzportal.services import recovery
 from tests import people, secret_scan
 from tests.browser import HTMX, Browser

@@ -5,8 +5,7 @@ from datetime import timedelta
 
 import pytest
 
-from kmzportal.models.account_link import LinkKind
-from kmzportal.models.customer import Customer
+from kmzportal.models import Customer, LinkKind
 from tests import people
 from tests.browser import COOKIE
 from tests.people import NEW, NEW_PASSWORD

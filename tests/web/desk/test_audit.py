@@ -4,8 +4,7 @@ import re
 
 import pytest
 
-from kmzportal.models.account_link import LinkKind
-from kmzportal.models.audit_event import ACTIONS
+from kmzportal.models import ACTIONS, LinkKind
 from tests.browser import words
 
 pytestmark = pytest.mark.usefixtures("clock")

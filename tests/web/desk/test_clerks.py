@@ -3,9 +3,7 @@
 import pytest
 from sqlalchemy import select
 
-from kmzportal.models.account_link import AccountLink
-from kmzportal.models.audit_event import AuditEvent
-from kmzportal.models.person import Clerk
+from kmzportal.models import AccountLink, AuditEvent, Clerk
 from kmzportal.services import sessions
 from tests import people
 from tests.browser import Browser, words

@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import select
 
-from kmzportal.models.login_session import LoginSession
+from kmzportal.models import LoginSession
 from kmzportal.services import sessions
 from tests import people
 from tests.browser import TOKEN_KEY, Browser

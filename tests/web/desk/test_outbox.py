@@ -5,10 +5,7 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import select
 
-from kmzportal.models.account_link import AccountLink, LinkKind, LinkState
-from kmzportal.models.audit_event import AuditEvent
-from kmzportal.models.login_session import LoginSession
-from kmzportal.models.outgoing_mail import MailState
+from kmzportal.models import AccountLink, AuditEvent, LinkKind, LinkState, LoginSession, MailState
 from kmzportal.services import links
 from kmzportal.services.outbox import DeliveryResult
 from tests import secret_scan

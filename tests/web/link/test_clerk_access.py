@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 from lxml import etree
 
-from kmzportal.models.account_link import LinkKind, LinkState
+from kmzportal.models import LinkKind, LinkState
 from kmzportal.services import links
 from kmzportal.services.second_factor import SecondFactor
 from tests import people, secret_scan

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from kmzportal.models.account_link import LinkKind
+from kmzportal.models import LinkKind
 from kmzportal.robot_check.puzzle import ANSWERS
 from kmzportal.web.link.robot_check import puzzles
 from tests import people

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from kmzportal.models.account_link import LinkKind
+from kmzportal.models import LinkKind
 from tests.browser import Browser
 from tests.people import NEW, NEW_PASSWORD
 
