@@ -47,14 +47,26 @@ def init_app(app: Flask) -> None:
 
 
 def refuse_other_hosts() -> Response | None:
-    """Respond only to the host of PUBLIC_URL, or without PUBLIC_URL only to loopback names."""
+    """Respond only to the host of PUBLIC_URL, or without PUBLIC_URL only to loopback names.
+
+    The scheme's own port and the dot at the end of a complete name mean the same host (RFC 9110, 4.2.3; RFC 1034, 3.1).
+    """
     public_url = current_app.config["PUBLIC_URL"]
-    host, own = request.headers.get("Host", "").casefold(), urlsplit(public_url).netloc.rpartition("@")[2].casefold()
-    name, _, port = host.rpartition(":")
-    known = host == own if own else (name if port.isdigit() else host) in LOOPBACK
+    scheme, netloc = urlsplit(public_url)[:2]
+    name, port = _host_and_port(request.headers.get("Host", ""))
+    own_port = {"http": "80", "https": "443"}.get(scheme, "")
+    own_name, given_port = _host_and_port(netloc.rpartition("@")[2])
+    same = (name, port or own_port) == (own_name, given_port or own_port)
+    known = same if public_url else name in LOOPBACK
     if known or request.endpoint in ANY_HOST:
         return None
     return Response(FOREIGN.format(escape(public_url)), 400)
+
+
+def _host_and_port(host: str) -> tuple[str, str]:
+    name, _, port = host.casefold().rpartition(":")
+    name, port = (name, port) if port.isdecimal() else (host.casefold(), "")
+    return name.removesuffix("."), port
 
 
 def refuse_other_sites() -> None:

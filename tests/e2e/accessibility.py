@@ -14,11 +14,6 @@ NORMAL: dict[str, Any] = {"color_scheme": "light", "forced_colors": "none"}
 
 SIZE = {"width": 1280, "height": 1024}
 NARROW = {"width": 320, "height": 256}  # 1280 x 1024 pixels at 400 % (WCAG 1.4.10)
-#: The CSP allows a style sheet that a script constructs.
-ADD_STYLE = (
-    "(css) => { const sheet = new CSSStyleSheet(); sheet.replaceSync(css); document.adoptedStyleSheets.push(sheet); }"
-)
-REMOVE_STYLE = "document.adoptedStyleSheets.pop()"
 TEXT_200_PERCENT = "html { font-size: 200% }"
 TEXT_SPACING = """* { line-height: 1.5 !important; letter-spacing: .12em !important; word-spacing: .16em !important }
   p { margin-bottom: 2em !important }"""  # WCAG 1.4.12
@@ -30,15 +25,13 @@ def faults(page: Page) -> list[str]:
     page.emulate_media(color_scheme="dark")
     found += axe(page, BY_COLOUR)
     page.emulate_media(color_scheme="light", forced_colors="active")
-    found += run(page, "invisible")
+    found += run(page, "layout", "", ["invisible"])
     page.emulate_media(**NORMAL)
     page.set_viewport_size(NARROW)
-    found += run(page, "tooWide") + run(page, "tooSmall")
+    found += run(page, "layout", "", ["tooWide", "tooSmall"])
     page.set_viewport_size({"width": 640, "height": 512})
     for css in (TEXT_200_PERCENT, TEXT_SPACING):
-        page.evaluate(ADD_STYLE, css)
-        found += run(page, "tooWide") + run(page, "cutOff")
-        page.evaluate(REMOVE_STYLE)
+        found += run(page, "layout", css, ["tooWide", "cutOff"])
     page.set_viewport_size(SIZE)
     return found
 

@@ -13,7 +13,14 @@ from tests.states import session_token
 
 CHROMIUM = os.environ.get("KMZPORTAL_TEST_CHROMIUM") or "chromium-headless-shell"  # the first that `make test` tries
 OPTIONS = (
-    *("--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-dev-shm-usage", "--no-first-run"),
+    *(
+        "--no-sandbox",
+        "--disable-gpu",
+        "--in-process-gpu",
+        "--disable-quic",
+        "--disable-dev-shm-usage",
+        "--no-first-run",
+    ),
     *("--disable-background-networking", "--disable-component-update", "--disable-sync"),  # no requests of its own
 )
 STORED = "Object.entries(localStorage).concat(Object.entries(sessionStorage)).map(String)"

@@ -2,6 +2,15 @@
   axe: async (runOnly, preload) => (await axe.run(document, { runOnly, preload, resultTypes: ["violations"] })).violations
     .flatMap(({ id, nodes }) => nodes.map(({ html, failureSummary }) => `${id}: ${html} ${failureSummary}`)),
 
+  layout(css, checks) { // the CSP allows a style sheet that a script constructs
+    const sheet = new CSSStyleSheet();
+    sheet.replaceSync(css);
+    document.adoptedStyleSheets.push(sheet);
+    const found = checks.flatMap((check) => this[check]());
+    document.adoptedStyleSheets.pop();
+    return found;
+  },
+
   tooWide: () => document.documentElement.scrollWidth <= innerWidth ? [] : // no page scrolls sideways
     [...document.querySelectorAll("body *:not(.kern-sr-only, .kern-sr-only *, .kmz-skip)")]
       .filter((it) => it.getBoundingClientRect().right > innerWidth + 1)

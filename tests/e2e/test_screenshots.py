@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from PIL import Image, ImageDraw, ImageFont
 
-from tests.e2e.accessibility import ADD_STYLE, NORMAL, REMOVE_STYLE, TEXT_200_PERCENT
+from tests.e2e.accessibility import NORMAL, TEXT_200_PERCENT
 from tests.e2e.real_browser import ALL_FLOWS, RealBrowser
 from tests.states import Scenario
 
@@ -35,6 +35,11 @@ PAGE = """() => { const last = location.pathname === "/impressum" ? "footer" : "
   const height = document.querySelector(last).getBoundingClientRect().bottom + scrollY;
   return { x: 0, y: 0, width: innerWidth, height }; }"""
 WITHOUT_SCROLL_BAR = "html { scrollbar-width: none }"
+#: The CSP allows a style sheet that a script constructs.
+ADD_STYLE = (
+    "(css) => { const sheet = new CSSStyleSheet(); sheet.replaceSync(css); document.adoptedStyleSheets.push(sheet); }"
+)
+REMOVE_STYLE = "document.adoptedStyleSheets.pop()"
 
 
 def test_pictures_of_every_state(app, new_page, backend):

@@ -12,7 +12,7 @@ from tests.browser import Browser
 OWN = "konto.kmz.example"
 FOREIGN = [
     "evil.example", "konto.kmz.example.evil.example", "xkonto.kmz.example", "konto.kmz.example:8443", "127.0.0.1",
-    "127.0.0.1:8000", "localhost", "",
+    "127.0.0.1:8000", "localhost", "", f"{OWN}..", f"{OWN}:80", ":443", f"{OWN}.:8443",
 ]  # fmt: skip
 MALFORMED = ["<script>", "a b", f"{OWN}@evil.example", f"{OWN}:443x", "[::1", "ü", "a\\b", f"{OWN}:99999999"]
 FORGED = {"X-Forwarded-Host": "evil.example", "X-Original-Host": "evil.example", "Forwarded": "host=evil.example"}
@@ -36,8 +36,8 @@ def test_under_a_foreign_host_there_is_only_the_way_to_the_portal(fetch, host):
         assert host in OWN or host not in answer.text
 
 
-@pytest.mark.parametrize("host", [OWN, OWN.upper(), "Konto.KMZ.example"])
-def test_the_own_host_may_be_in_capitals_and_forwarded_names_are_ignored(fetch, host):
+@pytest.mark.parametrize("host", [OWN, OWN.upper(), "Konto.KMZ.example", f"{OWN}.", f"{OWN}:443", f"{OWN}.:443"])
+def test_the_own_host_may_be_in_capitals_with_port_or_dot_and_forwarded_names_are_ignored(fetch, host):
     assert fetch("/einstellungen", host, **FORGED).location == "/anmelden?weiter=/einstellungen"
     assert "evil.example" not in fetch("/passwort-vergessen", host, **FORGED).text
 
