@@ -1,9 +1,16 @@
 """Dates and times in German, in the time zone of Berlin, for pages and mails."""
 
-from datetime import datetime, timedelta
+from collections.abc import Iterable
+from datetime import date, datetime, timedelta
+from typing import Any
 from zoneinfo import ZoneInfo
 
 BERLIN = ZoneInfo("Europe/Berlin")
+WEEKDAYS = ("Montag", "Dienstag", "Mittwoch", "Donnerstag", "Freitag", "Samstag", "Sonntag")
+MONTHS = (
+    *("Januar", "Februar", "März", "April", "Mai", "Juni"),
+    *("Juli", "August", "September", "Oktober", "November", "Dezember"),
+)
 
 
 def format_datetime(at: datetime) -> str:
@@ -29,3 +36,27 @@ def format_short(at: datetime, now: datetime) -> str:
     """Return `14:05` for today, else `22.11.2026, 14:05`."""
     at, now = at.astimezone(BERLIN), now.astimezone(BERLIN)
     return f"{at:%H:%M}" if at.date() == now.date() else f"{at:%d.%m.%Y, %H:%M}"
+
+
+def format_day(on: date) -> str:
+    """Return a date as `Mittwoch, 2. Dezember`."""
+    return f"{WEEKDAYS[on.weekday()]}, {on.day}. {MONTHS[on.month - 1]}"
+
+
+def add_working_days(start: date, days: int, closing_days: Iterable[date] = ()) -> date:
+    """Return the date `days` working days of Baden-Württemberg after `start`, which itself does not count."""
+    day: date = _calendar(closing_days).get_nth_working_day(start, days)
+    return day
+
+
+def working_days_after(start: date, end: date, closing_days: Iterable[date] = ()) -> int:
+    """Return how many working days follow `start` until `end`; 0 if `end` is not later."""
+    return max(0, _calendar(closing_days).get_working_days_count(start + timedelta(days=1), end)) if end > start else 0
+
+
+def _calendar(closing_days: Iterable[date]) -> Any:
+    from holidays import country_holidays  # 19 MiB, which only processes that need it load
+
+    calendar = country_holidays("DE", subdiv="BW")
+    calendar.append(dict.fromkeys(closing_days, "geschlossen"))
+    return calendar

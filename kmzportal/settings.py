@@ -11,6 +11,7 @@ import secrets
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -82,10 +83,18 @@ def load(instance: Path, environ: Mapping[str, str] = os.environ) -> tuple[dict[
     instance.mkdir(mode=0o700, parents=True, exist_ok=True)
     values["SECRET_KEY"] = values["SECRET_KEY"] or _read_key(instance / "secret_key")
     values["LINK_KEY"] = values["LINK_KEY"] or _read_key(instance / "link_key")
+    values["CLOSING_DAYS"] = [_date("CLOSING_DAYS", text) for text in values["CLOSING_DAYS"]]
     values["PUBLIC_URL"] = values["PUBLIC_URL"].rstrip("/")
     values["SQLALCHEMY_DATABASE_URI"] = values["SQLALCHEMY_DATABASE_URI"] or f"sqlite:///{instance / 'kmzportal.db'}"
     values["MAIL_DEFAULT_SENDER"] = values["MAIL_DEFAULT_SENDER"] or values["OFFICE_SUPPORT_EMAIL"]
     return values, warnings
+
+
+def _date(name: str, value: Any) -> date:
+    try:
+        return date.fromisoformat(str(value))
+    except ValueError:
+        raise SettingsError(f"{name}: „{value}“ ist kein Tag. Schreiben Sie ihn so: 2026-12-24.") from None
 
 
 def did_you_mean(word: str, known: Iterable[str], template: str = "{}") -> str:

@@ -21,8 +21,9 @@ from flask_mail import Message
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, TemplateNotFound, select_autoescape
 
 from kmzportal import mail_address
-from kmzportal.dates import format_datetime
+from kmzportal.dates import format_datetime, format_day
 from kmzportal.models import AccountLink, OutgoingMail
+from kmzportal.services import support
 from kmzportal.services.tokens import LinkKeys
 from kmzportal.settings import office
 
@@ -104,6 +105,10 @@ def _context(mail: OutgoingMail, keys: LinkKeys, settings: Mapping[str, Any]) ->
         "office": office(settings),
         "public_url": settings["PUBLIC_URL"],
     }
+    if mail.case:
+        context |= {"reference": mail.case.reference, "promised_on": format_day(mail.case.promised_on)}
+    if mail.template == "case_code":
+        context |= {"code": support.code_of(keys, mail.message_id)}
     return context | (_link_context(mail.link, keys, settings["PUBLIC_URL"]) if mail.link else {})
 
 

@@ -17,4 +17,13 @@ from kmzportal.models.customer import Customer, fold, phone_digits, search_text
 from kmzportal.models.login_session import LoginSession, SourceFailure, Throttle
 from kmzportal.models.outgoing_mail import MAIL_STATES, Heartbeat, MailState, OutgoingMail
 from kmzportal.models.person import Clerk, Person
-from kmzportal.models.recovery_request import RecoveryRequest
+from kmzportal.models.recovery_request import RecoveryRequest, RequestCount
+from kmzportal.models.support_case import (
+    BRANCHES,
+    CHANNELS,
+    CLOSED_AS,
+    ENTRIES,
+    CaseEntry,
+    CaseState,
+    SupportCase,
+)

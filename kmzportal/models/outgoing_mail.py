@@ -11,6 +11,7 @@ from kmzportal.db import Base, Id
 from kmzportal.models.account_link import AccountLink
 from kmzportal.models.customer import Customer
 from kmzportal.models.person import Clerk
+from kmzportal.models.support_case import SupportCase
 
 
 class MailState(StrEnum):
@@ -28,11 +29,12 @@ class OutgoingMail(Base):
 
     id: Mapped[Id]
     template: Mapped[str]
-    recipient: Mapped[str]  #: always a stored address, never a typed one
+    recipient: Mapped[str]  #: a stored address; a typed one only for receipts and codes of written requests
     recipient_canonical: Mapped[str] = mapped_column(index=True)
     customer_id: Mapped[int | None] = mapped_column(ForeignKey("customer.id"), index=True)
     clerk_id: Mapped[int | None] = mapped_column(ForeignKey("clerk.id"))
     link_id: Mapped[int | None] = mapped_column(ForeignKey("account_link.id"), index=True)
+    case_id: Mapped[int | None] = mapped_column(ForeignKey("support_case.id"), index=True)
     facts: Mapped[dict[str, Any]]  #: further values for the template; no secrets
     message_id: Mapped[str] = mapped_column(unique=True)  #: the same at every try
     queued_at: Mapped[datetime] = mapped_column(index=True)
@@ -50,6 +52,7 @@ class OutgoingMail(Base):
     customer: Mapped[Customer | None] = relationship()
     clerk: Mapped[Clerk | None] = relationship()
     link: Mapped[AccountLink | None] = relationship()
+    case: Mapped[SupportCase | None] = relationship()
 
 
 class Heartbeat(Base):

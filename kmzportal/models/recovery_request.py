@@ -22,3 +22,13 @@ class RecoveryRequest(Base):
     customer_id: Mapped[int | None] = mapped_column(ForeignKey("customer.id"))
 
     customer: Mapped[Customer | None] = relationship()
+
+
+class RequestCount(Base):
+    """How many anonymous requests of a kind came in an hour, from one source or in all; a counter, not a row each."""
+
+    __tablename__ = "request_count"
+
+    counted: Mapped[str] = mapped_column(primary_key=True)  #: such as `case` or `case:203.0.113.7`
+    hour: Mapped[datetime] = mapped_column(primary_key=True)  #: its beginning
+    number: Mapped[int]

@@ -39,7 +39,7 @@ NO_SERVER = "In der Konfiguration steht kein Mailserver (MAIL_SERVER). E-Mails w
 RESUMES = "E-Mails gehen von selbst hinaus, sobald es wieder geht."
 WORKER_SILENT = "Der Arbeitsprozess, der E-Mails sendet, meldet sich nicht. E-Mails warten, bis er wieder läuft."
 
-_WITH_PERSON = (joinedload(OutgoingMail.customer), joinedload(OutgoingMail.clerk), joinedload(OutgoingMail.link))
+_WITH_PERSON = tuple(map(joinedload, (OutgoingMail.customer, OutgoingMail.clerk, OutgoingMail.link, OutgoingMail.case)))
 
 
 class RetryRefused(Refusal):

@@ -1,6 +1,5 @@
 """Passwort vergessen: a web request stores the request, the worker answers it with a mail; the desk reads both."""
 
-import secrets
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
@@ -13,26 +12,21 @@ from kmzportal.services import links
 from kmzportal.services.refusals import AccountLocked, TooManyMails
 from kmzportal.services.retention import REQUESTS_KEPT
 from kmzportal.services.search import Suggestion, suggestions
-from kmzportal.services.tokens import CODE_ALPHABET, normalize_code
+from kmzportal.services.tokens import new_reference, parse_reference
 from kmzportal.services.transaction import Transaction
 
-REFERENCE_LENGTH = 8  # characters
 REQUESTS_SHOWN = 25
 UNKNOWN = "unknown"  #: outcome of a request for an address without an account
 
 
 def request_link(tx: Transaction, address: str) -> str:
     """Insert one row for any address, known or not, and return its Vorgangsnummer, such as `V-7KQM-3PAX`."""
-    reference = _format_reference("".join(secrets.choice(CODE_ALPHABET) for _ in range(REFERENCE_LENGTH)))
+    reference = new_reference()
     canonical = mail_address.canonical(address)
     tx.session.add(
         RecoveryRequest(reference=reference, email_canonical=canonical, requested_at=tx.now, source=tx.source)
     )
     return reference
-
-
-def _format_reference(characters: str) -> str:
-    return f"V-{characters[:4]}-{characters[4:]}"
 
 
 # The worker
@@ -160,10 +154,7 @@ def recent_requests(session: Session, now: datetime, before: int | None = None) 
 
 def find_by_reference(session: Session, now: datetime, typed: str) -> Sequence[RecoveryRequest]:
     """Return the request with this Vorgangsnummer; case, blanks, hyphens and a missing V are accepted."""
-    characters = normalize_code(typed)
-    if len(characters) == REFERENCE_LENGTH + 1:
-        characters = characters[1:]  # the V
-    return session.scalars(_visible(now).where(RecoveryRequest.reference == _format_reference(characters))).all()
+    return session.scalars(_visible(now).where(RecoveryRequest.reference == parse_reference(typed))).all()
 
 
 def probably_meant(session: Session, requests: Sequence[RecoveryRequest]) -> dict[str, list[Suggestion]]:

@@ -5,16 +5,21 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import and_, delete, exists, or_, update
+from sqlalchemy import and_, delete, exists, or_, select, update
+from sqlalchemy.orm import aliased
 
 from kmzportal.dates import format_duration
 from kmzportal.models import (
     AccountLink,
     AuditEvent,
+    CaseEntry,
+    CaseState,
     LoginSession,
     OutgoingMail,
     RecoveryRequest,
+    RequestCount,
     SourceFailure,
+    SupportCase,
     Throttle,
     UsedPuzzle,
 )
@@ -41,6 +46,14 @@ def purge(tx: Transaction) -> int:
     sources = tx.now - timedelta(days=tx.settings["SOURCE_RETENTION"])
     audit = tx.now - timedelta(days=tx.settings["AUDIT_RETENTION"])
     sessions, links = tx.now - SESSIONS_KEPT, tx.now - LINKS_KEPT
+    # After the mails that refer to them, and the doubles that were merged into them.
+    double = aliased(SupportCase)
+    old_case = (
+        SupportCase.state == CaseState.CLOSED,
+        SupportCase.state_since < tx.now - timedelta(days=tx.settings["CASES_RETENTION"]),
+        ~exists().where(OutgoingMail.case_id == SupportCase.id),
+        ~exists().where(double.merged_into_id == SupportCase.id),
+    )
     statements = [
         delete(SourceFailure).where(SourceFailure.failed_at < sources),
         update(AuditEvent).where(AuditEvent.at < sources, AuditEvent.source.is_not(None)).values(source=None),
@@ -56,6 +69,9 @@ def purge(tx: Transaction) -> int:
         delete(LoginSession).where(or_(LoginSession.ended_at < sessions, LoginSession.expires_at < sessions)),
         delete(AuditEvent).where(AuditEvent.at < audit),
         delete(OutgoingMail).where(OutgoingMail.settled_at < tx.now - MAILS_KEPT),
+        delete(RequestCount).where(RequestCount.hour < sources),
+        delete(CaseEntry).where(CaseEntry.case_id.in_(select(SupportCase.id).where(*old_case))),
+        delete(SupportCase).where(*old_case),
         delete(AccountLink).where(  # after the mails that refer to them
             or_(AccountLink.ended_at < links, and_(AccountLink.ended_at.is_(None), AccountLink.expires_at < links)),
             ~exists().where(OutgoingMail.link_id == AccountLink.id),

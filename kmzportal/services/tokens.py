@@ -49,6 +49,18 @@ class LinkKeys:
         raise LookupError(f"No key in LINK_KEY and LINK_KEY_FALLBACKS made the token of link {link.id}.")
 
 
+def new_reference() -> str:
+    """Return a new Vorgangsnummer, such as `V-7KQM-3PAX`."""
+    return f"V-{format_code(secrets.token_bytes(8), groups=2)}"
+
+
+def parse_reference(typed: str) -> str:
+    """Return a typed Vorgangsnummer as it is stored; case, blanks, hyphens and a missing V are accepted."""
+    characters = normalize_code(typed)
+    characters = characters[1:] if len(characters) == 9 else characters  # without the V
+    return f"V-{characters[:4]}-{characters[4:]}"
+
+
 def format_code(digest: bytes, groups: int) -> str:
     """Return so many groups of four characters, such as `ABCD-EFGH`."""
     code = "".join(CODE_ALPHABET[byte % len(CODE_ALPHABET)] for byte in digest[: groups * 4])

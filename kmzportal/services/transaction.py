@@ -19,7 +19,7 @@ from sqlalchemy.orm.exc import StaleDataError
 
 from kmzportal import mail_address
 from kmzportal.db import WRITES, Base, db
-from kmzportal.models import ACTIONS, AccountLink, AuditEvent, Clerk, Customer, OutgoingMail
+from kmzportal.models import ACTIONS, AccountLink, AuditEvent, Clerk, Customer, OutgoingMail, SupportCase
 from kmzportal.services.refusals import ChangedMeanwhile, Refusal, TooManyMails
 from kmzportal.services.tokens import LinkKeys
 
@@ -73,17 +73,18 @@ class Transaction:
     def send(
         self,
         template: str,
-        person: Customer | Clerk,
+        person: Customer | Clerk | None,
         to: str | None = None,
         link: AccountLink | None = None,
+        case: SupportCase | None = None,
         always: bool = False,
         **facts: Any,
     ) -> OutgoingMail:
-        """Queue a mail to a stored address (`to`, or the person's own); raises TooManyMails.
+        """Queue a mail to `to`, or the person's own address; raises TooManyMails.
 
         `always` ignores the daily limit, for warnings: an attacker could reach it on purpose to suppress them.
         """
-        recipient = to or person.email
+        recipient = to or (person.email if person else "")
         canonical = mail_address.canonical(recipient)
         if not always and self._mails_today(canonical) >= self.settings["MAILS_PER_DAY"]:
             raise TooManyMails("mail.capped", person, template=template)
@@ -95,6 +96,7 @@ class Transaction:
             customer_id=person.id if isinstance(person, Customer) else None,
             clerk_id=person.id if isinstance(person, Clerk) else None,
             link=link,
+            case=case,
             facts=facts,
             message_id=f"<{secrets.token_hex(16)}@{domain}>",
             queued_at=self.now,

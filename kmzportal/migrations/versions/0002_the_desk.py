@@ -28,9 +28,7 @@ def fill():
     names = ("id", "number", "first_name", "last_name", "school", "street", "postcode", "town", "email")
     customer = sa.table("customer", *map(sa.column, (*names, "pending_email", "phone", "search")))
     connection = op.get_bind()
-    words = [
-        {"_id": row.id, "search": search_text(row)} for row in connection.execute(sa.select(customer))
-    ]
+    words = [{"_id": row.id, "search": search_text(row)} for row in connection.execute(sa.select(customer))]
     if words:
         connection.execute(customer.update().where(customer.c.id == sa.bindparam("_id")), words)
 
