@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from kmzportal.mail.compose import Email, compose
-from kmzportal.models import POLICIES, AccountLink, Clerk, Customer, LinkKind, OutgoingMail
+from kmzportal.models import POLICIES, AccountLink, Clerk, Customer, LinkKind, OutgoingMail, SupportCase
 from kmzportal.services.tokens import LinkKeys
 from kmzportal.settings import BY_NAME
 
@@ -31,6 +31,9 @@ MAILS = {
     "clerk_password_disabled": None,
     "account_locked": None,
     "sessions_ended": None,
+    "case_receipt": None,
+    "case_code": None,
+    "case_question": None,
     "test": None,
 }
 
@@ -67,15 +70,17 @@ def sample(template: str, **different: Any) -> OutgoingMail:
     erika = Customer(salutation="Frau", first_name="Erika", last_name="Mustermann", email="erika@schule.example")
     clerk = Clerk(name="Robin Ostermann", initials="ro", email="ro@kmz.example")
     kind = MAILS[template]
-    for_clerk = template.startswith("clerk_")
+    for_clerk, to_stranger = template.startswith("clerk_"), template.startswith("case_")
+    case = SupportCase(reference="V-7KQM-3PAX", promised_on=ASKED.date() + timedelta(days=3))
     return OutgoingMail(
         **{
             "template": template,
             "recipient": clerk.email if for_clerk else erika.email,
-            "customer": None if for_clerk else erika,
+            "customer": None if for_clerk or to_stranger else erika,
             "clerk": clerk if for_clerk else None,
             "link": _link(kind) if kind else None,
-            "facts": {"initials": "km"},
+            "case": case if to_stranger else None,
+            "facts": {"initials": "km", "text": "An welcher Schule sind Sie?"},
             "message_id": f"<{template}@preview.example>",
             "queued_at": ASKED,
             **different,
