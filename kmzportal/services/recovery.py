@@ -158,7 +158,7 @@ def find_by_reference(session: Session, now: datetime, typed: str) -> Sequence[R
 
 
 def probably_meant(session: Session, requests: Sequence[RecoveryRequest]) -> dict[str, list[Suggestion]]:
-    """Return for each unknown address of these requests the customers to whom it probably belongs."""
+    """Return for each unknown address of these requests the customers who probably have it."""
     return suggestions(session, {request.email_canonical for request in requests if request.outcome == UNKNOWN})
 
 

@@ -125,7 +125,7 @@ def _spellings(session: Session, word: str) -> Sequence[str]:
 
 
 def suggestions(session: Session, addresses: Collection[str]) -> dict[str, list[Suggestion]]:
-    """Return for each canonical address at most three customers to whom it probably belongs, most likely first.
+    """Return for each canonical address at most three customers who probably have it, most likely first.
 
     A reason that applies to more than three customers is ignored, unless it is a single typo.
     """

@@ -135,6 +135,7 @@ def load_user(token: str) -> AuthenticatedUser | None:
         or not login_session.alive(now)
         or cast(Person, login_session.customer or login_session.clerk).locked_at
     ):
+        g.ended_session = login_session  # or None, if it is unknown; see ask_to_log_in
         return None
     user = AuthenticatedUser(token, login_session)
     if now - login_session.last_seen > sessions.TOUCH_INTERVAL and not is_background_poll():

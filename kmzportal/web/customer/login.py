@@ -2,11 +2,11 @@
 
 from urllib.parse import urlsplit
 
-from flask import Blueprint, current_app, request, session, url_for
+from flask import Blueprint, current_app, g, request, session, url_for
 from flask.typing import ResponseReturnValue
+from flask_login import logout_user
 from werkzeug.wrappers import Response
 
-from kmzportal.db import db
 from kmzportal.models import Customer
 from kmzportal.services import sessions
 from kmzportal.services.transaction import transaction
@@ -69,10 +69,9 @@ def ask_to_log_in() -> Response:
         wanted: str | None = request.path
     else:
         wanted = local_path(urlsplit(request.referrer or "").path)
-    token = session.pop("_user_id", None)
-    if not token:
+    if "ended_session" not in g:
         return redirect_to(login_endpoint, weiter=wanted)
-    ended = sessions.find(db.session(), token)
-    if ended and wanted and request.method == "POST":
-        save_input(ended.actor, wanted)
+    logout_user()  # removes the token from the cookie, so that the notice is shown once
+    if g.ended_session and wanted and request.method == "POST":
+        save_input(g.ended_session.actor, wanted)
     return redirect_to(login_endpoint, "Sie wurden abgemeldet. Melden Sie sich bitte noch einmal an.", weiter=wanted)
