@@ -209,6 +209,7 @@ def desk_list_flow(scenario: Scenario) -> Iterator[State]:
     yield "postausgang/abgelehnt", browser.open("/kundenservice/postausgang?zustand=abgelehnt")
     yield "postausgang/erneut", browser.press("Erneut senden")
     yield "kunde-emails/neu", browser.open(f"/kundenservice/kunden/{scenario.erika.id}/emails")
+    yield "bericht/neu", browser.open("/kundenservice/bericht")
     yield "protokoll/neu", browser.open("/kundenservice/protokoll")
     yield "protokoll/abgewiesen", browser.open("/kundenservice/protokoll?von=1999-12-31&person=ro")
 
