@@ -11,14 +11,14 @@ from kmzportal.db import db
 from kmzportal.mail.delivery import mail_server
 from kmzportal.services import passwords
 from kmzportal.web import auth, errors, responses, session_timeout, static_files
-from kmzportal.web.customer import account, login, recovery
+from kmzportal.web.customer import account, login, recovery, support
 from kmzportal.web.desk import audit, clerks, customers, outbox, report, requests
 from kmzportal.web.desk import login as desk_login
 from kmzportal.web.link import pages, robot_check
 from kmzportal.web.site import demo, health, office_pages
 
 EXTENSIONS = (db, mail_server, responses.csrf)
-CUSTOMER_PAGES = (login, recovery, account)
+CUSTOMER_PAGES = (login, recovery, support, account)
 LINK_PAGES = (pages, robot_check)
 DESK_PAGES = (desk_login, customers, requests, outbox, audit, report, clerks)
 SITE_PAGES = (session_timeout, health, office_pages)

@@ -72,7 +72,8 @@ class Browser:
     def value(self, label: str) -> str:
         """Return the value of the field with this label."""
         control = field(self.page, label)
-        return self.typed.get(control, control.value) or ""
+        text = self.typed.get(control, control.value) or ""
+        return text.removeprefix("\n") if control.tag == "textarea" else text  # dropped by HTML, 13.2.6.4.7
 
     def read(self, tag: str) -> str:
         """Return the text of the first element with this tag."""

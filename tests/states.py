@@ -10,7 +10,7 @@ from datetime import timedelta
 from typing import Any
 
 from kmzportal.models import CODE_TRIES, AccountLink, LinkKind, LinkState, MailState
-from kmzportal.services import links, sessions
+from kmzportal.services import links, sessions, support
 from tests import people
 from tests.backend import Backend
 from tests.people import NEW
@@ -222,7 +222,48 @@ def office_pages_flow(scenario: Scenario) -> Iterator[State]:
         yield f"{page}/neu", browser.open(f"/{page}")
 
 
-FLOWS = (login_flow, account_flow, link_flow, desk_link_flow, desk_flow, clerk_flow, desk_list_flow, office_pages_flow)
+SUPPORT_FIELDS = {
+    "Vorname": "Erika",
+    "Nachname": "Mustermann",
+    "Schule": "GMS Musterstadt",
+    "Bisherige E-Mail-Adresse": "erika.mustermann@alte-schule.example",
+    "Neue E-Mail-Adresse": "erika@privat.example",
+    "Nachricht": "Benötige neue Zugangsdaten für edupool",
+}
+
+
+def support_flow(scenario: Scenario) -> Iterator[State]:
+    """A written request: each branch, and the steps of one with every refusal."""
+    browser = scenario.new_browser()
+    yield "kein-zugriff/neu", browser.open("/kein-zugriff")
+    for path in ("keine-mail", "adresse-unbekannt", "anderes"):
+        yield f"kein-zugriff/{path}", browser.open(f"/kein-zugriff/{path}")
+    browser.open("/kein-zugriff")
+    yield "kein-zugriff/adresse-geaendert", browser.follow("Meine E-Mail-Adresse hat sich geändert")
+    yield "kein-zugriff/leer", browser.press("Weiter")
+    yield "kein-zugriff/ohne-haken", browser.submit("Weiter", SUPPORT_FIELDS)
+    browser.check("Ich bin kein Roboter")
+    yield "kein-zugriff/raetsel", browser if browser.htmx else browser.press("Weiter")
+    yield "kein-zugriff/raetsel-falsch", browser.press("Bestätigen")
+    yield "kein-zugriff/code", browser.press("Code aus der E-Mail eingeben")
+    yield "kein-zugriff/code-falsch", browser.submit("Bestätigen", {"Code aus der E-Mail": "falsch"})
+    yield "kein-zugriff/kein-code-mehr", browser.press("Neuen Code senden").press("Neuen Code senden")
+    code = support.code_of(scenario.backend.keys, scenario.backend.mails("case_code")[-1].message_id)
+    yield "kein-zugriff/lange-offen", browser.stale().submit("Bestätigen", {"Code aus der E-Mail": code})
+    yield "kein-zugriff/gesendet", browser.press("Bestätigen")
+
+
+FLOWS = (
+    login_flow,
+    account_flow,
+    support_flow,
+    link_flow,
+    desk_link_flow,
+    desk_flow,
+    clerk_flow,
+    desk_list_flow,
+    office_pages_flow,
+)
 
 
 def every_state(scenario: Scenario) -> Iterator[State]:

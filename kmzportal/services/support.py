@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import Select, func, select
 from sqlalchemy.orm import Session, joinedload
@@ -26,7 +26,15 @@ from kmzportal.services.transaction import Transaction, upsert
 TO_STRANGERS = ("case_receipt", "case_code")  # templates of mails that anyone can cause
 CODE_LIFETIME = timedelta(hours=1)
 CODE_TRIES = 5
+PUZZLES_PER_CASE = 10  # answered puzzles, as a multiple of the limits of cases
 CASES_SHOWN = 50
+
+
+class Promise(NamedTuple):
+    """What the last page of the form shows."""
+
+    reference: str
+    day: date
 
 
 class CaseClosed(Refusal):
@@ -82,6 +90,27 @@ def open_case(
     return case
 
 
+def open_by_form(
+    tx: Transaction, proof: str, right: bool, branch: str, email: str, text: str, proven: bool, fields: dict[str, str]
+) -> Promise | None:
+    """Open a case and mail its receipt if the `proof`, a puzzle or a code mail, was answered `right`; else return None.
+
+    The same form sent twice with one proof, as by a double click, gets the same case. Over the limits nothing is
+    stored and the returned number belongs to no case.
+    """
+    sent = tx.keys.fingerprint("\0".join(("case", proof, branch, email, text, *fields.values())))
+    entry = tx.session.scalar(select(CaseEntry).where(CaseEntry.message_id == sent))
+    if entry:
+        return Promise(entry.case.reference, entry.case.promised_on)
+    if not right:
+        return None
+    if not within_limits(tx):
+        return Promise(new_reference(), promised_day(tx.now, tx.settings))
+    case = open_case(tx, branch, "form", email, text, proven=proven, message_id=sent, **fields)  # type: ignore[arg-type]
+    send_receipt(tx, case)
+    return Promise(case.reference, case.promised_on)
+
+
 def promised_day(received_at: datetime, settings: Mapping[str, Any]) -> date:
     """Return the last day for the answer: so many working days after the calendar day of receipt in Berlin."""
     day = received_at.astimezone(BERLIN).date()
@@ -111,10 +140,25 @@ def _send_to_stranger(
 # The code that proves a mailbox
 
 
-def send_code(tx: Transaction, email: str) -> str | None:
-    """Mail a code and return the Message-ID that it belongs to; None when the budget is used up."""
-    mail = _send_to_stranger(tx, "case_code", email)
+def send_code(tx: Transaction, email: str, earlier: str = "") -> str | None:
+    """Mail a code and return the mail's Message-ID; None when the budget is used up.
+
+    Returns `earlier`, the Message-ID of a mail sent before, while its code is valid for this address.
+    """
+    if _is_code_mail(tx, earlier, email):
+        return earlier
+    mail = _send_to_stranger(tx, "case_code", email) if within_limits(tx, "code") else None
     return mail.message_id if mail else None
+
+
+def _is_code_mail(tx: Transaction, message_id: str, email: str) -> bool:
+    sent = select(OutgoingMail.id).where(
+        OutgoingMail.message_id == message_id,
+        OutgoingMail.template == "case_code",
+        OutgoingMail.recipient_canonical == mail_address.canonical(email),
+        OutgoingMail.queued_at > tx.now - CODE_LIFETIME,
+    )
+    return tx.session.scalar(sent) is not None
 
 
 def code_of(keys: LinkKeys, message_id: str) -> str:
@@ -124,13 +168,7 @@ def code_of(keys: LinkKeys, message_id: str) -> str:
 
 def check_code(tx: Transaction, message_id: str, email: str, typed: str) -> bool:
     """Return whether the code was mailed to this address within CODE_LIFETIME. A try counts before it is compared."""
-    sent = select(OutgoingMail.id).where(
-        OutgoingMail.message_id == message_id,
-        OutgoingMail.template == "case_code",
-        OutgoingMail.recipient_canonical == mail_address.canonical(email),
-        OutgoingMail.queued_at > tx.now - CODE_LIFETIME,
-    )
-    if tx.session.scalar(sent) is None:
+    if not _is_code_mail(tx, message_id, email):
         return False
     key = tx.keys.fingerprint(f"case-code:{message_id}")
     upsert(
@@ -146,10 +184,13 @@ def check_code(tx: Transaction, message_id: str, email: str, typed: str) -> bool
 # Limits
 
 
-def within_limits(tx: Transaction) -> bool:
-    """Count a case by form; return whether its source and all together are below their limits of this hour."""
+def within_limits(tx: Transaction, what: str = "case", times: int = 1) -> bool:
+    """Count a request; return whether its source and all together are within their limits of this hour.
+
+    The limits are those of cases by form, multiplied by `times`; the counters of each `what` are apart.
+    """
     hour = tx.now.replace(minute=0, second=0, microsecond=0)
-    limits = {"case": "CASES_PER_HOUR"} | ({f"case:{tx.source}": "CASES_PER_SOURCE"} if tx.source else {})
+    limits = {what: "CASES_PER_HOUR"} | ({f"{what}:{tx.source}": "CASES_PER_SOURCE"} if tx.source else {})
     within = True
     for counted, setting in limits.items():
         row = {"counted": counted, "hour": hour, "number": 1}
@@ -157,7 +198,7 @@ def within_limits(tx: Transaction) -> bool:
         number = tx.session.scalar(
             select(RequestCount.number).where(RequestCount.counted == counted, RequestCount.hour == hour)
         )
-        within = within and (number or 0) <= tx.settings[setting]
+        within = within and (number or 0) <= times * tx.settings[setting]
     return within
 
 

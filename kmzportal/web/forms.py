@@ -183,9 +183,10 @@ def restore_input(actor: str) -> None:
 LONGEST_VERSION = 10  # digits
 
 
-def data_field(name: str, required: bool = False) -> StringField:
+def data_field(name: str, missing: str | None = None) -> StringField:
+    """Return a field of a customer's data, required if there is a message for a `missing` one."""
     label, longest = Customer.DATA_FIELDS[name]
-    needed = [DataRequired(f"Geben Sie den {label}n ein.")] if required else []
+    needed = [DataRequired(missing)] if missing else []
     too_long = Length(max=longest, message=f"{label}: möglich sind bis zu {longest} Zeichen.")
     return StringField(label, [*needed, too_long, one_line], filters=[trim])
 
@@ -220,7 +221,7 @@ class CustomerForm(VersionedForm):
 
     salutation = SelectField(Customer.DATA_FIELDS["salutation"][0])
     first_name = data_field("first_name")
-    last_name = data_field("last_name", required=True)
+    last_name = data_field("last_name", "Geben Sie den Nachnamen ein.")
     school = data_field("school")
     street = data_field("street")
     postcode = data_field("postcode")

@@ -45,7 +45,7 @@ def test_a_refused_login_keeps_the_address_and_shows_what_else_helps(browser, ap
     assert "kanarienvogel" not in browser.answer.text
     assert (browser.value("Passwort"), browser.value("E-Mail-Adresse")) == ("", erika.email)
     assert "Nach mehreren Versuchen einige Minuten warten; der Link per E-Mail hilft sofort" in browser.text
-    assert "Kein Zugriff mehr auf Ihre E-Mail-Adresse?" in browser.text and "07051 965 220" in browser.text
+    assert "Kommen Sie nicht mehr an Ihr E-Mail-Postfach?" in browser.text and "07051 965 220" in browser.text
     assert browser.follow("Passwort vergessen?").value("E-Mail-Adresse") == erika.email
     assert Browser(app).open(LOGIN).value("E-Mail-Adresse") == "", "in this browser only"
 

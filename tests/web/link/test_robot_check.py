@@ -6,7 +6,7 @@ import pytest
 
 from kmzportal.models import LinkKind
 from kmzportal.robot_check.puzzle import ANSWERS
-from kmzportal.web.link.robot_check import puzzles
+from kmzportal.web.robot_check import puzzles
 from tests import people
 from tests.browser import Browser, field, words
 

@@ -1,0 +1,174 @@
+"""Kein Zugriff mehr: a written request by form, after a puzzle or a code that proves the typed address.
+
+Each branch is one form at one URL. The button names the step; all typed fields are sent and shown again at each step,
+and nothing is stored before the last one.
+"""
+
+from datetime import date
+
+from flask import Blueprint, abort, request, session
+from flask.typing import ResponseReturnValue
+from wtforms import BooleanField, HiddenField, StringField, TextAreaField
+from wtforms.validators import DataRequired, Length
+
+from kmzportal.dates import format_day
+from kmzportal.models import BRANCHES
+from kmzportal.services import support
+from kmzportal.services.transaction import transaction
+from kmzportal.web import robot_check
+from kmzportal.web.auth import anyone, source
+from kmzportal.web.forms import data_field, mail_address_field
+from kmzportal.web.responses import redirect_to, render
+from kmzportal.web.robot_check import PuzzleForm
+
+bp = Blueprint("support", __name__, url_prefix="/kein-zugriff")
+
+#: Keys of BRANCHES by the last part of their URL.
+PATHS = {
+    "keine-mail": "no_mail",
+    "adresse-geaendert": "address_changed",
+    "adresse-unbekannt": "address_unknown",
+    "anderes": "other",
+}
+WITH_OLD_ADDRESS = {"no_mail", "address_changed"}
+LONGEST_MESSAGE = 2000
+NO_MORE_CODES = (
+    "Heute können wir an diese Adresse keinen Code mehr senden. Lösen Sie das Bilderrätsel, oder rufen Sie uns an."
+)
+WRONG_CODE = (
+    "Dieser Code stimmt nicht. Er gehört zu der E-Mail-Adresse, an die er ging, und gilt eine Stunde. "
+    "Oder lösen Sie das Bilderrätsel."
+)
+
+
+def printable(text: str | None) -> str:
+    """Return the text with line breaks as its only control characters."""
+    lines = (text or "").replace("\r\n", "\n")
+    return "".join(char if char.isprintable() or char == "\n" else " " for char in lines).strip()
+
+
+class SupportForm(PuzzleForm):
+    first_name = data_field("first_name", "Geben Sie Ihren Vornamen ein.")
+    last_name = data_field("last_name", "Geben Sie Ihren Nachnamen ein.")
+    school = data_field("school", "Geben Sie Ihre Schule oder Einrichtung ein.")
+    old_email = mail_address_field("Bisherige E-Mail-Adresse", "Geben Sie Ihre bisherige E-Mail-Adresse ein.")
+    email = mail_address_field()
+    phone = data_field("phone")
+    message = TextAreaField(
+        "Nachricht",
+        [Length(max=LONGEST_MESSAGE, message="Nachricht: möglich sind bis zu 2000 Zeichen.")],
+        filters=[printable],
+    )
+    human = BooleanField(robot_check.TICK_LABEL)
+    code = StringField(robot_check.CODE_LABEL, [Length(max=40, message=robot_check.CODE_TOO_LONG)])
+    sent = HiddenField(filters=[printable])  #: Message-ID of the mail with the code
+
+    def __init__(self, branch: str):
+        super().__init__()
+        self.branch = branch
+        if branch not in WITH_OLD_ADDRESS:
+            del self.old_email
+        if branch == "address_changed":
+            self.email.label.text = "Neue E-Mail-Adresse"
+        if branch == "other":
+            self.message.validators = [DataRequired("Schreiben Sie, was nicht geht."), *self.message.validators]
+            self.message.flags.required = True
+
+    def case_fields(self) -> dict[str, str]:
+        """Return the fields of the case besides address and text."""
+        return {
+            "name": f"{self.first_name.data} {self.last_name.data}",
+            "school": self.school.data or "",
+            "phone": self.phone.data or "",
+            "old_email": (self.old_email.data or "") if self.old_email else "",
+            "new_email": (self.email.data or "") if self.branch == "address_changed" else "",
+        }
+
+
+@bp.get("")
+@anyone
+def start() -> ResponseReturnValue:
+    return render("customer/support.html", branches={path: BRANCHES[branch] for path, branch in PATHS.items()})
+
+
+@bp.route("/<branch>", methods=["GET", "POST"])
+@anyone
+def write(branch: str) -> ResponseReturnValue:
+    """Show the form, and after its button the puzzle or the field of the code; the last step opens the case."""
+    if branch not in PATHS:
+        abort(404)
+    form, step = SupportForm(PATHS[branch]), request.form.get("step", "tick")
+    shown: str | None = {"solve": "puzzle", "enter": "code", "resend": "code"}.get(
+        step, "tick"
+    )  # if the form has errors
+    if form.validate_on_submit():
+        shown = _take(step, form)
+    if shown is None:
+        return redirect_to(".sent")
+    question, label = form.show_puzzle("support") if shown == "puzzle" else None, BRANCHES[form.branch]
+    return render("customer/support_form.html", form, branch=branch, label=label, shown=shown, question=question)
+
+
+def _take(step: str, form: SupportForm) -> str | None:
+    """Do the step of the pressed button; return what to show: tick, puzzle or code; None when the case is opened."""
+    if step in ("code", "resend"):
+        return _send_code(form, again=step == "resend")
+    if step == "solve":
+        return None if _open_case(form, by_code=False) else "puzzle"
+    if step == "enter":
+        return None if _open_case(form, by_code=True) else "code"
+    if step == "puzzle" or form.human.data:
+        form.puzzle.data = None  # brings a new one
+        return "puzzle"
+    form.human.errors = [robot_check.TICK_MISSING]
+    return "tick"
+
+
+def _send_code(form: SupportForm, again: bool) -> str:
+    """Mail a code to the typed address, unless the one mailed there before is still valid; return what to show."""
+    earlier = form.sent.data or ""
+    with transaction("visitor", source()) as tx:
+        sent = support.send_code(tx, form.email.data or "", "" if again else earlier)
+    if sent is None:
+        form.form_errors.append(NO_MORE_CODES)
+    form.sent.data = sent or earlier
+    return "code" if form.sent.data else "tick"
+
+
+def _open_case(form: SupportForm, by_code: bool) -> bool:
+    """Open the case if puzzle or code are right, and store its number for the last page; else add an error."""
+    email, text, code = form.email.data or "", form.message.data or "", form.code.data or ""
+    if by_code and not code:
+        form.code.errors = [robot_check.CODE_MISSING]
+        return False
+    proof = (form.sent.data if by_code else form.puzzle.data) or ""
+    with transaction("visitor", source()) as tx:
+        if by_code:
+            right = support.check_code(tx, proof, email, code)
+        else:
+            right = support.within_limits(tx, "puzzle", support.PUZZLES_PER_CASE) and form.solves(tx, "support")
+        promise = support.open_by_form(tx, proof, right, form.branch, email, text, by_code, form.case_fields())
+    if promise:
+        session["case"] = [promise.reference, promise.day.isoformat()]
+        return True
+    if by_code:
+        form.code.errors = [WRONG_CODE]
+    else:
+        form.form_errors.append(robot_check.WRONG_TILES)
+        form.puzzle.data = None  # brings a new one
+    return False
+
+
+@bp.get("/gesendet")
+@anyone
+def sent() -> ResponseReturnValue:
+    if "case" not in session:
+        return redirect_to(".start")
+    reference, day = session["case"]
+    return render("customer/support_sent.html", reference=reference, day=format_day(date.fromisoformat(day)))
+
+
+@bp.get("/bild/<token>")
+@anyone
+def picture(token: str) -> ResponseReturnValue:
+    return robot_check.picture(token) or abort(404)

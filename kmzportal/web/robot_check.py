@@ -1,0 +1,67 @@
+"""The robot check of links and of written requests: a picture puzzle, or a code from a mail (WCAG 2.2, 3.3.8)."""
+
+import threading
+from datetime import UTC, datetime
+
+from flask import Response, current_app
+from wtforms import HiddenField, SelectMultipleField
+
+from kmzportal.db import db
+from kmzportal.robot_check.puzzle import Puzzles, PuzzleUnusable
+from kmzportal.services import links
+from kmzportal.services.transaction import Transaction
+from kmzportal.web.forms import PortalForm
+
+TICK_LABEL = "Ich bin kein Roboter"
+TICK_MISSING = "Setzen Sie bitte den Haken."
+WRONG_TILES = "Das stimmt leider nicht. Hier ist ein neues Rätsel. Oder nehmen Sie den Code."
+CODE_LABEL = "Code aus der E-Mail"
+CODE_MISSING = "Geben Sie den Code aus der E-Mail ein."
+CODE_TOO_LONG = "Der Code hat 8 Zeichen."
+
+#: Drawing takes some 10 ms of CPU time; the limit leaves threads for other pages.
+_drawing = threading.BoundedSemaphore(2)
+
+
+class PuzzleForm(PortalForm):
+    puzzle = HiddenField()
+    tiles = SelectMultipleField("Bilder", coerce=int, validate_choice=False)
+
+    def show_new_puzzle(self, bound_to: str) -> str:
+        """Put a new puzzle without an answer into the form and return its question."""
+        new = puzzles().new(bound_to, datetime.now(UTC))
+        self.puzzle.data, self.tiles.data = new.token, []
+        return new.question
+
+    def show_puzzle(self, bound_to: str) -> str:
+        """Return the question of the puzzle in the form, with its answer kept, or of a new one if it is unusable."""
+        try:
+            return puzzles().open(self.puzzle.data or "", bound_to, datetime.now(UTC)).question
+        except PuzzleUnusable:
+            return self.show_new_puzzle(bound_to)
+
+    def solves(self, tx: Transaction, bound_to: str) -> bool:
+        """Return whether the answer is right and the first one to this puzzle, which is then used up."""
+        token, chosen = self.puzzle.data or "", set(self.tiles.data or [])
+        try:
+            solved = puzzles().solved_by(token, chosen, bound_to, datetime.now(UTC))
+        except PuzzleUnusable:
+            return False
+        return links.use_puzzle(tx, *puzzles().identity(token)) and solved
+
+
+def puzzles() -> Puzzles:
+    return Puzzles(current_app.config["SECRET_KEY"].encode())
+
+
+def picture(token: str) -> Response | None:
+    """Return the picture of a puzzle, or None for a token that is forged or expired."""
+    try:
+        names = puzzles().pictures(token, datetime.now(UTC))
+    except PuzzleUnusable:
+        return None
+    db.session.commit()  # no connection is held while drawing
+    from kmzportal.robot_check import drawing  # loads Pillow (4 MiB), which no other page needs
+
+    with _drawing:
+        return Response(drawing.draw(names), mimetype=drawing.MEDIA_TYPE)

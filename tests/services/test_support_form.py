@@ -1,0 +1,141 @@
+"""Written requests by form: the promised day, receipts and codes with their budget, and the limits."""
+
+from datetime import UTC, date, datetime, timedelta
+
+import pytest
+from sqlalchemy import select
+
+from kmzportal.models import CaseEntry, CaseState, RequestCount, SupportCase
+from kmzportal.services import support
+from tests.people import NEW_EMAIL
+
+pytestmark = pytest.mark.usefixtures("clock")
+FIELDS = {"name": "Erika Mustermann", "school": "GMS"}
+
+
+@pytest.fixture
+def send_form(backend):
+    """Send the form with a right answer, by code unless `proven` is false; returns the Promise."""
+
+    def send_form(proof="proof", right=True, text="Hilfe", email=NEW_EMAIL, source="192.0.2.7"):
+        given = (proof, right, "other", email, text, True, FIELDS)
+        return backend.run(support.open_by_form, *given, source=source)
+
+    return send_form
+
+
+@pytest.fixture
+def send_code(backend):
+    def send_code(email=NEW_EMAIL, earlier="", source=None):
+        return backend.run(support.send_code, email, earlier, source=source)
+
+    return send_code
+
+
+@pytest.fixture
+def check_code(backend):
+    return lambda sent, typed, email=NEW_EMAIL: backend.run(support.check_code, sent, email, typed)
+
+
+def test_a_case_is_opened_with_its_text_and_a_receipt_that_quotes_nothing(backend, send_form):
+    promise = send_form()
+    (case,), (entry,), (mail,) = backend.read(select(SupportCase)), backend.read(select(CaseEntry)), backend.mails()
+    assert (case.reference, case.promised_on) == promise
+    assert (case.state, case.email, case.email_proven, case.name) == (CaseState.OPEN, NEW_EMAIL, True, FIELDS["name"])
+    assert (entry.kind, entry.text, entry.author) == ("received", "Hilfe", NEW_EMAIL)
+    assert (mail.template, mail.recipient, mail.facts, mail.case_id) == ("case_receipt", NEW_EMAIL, {}, case.id)
+    assert backend.actions() == ["case.opened"]
+
+
+@pytest.mark.parametrize(
+    ("received", "closed", "promised"),
+    [
+        ("2026-11-27T12:00", [], "2026-12-02"),  # Friday
+        ("2026-11-28T12:00", [], "2026-12-02"),  # Saturday
+        ("2026-11-26T22:59", [], "2026-12-01"),  # Thursday, still in Berlin
+        ("2026-11-26T23:00", [], "2026-12-02"),  # Friday in Berlin
+        ("2026-11-27T12:00", [date(2026, 12, 1)], "2026-12-03"),
+        ("2026-12-23T12:00", [], "2026-12-29"),  # 25 and 26 December
+        ("2027-01-05T12:00", [], "2027-01-11"),  # Epiphany, a holiday of Baden-Württemberg
+    ],
+)
+def test_the_promised_day_is_three_working_days_after_the_day_of_receipt(received, closed, promised):
+    settings = {"ANSWER_WITHIN": 3, "CLOSING_DAYS": closed}
+    day = support.promised_day(datetime.fromisoformat(received).replace(tzinfo=UTC), settings)
+    assert day.isoformat() == promised
+
+
+def test_receipts_and_codes_share_a_budget_an_address_and_in_all(app, backend, send_form, send_code, monkeypatch):
+    assert [bool(send_code()), send_form("1").reference != "", bool(send_code())] == [True, True, False]
+    send_form("2")
+    assert [mail.template for mail in backend.mails()] == ["case_code", "case_receipt"]
+    assert len(backend.read(select(SupportCase))) == 2, "the case counts without its receipt"
+    monkeypatch.setitem(app.config, "RECEIPTS_PER_DAY", 3)
+    assert [bool(send_code(f"{number}@schule.example")) for number in range(2)] == [True, False]
+
+
+def test_the_budget_is_that_of_the_last_24_hours(send_code, clock):
+    assert [bool(send_code()) for _ in range(3)] == [True, True, False]
+    clock.shift(timedelta(days=1))
+    assert send_code()
+
+
+def test_a_code_proves_its_address_for_an_hour(backend, send_code, check_code, clock):
+    sent = send_code()
+    code = support.code_of(backend.keys, sent)
+    assert not check_code(sent, code, "jemand@anders.example")
+    assert not check_code("<x@y.example>", code)
+    assert check_code(sent, code.lower().replace("-", " "))
+    clock.shift(timedelta(hours=1))
+    assert not check_code(sent, code)
+
+
+def test_five_wrong_tries_end_a_code(backend, send_code, check_code):
+    sent = send_code()
+    assert not any(check_code(sent, "AAAA-AAAA") for _ in range(5))
+    assert not check_code(sent, support.code_of(backend.keys, sent))
+
+
+def test_an_earlier_code_is_kept_while_it_is_valid_for_the_address(send_code, clock):
+    first = send_code()
+    assert send_code(earlier=first) == first
+    assert send_code("andere@schule.example", first) != first
+    clock.shift(timedelta(hours=1))
+    assert send_code(earlier=first) not in (first, None)
+
+
+def test_the_same_form_sent_twice_with_one_proof_is_one_case(backend, send_form):
+    first = send_form()
+    assert send_form() == send_form(right=False) == first
+    assert send_form(right=False, text="anders") is None and send_form("other proof", right=False) is None
+    assert send_form(text="anders") != first
+    assert len(backend.read(select(SupportCase))) == 2
+
+
+@pytest.mark.both_databases
+def test_a_form_sent_four_times_at_once_counts_each_time(backend):
+    within = backend.run_concurrently(4, support.within_limits)
+    (count,) = backend.read(select(RequestCount))
+    assert (within, count.number) == ([True] * 4, 4)
+
+
+@pytest.mark.parametrize(("setting", "sources"), [("CASES_PER_SOURCE", ["192.0.2.7"] * 3), ("CASES_PER_HOUR", "abc")])
+def test_over_the_limits_of_an_hour_a_number_is_returned_and_nothing_stored(
+    app, backend, send_form, monkeypatch, setting, sources, clock
+):
+    monkeypatch.setitem(app.config, setting, 2)
+    promises = [send_form(str(number), source=source) for number, source in enumerate(sources)]
+    stored = [case.reference for case in backend.read(select(SupportCase))]
+    assert stored == [promise.reference for promise in promises[:2]]
+    assert promises[2].reference not in stored and promises[2].day == promises[0].day
+    assert len(backend.mails()) == 2
+    clock.shift(timedelta(hours=1))
+    send_form("later", source=sources[0])
+    assert len(backend.read(select(SupportCase))) == 3
+
+
+def test_the_number_of_codes_from_one_source_is_limited(app, send_code, monkeypatch):
+    monkeypatch.setitem(app.config, "CASES_PER_SOURCE", 2)
+    sent = [send_code(f"{number}@schule.example", source="192.0.2.7") for number in range(3)]
+    assert [bool(one) for one in sent] == [True, True, False]
+    assert send_code(source="203.0.113.9")
