@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from flask import Flask
 
 NOT_READY = "/readyz"  # 503 here: the tests create their tables without migrations
-WORDS = {"purpose": "konto", "action": "sperren", "link_action": "erneut"}  # parameters that are no number
+#: Parameters that are no number.
+WORDS = {"purpose": "konto", "action": "sperren", "link_action": "erneut", "case_act": "notiz"}
 
 
 @dataclass
