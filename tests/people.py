@@ -8,10 +8,10 @@ from datetime import UTC, datetime
 from typing import Any
 
 from kmzportal.models import Clerk, Customer
-from kmzportal.server.sample_people import ANNELIESE, ERIKA, JUERGEN, LIESELOTTE, MAX, PASSWORDS, ROSA, TIM
+from kmzportal.server.sample_people import ANNELIESE, CASES, ERIKA, JUERGEN, LIESELOTTE, MAX, PASSWORDS, ROSA, TIM
 from kmzportal.services.passwords import hash_password
 
-__all__ = ["ANNELIESE", "ERIKA", "JUERGEN", "LIESELOTTE", "MAX", "PASSWORDS", "ROSA", "TIM"]
+__all__ = ["ANNELIESE", "CASES", "ERIKA", "JUERGEN", "LIESELOTTE", "MAX", "PASSWORDS", "ROSA", "TIM"]
 
 #: Where the fixture `clock` stops the time: a Monday afternoon.
 NOW = datetime(2026, 11, 23, 13, 5, tzinfo=UTC)

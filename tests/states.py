@@ -10,6 +10,7 @@ from datetime import timedelta
 from typing import Any
 
 from kmzportal.models import CODE_TRIES, AccountLink, LinkKind, LinkState, MailState
+from kmzportal.server import sample_people
 from kmzportal.services import links, sessions, support
 from tests import people
 from tests.backend import Backend
@@ -214,6 +215,33 @@ def desk_list_flow(scenario: Scenario) -> Iterator[State]:
     yield "protokoll/abgewiesen", browser.open("/kundenservice/protokoll?von=1999-12-31&person=ro")
 
 
+def case_flow(scenario: Scenario) -> Iterator[State]:
+    """The written requests at the desk, up to the link that answers one of them."""
+    with scenario.backend.transaction() as tx:
+        cases = [sample_people.open_case(tx, dict(case)).reference for case in people.CASES]
+        taken = support.open_case(tx, "address_changed", "form", LONG_ADDRESS, LONG * 9, new_email=scenario.max.email)
+        support.add_reply(tx, taken, "fremd@nirgends.example", "Auch ich.", attachments=["Ausweis.pdf"])
+        cases.append(taken.reference)
+    browser = scenario.desk_browser(scenario.rosa)
+    yield "anfragen/schriftliche", browser.open("/kundenservice/anfragen")
+    yield "anfragen/abgeschlossene", browser.choose("Stand", "abgeschlossen").press("Anzeigen")
+    yield "kunden/vorgangsnummer", browser.open("/kundenservice/kunden").submit("Suchen", {"Kunden suchen": cases[3]})
+    yield "anfrage/adresse-vergeben", browser.follow(f"Anfrage {cases[3]}")
+    yield "anfrage/vorlage", browser.follow("Wer sind Sie?")
+    yield "anfrage/ohne-grund", browser.press("Abschließen")
+    yield "anfrage/rueckfrage-gesendet", browser.submit("Rückfrage senden", {"Text der Rückfrage": "Wer sind Sie?"})
+    yield "anfrage/notiz-gespeichert", browser.submit("Notiz speichern", {"Text der Notiz": LONG})
+    yield "anfrage/zusammengefuehrt", browser.submit("Zusammenführen", {"Vorgangsnummer der anderen Anfrage": cases[1]})
+    browser.open(f"/kundenservice/anfragen?nummer={cases[3]}").follow(cases[3])
+    yield "anfrage/wieder-offen", browser.press("Wieder öffnen")
+    yield "anfrage/in-bearbeitung", browser.press("In Bearbeitung nehmen")
+    yield "kunde/fremde-anfrage", browser.open(f"/kundenservice/kunden/{scenario.erika.id}?anfrage=1")
+    yield "kunde/anfrage-zugeordnet", browser.press("Diesem Kunden zuordnen")
+    yield "kunde/anfrage-ohne-pruefung", browser.press("Adresse berichtigen und Link senden")
+    yield "kunde/anfrage-beantwortet", browser.check("Rückruf").press("Adresse berichtigen und Link senden")
+    yield "anfrage/beantwortet", browser.follow(f"Anfrage {cases[0]}")
+
+
 def office_pages_flow(scenario: Scenario) -> Iterator[State]:
     """The pages whose texts the operator changes."""
     browser = scenario.new_browser()
@@ -254,15 +282,8 @@ def support_flow(scenario: Scenario) -> Iterator[State]:
 
 
 FLOWS = (
-    login_flow,
-    account_flow,
-    support_flow,
-    link_flow,
-    desk_link_flow,
-    desk_flow,
-    clerk_flow,
-    desk_list_flow,
-    office_pages_flow,
+    *(login_flow, account_flow, support_flow, link_flow, desk_link_flow),
+    *(desk_flow, clerk_flow, desk_list_flow, case_flow, office_pages_flow),
 )
 
 

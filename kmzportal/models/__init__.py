@@ -21,6 +21,7 @@ from kmzportal.models.recovery_request import RecoveryRequest, RequestCount
 from kmzportal.models.support_case import (
     BRANCHES,
     CHANNELS,
+    CHOSEN_BY_CLERK,
     CLOSED_AS,
     ENTRIES,
     CaseEntry,

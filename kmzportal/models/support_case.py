@@ -48,6 +48,20 @@ class SupportCase(Base):
     merged_into: Mapped["SupportCase | None"] = relationship(remote_side="SupportCase.id")
     entries: Mapped[list["CaseEntry"]] = relationship(back_populates="case", order_by="CaseEntry.id")
 
+    @property
+    def reply_to(self) -> str:
+        """The address that the customer reads now, as far as known."""
+        return self.new_email or self.email
+
+    @property
+    def closed(self) -> bool:
+        return self.state == CaseState.CLOSED
+
+    @property
+    def version(self) -> str:
+        """Changes with every act and reply, to detect that a page shows an older state."""
+        return f"{self.state}-{self.state_since.timestamp():.6f}-{len(self.entries)}-{self.clerk_id}-{self.customer_id}"
+
 
 class CaseEntry(Base):
     """What was received, answered or noted; the text is shown to clerks only."""
@@ -79,17 +93,20 @@ CHANNELS = {"form": "Formular", "mail": "E-Mail", "account": "Einstellungen"}
 ENTRIES = {
     "received": "Anfrage",
     "reply": "Antwort",
-    "foreign_reply": "Antwort von einer anderen Adresse",
+    "foreign_reply": "Antwort von einer anderen Adresse, nicht geprüft",
     "question": "Rückfrage",
     "note": "Notiz",
 }
-#: Why a case is closed.
-CLOSED_AS = {
-    "redeemed": "Link benutzt",
+#: Why a case is closed: reasons that a clerk may choose, and all.
+CHOSEN_BY_CLERK = {
     "answered": "Beantwortet",
     "by_phone": "Am Telefon geklärt",
     "no_answer": "Keine Antwort auf die Rückfrage",
+    "spam": "Spam, ohne Antwort",
+}
+CLOSED_AS = {
+    **CHOSEN_BY_CLERK,
+    "redeemed": "Link benutzt",
     "duplicate": "Doppelt",
     "deleted": "Konto gelöscht",
-    "spam": "Spam, ohne Antwort",
 }

@@ -5,14 +5,15 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from kmzportal.models import Clerk, Customer, LinkKind, MailState
-from kmzportal.services import links, recovery
+from kmzportal.models import Clerk, Customer, LinkKind, MailState, SupportCase
+from kmzportal.services import links, recovery, support
 from kmzportal.services.passwords import hash_password
 from kmzportal.services.transaction import Transaction
 
 _PEOPLE = tomllib.loads(Path(__file__).with_suffix(".toml").read_text("utf-8"))
 CUSTOMERS = ERIKA, MAX, ANNELIESE, JUERGEN, LIESELOTTE = _PEOPLE["customers"]
 CLERKS = ROSA, TIM = _PEOPLE["clerks"]
+CASES = _PEOPLE["cases"]
 PASSWORDS: dict[str, str] = _PEOPLE["passwords"]  #: by Kundennummer or initials; Anneliese has none yet
 
 #: State, reply code and reason of a mail to each of them.
@@ -25,7 +26,7 @@ MAIL_RESULTS = {
 
 
 def enter(tx: Transaction) -> None:
-    """Add all people, with passwords set a month ago, an open link, a locked account, mails and requests."""
+    """Add all people, with passwords set a month ago, an open link, a locked account, mails, requests and cases."""
     people = {person["number"]: _person(tx, Customer, dict(person)) for person in CUSTOMERS}
     clerks = [_person(tx, Clerk, dict(person)) for person in CLERKS]
     people[LIESELOTTE["number"]].locked_at = tx.now - timedelta(days=2)
@@ -39,6 +40,17 @@ def enter(tx: Transaction) -> None:
         mail.settled_at = mail.next_try_at = tx.now + timedelta(minutes=15)
     for address in ("erika.mustermnan@gms-musterstadt.example", "max.mustermann@bw.schule", "niemand@nirgends.example"):
         recovery.request_link(tx, address)
+    for case in CASES:
+        open_case(tx, dict(case))
+
+
+def open_case(tx: Transaction, data: dict[str, Any]) -> SupportCase:
+    """Open a case of the samples, `days_ago` of which is when it was received."""
+    received_at = tx.now - timedelta(days=data.pop("days_ago"))
+    case = support.open_case(tx, **data)
+    case.received_at, case.promised_on = received_at, support.promised_day(received_at, tx.settings)
+    case.entries[0].at = received_at
+    return case
 
 
 def _person(tx: Transaction, table: type[Any], data: dict[str, Any]) -> Any:

@@ -32,7 +32,7 @@ from kmzportal.models import (
     LoginSession,
     OutgoingMail,
 )
-from kmzportal.services import links, passwords, sessions
+from kmzportal.services import links, passwords, sessions, support
 from kmzportal.services.passwords import PasswordCheck
 from kmzportal.services.refusals import AddressTaken, LinkUnusable, TooManyMails
 from kmzportal.services.sessions import NewSession
@@ -194,6 +194,8 @@ def set_password_by_link(tx: Transaction, link: AccountLink, arrived: datetime, 
     links.redeem(tx, link, arrived, SETS_PASSWORD)
     set_password(tx, link.holder, password_hash)
     tx.record("password.set", link.holder, kind=link.kind)
+    if link.kind == LinkKind.DESK:
+        support.close_redeemed(tx, link.owner)
     tx.warn("clerk_password_set" if link.clerk else "password_set", link.holder)
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
-from sqlalchemy import Select, func, select
+from sqlalchemy import Select, func, or_, select
 from sqlalchemy.orm import Session, joinedload
 
 from kmzportal import mail_address
@@ -16,6 +16,7 @@ from kmzportal.services.tokens import new_reference, parse_reference
 from kmzportal.services.transaction import Transaction
 
 REQUESTS_SHOWN = 25
+SINGLE_LINES = 3  # of one source
 UNKNOWN = "unknown"  #: outcome of a request for an address without an account
 
 
@@ -146,10 +147,35 @@ def _mails_since(tx: Transaction, request: RecoveryRequest, since: datetime) -> 
 # The desk
 
 
-def recent_requests(session: Session, now: datetime, before: int | None = None) -> Sequence[RecoveryRequest]:
-    """Return the requests of the last days, latest first; one more than is shown when older ones follow."""
+def recent_requests(
+    session: Session, now: datetime, before: int | None = None, source: str | None = None
+) -> Sequence[RecoveryRequest]:
+    """Return the requests of the last days, latest first; one more than is shown when older ones follow.
+
+    Of a source with more than SINGLE_LINES requests only the latest is returned, so that a flood hides no others;
+    `source` returns all of that one.
+    """
     requests = _visible(now).order_by(RecoveryRequest.id.desc()).limit(REQUESTS_SHOWN + 1)
+    if source:
+        requests = requests.where(RecoveryRequest.source == source)
+    else:
+        floods = _floods(now).subquery()
+        requests = requests.outerjoin(floods, floods.c.source == RecoveryRequest.source).where(
+            or_(floods.c.source.is_(None), RecoveryRequest.id == floods.c.latest)
+        )
     return session.scalars(requests.where(RecoveryRequest.id < before) if before else requests).all()
+
+
+def floods(session: Session, now: datetime) -> dict[str, int]:
+    """Return the sources with more than SINGLE_LINES requests in the last days, and their numbers."""
+    return {row.source: row.number for row in session.execute(_floods(now))}
+
+
+def _floods(now: datetime) -> Select[str | None, int, int]:
+    columns = (RecoveryRequest.source, func.count().label("number"), func.max(RecoveryRequest.id).label("latest"))
+    counted = select(*columns).where(RecoveryRequest.requested_at > now - REQUESTS_KEPT)
+    counted = counted.where(RecoveryRequest.source.is_not(None))
+    return counted.group_by(RecoveryRequest.source).having(func.count() > SINGLE_LINES)
 
 
 def find_by_reference(session: Session, now: datetime, typed: str) -> Sequence[RecoveryRequest]:

@@ -1,15 +1,18 @@
 """Written requests (Anfragen) by form or mail: opened with a promised day, answered and closed by the desk."""
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from typing import Any, NamedTuple
 
-from sqlalchemy import Select, func, select
-from sqlalchemy.orm import Session, joinedload
+from sqlalchemy import Select, func, or_, select
+from sqlalchemy.orm import Session, joinedload, selectinload
 
 from kmzportal import mail_address
 from kmzportal.dates import BERLIN, add_working_days, working_days_after
 from kmzportal.models import (
+    CLOSED_AS,
     CaseEntry,
     CaseState,
     Clerk,
@@ -18,8 +21,10 @@ from kmzportal.models import (
     RequestCount,
     SupportCase,
     Throttle,
+    fold,
 )
 from kmzportal.services.refusals import Refusal
+from kmzportal.services.search import TYPO, search, suggestions
 from kmzportal.services.tokens import LinkKeys, codes_match, format_code, new_reference, parse_reference
 from kmzportal.services.transaction import Transaction, upsert
 
@@ -27,7 +32,11 @@ TO_STRANGERS = ("case_receipt", "case_code")  # templates of mails that anyone c
 CODE_LIFETIME = timedelta(hours=1)
 CODE_TRIES = 5
 PUZZLES_PER_CASE = 10  # answered puzzles, as a multiple of the limits of cases
-CASES_SHOWN = 50
+CASES_SHOWN = 25
+UNFINISHED = (CaseState.OPEN, CaseState.WAITING, CaseState.ANSWERED)
+ADDRESS = re.compile(r"[\w.+-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63}){1,5}", re.ASCII)
+CANDIDATES_SHOWN = 5
+ADDRESSES_OF_A_CASE, WORDS_OF_A_CASE = 3, 300  # read at most, so that a long text costs no more than a short one
 
 
 class Promise(NamedTuple):
@@ -41,6 +50,25 @@ class CaseClosed(Refusal):
     """The case is closed already, or merged into another one."""
 
     message = "Diese Anfrage ist schon abgeschlossen. Öffnen Sie sie wieder, wenn noch etwas zu tun ist."
+
+
+class CaseOpen(Refusal):
+    """Only a closed case can be opened again: the promised day of an open one must not move."""
+
+    message = "Diese Anfrage ist schon offen."
+
+
+class CaseChanged(Refusal):
+    """Another clerk acted, or a reply came, since the page was shown."""
+
+    message = (
+        "Inzwischen hat jemand anderes diese Anfrage bearbeitet, oder eine Antwort ist gekommen. Nichts wurde "
+        "gesendet. Lesen Sie den neuen Stand. Gilt es noch? Dann senden Sie es noch einmal ab."
+    )
+
+
+class CaseTaken(Refusal):
+    """Another clerk is working on the case."""
 
 
 class SameCase(Refusal):
@@ -255,9 +283,25 @@ def _add_entry(
 
 def _set_state(tx: Transaction, case: SupportCase, state: CaseState, closed_as: str | None = None) -> None:
     case.state, case.state_since, case.closed_as = state, tx.now, closed_as
+    case.clerk = None
 
 
 # The desk
+
+
+def lock(tx: Transaction, case: SupportCase, seen_version: str, clerk: Clerk | None = None) -> None:
+    """Lock the case and read it again. Raises CaseChanged, or CaseTaken where `clerk` is not the one working on it.
+
+    An action that locks a customer as well locks the customer first.
+    """
+    tx.session.refresh(case, with_for_update=True)
+    if case.version != seen_version:
+        raise CaseChanged
+    if clerk and case.clerk and case.clerk != clerk:
+        who = case.clerk.initials
+        raise CaseTaken(
+            message=f"In Bearbeitung von {who}. Sprechen Sie sich ab, oder übernehmen Sie die Anfrage zuerst."
+        )
 
 
 def take(tx: Transaction, case: SupportCase, clerk: Clerk | None) -> None:
@@ -265,9 +309,11 @@ def take(tx: Transaction, case: SupportCase, clerk: Clerk | None) -> None:
     case.clerk = clerk
 
 
-def assign(tx: Transaction, case: SupportCase, customer: Customer | None) -> None:
+def assign(tx: Transaction, case: SupportCase, customer: Customer | None, clerk: Clerk | None = None) -> None:
+    """Assign the case to the customer; `clerk` now works on it. Raises CaseClosed."""
     _require_unfinished(case)
     case.customer = customer
+    case.clerk = clerk or case.clerk
     tx.record("case.assigned", customer, reference=case.reference)
 
 
@@ -306,11 +352,13 @@ def close(tx: Transaction, case: SupportCase, reason: str) -> None:
 def _close(tx: Transaction, case: SupportCase, reason: str) -> None:
     _set_state(tx, case, CaseState.CLOSED, reason)
     case.answered_at = case.answered_at or tx.now
-    case.clerk = None
-    tx.record("case.closed", case.customer, reference=case.reference, reason=reason)
+    tx.record("case.closed", case.customer, reference=case.reference, reason=CLOSED_AS[reason])
 
 
 def reopen(tx: Transaction, case: SupportCase) -> None:
+    """Open a closed case with a new promised day; raises CaseOpen."""
+    if case.state != CaseState.CLOSED:
+        raise CaseOpen
     case.merged_into = None
     case.promised_on = promised_day(tx.now, tx.settings)
     _set_state(tx, case, CaseState.OPEN)
@@ -318,9 +366,10 @@ def reopen(tx: Transaction, case: SupportCase) -> None:
 
 
 def answer_with_link(tx: Transaction, case: SupportCase, customer: Customer) -> None:
-    """Note that a link was sent to the customer of the case; its use closes the case. Raises CaseClosed."""
+    """Note that a link was sent to the customer of the case; its use closes it. Raises CaseClosed, CaseChanged."""
     _require_unfinished(case)
-    case.customer = customer
+    if case.customer != customer:
+        raise CaseChanged
     _set_state(tx, case, CaseState.ANSWERED)
     case.answered_at = case.answered_at or tx.now
     tx.record("case.answered", customer, reference=case.reference)
@@ -346,7 +395,8 @@ def list_cases(session: Session, states: Sequence[CaseState], before: int = 0) -
 
     Open ones by the promised day, so overdue ones come first; closed ones latest first.
     """
-    order = (SupportCase.state_since.desc(),) if states == (CaseState.CLOSED,) else (SupportCase.promised_on,)
+    by_promise = (SupportCase.state != CaseState.OPEN, SupportCase.promised_on)
+    order = (SupportCase.state_since.desc(),) if states == (CaseState.CLOSED,) else by_promise
     cases = _with_people().where(SupportCase.state.in_(states)).order_by(*order, SupportCase.id)
     return session.scalars(cases.offset(before).limit(CASES_SHOWN + 1)).all()
 
@@ -365,9 +415,127 @@ def of_customer(session: Session, customer: Customer) -> Sequence[SupportCase]:
     ).all()
 
 
+def doubles(session: Session, case: SupportCase) -> Sequence[SupportCase]:
+    """Return the cases that were merged into this one."""
+    return session.scalars(select(SupportCase).where(SupportCase.merged_into_id == case.id)).all()
+
+
 def find_by_reference(session: Session, typed: str) -> SupportCase | None:
     return session.scalar(_with_people().where(SupportCase.reference == parse_reference(typed)))
 
 
 def _with_people() -> Select[SupportCase]:
     return select(SupportCase).options(joinedload(SupportCase.customer), joinedload(SupportCase.clerk))
+
+
+# Who is it?
+
+
+@dataclass
+class Candidate:
+    """A customer to whom a case may belong; only a clerk assigns it."""
+
+    customer: Customer
+    reasons: dict[str, int] = field(default_factory=dict)  #: with their weights
+
+    @property
+    def weight(self) -> int:
+        return sum(self.reasons.values())
+
+    @property
+    def certainty(self) -> str:
+        return "sehr wahrscheinlich" if self.weight >= 4 else "wahrscheinlich" if self.weight >= 2 else "möglich"
+
+
+def candidates(session: Session, cases: Sequence[SupportCase]) -> dict[int, list[Candidate]]:
+    """Return for the id of each case the customers to whom it may belong, most likely first, with the reasons.
+
+    The sender of a mail counts most where the mailbox is proven; an address or name in the text can be anybody's.
+    """
+    selection = select(SupportCase).where(SupportCase.id.in_({case.id for case in cases}))
+    session.scalars(selection.options(selectinload(SupportCase.entries))).all()  # loads the texts of all at once
+    addresses = {case.id: dict(_addresses(case)) for case in cases}
+    every = {address for found in addresses.values() for address in found}
+    stored = _customers_with(session, every)
+    similar = suggestions(session, every - stored.keys())
+    names = _named_customers(session, [_words(case) for case in cases])
+    result = {}
+    for case, named in zip(cases, names, strict=True):
+        found: dict[int, Candidate] = {}
+        for address, (reason, weight) in addresses[case.id].items():
+            for customer in stored.get(address, ()):
+                _add_reason(found, customer, f"{address} ist hinterlegt ({reason})", weight)
+            for one in similar.get(address, ()):
+                _add_reason(found, one.customer, f"{address}: {one.reason}", 2 if one.reason == TYPO else 1)
+        for customer, (reason, weight) in named:
+            _add_reason(found, customer, f"{reason} in der Anfrage", weight)
+        result[case.id] = sorted(found.values(), key=lambda one: (-one.weight, one.customer.id))
+    return result
+
+
+def similar_names(session: Session, case: SupportCase) -> list[Candidate]:
+    """Return customers whose name is one typo away from that of the case, for a case without other candidates."""
+    found = search(session, case.name) if case.name else None
+    numbers = [hit.id for hit in found.hits[:ADDRESSES_OF_A_CASE]] if found else []
+    customers = session.scalars(select(Customer).where(Customer.id.in_(numbers)))
+    return [Candidate(customer, {"Der Name ist ähnlich": 1}) for customer in customers]
+
+
+def _add_reason(found: dict[int, Candidate], customer: Customer, reason: str, weight: int) -> None:
+    found.setdefault(customer.id, Candidate(customer)).reasons[reason] = weight
+
+
+def _addresses(case: SupportCase) -> Iterator[tuple[str, tuple[str, int]]]:
+    """Yield each address of the case with its origin and weight; the most important one last, as it is to be kept."""
+    typed = dict.fromkeys(mail_address.canonical(one) for one in ADDRESS.findall(_text(case)))
+    yield from ((address, ("im Text", 2)) for address in list(typed)[:ADDRESSES_OF_A_CASE])
+    if case.new_email:
+        yield mail_address.canonical(case.new_email), ("als neue Adresse angegeben", 1)
+    if case.old_email:
+        yield mail_address.canonical(case.old_email), ("als bisherige Adresse angegeben", 3)
+    yield case.email_canonical, ("Absender, Postfach bestätigt", 4) if case.email_proven else ("Absender", 3)
+
+
+def _text(case: SupportCase) -> str:
+    """Return what the person of the case wrote; a reply from another address fills nothing."""
+    return "\n".join(entry.text for entry in case.entries if entry.kind in ("received", "reply"))
+
+
+def _words(case: SupportCase) -> list[str]:
+    return re.findall(r"[^\W\d_][\w-]+", f"{case.name} {case.school} {_text(case)}")[:WORDS_OF_A_CASE]
+
+
+def _customers_with(session: Session, addresses: set[str]) -> dict[str, list[Customer]]:
+    email, pending = Customer.email_canonical, Customer.pending_email_canonical
+    found: dict[str, list[Customer]] = {}
+    for customer in session.scalars(select(Customer).where(or_(email.in_(addresses), pending.in_(addresses)))):
+        for address in addresses.intersection((customer.email_canonical, customer.pending_email_canonical or "")):
+            found.setdefault(address, []).append(customer)
+    return found
+
+
+#: Reason and weight, by whether the first name and the school are in the text beside the last name.
+NAMED = {
+    (True, True): ("Name und Schule stehen", 3),
+    (True, False): ("Der Name steht", 2),
+    (False, True): ("Nachname und Schule stehen", 1),
+}
+
+
+def _named_customers(session: Session, texts: Sequence[list[str]]) -> list[list[tuple[Customer, tuple[str, int]]]]:
+    """Return for each text the customers whose names are among its words, with the value of NAMED."""
+    spellings = {spelling for words in texts for word in words for spelling in (word, word.title())}
+    customers = session.scalars(select(Customer).where(Customer.last_name.in_(spellings))).all() if spellings else ()
+    result = []
+    for words in texts:
+        known = {part for word in words for part in fold(word).split()}
+        named = []
+        for customer in customers:
+            last, first, school = (
+                set(fold(text).split()) for text in (customer.last_name, customer.first_name, customer.school)
+            )
+            reason = NAMED.get((bool(first) and first <= known, bool(school) and school <= known))
+            if last <= known and reason:
+                named.append((customer, reason))
+        result.append(sorted(named, key=lambda one: -one[1][1])[:CANDIDATES_SHOWN])
+    return result

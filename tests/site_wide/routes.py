@@ -6,12 +6,14 @@ from dataclasses import dataclass
 from flask import Flask
 
 NOT_READY = "/readyz"  # 503 here: the tests create their tables without migrations
+#: Parameters that are no number.
 WORDS = {
     "purpose": "konto",
     "action": "sperren",
     "link_action": "erneut",
+    "case_act": "notiz",
     "branch": "anderes",
-}  # parameters that are no number
+}
 
 
 @dataclass

@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 from typing import Any
 
-from flask import Blueprint, abort, current_app, request
+from flask import Blueprint, abort, current_app, request, url_for
 from flask.typing import ResponseReturnValue
 from wtforms import Field, RadioField, SelectField, StringField, ValidationError
 from wtforms.fields.choices import SelectChoice  # type: ignore[attr-defined]  # newer than its types
@@ -12,8 +12,8 @@ from wtforms.validators import DataRequired, InputRequired, Length
 from kmzportal import mail_address
 from kmzportal.db import db
 from kmzportal.mail.previews import redacted_preview
-from kmzportal.models import IDENTITY_CHECKS, AccountLink, Customer
-from kmzportal.services import audit, desk, outbox
+from kmzportal.models import IDENTITY_CHECKS, AccountLink, Customer, SupportCase
+from kmzportal.services import audit, desk, outbox, recovery, support
 from kmzportal.services import search as customer_search
 from kmzportal.services.refusals import ChangedMeanwhile
 from kmzportal.services.transaction import Transaction
@@ -83,7 +83,31 @@ def start() -> ResponseReturnValue:
 @clerk_only
 def search() -> ResponseReturnValue:
     query = request.args.get("suche", "").strip()[:MAX_QUERY]
-    return render("desk/search.html", query=query, found=customer_search.search(db.session(), query))
+    found, number = customer_search.search(db.session(), query), _with_reference(query)
+    return render("desk/search.html", query=query, found=found, number=number, case_id=_case_id())
+
+
+def _with_reference(query: str) -> dict[str, str] | None:
+    """Return label and URL of the case or the request for a new password with this Vorgangsnummer."""
+    session = db.session()
+    if case := support.find_by_reference(session, query):
+        return {"label": f"Anfrage {case.reference}", "url": url_for("requests.case", case_id=case.id)}
+    if requests := recovery.find_by_reference(session, datetime.now(UTC), query):
+        reference = requests[0].reference
+        url = url_for("requests.overview", nummer=reference)
+        return {"label": f"Passwort vergessen {reference}", "url": url}
+    return None
+
+
+def _case_id() -> int | None:
+    """Return the id of the case that the clerk works on, from the URL."""
+    case_id = request.args.get("anfrage", type=int)
+    return case_id if case_id and 0 < case_id < 2**31 else None
+
+
+def _case() -> SupportCase | None:
+    case_id = _case_id()
+    return db.session.get(SupportCase, case_id) if case_id else None
 
 
 @bp.get(CUSTOMER)
@@ -98,13 +122,16 @@ def preview(customer_id: int) -> ResponseReturnValue:
     """Return hints and previews for the address typed so far: for htmx a part of the page, otherwise the whole page."""
     customer, email = db.get_or_404(Customer, customer_id), request.args.get("email")
     if wants_fragment():
-        return render("desk/_preview.html", customer=customer, **_preview(customer, email))
+        return render("desk/_preview.html", customer=customer, case=_case(), **_preview(customer, email))
     return _screen(customer, email=email)
 
 
 def _screen(customer: Customer, email: str | None = None, **refused: PortalForm) -> ResponseReturnValue:
     """Return the page of the customer; `refused` is the form with errors, under its name in the template."""
-    session, now = db.session(), datetime.now(UTC)
+    session, now, case = db.session(), datetime.now(UTC), _case()
+    mine = case is not None and case.customer_id == customer.id
+    if case and mine and not email and mail_address.canonical(case.reply_to) != customer.email_canonical:
+        email = case.reply_to
     forms: dict[str, PortalForm] = {
         "correct": CorrectForm(formdata=None, email=email or customer.pending_email, version=customer.version),
         "send": SendForm(formdata=None),
@@ -121,10 +148,21 @@ def _screen(customer: Customer, email: str | None = None, **refused: PortalForm)
         mails=outbox.list_mails(session, customer=customer)[: outbox.MAILS_SHOWN],
         outage=outbox.mail_outage(session, now, current_app.config),
         events=events,
+        case=case,
+        cases=support.of_customer(session, customer),
+        answers=case.version if case and mine and not case.closed else None,  # the case that a sent link answers
         logins=[event for event in events if event.action in LOGINS][:LOGINS_SHOWN],
         **forms,
         **_preview(customer, forms["correct"]["email"].data),
     )
+
+
+def _answer_case(tx: Transaction, customer: Customer) -> None:
+    """Note on the case whose version is in the URL, if any, that the link was sent; a locked account got none."""
+    case, version = _case(), request.args.get("stand")
+    if case and version and not customer.locked_at:
+        support.lock(tx, case, version, current_user.clerk)
+        support.answer_with_link(tx, case, customer)
 
 
 def _preview(customer: Customer, typed: str | None) -> dict[str, Any]:
@@ -153,6 +191,7 @@ def correct(customer_id: int) -> ResponseReturnValue:
     def correct_address(tx: Transaction) -> None:
         email, note = form.email.data or "", form.note.data or ""
         desk.correct_address(tx, customer, form.seen_version, email, form.check.data, note)
+        _answer_case(tx, customer)
 
     try:
         act(form, correct_address)
@@ -166,18 +205,23 @@ def correct(customer_id: int) -> ResponseReturnValue:
         notice = f"Jetzt gilt {email}, ohne Passwort. Entsperren Sie das Konto. Danach senden Sie den Link."
     if meant := mail_address.suggest_correction(email):
         notice += f" Prüfen Sie bitte: Meinten Sie {meant}?"
-    return redirect_in_place(".customer", notice + _outage_hint(), customer_id=customer.id)
+    return redirect_in_place(".customer", notice + _outage_hint(), customer_id=customer.id, anfrage=_case_id())
 
 
 @bp.post(f"{CUSTOMER}/link")
 @clerk_only
 def send(customer_id: int) -> ResponseReturnValue:
     customer, form = db.get_or_404(Customer, customer_id), SendForm()
-    act(form, lambda tx: desk.send_link(tx, customer, current_user.clerk.initials, form.why.data))
+
+    def send_link(tx: Transaction) -> None:
+        desk.send_link(tx, customer, current_user.clerk.initials, form.why.data)
+        _answer_case(tx, customer)
+
+    act(form, send_link)
     if form.errors:
         return _screen(customer, send=form)
     notice = f"Der Link zum Konto ist unterwegs an {customer.email}."
-    return redirect_in_place(".customer", notice + _outage_hint(), customer_id=customer.id)
+    return redirect_in_place(".customer", notice + _outage_hint(), customer_id=customer.id, anfrage=_case_id())
 
 
 @bp.post(f"{CUSTOMER}/links/<int(max=2147483647):link_id>/<any(erneut, zurueckziehen):link_action>")

@@ -1,18 +1,37 @@
-"""Anfragen: the requests for a new password of the last days, with a search by Vorgangsnummer."""
+"""Anfragen: written requests and what clerks do about them; requests for a new password of the last days."""
 
-from datetime import UTC, datetime
+from collections.abc import Callable
+from datetime import UTC, date, datetime
+from typing import Any
 
 from flask import Blueprint, request
 from flask.typing import ResponseReturnValue
-from wtforms import StringField
+from wtforms import SelectField, StringField, TextAreaField
+from wtforms.fields.choices import SelectChoice  # type: ignore[attr-defined]  # newer than its types
+from wtforms.validators import DataRequired, InputRequired, Length
 
+from kmzportal.dates import BERLIN, format_day
 from kmzportal.db import db
-from kmzportal.services import recovery
-from kmzportal.web.auth import clerk_only
-from kmzportal.web.forms import Filter
-from kmzportal.web.responses import page_key, render
+from kmzportal.models import (
+    BRANCHES,
+    CHANNELS,
+    CHOSEN_BY_CLERK,
+    CLOSED_AS,
+    ENTRIES,
+    CaseState,
+    Customer,
+    SupportCase,
+)
+from kmzportal.services import desk, recovery, support
+from kmzportal.services.transaction import Transaction
+from kmzportal.web.auth import act, clerk_only, current_user
+from kmzportal.web.forms import ActionForm, Filter, PortalForm
+from kmzportal.web.responses import page_key, redirect_in_place, redirect_to, render
 
 bp = Blueprint("requests", __name__, url_prefix="/kundenservice")
+CASE = "/anfragen/<int(max=2147483647):case_id>"
+LONGEST_TEXT = 2000  # characters
+MAX_SKIPPED = 100_000
 
 OUTCOMES = {
     None: "wartet",
@@ -21,28 +40,226 @@ OUTCOMES = {
     "locked": "Konto gesperrt",
     "capped": "zu viele Anfragen",
 }
+CASE_STATES = {
+    CaseState.OPEN: "offen",
+    CaseState.WAITING: "wartet auf Antwort",
+    CaseState.ANSWERED: "Link gesendet",
+    CaseState.CLOSED: "abgeschlossen",
+}
+#: States by their value in the URL.
+STATES = {
+    "offen": CaseState.OPEN,
+    "wartet": CaseState.WAITING,
+    "beantwortet": CaseState.ANSWERED,
+    "abgeschlossen": CaseState.CLOSED,
+}
+#: Label and text of each template of a Rückfrage, by its name in the URL.
+QUESTIONS = {
+    "person": (
+        "Wer sind Sie?",
+        "Wir konnten Ihr Konto noch nicht finden. Schreiben Sie uns bitte Ihren Vornamen, Ihren Nachnamen und Ihre "
+        "Schule. Wenn Sie sie kennen: auch Ihre Kundennummer und Ihre bisherige E-Mail-Adresse.",
+    ),
+    "rueckruf": (
+        "Wann können wir anrufen?",
+        "Bevor wir eine neue Adresse eintragen, rufen wir Sie an Ihrer Schule zurück. Wann sind Sie dort erreichbar?",
+    ),
+    "adresse": (
+        "Welche Adresse gilt jetzt?",
+        "An welche E-Mail-Adresse sollen wir den Link zum Konto senden? Nehmen Sie am besten Ihre dienstliche Adresse.",
+    ),
+}
+#: German names of cases, for macros too, which do not see the context of a page.
+NAMES = {
+    "case_states": CASE_STATES,
+    "closed_as": CLOSED_AS,
+    "branches": BRANCHES,
+    "channels": CHANNELS,
+    "entry_kinds": ENTRIES,
+}
+bp.add_app_template_filter(format_day)
+bp.record_once(lambda setup: setup.app.jinja_env.globals.update(NAMES))
+
+
+@bp.app_template_filter()
+def day_in_berlin(at: datetime) -> date:
+    return at.astimezone(BERLIN).date()
+
+
+@bp.app_template_global()
+def case_counts() -> tuple[int, int]:
+    """Return the numbers of open and of overdue cases, for the navigation."""
+    return support.counts(db.session(), datetime.now(UTC))
 
 
 class NumberForm(Filter):
     number = StringField("Vorgangsnummer", name="nummer")
 
 
+class StateForm(Filter):
+    state = SelectField(
+        "Stand",
+        name="stand",
+        choices=[SelectChoice("", "nicht abgeschlossen")]
+        + [SelectChoice(name, CASE_STATES[state]) for name, state in STATES.items()],
+        default="",
+    )
+
+
+def text_area(label: str, missing: str) -> TextAreaField:
+    longest = Length(max=LONGEST_TEXT, message=f"Möglich sind bis zu {LONGEST_TEXT} Zeichen.")
+    return TextAreaField(label, [DataRequired(missing), longest], filters=[lambda text: (text or "").replace("\0", "")])
+
+
+class QuestionForm(PortalForm):
+    text = text_area("Text der Rückfrage", missing="Schreiben Sie, was Sie wissen möchten.")
+
+
+class NoteForm(PortalForm):
+    note = text_area("Text der Notiz", missing="Schreiben Sie die Notiz.")
+
+
+class MergeForm(PortalForm):
+    reference = StringField("Vorgangsnummer der anderen Anfrage", [DataRequired("Geben Sie die Vorgangsnummer ein.")])
+
+
+class CloseForm(PortalForm):
+    reason = SelectField(
+        "Grund",
+        [InputRequired("Wählen Sie einen Grund.")],
+        choices=[SelectChoice(key, label) for key, label in {"": "bitte wählen", **CHOSEN_BY_CLERK}.items()],
+    )
+
+
+#: Form, service and notice of each act on a case, by its name in the URL.
+ACTS: dict[str, tuple[type[PortalForm], Callable[[Transaction, SupportCase, Any], object], str]] = {
+    "rueckfrage": (
+        QuestionForm,
+        lambda tx, case, form: support.ask_back(tx, case, form.text.data),
+        "Die Rückfrage ist unterwegs. Bis zur Antwort ist die Frist ausgesetzt.",
+    ),
+    "notiz": (
+        NoteForm,
+        lambda tx, case, form: support.add_note(tx, case, form.note.data),
+        "Die Notiz ist gespeichert.",
+    ),
+    "zusammenfuehren": (
+        MergeForm,
+        lambda tx, case, form: support.merge(tx, case, form.reference.data),
+        "Die Anfragen sind zusammengeführt. Antworten kommen jetzt zur anderen.",
+    ),
+    "abschliessen": (
+        CloseForm,
+        lambda tx, case, form: support.close(tx, case, form.reason.data),
+        "Die Anfrage ist abgeschlossen.",
+    ),
+    "oeffnen": (ActionForm, lambda tx, case, _: support.reopen(tx, case), "Die Anfrage ist wieder offen."),
+    "uebernehmen": (
+        ActionForm,
+        lambda tx, case, _: support.take(tx, case, current_user.clerk),
+        "Die Anfrage ist jetzt in Ihrer Bearbeitung.",
+    ),
+    "freigeben": (ActionForm, lambda tx, case, _: support.take(tx, case, None), "Die Anfrage ist wieder frei."),
+}
+FREE_FOR_ALL = {"uebernehmen", "notiz"}  # also while another clerk works on the case
+
+
 @bp.get("/anfragen")
 @clerk_only
 def overview() -> ResponseReturnValue:
-    form, session, now = NumberForm(request.args), db.session(), datetime.now(UTC)
-    if number := (form.number.data or "").strip():
-        found = recovery.find_by_reference(session, now, number)
-    else:
-        found = recovery.recent_requests(session, now, page_key())
-    shown = found[: recovery.REQUESTS_SHOWN]
+    form, chosen, session, now = NumberForm(request.args), StateForm(request.args), db.session(), datetime.now(UTC)
+    number, source = (form.number.data or "").strip(), request.args.get("quelle", "")[:50]
+    skipped = request.args.get("ab", 0, type=int)
+    skipped = skipped if 0 <= skipped <= MAX_SKIPPED else 0
+    states = (STATES[chosen.state.data],) if chosen.state.data in STATES else support.UNFINISHED
+    cases, found = [], recovery.recent_requests(session, now, page_key(), source)
+    if number:
+        case = support.find_by_reference(session, number)
+        cases, found = [case] if case else [], recovery.find_by_reference(session, now, number)
+    elif not source and not page_key():
+        cases = list(support.list_cases(session, states, skipped))
+    shown, shown_cases = found[: recovery.REQUESTS_SHOWN], cases[: support.CASES_SHOWN]
     return render(
         "desk/requests.html",
         search=form,
+        filter=chosen,
         number=number,
+        source=source,
+        cases=shown_cases,
+        later=skipped + len(shown_cases) if len(cases) > len(shown_cases) else None,
+        probable=support.candidates(session, [case for case in shown_cases if not case.customer_id]),
         requests=shown,
+        floods={} if number or source else recovery.floods(session, now),
         older=shown[-1].id if len(found) > len(shown) else None,
         meant=recovery.probably_meant(session, shown),
         outcomes=OUTCOMES,
         now=now,
     )
+
+
+@bp.get(CASE)
+@clerk_only
+def case(case_id: int) -> ResponseReturnValue:
+    return _screen(db.get_or_404(SupportCase, case_id))
+
+
+def _screen(case: SupportCase, **refused: PortalForm) -> ResponseReturnValue:
+    """Return the page of the case; `refused` is the form with errors, under the name of its act."""
+    session, now = db.session(), datetime.now(UTC)
+    _, question = QUESTIONS.get(request.args.get("vorlage", ""), ("", ""))
+    forms: dict[str, PortalForm] = {
+        "rueckfrage": QuestionForm(formdata=None, text=question),
+        "notiz": NoteForm(formdata=None),
+        "zusammenfuehren": MergeForm(formdata=None),
+        "abschliessen": CloseForm(formdata=None),
+        **refused,
+    }
+    found = support.candidates(session, [case])[case.id] or support.similar_names(session, case)
+    owner = desk.address_owner(session, case.new_email, now, other_than=case.customer) if case.new_email else None
+    return render(
+        "desk/case.html",
+        next(iter(refused.values()), None),
+        case=case,
+        doubles=support.doubles(session, case),
+        candidates=found[: support.CANDIDATES_SHOWN],
+        owner=owner,
+        questions=QUESTIONS,
+        forms=forms,
+        now=now,
+    )
+
+
+@bp.post(f"{CASE}/zuordnen")
+@clerk_only
+def assign(case_id: int) -> ResponseReturnValue:
+    """Assign the case to the customer `kunde` in the URL, and lead to the page where the clerk answers it."""
+    case, form = db.get_or_404(SupportCase, case_id), ActionForm()
+    customer_id = request.args.get("kunde", 0, type=int)
+    customer = db.get_or_404(Customer, customer_id if 0 < customer_id < 2**31 else 0)
+
+    def assign_case(tx: Transaction) -> None:
+        support.lock(tx, case, request.args.get("stand", ""), current_user.clerk)
+        support.assign(tx, case, customer, current_user.clerk)
+
+    act(form, assign_case)
+    if form.errors:
+        return _screen(case, zuordnen=form)
+    notice = f"Die Anfrage {case.reference} ist zugeordnet."
+    return redirect_to("customers.customer", notice, customer_id=customer.id, anfrage=case.id)
+
+
+@bp.post(f"{CASE}/<any({', '.join(ACTS)}):case_act>")
+@clerk_only
+def change(case_id: int, case_act: str) -> ResponseReturnValue:
+    form_class, service, notice = ACTS[case_act]
+    case, form = db.get_or_404(SupportCase, case_id), form_class()
+
+    def run(tx: Transaction) -> None:
+        clerk = None if case_act in FREE_FOR_ALL else current_user.clerk
+        support.lock(tx, case, request.args.get("stand", ""), clerk)
+        service(tx, case, form)
+
+    act(form, run)
+    if form.errors:
+        return _screen(case, **{case_act: form})
+    return redirect_in_place(".case", notice, case_id=case.merged_into_id or case.id)

@@ -1,0 +1,196 @@
+"""Written requests at the desk: who it probably is, acts of clerks, the promised day, and the end by a used link."""
+
+from datetime import date, timedelta
+
+import pytest
+from sqlalchemy import select
+
+from kmzportal.db import db
+from kmzportal.models import CaseState, LinkKind, SupportCase
+from kmzportal.services import accounts, desk, recovery, support
+from kmzportal.services.passwords import hash_password
+from tests.people import NEW_EMAIL, NEW_PASSWORD, NOW
+
+pytestmark = pytest.mark.usefixtures("clock")
+SENDER = "e.privat@web.example"
+
+
+@pytest.fixture
+def enter(backend):
+    """Open a case and return it."""
+
+    def enter(text="Benötige neue Zugangsdaten für edupool.", email=SENDER, **fields):
+        with backend.transaction() as tx:
+            return support.open_case(tx, "other", "mail", email, text, **fields)
+
+    return enter
+
+
+@pytest.fixture
+def likely(app, max_, anneliese, juergen):
+    """Return Kundennummer and certainty of the candidates for a case."""
+
+    def likely(case):
+        with app.app_context():
+            session = db.session()
+            case = session.get(SupportCase, case.id)
+            return [(one.customer.number, one.certainty) for one in support.candidates(session, [case])[case.id]]
+
+    return likely
+
+
+# Who is it?
+
+
+@pytest.mark.parametrize(
+    ("case", "first"),
+    [
+        ({"email": "erika.mustermann@gms-musterstadt.example", "proven": True}, ("K-1001", "sehr wahrscheinlich")),
+        ({"email": "erika.mustermann@gms-musterstadt.example"}, ("K-1001", "wahrscheinlich")),
+        ({"old_email": "Max.Mustermann@GMS-Musterstadt.example"}, ("K-1002", "wahrscheinlich")),
+        ({"text": "Bisher: a.mueller-luedenscheidt@kita-regenbogen.example."}, ("K-1003", "wahrscheinlich")),
+        ({"name": "Erika Mustermann", "school": "GMS Musterstadt"}, ("K-1001", "wahrscheinlich")),
+        (
+            {"text": "Danke! Anneliese Mueller-Lüdenscheidt", "name": "Müller-Lüdenscheidt, A."},
+            ("K-1003", "wahrscheinlich"),
+        ),
+        ({"text": "Gruß\nMax MUSTERMANN, GMS Musterstadt"}, ("K-1002", "wahrscheinlich")),
+        ({"email": "erika.mustermnan@gms-musterstadt.example"}, ("K-1001", "wahrscheinlich")),
+        ({"email": "erika.mustermann@gmx.example"}, ("K-1001", "möglich")),
+        ({"email": "juergen.gross@gms-musterstadt.example"}, ("K-1004", "wahrscheinlich")),  # pending
+    ],
+)
+def test_the_customer_who_probably_wrote_is_named_first_but_not_assigned(backend, erika, enter, likely, case, first):
+    case = enter(**case)
+    assert likely(case)[0] == first
+    assert backend.read(case).customer_id is None
+
+
+def test_a_text_without_any_hint_names_nobody_and_a_long_one_does_not_break(erika, enter, likely):
+    assert likely(enter()) == []
+    assert likely(enter("Mustermann " * 20_000 + "a@b.example " * 5_000)) == []
+
+
+def test_a_reply_from_another_address_is_no_evidence(backend, erika, enter, likely):
+    case = enter()
+    backend.run(support.add_reply, case, "fremd@nirgends.example", f"Ich bin Erika Mustermann, {erika.email}.")
+    assert likely(case) == []
+
+
+def test_a_misspelt_name_is_found_when_nothing_else_fits(app, erika, enter, likely):
+    case = enter(name="Erika Mustremann")
+    assert likely(case) == []
+    with app.app_context():
+        found = support.similar_names(db.session(), case)
+    assert [(one.customer.number, one.certainty) for one in found] == [("K-1001", "möglich")]
+
+
+# Acts
+
+
+def test_the_clock_stands_still_while_a_question_waits_for_its_reply(backend, as_clerk, clock, enter):
+    case = enter()
+    assert case.promised_on == date(2026, 11, 26)
+    clock.shift(timedelta(days=1))  # Tuesday
+    as_clerk(support.ask_back, case, "Wer sind Sie?")
+    [mail] = backend.mails("case_question")
+    assert (mail.recipient, backend.read(case).state) == (SENDER, CaseState.WAITING)
+    clock.shift(timedelta(days=7))  # the next Tuesday, five working days later
+    backend.run(support.add_reply, case, SENDER, "Erika Mustermann")
+    assert (backend.read(case).state, backend.read(case).promised_on) == (CaseState.OPEN, date(2026, 12, 3))
+
+
+def test_a_double_is_closed_and_its_replies_go_to_the_other_case(backend, as_clerk, enter):
+    first, double = enter(), enter("Noch einmal!")
+    as_clerk(support.merge, double, first.reference.lower())
+    assert (backend.read(double).state, backend.read(double).closed_as) == (CaseState.CLOSED, "duplicate")
+    backend.run(support.add_reply, double, SENDER, "Wie lange noch?")
+    with backend.transaction() as tx:
+        assert [entry.text for entry in tx.session.get(SupportCase, first.id).entries][-1] == "Wie lange noch?"
+    for number in (first.reference, double.reference, "V-AAAA-AAAA", ""):
+        with pytest.raises(support.SameCase):
+            as_clerk(support.merge, first, number)
+
+
+def test_a_closed_case_refuses_acts_until_it_is_opened_again_with_a_new_day(backend, as_clerk, clock, erika, enter):
+    case = enter()
+    as_clerk(support.close, case, "spam")
+    for function, argument in (
+        (support.close, "answered"), (support.ask_back, "?"), (support.assign, erika), (support.merge, "x"),
+    ):  # fmt: skip
+        with pytest.raises(support.CaseClosed):
+            as_clerk(function, case, argument)
+    assert backend.mails() == []
+    clock.shift(timedelta(days=7))
+    as_clerk(support.reopen, case)
+    assert (backend.read(case).state, backend.read(case).promised_on) == (CaseState.OPEN, date(2026, 12, 3))
+    with pytest.raises(support.CaseOpen):
+        as_clerk(support.reopen, case)
+
+
+def test_of_two_clerks_the_second_is_refused(backend, as_clerk, enter, rosa, tim):
+    case = enter()
+    seen = case.version
+    as_clerk(support.take, case, rosa)
+    with pytest.raises(support.CaseChanged):
+        as_clerk(support.lock, case, seen, tim)
+    with pytest.raises(support.CaseTaken) as refused:
+        as_clerk(support.lock, case, backend.run(lambda tx, case: case.version, case), tim)
+    assert refused.value.message.startswith("In Bearbeitung von ro.")
+    as_clerk(support.lock, case, backend.run(lambda tx, case: case.version, case), rosa)
+
+
+def test_two_answers_at_the_same_time_leave_one(backend, enter):
+    case = enter()
+
+    def close(tx, case, seen):
+        support.lock(tx, case, seen)
+        support.close(tx, case, "answered")
+
+    results = backend.run_concurrently(3, close, case, case.version)
+    assert sorted(type(result).__name__ for result in results) == ["CaseChanged", "CaseChanged", "NoneType"]
+    assert backend.actions().count("case.closed") == 1
+
+
+def test_the_case_closes_itself_when_its_link_is_used(backend, as_clerk, erika, enter):
+    case, other = enter(), enter()
+    as_clerk(support.assign, case, erika)
+    as_clerk(desk.correct_address, erika, backend.read(erika).version, NEW_EMAIL, "callback", "")
+    as_clerk(support.answer_with_link, case, erika)
+    with pytest.raises(support.CaseChanged):
+        as_clerk(support.answer_with_link, other, erika)
+    assert (backend.read(case).state, backend.read(case).answered_at) == (CaseState.ANSWERED, NOW)
+    link = backend.links(LinkKind.DESK)[-1]
+    backend.run(accounts.register, link, NOW, backend.read(erika).version, {}, hash_password(NEW_PASSWORD))
+    assert (backend.read(case).state, backend.read(case).closed_as) == (CaseState.CLOSED, "redeemed")
+    assert backend.read(other).state == CaseState.OPEN
+    [closed] = backend.read(select(SupportCase).where(SupportCase.state == CaseState.CLOSED))
+    assert closed.customer_id == erika.id and backend.log_in(NEW_EMAIL, NEW_PASSWORD)
+
+
+# Lists
+
+
+def test_overdue_cases_come_first_and_only_open_ones_count(app, backend, as_clerk, enter):
+    later, overdue, waiting = enter(), enter(), enter()
+    as_clerk(support.ask_back, waiting, "Wer sind Sie?")
+    for case in (overdue, waiting):
+        backend.update(case, promised_on=date(2026, 11, 20))
+    with app.app_context():
+        listed = [case.id for case in support.list_cases(db.session(), support.UNFINISHED)]
+        assert support.counts(db.session(), NOW) == (2, 1)
+    assert listed == [overdue.id, later.id, waiting.id]
+
+
+def test_a_flood_from_one_source_hides_no_other_requests(app, backend):
+    backend.run(recovery.request_link, "erste@schule.example", source="192.0.2.1")
+    for number in range(60):
+        backend.run(recovery.request_link, f"flut{number}@nirgends.example", source="203.0.113.7")
+    backend.run(recovery.request_link, "ohne@schule.example")
+    with app.app_context():
+        session = db.session()
+        shown = [request.email_canonical for request in recovery.recent_requests(session, NOW)]
+        assert recovery.floods(session, NOW) == {"203.0.113.7": 60}
+        of_source = recovery.recent_requests(session, NOW, source="203.0.113.7")
+    assert shown == ["ohne@schule.example", "flut59@nirgends.example", "erste@schule.example"]
+    assert len(of_source) == recovery.REQUESTS_SHOWN + 1
