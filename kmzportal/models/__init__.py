@@ -25,5 +25,6 @@ from kmzportal.models.support_case import (
     ENTRIES,
     CaseEntry,
     CaseState,
+    ReceivedMail,
     SupportCase,
 )
