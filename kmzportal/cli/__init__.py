@@ -17,11 +17,13 @@ from kmzportal.cli.clerks import clerks, links
 from kmzportal.cli.customers import customers
 from kmzportal.cli.fault import BadSettings, Fault, PortTaken
 from kmzportal.cli.mail import mail
-from kmzportal.db import up_to_date
+from kmzportal.cli.support import support
+from kmzportal.dates import format_datetime
+from kmzportal.db import db, up_to_date
 from kmzportal.migrations import migrate, upgrade
 from kmzportal.server import become_gunicorn, port_fault, worker
 from kmzportal.server import demo as demo_server
-from kmzportal.services import office_pages
+from kmzportal.services import office_pages, support_mail
 from kmzportal.settings import SETTINGS, SettingsError
 
 DEBUGGING = "FLASK_DEBUG ist gesetzt. Das ist nur für `kmzportal run` auf dem eigenen Rechner."
@@ -83,7 +85,7 @@ cli = PortalGroup(
     name="kmzportal", help=HELP, create_app=create_console_app, add_version_option=False, load_dotenv=False
 )
 cli.params.clear()  # Flask's options for another app or environment
-for group in (customers, clerks, links, mail):
+for group in (customers, clerks, links, mail, support):
     cli.add_command(group)
 
 
@@ -147,8 +149,17 @@ def config() -> None:
     click.echo(f"Texte der Seiten: {office_pages.SHIPPED}; eigene in {office_pages.own_folder(instance)}")
     _, warnings = settings.load(instance)
     lacking = office_pages.lacking(instance, current_app.config, datetime.now(UTC).date())
-    for sentence in (*warnings, *settings.faults(current_app.config), *lacking):
+    for sentence in (*warnings, *settings.faults(current_app.config), *lacking, *mailbox_faults()):
         click.echo(f"Achtung: {sentence}", err=True)
+
+
+def mailbox_faults() -> list[str]:
+    """Return since when and why the support mailbox is not read; nothing when it is, or the database is missing."""
+    try:
+        outage = support_mail.inbox_outage(db.session(), current_app.config)
+    except DBAPIError:
+        return []
+    return [f"Das Postfach wird seit {format_datetime(outage.since)} nicht gelesen: {outage.why}"] if outage else []
 
 
 def shown(name: str, value: Any) -> str:
@@ -157,8 +168,10 @@ def shown(name: str, value: Any) -> str:
         return "(verdeckt)" if value else "(leer)"
     if name.endswith("_URI") and value:
         return make_url(value).render_as_string(hide_password=True)
-    words = {True: "ja", False: "nein"} if isinstance(value, bool) else {}
-    return words.get(value) or str(value if value not in ("", []) else "(leer)")
+    if isinstance(value, bool):
+        return "ja" if value else "nein"
+    text = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+    return text or "(leer)"
 
 
 def main() -> None:

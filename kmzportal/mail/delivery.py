@@ -155,6 +155,10 @@ def _from_reply(code: int, text: bytes | str) -> DeliveryResult:
     if code < 500 or code in _SENDER_CODES:
         return DeliveryResult(MailState.DEFERRED, code, _NOT_NOW, server_failed=code in _SENDER_CODES)
     reply = text.decode(errors="replace") if isinstance(text, bytes) else text
+    return DeliveryResult(MailState.REFUSED, code, refusal_reason(code, reply))
+
+
+def refusal_reason(code: int | None, reply: str) -> str:
+    """Return in German why a server refused or returned a mail; `reply` begins with its status code (RFC 3463)."""
     status = re.match(r"5\.(\d{1,3})\.\d", reply)
-    reason = _BY_STATUS.get(status[1], _REJECTED) if status else _BY_CODE.get(code, _REJECTED)
-    return DeliveryResult(MailState.REFUSED, code, reason)
+    return _BY_STATUS.get(status[1], _REJECTED) if status else _BY_CODE.get(code or 0, _REJECTED)

@@ -26,5 +26,6 @@ from kmzportal.models.support_case import (
     ENTRIES,
     CaseEntry,
     CaseState,
+    ReceivedMail,
     SupportCase,
 )

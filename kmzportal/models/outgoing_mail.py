@@ -62,6 +62,8 @@ class Heartbeat(Base):
 
     loop: Mapped[str] = mapped_column(primary_key=True)
     beat_at: Mapped[datetime]
+    failing_since: Mapped[datetime | None]  #: of the support mailbox
+    failure: Mapped[str | None]  #: why, in German
 
 
 #: German labels of the states.

@@ -81,6 +81,15 @@ class CaseEntry(Base):
     case: Mapped[SupportCase] = relationship(back_populates="entries")
 
 
+class ReceivedMail(Base):
+    """A mail that was read from the mailbox, so that each has its effect once, also one that opens no case."""
+
+    __tablename__ = "received_mail"
+
+    message_id: Mapped[str] = mapped_column(primary_key=True)  #: or a hash of the mail where it has none
+    received_at: Mapped[datetime]
+
+
 #: What the customer chose, or where a mail came from, as the desk sees it.
 BRANCHES = {
     "no_mail": "Es kommt keine E-Mail an",

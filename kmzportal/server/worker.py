@@ -1,4 +1,4 @@
-"""The background worker: one thread answers recovery requests, one sends mails, one deletes old rows.
+"""The background worker: threads that answer recovery requests, send mails, read the mailbox and delete old rows.
 
 Separate threads, so that a slow mail server does not delay requests. A loop logs an exception and continues; a failed
 request is retried after a pause. The message of an exception is not logged: it may contain a mail address.
@@ -18,6 +18,7 @@ from flask import Flask
 from sqlalchemy.exc import DBAPIError, OperationalError
 
 from kmzportal.db import db
+from kmzportal.mail import inbox
 from kmzportal.mail.delivery import deliver_due
 from kmzportal.services import outbox, recovery, retention
 from kmzportal.services.transaction import transaction
@@ -27,6 +28,7 @@ BEAT_EVERY = 10.0
 PAUSE_AFTER_FAILURE = 60.0  # for one request
 PURGE_EVERY = timedelta(hours=1)
 ASK_WHETHER_TO_PURGE_EVERY = 60.0
+ASK_WHETHER_TO_FETCH_EVERY = 1.0
 STOP_WITHIN = 20.0
 END = {signal.SIGTERM, signal.SIGINT, signal.SIGHUP}
 
@@ -45,7 +47,9 @@ def run_loops(app: Flask) -> Iterator[None]:
     """Run each loop in a thread; at the end wait at most STOP_WITHIN seconds for all to finish their turn."""
     mails = Loop(app, outbox.MAILS_LOOP, deliver_due)
     requests = Loop(app, outbox.REQUESTS_LOOP, Requests(then=mails.wake.set).answer)
-    loops = (mails, requests, Loop(app, outbox.PURGE_LOOP, purge_if_due, ASK_WHETHER_TO_PURGE_EVERY))
+    loops = [mails, requests, Loop(app, outbox.PURGE_LOOP, purge_if_due, ASK_WHETHER_TO_PURGE_EVERY)]
+    if app.config["IMAP_SERVER"]:
+        loops.append(Loop(app, outbox.INBOX_LOOP, inbox.fetch_if_due, ASK_WHETHER_TO_FETCH_EVERY))
     threads = [threading.Thread(target=loop.run, name=loop.name, daemon=True) for loop in loops]
     for thread in threads:
         thread.start()

@@ -33,7 +33,7 @@ RETRYABLE_TOGETHER = (MailState.DEFERRED, MailState.REFUSED)
 RETRY_WINDOW = timedelta(days=5)
 
 WORKER_TIMEOUT = 60  # seconds without a heartbeat
-REQUESTS_LOOP, MAILS_LOOP, PURGE_LOOP = "requests", "mails", "purge"
+REQUESTS_LOOP, MAILS_LOOP, PURGE_LOOP, INBOX_LOOP = "requests", "mails", "purge", "inbox"
 MAIL_LOOPS = (REQUESTS_LOOP, MAILS_LOOP)  # both must run for a mail to arrive
 NO_SERVER = "In der Konfiguration steht kein Mailserver (MAIL_SERVER). E-Mails warten, bis einer eingetragen ist."
 RESUMES = "E-Mails gehen von selbst hinaus, sobald es wieder geht."
@@ -165,6 +165,21 @@ def list_mails(
     if customer:
         mails = mails.where(OutgoingMail.customer_id == customer.id)
     return session.scalars(mails).all()
+
+
+def came_back(session: Session, address: str) -> OutgoingMail | None:
+    """Return the newest mail that left for this address (canonical form) if it came back."""
+    left = OutgoingMail.state.in_((MailState.SENT, MailState.BOUNCED))
+    newest = select(OutgoingMail).where(OutgoingMail.recipient_canonical == address, left)
+    mail = session.scalars(newest.order_by(OutgoingMail.id.desc()).limit(1)).first()
+    return mail if mail and mail.state == MailState.BOUNCED else None
+
+
+def mark_bounced(tx: Transaction, mail: OutgoingMail, code: int | None, reason: str) -> None:
+    """Mark a mail that came back; one that a process is just sending included, whose result then counts no more."""
+    mail.state, mail.settled_at, mail.leased_until, mail.outage_since = MailState.BOUNCED, tx.now, None, None
+    mail.reply_code, mail.reason = code, reason
+    tx.record("mail.bounced", mail.customer or mail.clerk, template=mail.template, code=code)
 
 
 def mail_story(mail: OutgoingMail, now: datetime) -> list[str]:

@@ -16,6 +16,7 @@ from kmzportal.models import (
     CaseState,
     LoginSession,
     OutgoingMail,
+    ReceivedMail,
     RecoveryRequest,
     RequestCount,
     SourceFailure,
@@ -72,6 +73,10 @@ def purge(tx: Transaction) -> int:
         delete(RequestCount).where(RequestCount.hour < sources),
         delete(CaseEntry).where(CaseEntry.case_id.in_(select(SupportCase.id).where(*old_case))),
         delete(SupportCase).where(*old_case),
+        delete(ReceivedMail).where(
+            ReceivedMail.received_at < tx.now - MAILS_KEPT,
+            ~exists().where(CaseEntry.message_id == ReceivedMail.message_id),
+        ),
         delete(AccountLink).where(  # after the mails that refer to them
             or_(AccountLink.ended_at < links, and_(AccountLink.ended_at.is_(None), AccountLink.expires_at < links)),
             ~exists().where(OutgoingMail.link_id == AccountLink.id),

@@ -240,10 +240,15 @@ def add_reply(
     text: str,
     message_id: str | None = None,
     attachments: Sequence[str] = (),
+    *,
+    forged: bool = False,
 ) -> None:
-    """Add a received mail. From the case's own address it opens the case again; from another one it changes nothing."""
-    case = _root(case)
-    if mail_address.canonical(sender) != case.email_canonical:
+    """Add a received mail. From the case's own address it opens the case again; from another one it changes nothing.
+
+    `forged`: DMARC failed, so the sender's address is not believed.
+    """
+    case = root(case)
+    if forged or mail_address.canonical(sender) != case.email_canonical:
         _add_entry(tx, case, "foreign_reply", sender, text, message_id, attachments)
         return
     _add_entry(tx, case, "reply", sender, text, message_id, attachments)
@@ -261,7 +266,16 @@ def _day(at: datetime) -> date:
     return at.astimezone(BERLIN).date()
 
 
-def _root(case: SupportCase) -> SupportCase:
+def question_came_back(tx: Transaction, case: SupportCase, reason: str) -> None:
+    """Open a case again whose customer never got the question."""
+    if case.state == CaseState.WAITING:
+        _add_entry(tx, case, "note", "", f"Die Rückfrage kam zurück: {reason}")
+        _set_state(tx, case, CaseState.OPEN)
+        tx.record("case.reopened", case.customer, reference=case.reference)
+
+
+def root(case: SupportCase) -> SupportCase:
+    """Return the case into which this one was merged, or itself."""
     while case.merged_into:
         case = case.merged_into
     return case

@@ -5,8 +5,9 @@ import ssl
 import pytest
 import trustme
 
-from kmzportal.mail import delivery
+from kmzportal.mail import delivery, inbox
 from kmzportal.models import LinkKind
+from tests import imap_server
 from tests.mail_server import MailServer, listening
 
 
@@ -73,3 +74,23 @@ def link(backend, erika):
 @pytest.fixture
 def states(backend):
     return lambda: [(mail.state, mail.reply_code) for mail in backend.mails()]
+
+
+@pytest.fixture
+def imap(app, certificate, monkeypatch):
+    """A running IMAP server whose mailbox the portal is configured for."""
+    with imap_server.listening(certificate()) as server:
+        for name, value in imap_server.settings(server).items():
+            monkeypatch.setitem(app.config, name, value)
+        yield server
+
+
+@pytest.fixture
+def fetch(app, imap):
+    """Read the mailbox once; return how many mails had which effect."""
+
+    def fetch():
+        with app.app_context():
+            return dict(inbox.fetch())
+
+    return fetch

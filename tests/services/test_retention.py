@@ -10,6 +10,7 @@ from kmzportal.models import (
     AuditEvent,
     LoginSession,
     OutgoingMail,
+    ReceivedMail,
     RecoveryRequest,
     SourceFailure,
     Throttle,
@@ -46,6 +47,7 @@ def rows(backend, erika):
     backend.run(recovery.request_link, erika.email)
     backend.run(desk.send_link, erika, "ro")
     backend.update(backend.mails()[0], settled_at=NOW)
+    backend.add(ReceivedMail(message_id="<1@web.de>", received_at=NOW))
     backend.add(UsedPuzzle(puzzle="p", expires_at=NOW + timedelta(days=1)))
     backend.add(SourceFailure(source=SOURCE, account="a", failed_at=NOW))
     backend.add(Throttle(account="typing errors", failures=99, failed_at=NOW))
@@ -56,6 +58,7 @@ def rows(backend, erika):
     ("table", "kept", "before", "then"),
     [
         (SourceFailure, timedelta(days=7), 1, 0),
+        (ReceivedMail, timedelta(days=90), 1, 0),
         (RecoveryRequest, timedelta(days=7), 1, 0),
         (Throttle, timedelta(days=30), 2, 1),
         (LoginSession, timedelta(days=7), 2, 1),

@@ -76,9 +76,23 @@ def upgrade():
         batch_op.create_index(batch_op.f("ix_outgoing_mail_case_id"), ["case_id"], unique=False)
         batch_op.create_foreign_key(batch_op.f("fk_outgoing_mail_case_id"), "support_case", ["case_id"], ["id"])
 
+    op.create_table(
+        "received_mail",
+        sa.Column("message_id", sa.String(), nullable=False),
+        sa.Column("received_at", sa.DateTime(), nullable=False),
+        sa.PrimaryKeyConstraint("message_id", name=op.f("pk_received_mail")),
+    )
+    with op.batch_alter_table("heartbeat", schema=None) as batch_op:
+        batch_op.add_column(sa.Column("failing_since", sa.DateTime(), nullable=True))
+        batch_op.add_column(sa.Column("failure", sa.String(), nullable=True))
 
 
 def downgrade():
+    with op.batch_alter_table("heartbeat", schema=None) as batch_op:
+        batch_op.drop_column("failure")
+        batch_op.drop_column("failing_since")
+
+    op.drop_table("received_mail")
     with op.batch_alter_table("outgoing_mail", schema=None) as batch_op:
         batch_op.drop_constraint(batch_op.f("fk_outgoing_mail_case_id"), type_="foreignkey")
         batch_op.drop_index(batch_op.f("ix_outgoing_mail_case_id"))

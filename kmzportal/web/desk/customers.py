@@ -147,6 +147,7 @@ def _screen(customer: Customer, email: str | None = None, **refused: PortalForm)
         links=desk.recent_links(session, customer),
         mails=outbox.list_mails(session, customer=customer)[: outbox.MAILS_SHOWN],
         outage=outbox.mail_outage(session, now, current_app.config),
+        came_back=outbox.came_back(session, customer.email_canonical),
         events=events,
         case=case,
         cases=support.of_customer(session, customer),

@@ -3,6 +3,7 @@
 import pytest
 
 from kmzportal.models import LinkKind
+from kmzportal.services import outbox
 from tests import people
 from tests.browser import HTMX, Browser, parse, words
 
@@ -33,6 +34,14 @@ def test_the_desk_starts_with_the_search_whose_hits_show_the_school_but_no_addre
 def test_the_search_describes_its_result(desk, erika, query, result):
     desk.open("/kundenservice/kunden").submit("Suchen", {"Kunden suchen": query})
     assert (result in desk.text, desk.value("Kunden suchen")) == (True, query)
+
+
+def test_the_screen_shows_that_a_mail_to_the_address_came_back(desk, backend, erika):
+    mail = backend.run(lambda tx, one: tx.send("password_changed", one), erika)
+    backend.run(outbox.mark_bounced, mail, 550, "Adresse unbekannt")
+    desk.open(f"/kundenservice/kunden/{erika.id}")
+    assert "Unter dieser Adresse kam zuletzt eine E-Mail zurück" in desk.text
+    assert f"{erika.email}: Adresse unbekannt (550), 23.11.2026, 14:05 Uhr." in desk.text
 
 
 def test_the_screen_shows_data_links_and_logins(desk, backend, juergen, issue):

@@ -1,0 +1,138 @@
+"""Received mails: a reply to a case, a new case, a returned mail of ours, or an automatic mail without effect."""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from email.utils import parseaddr
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import ColumnElement, or_, select
+from sqlalchemy.orm import Session
+
+from kmzportal import mail_address
+from kmzportal.models import CaseEntry, CaseState, Heartbeat, MailState, OutgoingMail, ReceivedMail, SupportCase
+from kmzportal.services import outbox, support
+from kmzportal.services.tokens import CODE_ALPHABET, parse_reference
+from kmzportal.services.transaction import Transaction, insert_once
+
+REFERENCE = re.compile(rf"\bV[- ]?([{CODE_ALPHABET}]{{4}})[- ]?([{CODE_ALPHABET}]{{4}})\b", re.IGNORECASE)
+REFERENCES_READ = 20
+#: A mail in one of these states may have left, so it can come back.
+CAN_BOUNCE = (MailState.QUEUED, MailState.DEFERRED, MailState.SENT)
+
+
+@dataclass(frozen=True)
+class Bounce:
+    message_ids: Sequence[str]  #: of mails that the bounce names
+    code: int | None  #: reply code (RFC 5321, 4.2)
+    reason: str  #: in German
+
+
+@dataclass(frozen=True)
+class IncomingMail:
+    """What was read of a mail. All texts have a bounded length, without control characters."""
+
+    message_id: str  #: or a hash of the mail where it has none
+    sender: str  #: empty where the mail has no valid one
+    name: str  #: of the sender
+    subject: str
+    text: str
+    attachments: Sequence[str] = ()  #: names
+    references: Sequence[str] = ()  #: Message-IDs of the mails that it replies to
+    automatic: bool = False  #: by its headers no person has written it
+    dmarc: str = ""  #: result that the office's own server found, such as `pass`; empty if it found none
+    bounce: Bounce | None = None
+
+
+class Effect(StrEnum):
+    """What a received mail caused."""
+
+    CASE = "Anfragen"
+    REPLY = "Antworten"
+    BOUNCE = "zurückgekommen"
+    NONE = "ohne Folge"
+    KNOWN = "schon bekannt"
+
+
+def receive(tx: Transaction, mail: IncomingMail) -> Effect:
+    """Let the mail have its effect, once for each Message-ID."""
+    if not insert_once(tx.session, ReceivedMail, {"message_id": mail.message_id, "received_at": tx.now}):
+        return Effect.KNOWN
+    if mail.bounce:
+        return Effect.BOUNCE if _mark_bounced(tx, mail.bounce) else Effect.NONE
+    if mail.automatic or not mail.sender or mail_address.canonical(mail.sender) in _own_addresses(tx.settings):
+        return Effect.NONE
+    text, forged = f"{mail.subject}\n\n{mail.text}".strip(), mail.dmarc == "fail"
+    case = _find_case(tx.session, mail)
+    foreign = case is not None and (forged or mail_address.canonical(mail.sender) != case.email_canonical)
+    if case and not (foreign and case.state == CaseState.CLOSED):
+        support.add_reply(tx, case, mail.sender, text, mail.message_id, mail.attachments, forged=forged)
+        return Effect.REPLY
+    new = support.open_case(
+        tx,
+        *("other", "mail", mail.sender, text),
+        proven=mail.dmarc == "pass",
+        message_id=mail.message_id,
+        attachments=mail.attachments,
+        name=mail.name,
+    )
+    # A stranger's mail about a closed case does not reopen that, but a clerk must see it; its sender learns nothing.
+    if case is None and not forged:
+        support.send_receipt(tx, new)
+    return Effect.CASE
+
+
+def _own_addresses(settings: Mapping[str, Any]) -> set[str]:
+    """Return the addresses that the portal itself writes from: a mail from there would be a loop."""
+    own = (parseaddr(settings["MAIL_DEFAULT_SENDER"])[1], settings["OFFICE_SUPPORT_EMAIL"], settings["IMAP_USERNAME"])
+    return {mail_address.canonical(address) for address in own if "@" in address}
+
+
+def _find_case(session: Session, mail: IncomingMail) -> SupportCase | None:
+    """Return the case that the mail replies to or names; of several that of the sender, else the first."""
+    named = dict.fromkeys(parse_reference("".join(one)) for one in REFERENCE.findall(f"{mail.subject}\n{mail.text}"))
+    found: ColumnElement[bool] = SupportCase.reference.in_(list(named)[:REFERENCES_READ])
+    if mail.references:
+        ours = select(OutgoingMail.case_id).where(OutgoingMail.message_id.in_(mail.references))
+        theirs = select(CaseEntry.case_id).where(CaseEntry.message_id.in_(mail.references))
+        found = or_(found, SupportCase.id.in_(ours), SupportCase.id.in_(theirs))
+    cases = [support.root(case) for case in session.scalars(select(SupportCase).where(found).order_by(SupportCase.id))]
+    sender = mail_address.canonical(mail.sender)
+    return next((case for case in cases if case.email_canonical == sender), next(iter(cases), None))
+
+
+def _mark_bounced(tx: Transaction, bounce: Bounce) -> bool:
+    named = select(OutgoingMail).where(OutgoingMail.message_id.in_(bounce.message_ids))
+    mails = tx.session.scalars(named.where(OutgoingMail.state.in_(CAN_BOUNCE)).with_for_update()).all()
+    for mail in mails:
+        outbox.mark_bounced(tx, mail, bounce.code, bounce.reason)
+        if mail.case and mail.template == "case_question":
+            support.question_came_back(tx, mail.case, bounce.reason)
+    return bool(mails)
+
+
+# The mailbox
+
+
+@dataclass(frozen=True)
+class InboxOutage:
+    since: datetime
+    why: str  #: in German
+
+
+def inbox_outage(session: Session, settings: Mapping[str, Any]) -> InboxOutage | None:
+    """Return since when and why the support mailbox cannot be read; None when it can, or none is configured."""
+    loop = session.get(Heartbeat, outbox.INBOX_LOOP) if settings["IMAP_SERVER"] else None
+    return InboxOutage(loop.failing_since, loop.failure or "") if loop and loop.failing_since else None
+
+
+def record_outage(tx: Transaction, failure: str | None) -> bool:
+    """Store the result of reading the mailbox, None for success; return whether it differs from the last one."""
+    outbox.record_heartbeat(tx, outbox.INBOX_LOOP)
+    loop = tx.session.get_one(Heartbeat, outbox.INBOX_LOOP, populate_existing=True)
+    changed = loop.failure != failure
+    loop.failing_since = (loop.failing_since or tx.now) if failure else None
+    loop.failure = failure
+    return changed

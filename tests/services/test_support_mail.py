@@ -1,0 +1,145 @@
+"""A received mail is a reply, a new case, a bounce or without effect; its sender learns nothing of another's case."""
+
+from dataclasses import replace
+
+import pytest
+from sqlalchemy import select
+
+from kmzportal.models import CaseState, SupportCase
+from kmzportal.services import support, support_mail
+from kmzportal.services.support_mail import Bounce, Effect, IncomingMail
+
+ERIKA, DIEB = "erika.privat@web.de", "dieb@web.de"
+FIRST = IncomingMail("<1@web.de>", ERIKA, "Erika Mustermann", "Zugangsdaten", "Benötige neue Zugangsdaten")
+REPLY = replace(FIRST, message_id="<2@web.de>", subject="Noch etwas", text="Ergänzung")
+
+
+@pytest.fixture
+def receive(backend):
+    return lambda mail: backend.run(support_mail.receive, mail, actor="worker")
+
+
+@pytest.fixture
+def cases(backend):
+    return lambda: backend.read(select(SupportCase).order_by(SupportCase.id))
+
+
+@pytest.fixture
+def entries(backend, cases):
+    """Return kind and author of all entries of a case."""
+
+    def entries(case):
+        with backend.transaction() as tx:
+            return [(entry.kind, entry.author) for entry in tx.session.get(SupportCase, case.id).entries]
+
+    return entries
+
+
+@pytest.fixture
+def case(receive, cases, clock):
+    receive(FIRST)
+    return cases()[0]
+
+
+@pytest.fixture
+def as_clerk(backend):
+    return lambda function, *arguments: backend.run(function, *arguments, actor="clerk:1", initials="ro")
+
+
+def test_a_mail_has_its_effect_once(receive, cases, backend):
+    assert [receive(FIRST), receive(FIRST)] == [Effect.CASE, Effect.KNOWN]
+    assert (len(cases()), len(backend.mails("case_receipt"))) == (1, 1)
+
+
+def test_of_two_processes_that_receive_the_same_mail_one_opens_a_case(backend, cases):
+    assert sorted(backend.run_concurrently(2, support_mail.receive, FIRST)) == [Effect.CASE, Effect.KNOWN]
+    assert len(cases()) == 1
+
+
+@pytest.mark.parametrize("way", ["receipt", "own mail", "number in the subject", "number in the text"])
+def test_a_reply_belongs_to_its_case_and_opens_it_again(receive, cases, case, entries, backend, as_clerk, way):
+    as_clerk(support.ask_back, case, "An welcher Schule sind Sie?")
+    [receipt] = backend.mails("case_receipt")
+    named = {
+        "receipt": {"references": [receipt.message_id]},
+        "own mail": {"references": [FIRST.message_id]},
+        "number in the subject": {"subject": f"Re: Ihre Anfrage {case.reference.lower()}"},
+        "number in the text": {"text": f"Zu {case.reference.replace('-', ' ')}: GMS"},
+    }
+    assert receive(replace(REPLY, **named[way])) == Effect.REPLY
+    assert [found.state for found in cases()] == [CaseState.OPEN]
+    assert entries(case)[-1] == ("reply", ERIKA)
+    assert len(backend.mails("case_receipt")) == 1
+
+
+@pytest.mark.parametrize("forged", [{"sender": DIEB}, {"dmarc": "fail"}])
+def test_a_strangers_mail_with_the_number_changes_nothing_and_gets_no_answer(
+    receive, cases, case, entries, backend, as_clerk, forged
+):
+    as_clerk(support.ask_back, case, "An welcher Schule sind Sie?")
+    before = len(backend.mails())
+    assert receive(replace(REPLY, subject=case.reference, **forged)) == Effect.REPLY
+    assert [(found.state, found.email) for found in cases()] == [(CaseState.WAITING, ERIKA)]
+    assert entries(case)[-1][0] == "foreign_reply"
+    assert len(backend.mails()) == before
+
+
+def test_a_strangers_mail_about_a_closed_case_is_a_case_of_its_own_without_a_receipt(
+    receive, cases, case, backend, as_clerk
+):
+    as_clerk(support.close, case, "answered")
+    assert receive(replace(REPLY, subject=case.reference, sender=DIEB)) == Effect.CASE
+    assert [(found.email, found.state) for found in cases()] == [(ERIKA, CaseState.CLOSED), (DIEB, CaseState.OPEN)]
+    assert [mail.recipient for mail in backend.mails("case_receipt")] == [ERIKA]
+
+
+def test_a_reply_about_a_merged_case_goes_to_the_remaining_one(receive, cases, case, entries, as_clerk):
+    receive(replace(REPLY, subject="Noch einmal"))
+    as_clerk(support.merge, case, cases()[1].reference)
+    receive(replace(REPLY, message_id="<3@web.de>", text=case.reference))
+    assert entries(cases()[1])[-1] == ("reply", ERIKA)
+
+
+def test_an_unknown_number_opens_a_new_case(receive, cases, case):
+    assert receive(replace(REPLY, subject="V-AAAA-AAAA")) == Effect.CASE
+    assert len(cases()) == 2
+
+
+@pytest.mark.parametrize(("dmarc", "proven", "receipts"), [("pass", True, 1), ("", False, 1), ("fail", False, 0)])
+def test_only_dmarc_proves_the_sender_and_where_it_failed_no_receipt_is_sent(
+    receive, cases, backend, dmarc, proven, receipts
+):
+    receive(replace(FIRST, dmarc=dmarc))
+    assert cases()[0].email_proven is proven
+    assert len(backend.mails("case_receipt")) == receipts
+
+
+@pytest.mark.parametrize("kind", [
+    {"automatic": True}, {"sender": ""}, {"sender": "Support@kmz-cw.de"},
+    {"bounce": Bounce(["<0@kmz-cw.de>"], 550, "Adresse unbekannt")},
+])  # fmt: skip
+def test_automatic_mail_opens_no_case_stops_no_clock_and_gets_no_answer(receive, cases, case, backend, as_clerk, kind):
+    as_clerk(support.ask_back, case, "An welcher Schule sind Sie?")
+    before = len(backend.mails())
+    assert receive(replace(REPLY, subject=case.reference, **kind)) == Effect.NONE
+    assert [found.state for found in cases()] == [CaseState.WAITING]
+    assert len(backend.mails()) == before
+
+
+@pytest.mark.parametrize("state", ["sent", "queued", "deferred"])
+def test_a_question_that_came_back_opens_its_case_again(receive, cases, case, entries, backend, as_clerk, state):
+    as_clerk(support.ask_back, case, "An welcher Schule sind Sie?")
+    [question] = backend.mails("case_question")
+    backend.update(question, state=state, leased_until=question.queued_at)
+    bounce = Bounce([question.message_id], 550, "Adresse unbekannt")
+    assert receive(replace(REPLY, automatic=True, bounce=bounce)) == Effect.BOUNCE
+    came_back = backend.read(question)
+    assert (came_back.state, came_back.reply_code, came_back.leased_until) == ("bounced", 550, None)
+    assert cases()[0].state == CaseState.OPEN
+    assert entries(case)[-1][0] == "note"
+
+
+def test_a_mail_that_was_withdrawn_does_not_become_a_bounced_one(receive, case, backend):
+    [receipt] = backend.mails("case_receipt")
+    backend.update(receipt, state="cancelled")
+    assert receive(replace(REPLY, bounce=Bounce([receipt.message_id], 550, "Adresse unbekannt"))) == Effect.NONE
