@@ -218,28 +218,30 @@ def desk_list_flow(scenario: Scenario) -> Iterator[State]:
 def case_flow(scenario: Scenario) -> Iterator[State]:
     """The written requests at the desk, up to the link that answers one of them."""
     with scenario.backend.transaction() as tx:
-        cases = [sample_people.open_case(tx, dict(case)).reference for case in people.CASES]
+        cases = [sample_people.open_case(tx, dict(case)) for case in people.CASES]
         taken = support.open_case(tx, "address_changed", "form", LONG_ADDRESS, LONG * 9, new_email=scenario.max.email)
         support.add_reply(tx, taken, "fremd@nirgends.example", "Auch ich.", attachments=["Ausweis.pdf"])
-        cases.append(taken.reference)
     browser = scenario.desk_browser(scenario.rosa)
     yield "anfragen/schriftliche", browser.open("/kundenservice/anfragen")
-    yield "anfragen/abgeschlossene", browser.choose("Stand", "abgeschlossen").press("Anzeigen")
-    yield "kunden/vorgangsnummer", browser.open("/kundenservice/kunden").submit("Suchen", {"Kunden suchen": cases[3]})
-    yield "anfrage/adresse-vergeben", browser.follow(f"Anfrage {cases[3]}")
-    yield "anfrage/vorlage", browser.follow("Wer sind Sie?")
+    yield "anfragen/abgeschlossene", browser.open("/kundenservice/anfragen?stand=abgeschlossen")
+    yield "kunden/vorgangsnummer", browser.open(f"/kundenservice/kunden?suche={taken.reference}")
+    yield "anfrage/adresse-vergeben", browser.follow(f"Anfrage {taken.reference}")
+    yield "anfrage/vorlage", browser.open(f"/kundenservice/anfragen/{taken.id}?vorlage=person")
     yield "anfrage/ohne-grund", browser.press("Abschließen")
     yield "anfrage/rueckfrage-gesendet", browser.submit("Rückfrage senden", {"Text der Rückfrage": "Wer sind Sie?"})
     yield "anfrage/notiz-gespeichert", browser.submit("Notiz speichern", {"Text der Notiz": LONG})
-    yield "anfrage/zusammengefuehrt", browser.submit("Zusammenführen", {"Vorgangsnummer der anderen Anfrage": cases[1]})
-    browser.open(f"/kundenservice/anfragen?nummer={cases[3]}").follow(cases[3])
+    yield (
+        "anfrage/zusammengefuehrt",
+        browser.submit("Zusammenführen", {"Vorgangsnummer der anderen Anfrage": cases[1].reference}),
+    )
+    browser.open(f"/kundenservice/anfragen?nummer={taken.reference}").follow(taken.reference)
     yield "anfrage/wieder-offen", browser.press("Wieder öffnen")
     yield "anfrage/in-bearbeitung", browser.press("In Bearbeitung nehmen")
-    yield "kunde/fremde-anfrage", browser.open(f"/kundenservice/kunden/{scenario.erika.id}?anfrage=1")
+    yield "kunde/fremde-anfrage", browser.open(f"/kundenservice/kunden/{scenario.erika.id}?anfrage={cases[0].id}")
     yield "kunde/anfrage-zugeordnet", browser.press("Diesem Kunden zuordnen")
     yield "kunde/anfrage-ohne-pruefung", browser.press("Adresse berichtigen und Link senden")
     yield "kunde/anfrage-beantwortet", browser.check("Rückruf").press("Adresse berichtigen und Link senden")
-    yield "anfrage/beantwortet", browser.follow(f"Anfrage {cases[0]}")
+    yield "anfrage/beantwortet", browser.follow(f"Anfrage {cases[0].reference}")
 
 
 def office_pages_flow(scenario: Scenario) -> Iterator[State]:

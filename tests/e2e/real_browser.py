@@ -49,6 +49,8 @@ class RealBrowser:
 
     def fill_in(self, label: str, text: str) -> "RealBrowser":
         found = field(self.page, label)
+        if not found.is_visible():
+            self._unfold()
         if self.htmx and found.locator(sent_at("input")).count():
             self._do(lambda: found.fill(text), STOLEN)  # in one go, so that htmx sends one request
             return self

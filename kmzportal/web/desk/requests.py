@@ -4,7 +4,7 @@ from collections.abc import Callable
 from datetime import UTC, date, datetime
 from typing import Any
 
-from flask import Blueprint, request
+from flask import Blueprint, flash, request
 from flask.typing import ResponseReturnValue
 from wtforms import SelectField, StringField, TextAreaField
 from wtforms.fields.choices import SelectChoice  # type: ignore[attr-defined]  # newer than its types
@@ -244,8 +244,8 @@ def assign(case_id: int) -> ResponseReturnValue:
     act(form, assign_case)
     if form.errors:
         return _screen(case, zuordnen=form)
-    notice = f"Die Anfrage {case.reference} ist zugeordnet."
-    return redirect_to("customers.customer", notice, customer_id=customer.id, anfrage=case.id)
+    flash(f"Die Anfrage {case.reference} ist zugeordnet.", "form")  # inside the part that the next act replaces
+    return redirect_to("customers.customer", customer_id=customer.id, anfrage=case.id)
 
 
 @bp.post(f"{CASE}/<any({', '.join(ACTS)}):case_act>")
