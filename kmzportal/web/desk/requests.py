@@ -108,7 +108,8 @@ class StateForm(Filter):
 
 def text_area(label: str, missing: str) -> TextAreaField:
     longest = Length(max=LONGEST_TEXT, message=f"Möglich sind bis zu {LONGEST_TEXT} Zeichen.")
-    return TextAreaField(label, [DataRequired(missing), longest], filters=[lambda text: (text or "").replace("\0", "")])
+    plain = [lambda text: (text or "").replace("\0", "")]
+    return TextAreaField(label, [DataRequired(missing), longest], filters=plain, render_kw={"rows": 6})
 
 
 class QuestionForm(PortalForm):
