@@ -102,7 +102,7 @@ def test_a_stale_form_is_refused_and_works_the_second_time(list_, backend, tim):
 def test_a_clerk_who_is_no_admin_is_shown_no_link_to_the_pages_of_admins(browser, backend, tim):
     browser.come_in(backend.run(sessions.start_session, tim, "Firefox").token).open("/kundenservice/anfragen")
     [nav] = [one for one in browser.page.iter("nav") if one.get("aria-label") == "Kundenservice"]
-    assert words(nav) == "Anfragen Kunden Postausgang Abmelden"
+    assert words(nav) == "Anfragen Kunden Postausgang Bericht Abmelden"
 
 
 def test_an_admin_who_was_locked_meanwhile_cannot_lock(list_, backend, rosa, tim):

@@ -65,6 +65,7 @@ def test_requests_count_by_channel_and_branch_and_whether_they_were_answered_in_
         redeemed, late = open_case(backend, "no_mail"), open_case(backend, channel="mail")
         open_case(backend)  # never answered
     with at(2026, 6, 3, 9, 0):
+        backend.run(support.assign, redeemed, erika)
         backend.run(support.answer_with_link, redeemed, erika)
         backend.run(support.close_redeemed, erika)
     with at(2026, 6, 19, 9, 0):
