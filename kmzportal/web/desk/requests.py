@@ -4,7 +4,7 @@ from collections.abc import Callable
 from datetime import UTC, date, datetime
 from typing import Any
 
-from flask import Blueprint, flash, request
+from flask import Blueprint, current_app, flash, request
 from flask.typing import ResponseReturnValue
 from wtforms import SelectField, StringField, TextAreaField
 from wtforms.fields.choices import SelectChoice  # type: ignore[attr-defined]  # newer than its types
@@ -22,7 +22,7 @@ from kmzportal.models import (
     Customer,
     SupportCase,
 )
-from kmzportal.services import desk, recovery, support
+from kmzportal.services import desk, recovery, support, support_mail
 from kmzportal.services.transaction import Transaction
 from kmzportal.web.auth import act, clerk_only, current_user
 from kmzportal.web.forms import ActionForm, Filter, PortalForm
@@ -182,6 +182,7 @@ def overview() -> ResponseReturnValue:
     shown, shown_cases = found[: recovery.REQUESTS_SHOWN], cases[: support.CASES_SHOWN]
     return render(
         "desk/requests.html",
+        inbox=support_mail.inbox_outage(session, current_app.config),
         search=form,
         filter=chosen,
         number=number,

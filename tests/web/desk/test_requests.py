@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from kmzportal.services import recovery, sessions
+from kmzportal.services import recovery, sessions, support_mail
 from tests.browser import words
 
 pytestmark = pytest.mark.usefixtures("clock")
@@ -95,3 +95,12 @@ def test_older_requests_are_on_the_next_page(desk, ask):
     assert len(rows(desk.open(PAGE))) == 25
     desk.follow("Ältere Anfragen")
     assert [row.split()[2] for row in rows(desk)] == ["person1@nirgends.example", "person0@nirgends.example"]
+
+
+def test_a_mailbox_that_cannot_be_read_is_shown_until_it_can(desk, app, backend, monkeypatch):
+    monkeypatch.setitem(app.config, "IMAP_SERVER", "imap.kmz.example")
+    backend.run(support_mail.record_outage, "Der Mailserver nimmt die Anmeldung nicht an.", actor="worker")
+    text = words(desk.open(PAGE).page)
+    assert "Das Postfach wird seit" in text and "Der Mailserver nimmt die Anmeldung nicht an." in text
+    backend.run(support_mail.record_outage, None, actor="worker")
+    assert "Das Postfach wird seit" not in words(desk.open(PAGE).page)
