@@ -46,7 +46,7 @@ def parse(raw: bytes, authserv_id: str) -> IncomingMail:
         text, attachments = _content(message)
         subject = _header(message, "Subject")
         bounce = _bounce(message, raw, text)
-    except Exception:  # such as RecursionError; a mail that nobody can read is a note for the clerk
+    except Exception:  # such as RecursionError; an unreadable mail becomes a note for the clerk
         message, bounce = BytesHeaderParser().parsebytes(raw), None
         text, attachments, subject = UNREADABLE, (), _header(message, "Subject")
     name, sender, single = _sender(message)

@@ -447,7 +447,7 @@ def _with_people() -> Select[SupportCase]:
 
 @dataclass
 class Candidate:
-    """A customer to whom a case may belong; only a clerk assigns it."""
+    """A customer who may have written a case; only a clerk assigns it."""
 
     customer: Customer
     reasons: dict[str, int] = field(default_factory=dict)  #: with their weights
@@ -462,7 +462,7 @@ class Candidate:
 
 
 def candidates(session: Session, cases: Sequence[SupportCase]) -> dict[int, list[Candidate]]:
-    """Return for the id of each case the customers to whom it may belong, most likely first, with the reasons.
+    """Return for the id of each case the customers who may have written it, most likely first, with the reasons.
 
     The sender of a mail counts most where the mailbox is proven; an address or name in the text can be anybody's.
     """
