@@ -7,14 +7,14 @@ from tests import people
 from tests.backend import Backend
 from tests.e2e.actions import Mouse, button, field, link, set_password, whole
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.trial]
 
 EMAIL, CODE = "robin.ostermann@kmz.example", "Code aus der App"
 ADD = ("clerks", "add", EMAIL, "--name", "Robin Ostermann", "--initials", "rb", "--admin")
 
 
 def test_a_clerk_sets_up_access_and_logs_in_with_two_factors(new_page, portal, app, mailbox):
-    page = new_page(java_script_enabled=False)  # clerk_flow does the same by keyboard and with JavaScript
+    page = new_page(java_script_enabled=False)  # `make test` does the same in clerk_flow, by keyboard and with JavaScript
     hands = Mouse(page)
     portal.run(*ADD)
     page.goto(mailbox.wait_for(EMAIL, "Ihr Zugang zum Kundenservice").link)

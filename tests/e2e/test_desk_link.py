@@ -74,7 +74,7 @@ def by_code(hands, _app, message):
 @pytest.mark.usefixtures("rosa")
 @pytest.mark.parametrize(("hands", "check"), [
     ("keyboard", by_code),
-    ("mouse without JavaScript", by_pictures),
+    pytest.param("mouse without JavaScript", by_pictures, marks=pytest.mark.trial),
     pytest.param("keyboard", by_pictures, marks=pytest.mark.trial),
     pytest.param("mouse without JavaScript", by_code, marks=pytest.mark.trial),
     pytest.param("mouse", by_pictures, marks=pytest.mark.trial),
