@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from rapidfuzz.distance import OSA
-from sqlalchemy import ColumnElement, and_, exists, false, or_, select, true, union_all
+from sqlalchemy import ColumnElement, and_, false, or_, select, true, union_all
 from sqlalchemy.orm import Session
 
 from kmzportal.models import Customer, fold, phone_digits
@@ -92,8 +92,10 @@ def _matching(session: Session, conditions: Iterable[Any], guessed: bool = False
 
 def _matching_with_typo(session: Session, words: Sequence[str]) -> SearchResult | None:
     """Correct one typo in each word that matches no customer, or in any word if each of them matches some customer."""
-    unknown = [word for word in words if len(words) == 1 or not session.scalar(select(exists().where(_has_word(word))))]
-    spellings = {word: _spellings(session, word) for word in unknown or words}
+    unknown = [word for word in words if len(words) == 1 or not _matches_any(session, word)]
+    wrong = unknown or words
+    correct = [_has_word(word) for word in words if word not in wrong]
+    spellings = {word: _spellings(session, word, correct) for word in wrong}
     if not any(spellings.values()):
         return None
     choices = [(*spellings.get(word, ()), *(() if word in unknown else (word,))) for word in words]
@@ -101,11 +103,16 @@ def _matching_with_typo(session: Session, words: Sequence[str]) -> SearchResult 
     return _matching(session, conditions, guessed=True)
 
 
-def _spellings(session: Session, word: str) -> Sequence[str]:
-    """Return words of customers one typo away, none with a digit: a number with another digit is another number.
+def _matches_any(session: Session, word: str) -> bool:
+    return session.scalar(select(Customer.id).where(_has_word(word)).limit(1)) is not None
 
-    The parts before and after the typo are correct; one more character is left out, in case two were swapped.
-    PostgreSQL searches its index for each position of the typo. SQLite scans all customers once.
+
+def _spellings(session: Session, word: str, correct: Sequence[ColumnElement[bool]]) -> Sequence[str]:
+    """Return words one typo away, of customers who match the correct words of the query.
+
+    None has a digit: a number with another digit is another number. The parts before and after the typo are correct;
+    one more character is left out, in case two were swapped. PostgreSQL searches its index for each position of the
+    typo. SQLite scans all customers once.
     """
     length = len(word)
     if length < MIN_LENGTH_WITH_TYPO or any(map(str.isdigit, word)):
@@ -114,11 +121,11 @@ def _spellings(session: Session, word: str) -> Sequence[str]:
     size = 1 if database == "postgresql" else -(-length // 3)
     parts = [(word[:start], word[start + size + 1 :]) for start in range(0, length - 1, size)]
     conditions = [
-        and_(_contains(f"{after} ") if after else true(), _begins_word(before) if before else true())
+        and_(_begins_word(before) if before else true(), _contains(f"{after} ") if after else true())
         for before, after in parts
     ]
     conditions = conditions if database == "postgresql" else [or_(*conditions)]
-    queries = [select(Customer.search).where(each).limit(TEXTS[database]) for each in conditions]
+    queries = [select(Customer.search).where(*correct, each).limit(TEXTS[database]) for each in conditions]
     texts = " ".join(text for query in queries for text in session.scalars(query))
     candidates = set(re.findall(rf"(?<= )[^\s\d]{{{length - 1},{length + 1}}}(?= )", texts))
     return sorted(other for other in candidates if OSA.distance(word, other, score_cutoff=1) == 1)[:MAX_SPELLINGS]
