@@ -92,7 +92,10 @@ def _matching(session: Session, conditions: Iterable[Any], guessed: bool = False
 
 def _matching_with_typo(session: Session, words: Sequence[str]) -> SearchResult | None:
     """Correct one typo in each word that matches no customer, or in any word if each of them matches some customer."""
-    unknown = [word for word in words if len(words) == 1 or not _matches_any(session, word)]
+    known = {
+        word for word in words if len(words) > 1 and session.scalar(select(Customer.id).where(_has_word(word)).limit(1))
+    }
+    unknown = [word for word in words if word not in known]
     wrong = unknown or words
     correct = [_has_word(word) for word in words if word not in wrong]
     spellings = {word: _spellings(session, word, correct) for word in wrong}
@@ -101,10 +104,6 @@ def _matching_with_typo(session: Session, words: Sequence[str]) -> SearchResult 
     choices = [(*spellings.get(word, ()), *(() if word in unknown else (word,))) for word in words]
     conditions = [or_(false(), *map(_has_word, choice)) for choice in choices]
     return _matching(session, conditions, guessed=True)
-
-
-def _matches_any(session: Session, word: str) -> bool:
-    return session.scalar(select(Customer.id).where(_has_word(word)).limit(1)) is not None
 
 
 def _spellings(session: Session, word: str, correct: Sequence[ColumnElement[bool]]) -> Sequence[str]:
