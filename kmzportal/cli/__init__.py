@@ -159,7 +159,7 @@ def mailbox_faults() -> list[str]:
         outage = support_mail.inbox_outage(db.session(), current_app.config)
     except DBAPIError:
         return []
-    return [f"Das Postfach wird seit {format_datetime(outage.since)} nicht gelesen: {outage.why}"] if outage else []
+    return [f"Das Postfach wird seit {format_datetime(outage[0])} nicht gelesen: {outage[1]}"] if outage else []
 
 
 def shown(name: str, value: Any) -> str:

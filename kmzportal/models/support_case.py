@@ -28,11 +28,11 @@ class SupportCase(Base):
     email: Mapped[str]  #: where the answer goes
     email_canonical: Mapped[str] = mapped_column(index=True)
     email_proven: Mapped[bool]  #: by the code mailed there, or by DMARC for a mail
-    name: Mapped[str]  #: first and last name, or the sender's display name
-    school: Mapped[str]
-    old_email: Mapped[str]
-    new_email: Mapped[str]
-    phone: Mapped[str]
+    name: Mapped[str] = mapped_column(default="")  #: first and last name, or the sender's display name
+    school: Mapped[str] = mapped_column(default="")
+    old_email: Mapped[str] = mapped_column(default="")
+    new_email: Mapped[str] = mapped_column(default="")
+    phone: Mapped[str] = mapped_column(default="")
     received_at: Mapped[datetime] = mapped_column(index=True)
     promised_on: Mapped[date] = mapped_column(index=True)  #: in Berlin; the answer was promised until its end
     state: Mapped[str] = mapped_column(index=True)
@@ -45,7 +45,8 @@ class SupportCase(Base):
 
     customer: Mapped[Customer | None] = relationship()
     clerk: Mapped[Clerk | None] = relationship()
-    merged_into: Mapped["SupportCase | None"] = relationship(remote_side="SupportCase.id")
+    merged_into: Mapped["SupportCase | None"] = relationship(remote_side="SupportCase.id", back_populates="doubles")
+    doubles: Mapped[list["SupportCase"]] = relationship(back_populates="merged_into")
     entries: Mapped[list["CaseEntry"]] = relationship(back_populates="case", order_by="CaseEntry.id")
 
     @property
@@ -74,7 +75,7 @@ class CaseEntry(Base):
     kind: Mapped[str]  #: a key of ENTRIES
     author: Mapped[str]  #: initials of a clerk, or the address that wrote
     text: Mapped[str]
-    attachments: Mapped[list[str]]  #: names; the files stay in the mailbox
+    attachments: Mapped[list[str]] = mapped_column(default=list)  #: names; the files stay in the mailbox
     #: Of a received mail, so that each becomes an entry exactly once.
     message_id: Mapped[str | None] = mapped_column(unique=True)
 

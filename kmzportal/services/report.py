@@ -1,9 +1,8 @@
 """Jahresbericht: for each month what customers did by themselves, what they wrote, and which mails failed."""
 
-from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, time, timedelta
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, time, timedelta
 from statistics import median
 
 from sqlalchemy import func, select
@@ -12,75 +11,46 @@ from sqlalchemy.orm import Session
 from kmzportal.dates import BERLIN, MONTHS
 from kmzportal.models import AuditEvent, SupportCase
 
-#: Audit actions of each column.
-COUNTED = {
-    "asked": ("recovery.sent", "recovery.unknown", "recovery.locked", "recovery.capped"),
-    "sent": ("recovery.sent", "link.sent", "address.corrected"),
-    "used": ("password.set",),
-    "refused": ("mail.refused",),
-    "bounced": ("mail.bounced",),
-}
 
+@dataclass(frozen=True)
+class Period:
+    name: str  #: of a month in German, or `Jahr`
+    events: Mapping[str, int]  #: numbers of audit events by action
+    cases: Sequence[SupportCase]  #: received in this time
+    today: date
 
-@dataclass
-class Month:
-    name: str  #: in German, or `Jahr` for the sum
-    counts: Counter[str] = field(default_factory=Counter)  #: by a key of COUNTED
-    branches: Counter[str] = field(default_factory=Counter)  #: written requests by branch
-    channels: Counter[str] = field(default_factory=Counter)
-    due: int = 0  #: written requests whose promised day has passed, or that were answered
-    in_time: int = 0  #: those of them that were answered by the promised day
-    waits: list[float] = field(default_factory=list)  #: days from each request to the use of its link
+    def number_of(self, *actions: str) -> int:
+        return sum(self.events.get(action, 0) for action in actions)
 
     @property
-    def cases(self) -> int:
-        return self.branches.total()
+    def due(self) -> int:
+        """How many cases were answered, or should have been: their promised day has passed."""
+        return sum(bool(case.answered_at or case.promised_on < self.today) for case in self.cases)
+
+    @property
+    def in_time(self) -> int:
+        return sum(bool(case.answered_at and _day(case.answered_at) <= case.promised_on) for case in self.cases)
 
     @property
     def median_days(self) -> float | None:
         """The median number of days from a written request to the use of its link."""
-        return round(median(self.waits), 1) if self.waits else None
-
-    def add(self, other: "Month") -> None:
-        for name in ("counts", "branches", "channels"):
-            getattr(self, name).update(getattr(other, name))
-        self.due, self.in_time = self.due + other.due, self.in_time + other.in_time
-        self.waits += other.waits
+        redeemed = [case for case in self.cases if case.closed_as == "redeemed"]
+        waits = [(case.state_since - case.received_at) / timedelta(days=1) for case in redeemed]
+        return round(median(waits), 1) if waits else None
 
 
-def months(session: Session, year: int, now: datetime) -> list[Month]:
-    """Return the twelve months of a year, as Berlin counts them, and their sum as the last."""
-    rows, total = [], Month("Jahr")
-    for number in range(1, 13):
-        month = Month(MONTHS[number - 1])
-        since, until = _beginning(year, number), _beginning(year + number // 12, number % 12 + 1)
-        month.counts = _count_events(session, since, until)
+def periods(session: Session, year: int, now: datetime) -> list[Period]:
+    """Return the twelve months of a year, as Berlin counts them, and the whole year as the last."""
+    starts = [datetime.combine(date(year + month // 12, month % 12 + 1, 1), time.min, BERLIN) for month in range(13)]
+    spans = [*zip(MONTHS, starts[:-1], starts[1:], strict=True), ("Jahr", starts[0], starts[-1])]
+    result = []
+    for name, since, until in spans:
+        events = select(AuditEvent.action, func.count()).where(AuditEvent.at >= since, AuditEvent.at < until)
         cases = select(SupportCase).where(SupportCase.received_at >= since, SupportCase.received_at < until)
-        _count_cases(month, session.scalars(cases).all(), now)
-        rows.append(month)
-        total.add(month)
-    return [*rows, total]
+        numbers = dict(session.execute(events.group_by(AuditEvent.action)).all())
+        result.append(Period(name, numbers, session.scalars(cases).all(), _day(now)))
+    return result
 
 
-def _beginning(year: int, month: int) -> datetime:
-    return datetime.combine(date(year, month, 1), time.min, BERLIN).astimezone(UTC)
-
-
-def _count_events(session: Session, since: datetime, until: datetime) -> Counter[str]:
-    actions = {action for actions in COUNTED.values() for action in actions}
-    events = select(AuditEvent.action, func.count()).where(
-        AuditEvent.action.in_(actions), AuditEvent.at >= since, AuditEvent.at < until
-    )
-    numbers = dict(session.execute(events.group_by(AuditEvent.action)).all())
-    return Counter({name: sum(numbers.get(action, 0) for action in actions) for name, actions in COUNTED.items()})
-
-
-def _count_cases(month: Month, cases: Sequence[SupportCase], now: datetime) -> None:
-    for case in cases:
-        month.branches[case.branch] += 1
-        month.channels[case.channel] += 1
-        day = (case.answered_at or now).astimezone(BERLIN).date()
-        month.in_time += bool(case.answered_at and day <= case.promised_on)
-        month.due += bool(case.answered_at or day > case.promised_on)
-        if case.closed_as == "redeemed":
-            month.waits.append((case.state_since - case.received_at) / timedelta(days=1))
+def _day(at: datetime) -> date:
+    return at.astimezone(BERLIN).date()

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Any, NamedTuple
 
@@ -13,6 +13,8 @@ from kmzportal import mail_address
 from kmzportal.dates import BERLIN, add_working_days, working_days_after
 from kmzportal.models import (
     CLOSED_AS,
+    SETS_PASSWORD,
+    AccountLink,
     CaseEntry,
     CaseState,
     Clerk,
@@ -20,7 +22,6 @@ from kmzportal.models import (
     OutgoingMail,
     RequestCount,
     SupportCase,
-    Throttle,
     fold,
 )
 from kmzportal.services.refusals import Refusal
@@ -35,15 +36,9 @@ PUZZLES_PER_CASE = 10  # answered puzzles, as a multiple of the limits of cases
 CASES_SHOWN = 25
 UNFINISHED = (CaseState.OPEN, CaseState.WAITING, CaseState.ANSWERED)
 ADDRESS = re.compile(r"[\w.+-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63}){1,5}", re.ASCII)
-CANDIDATES_SHOWN = 5
+CANDIDATES_SHOWN, SIMILAR_NAMES_SHOWN = 5, 3
 ADDRESSES_OF_A_CASE, WORDS_OF_A_CASE = 3, 300  # read at most, so that a long text costs no more than a short one
-
-
-class Promise(NamedTuple):
-    """What the last page of the form shows."""
-
-    reference: str
-    day: date
+LINK_UNUSED = "Der Link zum Konto gilt nicht mehr. Er wurde nicht benutzt."
 
 
 class CaseClosed(Refusal):
@@ -82,22 +77,14 @@ class SameCase(Refusal):
 
 
 def open_case(
-    tx: Transaction,
-    branch: str,
-    channel: str,
-    email: str,
-    text: str,
-    *,
-    proven: bool = False,
-    customer: Customer | None = None,
-    message_id: str | None = None,
-    attachments: Sequence[str] = (),
-    **fields: str,
+    tx: Transaction, branch: str, channel: str, email: str, text: str, *, proven: bool = False, **fields: Any
 ) -> SupportCase:
-    """Add a case with its first entry; `fields` are name, school, old_email, new_email and phone, empty if missing.
+    """Add a case with its first entry. `proven`: who wrote reads the mailbox `email`.
 
-    `proven`: who wrote reads the mailbox `email`. `customer` only where the account is certain (a logged-in customer).
+    `fields`: name, school, old_email, new_email, phone; `customer`, only where the account is certain; `message_id`
+    and `attachments` of the entry.
     """
+    received = {name: fields.pop(name) for name in ("message_id", "attachments") if name in fields}
     case = SupportCase(
         reference=new_reference(),
         branch=branch,
@@ -109,13 +96,19 @@ def open_case(
         promised_on=promised_day(tx.now, tx.settings),
         state=CaseState.OPEN,
         state_since=tx.now,
-        customer=customer,
-        **dict.fromkeys(("name", "school", "old_email", "new_email", "phone"), "") | fields,
+        **fields,
     )
     tx.session.add(case)
-    _add_entry(tx, case, "received", email, text, message_id, attachments)
-    tx.record("case.opened", customer, reference=case.reference)
+    _add_entry(tx, case, "received", email, text, **received)
+    tx.record("case.opened", case.customer, reference=case.reference)
     return case
+
+
+class Promise(NamedTuple):
+    """What the last page of the form shows."""
+
+    reference: str
+    day: date
 
 
 def open_by_form(
@@ -134,23 +127,21 @@ def open_by_form(
         return None
     if not within_limits(tx):
         return Promise(new_reference(), promised_day(tx.now, tx.settings))
-    case = open_case(tx, branch, "form", email, text, proven=proven, message_id=sent, **fields)  # type: ignore[arg-type]
-    send_receipt(tx, case)
+    case = open_case(tx, branch, "form", email, text, proven=proven, message_id=sent, **fields)
+    send_to_stranger(tx, "case_receipt", email, case)
     return Promise(case.reference, case.promised_on)
 
 
 def promised_day(received_at: datetime, settings: Mapping[str, Any]) -> date:
     """Return the last day for the answer: so many working days after the calendar day of receipt in Berlin."""
-    day = received_at.astimezone(BERLIN).date()
-    return add_working_days(day, settings["ANSWER_WITHIN"], settings["CLOSING_DAYS"])
+    return add_working_days(_day(received_at), settings["ANSWER_WITHIN"], settings["CLOSING_DAYS"])
 
 
-def send_receipt(tx: Transaction, case: SupportCase) -> bool:
-    """Mail the Vorgangsnummer and the promised day, nothing of the text; return whether the budget allowed it."""
-    return _send_to_stranger(tx, "case_receipt", case.email, case) is not None
+def _day(at: datetime) -> date:
+    return at.astimezone(BERLIN).date()
 
 
-def _send_to_stranger(
+def send_to_stranger(
     tx: Transaction, template: str, email: str, case: SupportCase | None = None
 ) -> OutgoingMail | None:
     """Queue a mail to an address that anyone may have typed, unless today's budget, of its own, is used up."""
@@ -173,20 +164,19 @@ def send_code(tx: Transaction, email: str, earlier: str = "") -> str | None:
 
     Returns `earlier`, the Message-ID of a mail sent before, while its code is valid for this address.
     """
-    if _is_code_mail(tx, earlier, email):
-        return earlier
-    mail = _send_to_stranger(tx, "case_code", email) if within_limits(tx, "code") else None
+    mail = _code_mail(tx, earlier, email)
+    if mail is None and within_limits(tx, "code"):
+        mail = send_to_stranger(tx, "case_code", email)
     return mail.message_id if mail else None
 
 
-def _is_code_mail(tx: Transaction, message_id: str, email: str) -> bool:
-    sent = select(OutgoingMail.id).where(
-        OutgoingMail.message_id == message_id,
-        OutgoingMail.template == "case_code",
-        OutgoingMail.recipient_canonical == mail_address.canonical(email),
-        OutgoingMail.queued_at > tx.now - CODE_LIFETIME,
-    )
-    return tx.session.scalar(sent) is not None
+def check_code(tx: Transaction, message_id: str, email: str, typed: str) -> bool:
+    """Return whether the code was mailed to this address within CODE_LIFETIME. A try counts before it is compared."""
+    mail = _code_mail(tx, message_id, email)
+    if mail is None:
+        return False
+    tries = _count(tx, f"tries:{message_id}", mail.queued_at)
+    return tries <= CODE_TRIES and codes_match(typed, code_of(tx.keys, message_id))
 
 
 def code_of(keys: LinkKeys, message_id: str) -> str:
@@ -194,19 +184,14 @@ def code_of(keys: LinkKeys, message_id: str) -> str:
     return format_code(keys.derive("case-code", message_id)[0], groups=2)
 
 
-def check_code(tx: Transaction, message_id: str, email: str, typed: str) -> bool:
-    """Return whether the code was mailed to this address within CODE_LIFETIME. A try counts before it is compared."""
-    if not _is_code_mail(tx, message_id, email):
-        return False
-    key = tx.keys.fingerprint(f"case-code:{message_id}")
-    upsert(
-        tx.session,
-        Throttle,
-        {"account": key, "failures": 1, "failed_at": tx.now},
-        {"failures": Throttle.failures + 1, "failed_at": tx.now},
+def _code_mail(tx: Transaction, message_id: str, email: str) -> OutgoingMail | None:
+    sent = select(OutgoingMail).where(
+        OutgoingMail.message_id == message_id,
+        OutgoingMail.template == "case_code",
+        OutgoingMail.recipient_canonical == mail_address.canonical(email),
+        OutgoingMail.queued_at > tx.now - CODE_LIFETIME,
     )
-    tries = tx.session.scalar(select(Throttle.failures).where(Throttle.account == key)) or 0
-    return tries <= CODE_TRIES and codes_match(typed, code_of(tx.keys, message_id))
+    return tx.session.scalar(sent)
 
 
 # Limits
@@ -218,60 +203,49 @@ def within_limits(tx: Transaction, what: str = "case", times: int = 1) -> bool:
     The limits are those of cases by form, multiplied by `times`; the counters of each `what` are apart.
     """
     hour = tx.now.replace(minute=0, second=0, microsecond=0)
-    limits = {what: "CASES_PER_HOUR"} | ({f"{what}:{tx.source}": "CASES_PER_SOURCE"} if tx.source else {})
-    within = True
-    for counted, setting in limits.items():
-        row = {"counted": counted, "hour": hour, "number": 1}
-        upsert(tx.session, RequestCount, row, {"number": RequestCount.number + 1})
-        number = tx.session.scalar(
-            select(RequestCount.number).where(RequestCount.counted == counted, RequestCount.hour == hour)
-        )
-        within = within and (number or 0) <= times * tx.settings[setting]
+    within: bool = _count(tx, what, hour) <= times * tx.settings["CASES_PER_HOUR"]
+    if tx.source:
+        within &= _count(tx, f"{what}:{tx.source}", hour) <= times * tx.settings["CASES_PER_SOURCE"]
     return within
+
+
+def _count(tx: Transaction, counted: str, hour: datetime) -> int:
+    """Add one to the counter of this hour and return it."""
+    row = {"counted": counted, "hour": hour, "number": 1}
+    upsert(tx.session, RequestCount, row, {"number": RequestCount.number + 1})
+    return tx.session.get_one(RequestCount, (counted, hour), populate_existing=True).number
 
 
 # Replies
 
 
-def add_reply(
-    tx: Transaction,
-    case: SupportCase,
-    sender: str,
-    text: str,
-    message_id: str | None = None,
-    attachments: Sequence[str] = (),
-    *,
-    forged: bool = False,
-) -> None:
+def add_reply(tx: Transaction, case: SupportCase, sender: str, text: str, *, forged: bool = False, **mail: Any) -> bool:
     """Add a received mail. From the case's own address it opens the case again; from another one it changes nothing.
 
-    `forged`: DMARC failed, so the sender's address is not believed.
+    Returns False, without an entry, for a mail from another address about a closed case. `forged`: DMARC failed, so
+    the sender's address is not believed. `mail`: message_id and attachments.
     """
     case = root(case)
-    if forged or mail_address.canonical(sender) != case.email_canonical:
-        _add_entry(tx, case, "foreign_reply", sender, text, message_id, attachments)
-        return
-    _add_entry(tx, case, "reply", sender, text, message_id, attachments)
+    foreign = forged or mail_address.canonical(sender) != case.email_canonical
+    if foreign and case.closed:
+        return False
+    _add_entry(tx, case, "foreign_reply" if foreign else "reply", sender, text, **mail)
+    if foreign or case.state == CaseState.OPEN:
+        return True
     if case.state == CaseState.WAITING:  # the clock stood still since the question
         waited = working_days_after(_day(case.state_since), _day(tx.now), tx.settings["CLOSING_DAYS"])
         case.promised_on = add_working_days(case.promised_on, waited, tx.settings["CLOSING_DAYS"])
-    elif case.state == CaseState.CLOSED:
+    elif case.closed:
         case.promised_on = promised_day(tx.now, tx.settings)
-    if case.state != CaseState.OPEN:
-        _set_state(tx, case, CaseState.OPEN)
-        tx.record("case.reopened", case.customer, reference=case.reference)
-
-
-def _day(at: datetime) -> date:
-    return at.astimezone(BERLIN).date()
+    _set_state(tx, case, CaseState.OPEN, "case.reopened")
+    return True
 
 
 def question_came_back(tx: Transaction, case: SupportCase, reason: str) -> None:
     """Open a case again whose customer never got the question."""
     if case.state == CaseState.WAITING:
         _add_entry(tx, case, "note", "", f"Die Rückfrage kam zurück: {reason}")
-        _set_state(tx, case, CaseState.OPEN)
-        tx.record("case.reopened", case.customer, reference=case.reference)
+        _set_state(tx, case, CaseState.OPEN, "case.reopened")
 
 
 def root(case: SupportCase) -> SupportCase:
@@ -281,23 +255,15 @@ def root(case: SupportCase) -> SupportCase:
     return case
 
 
-def _add_entry(
-    tx: Transaction,
-    case: SupportCase,
-    kind: str,
-    author: str,
-    text: str,
-    message_id: str | None = None,
-    attachments: Sequence[str] = (),
-) -> None:
-    case.entries.append(
-        CaseEntry(at=tx.now, kind=kind, author=author, text=text, message_id=message_id, attachments=list(attachments))
-    )
+def _add_entry(tx: Transaction, case: SupportCase, kind: str, author: str, text: str, **mail: Any) -> None:
+    case.entries.append(CaseEntry(at=tx.now, kind=kind, author=author, text=text, **mail))
 
 
-def _set_state(tx: Transaction, case: SupportCase, state: CaseState, closed_as: str | None = None) -> None:
-    case.state, case.state_since, case.closed_as = state, tx.now, closed_as
-    case.clerk = None
+def _set_state(tx: Transaction, case: SupportCase, state: CaseState, action: str, **details: str) -> None:
+    case.state, case.state_since, case.closed_as, case.clerk = state, tx.now, None, None
+    if state != CaseState.OPEN:
+        case.answered_at = case.answered_at or tx.now
+    tx.record(action, case.customer, reference=case.reference, **details)
 
 
 # The desk
@@ -318,16 +284,15 @@ def lock(tx: Transaction, case: SupportCase, seen_version: str, clerk: Clerk | N
         )
 
 
-def take(tx: Transaction, case: SupportCase, clerk: Clerk | None) -> None:
+def take(_tx: Transaction, case: SupportCase, clerk: Clerk | None) -> None:
     """Mark the case as being worked on by this clerk, or by none, so that two do not do it twice."""
     case.clerk = clerk
 
 
-def assign(tx: Transaction, case: SupportCase, customer: Customer | None, clerk: Clerk | None = None) -> None:
+def assign(tx: Transaction, case: SupportCase, customer: Customer, clerk: Clerk | None = None) -> None:
     """Assign the case to the customer; `clerk` now works on it. Raises CaseClosed."""
     _require_unfinished(case)
-    case.customer = customer
-    case.clerk = clerk or case.clerk
+    case.customer, case.clerk = customer, clerk or case.clerk
     tx.record("case.assigned", customer, reference=case.reference)
 
 
@@ -336,47 +301,42 @@ def ask_back(tx: Transaction, case: SupportCase, text: str) -> None:
     _require_unfinished(case)
     tx.send("case_question", None, to=case.email, case=case, text=text)
     _add_entry(tx, case, "question", tx.initials or "", text)
-    _set_state(tx, case, CaseState.WAITING)
-    case.answered_at = case.answered_at or tx.now
-    tx.record("case.asked_back", case.customer, reference=case.reference)
+    _set_state(tx, case, CaseState.WAITING, "case.asked_back")
 
 
-def add_note(tx: Transaction, case: SupportCase, text: str) -> None:
-    _add_entry(tx, case, "note", tx.initials or "", text)
+def add_note(tx: Transaction, case: SupportCase, note: str) -> None:
+    _add_entry(tx, case, "note", tx.initials or "", note)
 
 
-def merge(tx: Transaction, case: SupportCase, reference: str) -> SupportCase:
-    """Close the case as a double of the one with this Vorgangsnummer and return that; its replies go there too."""
+def merge(tx: Transaction, case: SupportCase, reference: str) -> None:
+    """Close the case as a double of the one with this Vorgangsnummer, which gets its replies. Raises SameCase.
+
+    Another case that is locked counts as missing: of two that are merged into each other at once, none may close.
+    """
     _require_unfinished(case)
-    other = find_by_reference(tx.session, reference)
-    if other is None or other.id == case.id or other.state == CaseState.CLOSED:
+    named = select(SupportCase).where(SupportCase.reference == parse_reference(reference))
+    other = tx.session.scalar(named.with_for_update(skip_locked=True).execution_options(populate_existing=True))
+    if other is None or other == case or other.closed:
         raise SameCase
     other.promised_on = min(other.promised_on, case.promised_on)
     case.merged_into = other
-    _close(tx, case, "duplicate")
-    return other
+    close(tx, case, "duplicate")
 
 
 def close(tx: Transaction, case: SupportCase, reason: str) -> None:
     """Close with a key of CLOSED_AS; raises CaseClosed."""
     _require_unfinished(case)
-    _close(tx, case, reason)
-
-
-def _close(tx: Transaction, case: SupportCase, reason: str) -> None:
-    _set_state(tx, case, CaseState.CLOSED, reason)
-    case.answered_at = case.answered_at or tx.now
-    tx.record("case.closed", case.customer, reference=case.reference, reason=CLOSED_AS[reason])
+    _set_state(tx, case, CaseState.CLOSED, "case.closed", reason=CLOSED_AS[reason])
+    case.closed_as = reason
 
 
 def reopen(tx: Transaction, case: SupportCase) -> None:
     """Open a closed case with a new promised day; raises CaseOpen."""
-    if case.state != CaseState.CLOSED:
+    if not case.closed:
         raise CaseOpen
     case.merged_into = None
     case.promised_on = promised_day(tx.now, tx.settings)
-    _set_state(tx, case, CaseState.OPEN)
-    tx.record("case.reopened", case.customer, reference=case.reference)
+    _set_state(tx, case, CaseState.OPEN, "case.reopened")
 
 
 def answer_with_link(tx: Transaction, case: SupportCase, customer: Customer) -> None:
@@ -384,21 +344,33 @@ def answer_with_link(tx: Transaction, case: SupportCase, customer: Customer) -> 
     _require_unfinished(case)
     if case.customer != customer:
         raise CaseChanged
-    _set_state(tx, case, CaseState.ANSWERED)
-    case.answered_at = case.answered_at or tx.now
-    tx.record("case.answered", customer, reference=case.reference)
+    _set_state(tx, case, CaseState.ANSWERED, "case.answered")
+
+
+def _require_unfinished(case: SupportCase) -> None:
+    if case.closed:
+        raise CaseClosed
 
 
 def close_redeemed(tx: Transaction, customer: Customer) -> None:
     """Close the cases whose link the customer has used."""
     answered = select(SupportCase).where(SupportCase.customer == customer, SupportCase.state == CaseState.ANSWERED)
     for case in tx.session.scalars(answered):
-        _close(tx, case, "redeemed")
+        close(tx, case, "redeemed")
 
 
-def _require_unfinished(case: SupportCase) -> None:
-    if case.state == CaseState.CLOSED:
-        raise CaseClosed
+def reopen_unused(tx: Transaction) -> None:
+    """Open the cases again whose customers have no link left that sets a password; the promised day stays."""
+    usable = select(AccountLink.id).where(
+        AccountLink.customer_id == SupportCase.customer_id,
+        AccountLink.kind.in_(SETS_PASSWORD),
+        AccountLink.ended_at.is_(None),
+        AccountLink.expires_at > tx.now,
+    )
+    unused = select(SupportCase).where(SupportCase.state == CaseState.ANSWERED, ~usable.exists())
+    for case in tx.session.scalars(unused.with_for_update(skip_locked=True)):
+        _add_entry(tx, case, "note", "", LINK_UNUSED)
+        _set_state(tx, case, CaseState.OPEN, "case.reopened")
 
 
 # Reading
@@ -429,11 +401,6 @@ def of_customer(session: Session, customer: Customer) -> Sequence[SupportCase]:
     ).all()
 
 
-def doubles(session: Session, case: SupportCase) -> Sequence[SupportCase]:
-    """Return the cases that were merged into this one."""
-    return session.scalars(select(SupportCase).where(SupportCase.merged_into_id == case.id)).all()
-
-
 def find_by_reference(session: Session, typed: str) -> SupportCase | None:
     return session.scalar(_with_people().where(SupportCase.reference == parse_reference(typed)))
 
@@ -450,7 +417,7 @@ class Candidate:
     """A customer who may have written a case; only a clerk assigns it."""
 
     customer: Customer
-    reasons: dict[str, int] = field(default_factory=dict)  #: with their weights
+    reasons: dict[str, int]  #: with their weights
 
     @property
     def weight(self) -> int:
@@ -461,6 +428,14 @@ class Candidate:
         return "sehr wahrscheinlich" if self.weight >= 4 else "wahrscheinlich" if self.weight >= 2 else "möglich"
 
 
+#: Reason and weight, by whether the first name and the school are in the text beside the last name.
+NAMED = {
+    (True, True): ("Name und Schule stehen in der Anfrage", 3),
+    (True, False): ("Der Name steht in der Anfrage", 2),
+    (False, True): ("Nachname und Schule stehen in der Anfrage", 1),
+}
+
+
 def candidates(session: Session, cases: Sequence[SupportCase]) -> dict[int, list[Candidate]]:
     """Return for the id of each case the customers who may have written it, most likely first, with the reasons.
 
@@ -469,34 +444,51 @@ def candidates(session: Session, cases: Sequence[SupportCase]) -> dict[int, list
     selection = select(SupportCase).where(SupportCase.id.in_({case.id for case in cases}))
     session.scalars(selection.options(selectinload(SupportCase.entries))).all()  # loads the texts of all at once
     addresses = {case.id: dict(_addresses(case)) for case in cases}
+    words = {case.id: _words(case) for case in cases}
     every = {address for found in addresses.values() for address in found}
-    stored = _customers_with(session, every)
-    similar = suggestions(session, every - stored.keys())
-    names = _named_customers(session, [_words(case) for case in cases])
+    spellings = {spelling for found in words.values() for word in found for spelling in (word, word.title())}
+    email, pending = Customer.email_canonical, Customer.pending_email_canonical
+    possible = or_(email.in_(every), pending.in_(every), Customer.last_name.in_(spellings))
+    customers = session.scalars(select(Customer).where(possible)).all()
+    similar = suggestions(session, every - {address for one in customers for address in _stored(one)})
     result = {}
-    for case, named in zip(cases, names, strict=True):
-        found: dict[int, Candidate] = {}
-        for address, (reason, weight) in addresses[case.id].items():
-            for customer in stored.get(address, ()):
-                _add_reason(found, customer, f"{address} ist hinterlegt ({reason})", weight)
+    for case in cases:
+        known = {part for word in words[case.id] for part in fold(word).split()}
+        reasons = {customer: _reasons(customer, addresses[case.id], known) for customer in customers}
+        for address in addresses[case.id]:
             for one in similar.get(address, ()):
-                _add_reason(found, one.customer, f"{address}: {one.reason}", 2 if one.reason == TYPO else 1)
-        for customer, (reason, weight) in named:
-            _add_reason(found, customer, f"{reason} in der Anfrage", weight)
-        result[case.id] = sorted(found.values(), key=lambda one: (-one.weight, one.customer.id))
+                weight = 2 if one.reason == TYPO else 1
+                reasons.setdefault(one.customer, {})[f"{address}: {one.reason}"] = weight
+        found = [Candidate(customer, each) for customer, each in reasons.items() if each]
+        result[case.id] = sorted(found, key=lambda one: (-one.weight, one.customer.id))[:CANDIDATES_SHOWN]
     return result
+
+
+def _reasons(customer: Customer, addresses: Mapping[str, tuple[str, int]], words: set[str]) -> dict[str, int]:
+    """Return with their weights what of a case fits this customer: `addresses` with their origins, folded `words`."""
+    reasons = {
+        f"{address} ist hinterlegt ({addresses[address][0]})": addresses[address][1]
+        for address in _stored(customer) & addresses.keys()
+    }
+    last, first, school = (
+        set(fold(text).split()) for text in (customer.last_name, customer.first_name, customer.school)
+    )
+    named = NAMED.get((bool(first) and first <= words, bool(school) and school <= words))
+    if named and last <= words:
+        reasons[named[0]] = named[1]
+    return reasons
+
+
+def _stored(customer: Customer) -> set[str]:
+    return {customer.email_canonical, customer.pending_email_canonical or ""}
 
 
 def similar_names(session: Session, case: SupportCase) -> list[Candidate]:
     """Return customers whose name is one typo away from that of the case, for a case without other candidates."""
     found = search(session, case.name) if case.name else None
-    numbers = [hit.id for hit in found.hits[:ADDRESSES_OF_A_CASE]] if found else []
+    numbers = [hit.id for hit in found.hits[:SIMILAR_NAMES_SHOWN]] if found else []
     customers = session.scalars(select(Customer).where(Customer.id.in_(numbers)))
     return [Candidate(customer, {"Der Name ist ähnlich": 1}) for customer in customers]
-
-
-def _add_reason(found: dict[int, Candidate], customer: Customer, reason: str, weight: int) -> None:
-    found.setdefault(customer.id, Candidate(customer)).reasons[reason] = weight
 
 
 def _addresses(case: SupportCase) -> Iterator[tuple[str, tuple[str, int]]]:
@@ -510,46 +502,10 @@ def _addresses(case: SupportCase) -> Iterator[tuple[str, tuple[str, int]]]:
     yield case.email_canonical, ("Absender, Postfach bestätigt", 4) if case.email_proven else ("Absender", 3)
 
 
-def _text(case: SupportCase) -> str:
-    """Return what the person of the case wrote; a reply from another address fills nothing."""
-    return "\n".join(entry.text for entry in case.entries if entry.kind in ("received", "reply"))
-
-
 def _words(case: SupportCase) -> list[str]:
     return re.findall(r"[^\W\d_][\w-]+", f"{case.name} {case.school} {_text(case)}")[:WORDS_OF_A_CASE]
 
 
-def _customers_with(session: Session, addresses: set[str]) -> dict[str, list[Customer]]:
-    email, pending = Customer.email_canonical, Customer.pending_email_canonical
-    found: dict[str, list[Customer]] = {}
-    for customer in session.scalars(select(Customer).where(or_(email.in_(addresses), pending.in_(addresses)))):
-        for address in addresses.intersection((customer.email_canonical, customer.pending_email_canonical or "")):
-            found.setdefault(address, []).append(customer)
-    return found
-
-
-#: Reason and weight, by whether the first name and the school are in the text beside the last name.
-NAMED = {
-    (True, True): ("Name und Schule stehen", 3),
-    (True, False): ("Der Name steht", 2),
-    (False, True): ("Nachname und Schule stehen", 1),
-}
-
-
-def _named_customers(session: Session, texts: Sequence[list[str]]) -> list[list[tuple[Customer, tuple[str, int]]]]:
-    """Return for each text the customers whose names are among its words, with the value of NAMED."""
-    spellings = {spelling for words in texts for word in words for spelling in (word, word.title())}
-    customers = session.scalars(select(Customer).where(Customer.last_name.in_(spellings))).all() if spellings else ()
-    result = []
-    for words in texts:
-        known = {part for word in words for part in fold(word).split()}
-        named = []
-        for customer in customers:
-            last, first, school = (
-                set(fold(text).split()) for text in (customer.last_name, customer.first_name, customer.school)
-            )
-            reason = NAMED.get((bool(first) and first <= known, bool(school) and school <= known))
-            if last <= known and reason:
-                named.append((customer, reason))
-        result.append(sorted(named, key=lambda one: -one[1][1])[:CANDIDATES_SHOWN])
-    return result
+def _text(case: SupportCase) -> str:
+    """Return what the person of the case wrote; a reply from another address fills nothing."""
+    return "\n".join(entry.text for entry in case.entries if entry.kind in ("received", "reply"))

@@ -12,7 +12,7 @@ from sqlalchemy import ColumnElement, or_, select
 from sqlalchemy.orm import Session
 
 from kmzportal import mail_address
-from kmzportal.models import CaseEntry, CaseState, Heartbeat, MailState, OutgoingMail, ReceivedMail, SupportCase
+from kmzportal.models import CaseEntry, Heartbeat, MailState, OutgoingMail, ReceivedMail, SupportCase
 from kmzportal.services import outbox, support
 from kmzportal.services.tokens import CODE_ALPHABET, parse_reference
 from kmzportal.services.transaction import Transaction, insert_once
@@ -65,22 +65,15 @@ def receive(tx: Transaction, mail: IncomingMail) -> Effect:
     if mail.automatic or not mail.sender or mail_address.canonical(mail.sender) in _own_addresses(tx.settings):
         return Effect.NONE
     text, forged = f"{mail.subject}\n\n{mail.text}".strip(), mail.dmarc == "fail"
+    received = {"message_id": mail.message_id, "attachments": list(mail.attachments)}
     case = _find_case(tx.session, mail)
-    foreign = case is not None and (forged or mail_address.canonical(mail.sender) != case.email_canonical)
-    if case and not (foreign and case.state == CaseState.CLOSED):
-        support.add_reply(tx, case, mail.sender, text, mail.message_id, mail.attachments, forged=forged)
+    if case and support.add_reply(tx, case, mail.sender, text, forged=forged, **received):
         return Effect.REPLY
-    new = support.open_case(
-        tx,
-        *("other", "mail", mail.sender, text),
-        proven=mail.dmarc == "pass",
-        message_id=mail.message_id,
-        attachments=mail.attachments,
-        name=mail.name,
-    )
+    proven = mail.dmarc == "pass"
+    new = support.open_case(tx, "other", "mail", mail.sender, text, proven=proven, name=mail.name, **received)
     # A stranger's mail about a closed case does not reopen that, but a clerk must see it; its sender learns nothing.
     if case is None and not forged:
-        support.send_receipt(tx, new)
+        support.send_to_stranger(tx, "case_receipt", mail.sender, new)
     return Effect.CASE
 
 
@@ -116,16 +109,10 @@ def _mark_bounced(tx: Transaction, bounce: Bounce) -> bool:
 # The mailbox
 
 
-@dataclass(frozen=True)
-class InboxOutage:
-    since: datetime
-    why: str  #: in German
-
-
-def inbox_outage(session: Session, settings: Mapping[str, Any]) -> InboxOutage | None:
-    """Return since when and why the support mailbox cannot be read; None when it can, or none is configured."""
+def inbox_outage(session: Session, settings: Mapping[str, Any]) -> tuple[datetime, str] | None:
+    """Return since when and why, in German, the mailbox cannot be read; None when it can, or none is configured."""
     loop = session.get(Heartbeat, outbox.INBOX_LOOP) if settings["IMAP_SERVER"] else None
-    return InboxOutage(loop.failing_since, loop.failure or "") if loop and loop.failing_since else None
+    return (loop.failing_since, loop.failure or "") if loop and loop.failing_since else None
 
 
 def record_outage(tx: Transaction, failure: str | None) -> bool:

@@ -13,21 +13,29 @@ from kmzportal.dates import BERLIN
 from kmzportal.db import db
 from kmzportal.models import BRANCHES, CHANNELS
 from kmzportal.services import report
-from kmzportal.services.report import Month
+from kmzportal.services.report import Period
 from kmzportal.web.auth import clerk_only
 from kmzportal.web.responses import render
 
 bp = Blueprint("report", __name__, url_prefix="/kundenservice")
 
 FIRST_YEAR = 2026  # the portal is not older
-Table = dict[str, list[Any]]  #: the values of all months by the heading of their column
+#: Audit actions of each column of the table of links.
+COUNTED = {
+    "Neues Passwort angefordert": ("recovery.sent", "recovery.unknown", "recovery.locked", "recovery.capped"),
+    "Links gesendet": ("recovery.sent", "link.sent", "address.corrected"),
+    "Passwort mit Link gesetzt": ("password.set",),
+    "E-Mails abgelehnt": ("mail.refused",),
+    "E-Mails zurückgekommen": ("mail.bounced",),
+}
+Table = dict[str, list[Any]]  #: the values of all periods by the heading of their column
 
 
 @bp.get("/bericht")
 @clerk_only
 def overview() -> ResponseReturnValue:
     year, years = _year()
-    months = report.months(db.session(), year, datetime.now(UTC))
+    months = report.periods(db.session(), year, datetime.now(UTC))
     return render("desk/report.html", months=months, tables=_tables(months), year=year, years=years)
 
 
@@ -35,41 +43,34 @@ def overview() -> ResponseReturnValue:
 @clerk_only
 def as_csv() -> ResponseReturnValue:
     year, _ = _year()
-    months = report.months(db.session(), year, datetime.now(UTC))
+    months = report.periods(db.session(), year, datetime.now(UTC))
     columns: Table = {"Monat": [month.name for month in months]}
     for table in _tables(months).values():
         columns |= table
     text = io.StringIO()
-    writer = csv.writer(text, delimiter=";", lineterminator="\r\n")
-    writer.writerows([columns.keys(), *zip(*columns.values(), strict=True)])
+    csv.writer(text, delimiter=";").writerows([columns.keys(), *zip(*columns.values(), strict=True)])
     response = Response(text.getvalue().encode("utf-8-sig"), mimetype="text/csv")  # Excel needs the byte order mark
     response.headers["Content-Disposition"] = f"attachment; filename=jahresbericht-{year}.csv"
     return response
 
 
-def _tables(months: Sequence[Month]) -> dict[str, Table]:
+def _tables(months: Sequence[Period]) -> dict[str, Table]:
     """Return the tables by their captions."""
 
-    def counts(name: str) -> list[int]:
-        return [month.counts[name] for month in months]
+    def cases(attribute: str, value: str) -> list[int]:
+        return [sum(getattr(case, attribute) == value for case in month.cases) for month in months]
 
-    answered: Table = {
+    written: Table = {"Anfragen": [len(month.cases) for month in months]}
+    written |= {f"per {label}": cases("channel", name) for name, label in CHANNELS.items()}
+    written |= {
         "Beantwortet oder fällig": [month.due for month in months],
         "Davon rechtzeitig": [month.in_time for month in months],
         "Tage bis zum benutzten Link (Median)": [_in_german(month.median_days) for month in months],
     }
-    by_branch: Table = {label: [month.branches[name] for month in months] for name, label in BRANCHES.items()}
-    by_channel: Table = {f"per {label}": [month.channels[name] for month in months] for name, label in CHANNELS.items()}
     return {
-        "Links": {
-            "Neues Passwort angefordert": counts("asked"),
-            "Links gesendet": counts("sent"),
-            "Passwort mit Link gesetzt": counts("used"),
-            "E-Mails abgelehnt": counts("refused"),
-            "E-Mails zurückgekommen": counts("bounced"),
-        },
-        "Anfragen": {"Anfragen": [month.cases for month in months], **by_channel, **answered},
-        "Anfragen nach Anlass": by_branch,
+        "Links": {heading: [month.number_of(*actions) for month in months] for heading, actions in COUNTED.items()},
+        "Anfragen": written,
+        "Anfragen nach Anlass": {label: cases("branch", name) for name, label in BRANCHES.items()},
     }
 
 

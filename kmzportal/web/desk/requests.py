@@ -1,8 +1,7 @@
 """Anfragen: written requests and what clerks do about them; requests for a new password of the last days."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, date, datetime
-from typing import Any
 
 from flask import Blueprint, current_app, flash, request
 from flask.typing import ResponseReturnValue
@@ -92,11 +91,8 @@ def case_counts() -> tuple[int, int]:
     return support.counts(db.session(), datetime.now(UTC))
 
 
-class NumberForm(Filter):
+class CaseFilter(Filter):
     number = StringField("Vorgangsnummer", name="nummer")
-
-
-class StateForm(Filter):
     state = SelectField(
         "Stand",
         name="stand",
@@ -132,35 +128,27 @@ class CloseForm(PortalForm):
     )
 
 
-#: Form, service and notice of each act on a case, by its name in the URL.
-ACTS: dict[str, tuple[type[PortalForm], Callable[[Transaction, SupportCase, Any], object], str]] = {
+#: Form, service and notice of each act on a case, by its name in the URL. The fields are arguments of the service.
+ACTS: dict[str, tuple[type[PortalForm], Callable[..., object], str]] = {
     "rueckfrage": (
         QuestionForm,
-        lambda tx, case, form: support.ask_back(tx, case, form.text.data),
+        support.ask_back,
         "Die Rückfrage ist unterwegs. Bis zur Antwort ist die Frist ausgesetzt.",
     ),
-    "notiz": (
-        NoteForm,
-        lambda tx, case, form: support.add_note(tx, case, form.note.data),
-        "Die Notiz ist gespeichert.",
-    ),
+    "notiz": (NoteForm, support.add_note, "Die Notiz ist gespeichert."),
     "zusammenfuehren": (
         MergeForm,
-        lambda tx, case, form: support.merge(tx, case, form.reference.data),
+        support.merge,
         "Die Anfragen sind zusammengeführt. Antworten kommen jetzt zur anderen.",
     ),
-    "abschliessen": (
-        CloseForm,
-        lambda tx, case, form: support.close(tx, case, form.reason.data),
-        "Die Anfrage ist abgeschlossen.",
-    ),
-    "oeffnen": (ActionForm, lambda tx, case, _: support.reopen(tx, case), "Die Anfrage ist wieder offen."),
+    "abschliessen": (CloseForm, support.close, "Die Anfrage ist abgeschlossen."),
+    "oeffnen": (ActionForm, support.reopen, "Die Anfrage ist wieder offen."),
     "uebernehmen": (
         ActionForm,
-        lambda tx, case, _: support.take(tx, case, current_user.clerk),
+        lambda tx, case: support.take(tx, case, current_user.clerk),
         "Die Anfrage ist jetzt in Ihrer Bearbeitung.",
     ),
-    "freigeben": (ActionForm, lambda tx, case, _: support.take(tx, case, None), "Die Anfrage ist wieder frei."),
+    "freigeben": (ActionForm, lambda tx, case: support.take(tx, case, None), "Die Anfrage ist wieder frei."),
 }
 FREE_FOR_ALL = {"uebernehmen", "notiz"}  # also while another clerk works on the case
 
@@ -168,23 +156,24 @@ FREE_FOR_ALL = {"uebernehmen", "notiz"}  # also while another clerk works on the
 @bp.get("/anfragen")
 @clerk_only
 def overview() -> ResponseReturnValue:
-    form, chosen, session, now = NumberForm(request.args), StateForm(request.args), db.session(), datetime.now(UTC)
+    form, session, now = CaseFilter(request.args), db.session(), datetime.now(UTC)
     number, source = (form.number.data or "").strip(), request.args.get("quelle", "")[:50]
     skipped = request.args.get("ab", 0, type=int)
     skipped = skipped if 0 <= skipped <= MAX_SKIPPED else 0
-    states = (STATES[chosen.state.data],) if chosen.state.data in STATES else support.UNFINISHED
-    cases, found = [], recovery.recent_requests(session, now, page_key(), source)
+    cases: Sequence[SupportCase] = ()
     if number:
-        case = support.find_by_reference(session, number)
-        cases, found = [case] if case else [], recovery.find_by_reference(session, now, number)
-    elif not source and not page_key():
-        cases = list(support.list_cases(session, states, skipped))
+        found = recovery.find_by_reference(session, now, number)
+        cases = [case for case in (support.find_by_reference(session, number),) if case]
+    else:
+        found = recovery.recent_requests(session, now, page_key(), source)
+        if not source and not page_key():
+            states = (STATES[form.state.data],) if form.state.data in STATES else support.UNFINISHED
+            cases = support.list_cases(session, states, skipped)
     shown, shown_cases = found[: recovery.REQUESTS_SHOWN], cases[: support.CASES_SHOWN]
     return render(
         "desk/requests.html",
         inbox=support_mail.inbox_outage(session, current_app.config),
-        search=form,
-        filter=chosen,
+        filter=form,
         number=number,
         source=source,
         cases=shown_cases,
@@ -208,23 +197,15 @@ def case(case_id: int) -> ResponseReturnValue:
 def _screen(case: SupportCase, **refused: PortalForm) -> ResponseReturnValue:
     """Return the page of the case; `refused` is the form with errors, under the name of its act."""
     session, now = db.session(), datetime.now(UTC)
-    _, question = QUESTIONS.get(request.args.get("vorlage", ""), ("", ""))
-    forms: dict[str, PortalForm] = {
-        "rueckfrage": QuestionForm(formdata=None, text=question),
-        "notiz": NoteForm(formdata=None),
-        "zusammenfuehren": MergeForm(formdata=None),
-        "abschliessen": CloseForm(formdata=None),
-        **refused,
-    }
-    found = support.candidates(session, [case])[case.id] or support.similar_names(session, case)
-    owner = desk.address_owner(session, case.new_email, now, other_than=case.customer) if case.new_email else None
+    forms = {name: form(formdata=None) for name, (form, _, _) in ACTS.items()} | refused
+    if question := QUESTIONS.get(request.args.get("vorlage", "")):
+        forms["rueckfrage"].text.data = question[1]
     return render(
         "desk/case.html",
         next(iter(refused.values()), None),
         case=case,
-        doubles=support.doubles(session, case),
-        candidates=found[: support.CANDIDATES_SHOWN],
-        owner=owner,
+        candidates=support.candidates(session, [case])[case.id] or support.similar_names(session, case),
+        owner=desk.address_owner(session, case.new_email, now, other_than=case.customer) if case.new_email else None,
         questions=QUESTIONS,
         forms=forms,
         now=now,
@@ -238,12 +219,7 @@ def assign(case_id: int) -> ResponseReturnValue:
     case, form = db.get_or_404(SupportCase, case_id), ActionForm()
     customer_id = request.args.get("kunde", 0, type=int)
     customer = db.get_or_404(Customer, customer_id if 0 < customer_id < 2**31 else 0)
-
-    def assign_case(tx: Transaction) -> None:
-        support.lock(tx, case, request.args.get("stand", ""), current_user.clerk)
-        support.assign(tx, case, customer, current_user.clerk)
-
-    act(form, assign_case)
+    _act(case, form, lambda tx: support.assign(tx, case, customer, current_user.clerk))
     if form.errors:
         return _screen(case, zuordnen=form)
     flash(f"Die Anfrage {case.reference} ist zugeordnet.", "form")  # inside the part that the next act replaces
@@ -255,13 +231,20 @@ def assign(case_id: int) -> ResponseReturnValue:
 def change(case_id: int, case_act: str) -> ResponseReturnValue:
     form_class, service, notice = ACTS[case_act]
     case, form = db.get_or_404(SupportCase, case_id), form_class()
-
-    def run(tx: Transaction) -> None:
-        clerk = None if case_act in FREE_FOR_ALL else current_user.clerk
-        support.lock(tx, case, request.args.get("stand", ""), clerk)
-        service(tx, case, form)
-
-    act(form, run)
+    fields = {field.name: field.data for field in form if field.name != "csrf_token"}
+    _act(case, form, lambda tx: service(tx, case, **fields), free_for_all=case_act in FREE_FOR_ALL)
     if form.errors:
         return _screen(case, **{case_act: form})
     return redirect_in_place(".case", notice, case_id=case.merged_into_id or case.id)
+
+
+def _act(
+    case: SupportCase, form: PortalForm, action: Callable[[Transaction], object], free_for_all: bool = False
+) -> None:
+    """Act on the case as it was shown, unless another clerk works on it; a refusal is added to `form.errors`."""
+
+    def locked(tx: Transaction) -> None:
+        support.lock(tx, case, request.args.get("stand", ""), None if free_for_all else current_user.clerk)
+        action(tx)
+
+    act(form, locked)
