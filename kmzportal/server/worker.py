@@ -20,7 +20,7 @@ from sqlalchemy.exc import DBAPIError, OperationalError
 from kmzportal.db import db
 from kmzportal.mail import inbox
 from kmzportal.mail.delivery import deliver_due
-from kmzportal.services import outbox, recovery, retention
+from kmzportal.services import outbox, recovery, retention, support
 from kmzportal.services.transaction import transaction
 
 POLL_EVERY = 0.5  # seconds
@@ -127,10 +127,11 @@ class Requests:
 
 
 def purge_if_due() -> None:
-    """Delete old rows once an hour, in only one of several worker processes."""
+    """Delete old rows and open unanswered cases again, once an hour, in only one of several worker processes."""
     if outbox.is_due(db.session(), outbox.PURGE_LOOP, PURGE_EVERY, datetime.now(UTC)):
         with transaction("worker") as tx:
             outbox.record_heartbeat(tx, outbox.PURGE_LOOP)
+            support.reopen_unused(tx)
             retention.purge(tx)
 
 

@@ -7,7 +7,8 @@ from sqlalchemy import select
 
 from kmzportal.db import db
 from kmzportal.models import CaseState, LinkKind, SupportCase
-from kmzportal.services import accounts, desk, recovery, support
+from kmzportal.server.worker import Loop, purge_if_due
+from kmzportal.services import accounts, desk, outbox, recovery, support
 from kmzportal.services.passwords import hash_password
 from tests.people import NEW_EMAIL, NEW_PASSWORD, NOW
 
@@ -140,7 +141,8 @@ def test_of_two_clerks_the_second_is_refused(backend, as_clerk, enter, rosa, tim
     as_clerk(support.lock, case, backend.run(lambda tx, case: case.version, case), rosa)
 
 
-def test_two_answers_at_the_same_time_leave_one(backend, enter):
+@pytest.mark.both_databases
+def test_of_two_clerks_who_act_at_the_same_time_one_is_refused(backend, enter):
     case = enter()
 
     def close(tx, case, seen):
@@ -150,6 +152,22 @@ def test_two_answers_at_the_same_time_leave_one(backend, enter):
     results = backend.run_concurrently(3, close, case, case.version)
     assert sorted(type(result).__name__ for result in results) == ["CaseChanged", "CaseChanged", "NoneType"]
     assert backend.actions().count("case.closed") == 1
+
+
+@pytest.mark.both_databases
+def test_two_cases_merged_into_each_other_at_the_same_time_do_not_both_close(backend, enter):
+    first, second = enter(), enter()
+    pairs = iter([(first, second.reference), (second, first.reference)])
+
+    def merge(tx):
+        case, reference = next(pairs)
+        case = tx.session.get(SupportCase, case.id)
+        support.lock(tx, case, case.version)
+        support.merge(tx, case, reference)
+
+    results = backend.run_concurrently(2, merge)
+    assert "SameCase" in [type(result).__name__ for result in results]
+    assert any(case.state == CaseState.OPEN for case in backend.read(select(SupportCase)))
 
 
 def test_the_case_closes_itself_when_its_link_is_used(backend, as_clerk, erika, enter):
@@ -166,6 +184,22 @@ def test_the_case_closes_itself_when_its_link_is_used(backend, as_clerk, erika, 
     assert backend.read(other).state == CaseState.OPEN
     [closed] = backend.read(select(SupportCase).where(SupportCase.state == CaseState.CLOSED))
     assert closed.customer_id == erika.id and backend.log_in(NEW_EMAIL, NEW_PASSWORD)
+
+
+def test_a_case_whose_link_was_not_used_is_open_again_and_keeps_its_day(app, backend, as_clerk, clock, erika, enter):
+    case = enter()
+    as_clerk(support.assign, case, erika)
+    as_clerk(desk.send_link, erika, "ro", "Anruf")
+    as_clerk(support.answer_with_link, case, erika)
+    clock.shift(timedelta(seconds=app.config["DESK_LINK_LIFETIME"] - 1))
+    backend.run(support.reopen_unused, actor="worker")
+    assert backend.read(case).state == CaseState.ANSWERED
+    clock.shift(1)
+    Loop(app, outbox.PURGE_LOOP, purge_if_due).turn()
+    with backend.transaction() as tx:
+        case = tx.session.get(SupportCase, case.id)
+        assert (case.state, case.entries[-1].text) == (CaseState.OPEN, support.LINK_UNUSED)
+        assert (case.promised_on, support.counts(tx.session, tx.now)) == (date(2026, 11, 26), (1, 0))
 
 
 # Lists

@@ -105,6 +105,13 @@ def _case_id() -> int | None:
     return case_id if case_id and 0 < case_id < 2**31 else None
 
 
+@bp.url_defaults
+def keep_case(_endpoint: str, values: dict[str, Any]) -> None:
+    """Keep the case that the clerk works on in the URLs of a customer's page."""
+    if "customer_id" in values and (case_id := _case_id()):
+        values.setdefault("anfrage", case_id)
+
+
 def _case() -> SupportCase | None:
     case_id = _case_id()
     return db.session.get(SupportCase, case_id) if case_id else None
@@ -206,7 +213,7 @@ def correct(customer_id: int) -> ResponseReturnValue:
         notice = f"Jetzt gilt {email}, ohne Passwort. Entsperren Sie das Konto. Danach senden Sie den Link."
     if meant := mail_address.suggest_correction(email):
         notice += f" Prüfen Sie bitte: Meinten Sie {meant}?"
-    return redirect_in_place(".customer", notice + _outage_hint(), customer_id=customer.id, anfrage=_case_id())
+    return redirect_in_place(".customer", notice + _outage_hint(), customer_id=customer.id)
 
 
 @bp.post(f"{CUSTOMER}/link")
@@ -222,7 +229,7 @@ def send(customer_id: int) -> ResponseReturnValue:
     if form.errors:
         return _screen(customer, send=form)
     notice = f"Der Link zum Konto ist unterwegs an {customer.email}."
-    return redirect_in_place(".customer", notice + _outage_hint(), customer_id=customer.id, anfrage=_case_id())
+    return redirect_in_place(".customer", notice + _outage_hint(), customer_id=customer.id)
 
 
 @bp.post(f"{CUSTOMER}/links/<int(max=2147483647):link_id>/<any(erneut, zurueckziehen):link_action>")

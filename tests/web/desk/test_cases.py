@@ -132,6 +132,15 @@ def test_nothing_is_answered_on_the_page_of_a_customer_to_whom_the_case_is_not_a
     assert backend.read(case).state == CaseState.ANSWERED
 
 
+def test_every_act_on_a_customer_keeps_the_case_beside_it(page, case):
+    page.press("Erika Mustermann (K-1001) zuordnen").press("Link senden").press("Erneut senden")
+    assert f"Anfrage {case.reference}" in page.text
+    page.press("Zurückziehen").submit("Konto sperren", {"Grund": "Test"}).submit("Konto entsperren", {"Grund": "Test"})
+    assert f"Anfrage {case.reference}" in page.text
+    page.follow("Daten berichtigen").press("Speichern")
+    assert f"Anfrage {case.reference}" in page.text
+
+
 def test_an_answer_to_a_case_that_changed_meanwhile_sends_nothing(desk, backend, erika, page, case):
     page.press("Erika Mustermann (K-1001) zuordnen")
     backend.run(support.add_reply, case, case.email, "Hat sich erledigt.")
