@@ -23,6 +23,10 @@ def test_a_case_is_answered_with_three_actions_and_closes_itself(new_page, desk_
     page = desk_page()
     page.goto("/kundenservice/anfragen")
     link(page, "Anfragen (1)").focus()
+    choice = field(page, "Stand")
+    width = "(list) => list.getBoundingClientRect().width"
+    natural = "(list) => { list.style.width = 'max-content'; return list.getBoundingClientRect().width }"
+    assert choice.evaluate(width) >= choice.evaluate(natural), "the longest choice is not cut off"
     link(page, case.reference).click()
     whole(page, f"Anfrage {case.reference}")
     hands, started = Counting(page), time.monotonic()
