@@ -14,7 +14,7 @@ ADD = ("clerks", "add", EMAIL, "--name", "Robin Ostermann", "--initials", "rb", 
 
 
 def test_a_clerk_sets_up_access_and_logs_in_with_two_factors(new_page, portal, app, mailbox):
-    page = new_page(java_script_enabled=False)  # `make test` does the same in clerk_flow, by keyboard and with JavaScript
+    page = new_page(java_script_enabled=False)  # clerk_flow does the same by keyboard, with JavaScript
     hands = Mouse(page)
     portal.run(*ADD)
     page.goto(mailbox.wait_for(EMAIL, "Ihr Zugang zum Kundenservice").link)
