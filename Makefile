@@ -13,7 +13,7 @@ run: .venv/ready ## richtet alles ein und startet die Vorführung unter http://1
 	@PORT="$(or $(PORT),5000)" exec $(BIN)/kmzportal demo
 
 test: .venv/ready .venv/chromium ## richtet alles ein und prüft alles, auch im echten Browser
-	KMZPORTAL_TEST_CHROMIUM="$$(cat .venv/chromium)" $(BIN)/pytest -n 3
+	KMZPORTAL_TEST_CHROMIUM="$$(cat .venv/chromium)" $(BIN)/pytest -n 4
 
 trial: .venv/ready .venv/chromium ## prüft, was lange dauert, auch in Firefox und WebKit, und nennt am Ende, was nicht lief
 	KMZPORTAL_TEST_CHROMIUM="$$(cat .venv/chromium)" $(BIN)/pytest -m trial -n 2 -ra
@@ -26,7 +26,7 @@ check: .venv/ready .venv/vnu ## prüft Stil, Typen, Vorlagen und Schichten, dana
 	$(BIN)/djlint kmzportal/templates --lint --quiet
 	$(BIN)/lint-imports
 	$(MAKE) test
-	KMZPORTAL_TEST_DATABASE=postgresql $(BIN)/pytest tests/services -n 3
+	KMZPORTAL_TEST_DATABASE=postgresql $(BIN)/pytest tests/services tests/web/customer/test_account.py -n 3
 	KMZPORTAL_TEST_VNU="$$(cat .venv/vnu)" $(BIN)/pytest -m java
 
 screenshots: .venv/ready .venv/chromium ## fotografiert alle Seiten in allen Zuständen nach docs/screenshots
@@ -58,7 +58,7 @@ migration: .venv/ready ## schreibt eine Version der Datenbank aus den Modellen (
 # One stamp says that .venv holds exactly what requirements-dev.txt and pyproject.toml ask for.
 .venv/ready: requirements-dev.txt pyproject.toml
 	tools/venv "$(PYTHON)"
-	$(PIP) install --quiet --require-hashes -r requirements-dev.txt
+	$(PIP) install --quiet --no-compile --require-hashes -r requirements-dev.txt
 	$(PIP) install --quiet --no-deps --no-build-isolation -e .
 	@touch $@
 

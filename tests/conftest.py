@@ -17,12 +17,10 @@ from tests import (
 from tests.backend import Backend
 from tests.browser import Browser
 
-DATABASE = os.environ.get("KMZPORTAL_TEST_DATABASE")
+DATABASE = os.environ.get("KMZPORTAL_TEST_DATABASE", "sqlite")
 
 
 def pytest_generate_tests(metafunc):
-    if not DATABASE and "portal" in metafunc.fixturenames and metafunc.definition.get_closest_marker("both_databases"):
-        metafunc.parametrize("portal", ["sqlite", "postgresql"], indirect=True)
     if "browser" in metafunc.fixturenames and metafunc.definition.get_closest_marker("with_and_without_htmx"):
         metafunc.parametrize("browser", [False, True], ids=["browser", "htmx"], indirect=True)
 
@@ -35,12 +33,11 @@ def postgres_uri():
 
 @pytest.fixture(scope="session")
 def portal(request, tmp_path_factory):
-    database = getattr(request, "param", DATABASE or "sqlite")
     settings = {"PUBLIC_URL": "https://konto.kmz.example", "TESTING": True}
-    if database == "postgresql":
+    if DATABASE == "postgresql":
         settings["SQLALCHEMY_DATABASE_URI"] = request.getfixturevalue("postgres_uri")
     with pytest.MonkeyPatch.context() as environment:
-        environment.setenv("KMZPORTAL_INSTANCE_PATH", str(tmp_path_factory.mktemp(database)))
+        environment.setenv("KMZPORTAL_INSTANCE_PATH", str(tmp_path_factory.mktemp(DATABASE)))
         portal = create_app(settings)
     portal.jinja_env.undefined = StrictUndefined  # a name that no view gives is an error
     with portal.app_context():

@@ -135,7 +135,6 @@ def test_only_changed_data_is_saved_and_recorded_by_the_names_of_its_fields(back
     assert (event.action, event.details) == ("data.changed", {"fields": ["phone"]})
 
 
-@pytest.mark.both_databases
 def test_of_two_concurrent_changes_of_data_none_is_lost_silently(backend, erika):
     """On SQLite one waits for the other and both are saved; on PostgreSQL the second gets ChangedMeanwhile."""
     phones = iter(["1", "2"])
@@ -279,7 +278,6 @@ def test_asking_for_a_taken_address_looks_the_same_and_notifies_its_owner_once_a
     assert [link.customer_id for link in backend.links(LinkKind.ADDRESS)] == [anneliese.id]
 
 
-@pytest.mark.both_databases
 def test_two_customers_who_confirm_one_address_concurrently_do_not_both_get_it(backend, erika, max_, address_link):
     backend.run(accounts.request_address_change, max_, NEW_EMAIL)
     turns = iter(backend.links(LinkKind.ADDRESS))
@@ -316,7 +314,6 @@ def test_an_objection_locks_the_account_and_drops_the_password_if_the_address_ha
     assert backend.actions().count("address.objected") == 1 + confirmed
 
 
-@pytest.mark.both_databases
 def test_a_concurrent_objection_and_confirmation_leave_the_account_locked(backend, erika, address_link):
     (objection,) = backend.links(LinkKind.OBJECTION)
     turns = iter([(accounts.confirm_address, address_link), (accounts.object_to_change, objection)])

@@ -46,7 +46,6 @@ def test_events_are_found_by_person_action_and_time_latest_first(app, record, er
         assert " ".join(event.action for event in audit.events(db.session(), AuditQuery(**wanted))) == found
 
 
-@pytest.mark.both_databases
 def test_pages_neither_repeat_nor_skip_events_of_the_same_second(app, backend, erika):
     def record_many(tx, person):
         for _ in range(EVENTS_SHOWN * 2 + 10):
@@ -74,7 +73,6 @@ def test_the_people_of_a_page_are_read_by_two_queries(app, record, erika, max_, 
     assert len(queries) == 2
 
 
-@pytest.mark.both_databases
 @pytest.mark.parametrize(
     "wanted",
     [{}, {"action": "logout"}, {"person": "K-1001"}, {"person": "ro"}, {"since": NOW, "until": NOW}, {"before": 1}],

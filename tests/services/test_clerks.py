@@ -117,7 +117,6 @@ def test_admins_cannot_change_their_own_access_and_the_last_one_cannot_be_locked
     assert backend.mails() == []
 
 
-@pytest.mark.both_databases
 @pytest.mark.parametrize("attempt", range(3))
 def test_of_two_admins_who_lock_each_other_concurrently_one_stays(backend, rosa, tim, attempt):
     backend.update(tim, admin=True)

@@ -77,7 +77,6 @@ def test_the_same_address_and_a_form_of_an_older_version_are_refused(backend, as
     assert (saved.pending_email, saved.phone) == (None, "4711")
 
 
-@pytest.mark.both_databases
 def test_of_four_concurrent_corrections_one_is_made(backend, erika):
     def correct(tx, customer):
         desk.correct_address(tx, customer, erika.version, NEW_EMAIL, "callback", "")

@@ -119,7 +119,6 @@ def test_a_link_is_found_by_its_token_only_and_its_opening_is_recorded_once(back
     assert backend.actions().count("link.opened") == 1
 
 
-@pytest.mark.both_databases
 @pytest.mark.parametrize(("issued", "uses"), [(1, 6), (4, 4)])
 def test_of_concurrent_uses_of_one_or_several_links_of_a_person_one_succeeds(backend, erika, issued, uses):
     """The other links of the person end with the password, which must not deadlock."""
@@ -136,7 +135,6 @@ def test_of_concurrent_uses_of_one_or_several_links_of_a_person_one_succeeds(bac
     assert backend.actions().count("link.refused") == uses - 1
 
 
-@pytest.mark.both_databases
 def test_of_links_issued_concurrently_by_the_desk_one_stays_open(backend, erika):
     backend.run_concurrently(4, lambda tx, erika: links.issue(tx, LinkKind.DESK, erika), erika)
     assert [link.ended_at for link in backend.links()].count(None) == 1
@@ -195,7 +193,6 @@ def test_a_link_is_renewed_if_it_expired_was_replaced_or_its_code_is_used_up(bac
             backend.run(links.renew, link)
 
 
-@pytest.mark.both_databases
 def test_old_and_new_links_together_are_renewed_three_times_at_most_also_concurrently(backend, erika, clock):
     link = backend.issue(LinkKind.DESK, erika)
     for _ in range(2):
@@ -215,7 +212,6 @@ def test_old_and_new_links_together_are_renewed_three_times_at_most_also_concurr
 # The robot check: the code from the mail, or a puzzle
 
 
-@pytest.mark.both_databases
 def test_of_codes_five_are_compared_also_of_ten_entered_concurrently(backend, erika, max_):
     link, other = backend.issue(LinkKind.DESK, erika), backend.issue(LinkKind.DESK, max_)
     for _ in range(CODE_TRIES - 1):
@@ -227,7 +223,6 @@ def test_of_codes_five_are_compared_also_of_ten_entered_concurrently(backend, er
     assert [backend.read(one).code_tries for one in (link, other)] == [CODE_TRIES] * 2
 
 
-@pytest.mark.both_databases
 def test_of_concurrent_answers_to_one_puzzle_one_counts(backend):
     answered = backend.run_concurrently(6, lambda tx: links.use_puzzle(tx, "puzzle", NOW))
     assert sorted(answered) == [False] * 5 + [True]

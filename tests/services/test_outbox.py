@@ -55,13 +55,11 @@ def mail(worker, erika):
 # Claim and settle
 
 
-@pytest.mark.both_databases
 def test_of_two_workers_who_claim_concurrently_one_gets_the_mail(backend, worker, mail):
     claimed = backend.run_concurrently(2, outbox.claim, mail.id)
     assert [one.id for one in claimed if one] == [mail.id]
 
 
-@pytest.mark.both_databases
 def test_a_claimed_mail_is_due_again_after_ten_minutes_and_the_slower_worker_settles_nothing(
     backend, worker, mail, clock
 ):
@@ -80,7 +78,6 @@ def test_a_claimed_mail_is_due_again_after_ten_minutes_and_the_slower_worker_set
     assert backend.read(mail).state == MailState.SENT
 
 
-@pytest.mark.both_databases
 @pytest.mark.parametrize(
     ("result", "state", "code", "reason"),
     [(TAKEN, MailState.SENT, 250, None), (UNKNOWN, MailState.REFUSED, 550, "Adresse unbekannt")],
@@ -227,7 +224,6 @@ def test_a_mail_that_waits_is_being_sent_or_was_taken_is_not_sent_again(worker, 
     assert refusal()
 
 
-@pytest.mark.both_databases
 def test_of_two_clerks_who_send_one_mail_again_concurrently_one_succeeds(backend, worker, mail):
     refused = worker.deliver(mail, UNKNOWN)
     results = backend.run_concurrently(2, outbox.retry, refused)
@@ -266,7 +262,6 @@ def test_the_list_of_mails_is_paged_latest_first_and_filtered(backend, erika, ma
 # An outage
 
 
-@pytest.mark.both_databases
 @pytest.mark.parametrize("answer", [TAKEN, GREYLISTED])
 def test_the_first_answer_after_an_outage_makes_the_others_due(backend, worker, erika, max_, anneliese, clock, answer):
     greylisted = worker.deliver(worker.queue(anneliese), GREYLISTED)

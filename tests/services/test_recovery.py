@@ -73,7 +73,6 @@ def test_two_requests_answered_late_count_from_when_they_were_made(backend, ask,
     assert {link.expires_at for link in backend.links()} == {NOW + timedelta(hours=5)}
 
 
-@pytest.mark.both_databases
 def test_four_concurrent_workers_answer_a_request_once_and_two_requests_share_one_link(backend, erika):
     for _ in range(2):
         backend.run(recovery.request_link, erika.email)

@@ -139,7 +139,6 @@ def test_no_code_is_accepted_without_a_factor_and_never_that_of_another_clerk(ba
     assert backend.read(tim).recovery_codes_used == []
 
 
-@pytest.mark.both_databases
 @pytest.mark.parametrize("kind", ["app", "recovery code"])
 def test_of_two_concurrent_uses_of_one_code_one_succeeds(backend, rosa, factor, awaiting, kind):
     waiting = iter([awaiting(), awaiting()])
@@ -153,7 +152,6 @@ def test_of_two_concurrent_uses_of_one_code_one_succeeds(backend, rosa, factor, 
     assert sorted(backend.actions()[-2:]) == ["login.code_wrong", "login.succeeded"]
 
 
-@pytest.mark.both_databases
 def test_of_three_concurrent_codes_in_one_session_one_succeeds(backend, factor, awaiting):
     codes = iter(factor.recovery_codes)
     results = backend.run_concurrently(
@@ -196,7 +194,6 @@ def test_a_right_code_clears_five_wrong_ones_and_after_six_no_code_is_compared_f
     assert enter(factor.recovery_codes[2])
 
 
-@pytest.mark.both_databases
 def test_six_concurrent_wrong_codes_are_counted_as_six_until_a_new_factor_is_set_up(
     backend, rosa, factor, awaiting, enter
 ):

@@ -52,7 +52,6 @@ def test_an_outdated_hash_is_replaced_at_login(backend, erika):
     assert (saved.password_hash, saved.password_set_at) == (check.new_hash, erika.password_set_at)
 
 
-@pytest.mark.both_databases
 @pytest.mark.parametrize("changer", range(4))
 def test_a_login_concurrent_with_a_change_of_password_does_not_outlive_it(backend, erika, changer):
     """Whichever commits first: a session started with the old password is ended, or never starts."""
@@ -169,7 +168,6 @@ def test_after_a_hundred_failures_only_a_new_password_helps_and_one_mail_is_sent
     assert log_in(person, NEW_PASSWORD)
 
 
-@pytest.mark.both_databases
 def test_six_concurrent_failures_are_counted_as_six_also_at_an_unknown_address_that_is_stored_unreadably(backend):
     wrong = check_password(WRONG, None)
     assert backend.run_concurrently(6, sessions.log_in, "unbekannt@schule.example", wrong, "Firefox") == [None] * 6

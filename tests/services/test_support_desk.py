@@ -141,7 +141,6 @@ def test_of_two_clerks_the_second_is_refused(backend, as_clerk, enter, rosa, tim
     as_clerk(support.lock, case, backend.run(lambda tx, case: case.version, case), rosa)
 
 
-@pytest.mark.both_databases
 def test_of_two_clerks_who_act_at_the_same_time_one_is_refused(backend, enter):
     case = enter()
 
@@ -154,7 +153,6 @@ def test_of_two_clerks_who_act_at_the_same_time_one_is_refused(backend, enter):
     assert backend.actions().count("case.closed") == 1
 
 
-@pytest.mark.both_databases
 def test_two_cases_merged_into_each_other_at_the_same_time_do_not_both_close(backend, enter):
     first, second = enter(), enter()
     pairs = iter([(first, second.reference), (second, first.reference)])

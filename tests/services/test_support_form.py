@@ -112,7 +112,6 @@ def test_the_same_form_sent_twice_with_one_proof_is_one_case(backend, send_form)
     assert len(backend.read(select(SupportCase))) == 2
 
 
-@pytest.mark.both_databases
 def test_a_form_sent_four_times_at_once_counts_each_time(backend):
     within = backend.run_concurrently(4, support.within_limits)
     (count,) = backend.read(select(RequestCount))

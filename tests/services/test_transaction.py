@@ -49,7 +49,6 @@ def test_a_change_made_before_the_transaction_is_not_saved_with_it(backend, app,
     assert backend.actions() == ["login.refused"]
 
 
-@pytest.mark.both_databases
 @pytest.mark.parametrize("read_is_over", [True, False])
 def test_a_transaction_sees_what_was_committed_after_the_page_had_read(backend, app, erika, read_is_over):
     with app.app_context():
