@@ -43,6 +43,11 @@ def format_day(on: date) -> str:
     return f"{WEEKDAYS[on.weekday()]}, {on.day}. {MONTHS[on.month - 1]}"
 
 
+def format_until(at: datetime) -> str:
+    """Return an aware datetime as `Montag, 7. Dezember 2026, 14:05 Uhr`, for paper."""
+    return f"{format_day(at.astimezone(BERLIN))} {at.astimezone(BERLIN).year}, {format_time(at)}"
+
+
 def add_working_days(start: date, days: int, closing_days: Iterable[date] = ()) -> date:
     """Return the date `days` working days of Baden-Württemberg after `start`, which itself does not count."""
     day: date = _calendar(closing_days).get_nth_working_day(start, days)

@@ -43,6 +43,7 @@ def tokens_and_codes() -> Iterable[str]:
     for link in db.session.scalars(select(AccountLink)):
         yield keys.token(link)
         yield keys.code(link)
+        yield keys.letter_code(link)
     for nonce in db.session.scalars(select(Clerk.factor_nonce).where(Clerk.factor_nonce.is_not(None))):
         yield SecondFactor(keys, nonce or "").secret
         yield from SecondFactor(keys, nonce or "").recovery_codes

@@ -155,9 +155,38 @@ def desk_link_flow(scenario: Scenario) -> Iterator[State]:
     yield "konto-bearbeiten/neu", browser.follow("Konto bearbeiten")
     yield "konto-bearbeiten/abgewiesen", browser.submit("Registrieren", {"Passwort": "kurz", "Nachname": ""})
     yield "fertig/registriert", browser.submit("Registrieren", {"Nachname": LONG, **NEW})
+    yield from letter_flow(scenario)
     unusable = scenario.issue(LinkKind.DESK, scenario.anneliese)
     scenario.set(unusable, code_tries=CODE_TRIES)
     yield "code/verbraucht", scenario.open_link(unusable).follow("Code aus der E-Mail eingeben")
+
+
+def letter_flow(scenario: Scenario) -> Iterator[State]:
+    """The Zugangsbrief, from the page that prints it to the end of its use."""
+    factor = scenario.backend.add_second_factor(scenario.tim)
+    desk = scenario.desk_browser(scenario.tim)
+    desk.open(f"/kundenservice/kunden/{scenario.anneliese.id}")
+    yield "bestaetigen/code", desk.follow("Zugangsbrief drucken")
+    yield "bestaetigen/falscher-code", desk.submit("Weiter", {"Code aus der App": "000000"})
+    yield "zugangsbrief-drucken/neu", desk.submit("Weiter", {"Code aus der App": factor.recovery_codes[0]})
+    yield "zugangsbrief-drucken/leer", desk.press("Zugangsbrief drucken")
+    desk.check("Rückruf").check(
+        f"Per Post an: {', '.join([scenario.anneliese.name, *scenario.anneliese.postal_address])}"
+    )
+    yield "zugangsbrief/neu", desk.press("Zugangsbrief drucken")
+    letter = scenario.backend.links(LinkKind.LETTER)[-1]
+    yield "kunde/zugangsbrief", desk.open(f"/kundenservice/kunden/{scenario.anneliese.id}")
+    browser = scenario.new_browser()
+    yield "zugangsbrief-einloesen/neu", browser.open("/link")
+    number, code = scenario.anneliese.number, scenario.backend.keys.letter_code(letter)
+    wrong = {"Kundennummer": number, "Code aus dem Zugangsbrief": "falsch"}
+    yield "zugangsbrief-einloesen/falsch", browser.submit("Bestätigen", wrong)
+    browser.submit("Bestätigen", {"Code aus dem Zugangsbrief": code}).follow("Konto bearbeiten")
+    yield "fertig/zugangsbrief", browser.submit("Registrieren", NEW)
+    browser.open("/link").submit("Bestätigen", {"Kundennummer": number, "Code aus dem Zugangsbrief": code})
+    yield "link-gilt-nicht-mehr/zugangsbrief", browser
+    without_factor = scenario.desk_browser(scenario.rosa).open(f"/kundenservice/kunden/{scenario.max.id}")
+    yield "bestaetigen/ohne-zweiten-faktor", without_factor.follow("Zugangsbrief drucken")
 
 
 def desk_flow(scenario: Scenario) -> Iterator[State]:

@@ -21,6 +21,7 @@ MAILS = {
     "address_change_asked": LinkKind.OBJECTION,
     "address_corrected": LinkKind.OBJECTION,
     "address_changed_old": LinkKind.OBJECTION,
+    "letter_printed": LinkKind.OBJECTION,
     "address_changed_new": None,
     "address_taken": None,
     "password_set": None,

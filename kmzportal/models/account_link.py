@@ -25,6 +25,7 @@ class LinkKind(StrEnum):
     ADDRESS = "address"
     CLERK_FIRST = "clerk_first"
     OBJECTION = "objection"  #: "Das war ich nicht", in the notice to the old address
+    LETTER = "letter"  #: Zugangsbrief, printed at the desk; its code counts only with the Kundennummer
 
 
 class LinkState(StrEnum):
@@ -42,8 +43,11 @@ class LinkPolicy:
     label: str  #: the German name in Postausgang, Protokoll and on the customer's page
     lifetime: str  #: name of the setting, seconds
     first_page: str  #: endpoint of the page that the link opens
+    noun: str = "Link"  #: what its holder calls it, in German, masculine
+    mailed: bool = True
     redeemed: str = "Passwort gesetzt"  #: in German, the effect of its use
     sets_password: bool = False
+    answers_case: bool = False  #: its use closes the written requests that it answered
     robot_check: bool = False  #: by a puzzle, or the code in the same mail
     one_at_a_time: bool = True  #: a newer one ends the older ones
     ends_with_password: bool = False  #: a new password ends it
@@ -68,6 +72,7 @@ POLICIES = {
         lifetime="DESK_LINK_LIFETIME",
         first_page="robot_check.tick",
         sets_password=True,
+        answers_case=True,
         robot_check=True,
     ),
     LinkKind.ADDRESS: LinkPolicy(
@@ -96,6 +101,16 @@ POLICIES = {
         renewable=False,
         mail_patience=timedelta(days=5),  # it is in a notice, which is still useful after days
     ),
+    LinkKind.LETTER: LinkPolicy(
+        label="Zugangsbrief",
+        lifetime="LETTER_LIFETIME",
+        first_page="letter.redeem",
+        noun="Zugangsbrief",
+        mailed=False,
+        sets_password=True,
+        answers_case=True,
+        renewable=False,  # the desk prints a new one
+    ),
 }
 SETS_PASSWORD = {kind for kind, policy in POLICIES.items() if policy.sets_password}
 ENDS_WITH_PASSWORD = {kind for kind, policy in POLICIES.items() if policy.ends_with_password}
@@ -109,7 +124,7 @@ class AccountLink(Base):
     kind: Mapped[str]
     customer_id: Mapped[int | None] = mapped_column(ForeignKey("customer.id"), index=True)
     clerk_id: Mapped[int | None] = mapped_column(ForeignKey("clerk.id"), index=True)
-    email: Mapped[str]  #: the recipient; for a new address, the address to be confirmed
+    email: Mapped[str]  #: the recipient; for a new address, the address to be confirmed; for a letter, the login name
     nonce: Mapped[str]
     token_hash: Mapped[str] = mapped_column(unique=True)
     issued_by: Mapped[str]  #: actor, such as `clerk:3`
@@ -139,6 +154,11 @@ class AccountLink(Base):
         if self.customer is None:
             raise LookupError(f"link {self.id} belongs to no customer")
         return self.customer
+
+    @property
+    def recipient(self) -> str:
+        """The address of the mail with this link; for a letter the name on it."""
+        return self.email if self.policy.mailed else self.owner.name
 
     def state(self, now: datetime) -> LinkState:
         if self.ended_as:

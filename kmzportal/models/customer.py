@@ -85,6 +85,12 @@ class Customer(Person, Base):
         return f"Guten Tag {titled}".strip()
 
     @property
+    def postal_address(self) -> list[str]:
+        """The lines of the address below the name; empty unless a letter can be posted to it."""
+        complete = self.street and self.postcode and self.town
+        return [self.street, f"{self.postcode} {self.town}"] if complete else []
+
+    @property
     def known_words(self) -> list[str]:
         """Words that others know of this person, not allowed as a password."""
         return [self.email, self.name, self.first_name, self.last_name, self.number, self.school, self.town]

@@ -24,7 +24,8 @@ class LoginSession(Base):
     idle_after: Mapped[int]  #: seconds without a request
     expires_at: Mapped[datetime]
     ended_at: Mapped[datetime | None]
-    password_checked_at: Mapped[datetime | None]  #: for Konto anpassen
+    #: The password was confirmed, for Konto anpassen; of a clerk the second factor, see auth.fresh_second_factor.
+    password_checked_at: Mapped[datetime | None]
     awaits_code: Mapped[bool] = mapped_column(default=False)  #: the password was right, the second factor is due
     device: Mapped[str]  #: coarse, such as "Firefox unter Windows"
 
@@ -44,7 +45,7 @@ class LoginSession(Base):
         return self.ended_at is None and now < self.ends_at
 
     def password_checked_within(self, seconds: int, now: datetime) -> bool:
-        """Return whether the current password was confirmed in this session in the last seconds."""
+        """Return whether password or second factor was confirmed in this session in the last seconds."""
         checked = self.password_checked_at
         return checked is not None and (now - checked).total_seconds() < seconds
 

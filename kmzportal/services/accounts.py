@@ -96,24 +96,24 @@ def drop_pending_address(tx: Transaction, customer: Customer) -> None:
 
 
 def check_current_password(
-    tx: Transaction, customer: Customer, login_session: LoginSession, check: PasswordCheck
+    tx: Transaction, person: Customer | Clerk, login_session: LoginSession, check: PasswordCheck
 ) -> NewSession | None:
     """Store that the current password was confirmed and return the session with a new token; None if it was wrong.
 
     Failures are counted by session: on a device left logged in the password cannot be guessed, and failed logins
-    elsewhere do not block the customer.
+    elsewhere do not block the person.
     """
-    tx.lock(customer)
+    tx.lock(person)
     key = tx.keys.fingerprint(f"session:{login_session.id}")
     throttled = sessions.is_throttled(tx, key, check_source=False)
-    if throttled or not check.confirms(customer.password_hash):
+    if throttled or not check.confirms(person.password_hash):
         if not throttled:
             sessions.count_failure(tx, key, None)
-        tx.record("password.refused", customer)
+        tx.record("password.refused", person)
         return None
     sessions.clear_throttle(tx, key)
     login_session.password_checked_at = tx.now
-    tx.record("password.proved", customer)
+    tx.record("password.proved", person)
     return sessions.renew_token(login_session)
 
 
@@ -194,9 +194,9 @@ def set_password_by_link(tx: Transaction, link: AccountLink, arrived: datetime, 
     links.redeem(tx, link, arrived, SETS_PASSWORD)
     set_password(tx, link.holder, password_hash)
     tx.record("password.set", link.holder, kind=link.kind)
-    if link.kind == LinkKind.DESK:
+    if link.policy.answers_case:
         support.close_redeemed(tx, link.owner)
-    tx.warn("clerk_password_set" if link.clerk else "password_set", link.holder)
+    tx.warn("clerk_password_set" if link.clerk else "password_set", link.holder, by_letter=not link.policy.mailed)
 
 
 def register(
@@ -279,10 +279,11 @@ def confirm_address(tx: Transaction, link: AccountLink, arrived: datetime) -> No
 
 
 def object_to_change(tx: Transaction, link: AccountLink, arrived: datetime) -> None:
-    """Lock the account ("Das war ich nicht"). If the address had changed, delete the password too."""
+    """Lock the account ("Das war ich nicht"). If address or password had changed since, delete the password too."""
     links.redeem(tx, link, arrived, {LinkKind.OBJECTION})
     customer = link.owner
     lock(tx, customer)
-    if customer.email_canonical != mail_address.canonical(link.email):
+    set_since = customer.password_set_at and customer.password_set_at >= link.issued_at
+    if set_since or customer.email_canonical != mail_address.canonical(link.email):
         customer.password_hash = None
     tx.record("address.objected", customer)

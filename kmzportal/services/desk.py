@@ -24,6 +24,15 @@ class SameAddress(Refusal):
     field = "email"
 
 
+class LetterPrinted(Refusal):
+    """A Zugangsbrief was printed since the form was shown, as by this very form before a reload."""
+
+    message = (
+        "Dieser Zugangsbrief ist schon gedruckt. Sein Code wird nicht noch einmal gezeigt. Ist der Brief verloren? "
+        "Dann drucken Sie einen neuen. Der alte gilt dann nicht mehr."
+    )
+
+
 class NumberTaken(Refusal):
     """Another customer has this Kundennummer."""
 
@@ -86,9 +95,28 @@ def send_link(tx: Transaction, customer: Customer, initials: str, why: str = "")
     return link
 
 
+def print_letter(
+    tx: Transaction, customer: Customer, seen_letter: int, check: str, note: str, posted: bool
+) -> AccountLink:
+    """Return a new Zugangsbrief, whose code is shown only now; an older one ends. The stored address can object.
+
+    `seen_letter`: id of the newest letter when the form was shown, 0 for none. Raises LetterPrinted, AccountLocked.
+    """
+    tx.lock(customer)
+    newest = links.newest_letter(tx.session, customer)
+    if (newest.id if newest else 0) != seen_letter:
+        raise LetterPrinted
+    letter = links.issue(tx, LinkKind.LETTER, customer, initials=tx.initials)
+    tx.record("letter.posted" if posted else "letter.handed_over", customer, check=check, note=note)
+    accounts.notify_old_address(tx, customer, customer.email, "letter_printed")
+    return letter
+
+
 def send_again(tx: Transaction, link: AccountLink) -> None:
     """Mail the same open link once more with a new expiry; raises LinkUnusable, AccountLocked, TooManyMails."""
     _require_open(tx, link)
+    if not link.policy.mailed:
+        raise LinkUnusable
     link.expires_at = tx.now + links.lifetime(tx, link.kind)
     links.send(tx, link)
     tx.record("link.sent_again", link.owner)

@@ -7,8 +7,9 @@ from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from kmzportal.models import CODE_TRIES, POLICIES, AccountLink, Clerk, Customer, LinkKind, LinkState, UsedPuzzle
+from kmzportal.services import sessions
 from kmzportal.services.refusals import AccountLocked, LinkUnusable
-from kmzportal.services.tokens import token_hash
+from kmzportal.services.tokens import codes_match, token_hash
 from kmzportal.services.transaction import Transaction, insert_once, rows_changed
 
 
@@ -80,6 +81,35 @@ def check_code(tx: Transaction, link: AccountLink, typed: str) -> bool:
     right = counted == 1 and tx.keys.code_matches(link, typed)
     tx.record("link.code_right" if right else "link.code_wrong", link.holder)
     return right
+
+
+def newest_letter(session: Session, customer: Customer | None) -> AccountLink | None:
+    """Return the Zugangsbrief printed last, ended or not."""
+    mine = AccountLink.customer_id == (customer.id if customer else 0), AccountLink.kind == LinkKind.LETTER
+    return session.scalars(select(AccountLink).where(*mine).order_by(AccountLink.id.desc()).limit(1)).first()
+
+
+def find_letter(tx: Transaction, number: str, typed: str) -> AccountLink | None:
+    """Return the newest Zugangsbrief of this Kundennummer, ended or not, if the code is its own; else None.
+
+    Unknown number, no letter, wrong code and throttled differ only in what is recorded (OWASP ASVS 6.3.8). Failures are
+    counted by account and source, so strangers elsewhere cannot keep its holder out; 60 bits withstand many sources.
+    """
+    customer = tx.session.scalar(select(Customer).where(Customer.number.in_({number, number.upper()})))
+    nonce, hashed = tx.keys.nonce_and_hash()
+    letter, nobodys = newest_letter(tx.session, customer), AccountLink(nonce=nonce, token_hash=hashed)
+    key = f"{tx.keys.fingerprint(f'letter:{number.upper()}')}@{tx.keys.fingerprint(str(tx.source))}"
+    if sessions.is_throttled(tx, key, check_source=True, disables=False):
+        tx.record("letter.throttled", customer)
+        return None
+    right = codes_match(typed, tx.keys.letter_code(letter or nobodys))
+    if letter is None or not right:
+        sessions.count_failure(tx, key, None)
+        tx.record("letter.refused", customer)
+        return None
+    sessions.clear_throttle(tx, key)
+    mark_opened(tx, letter)
+    return letter
 
 
 def redeem(tx: Transaction, link: AccountLink, arrived: datetime, kinds: set[LinkKind]) -> None:

@@ -71,17 +71,34 @@ def verify_login(tx: Transaction, login_session: LoginSession, typed: str) -> Ne
     clerk = login_session.clerk
     if clerk is None or not login_session.awaits_code:
         raise SessionOver
+    if not _verify(tx, clerk, typed):
+        return None
+    login_session.ended_at = tx.now
+    return sessions.start(tx, clerk, login_session.device)
+
+
+def confirm(tx: Transaction, clerk: Clerk, login_session: LoginSession, typed: str) -> NewSession | None:
+    """Store that the second factor was entered afresh and return the session with a new token; None if it is wrong."""
+    tx.lock(clerk)
+    if not _verify(tx, clerk, typed):
+        return None
+    login_session.password_checked_at = tx.now
+    tx.record("factor.proved", clerk)
+    return sessions.renew_token(login_session)
+
+
+def _verify(tx: Transaction, clerk: Clerk, typed: str) -> bool:
+    """Return whether the code is right. A try is counted before it is compared, throttled as at the login."""
     key = _throttle_key(tx, clerk)
     if sessions.is_throttled(tx, key, check_source=False):
         tx.record("login.code_throttled", clerk)
-        return None
+        return False
     sessions.count_try(tx, key)
     if not _accepts(tx, clerk, typed):
         tx.record("login.code_wrong", clerk)
-        return None
+        return False
     sessions.clear_throttle(tx, key)
-    login_session.ended_at = tx.now
-    return sessions.start(tx, clerk, login_session.device)
+    return True
 
 
 def set_up(tx: Transaction, clerk: Clerk, nonce: str, typed: str) -> None:

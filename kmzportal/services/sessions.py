@@ -175,13 +175,16 @@ def clear_throttle(tx: Transaction, key: str) -> None:
     tx.session.execute(delete(Throttle).where(or_(Throttle.account == key, by_source)))
 
 
-def is_throttled(tx: Transaction, key: str, check_source: bool) -> bool:
-    """Return whether no password is compared now, for this account or, with `check_source`, from this source."""
+def is_throttled(tx: Transaction, key: str, check_source: bool, disables: bool = True) -> bool:
+    """Return whether no password is compared now, for this account or, with `check_source`, from this source.
+
+    Very many failures end the password, unless `disables` is false: then each wait ends.
+    """
     settings = tx.settings
     throttle = tx.session.get(Throttle, key, with_for_update=True)
     if throttle:
         waits = ("THROTTLE_FREE_FAILURES", "THROTTLE_FIRST_WAIT", "THROTTLE_LONGEST_WAIT")
-        disabled = throttle.failures >= settings["THROTTLE_DISABLED_AT"]
+        disabled = disables and throttle.failures >= settings["THROTTLE_DISABLED_AT"]
         if disabled or throttle.waiting(tx.now, *(settings[name] for name in waits)):
             return True
     if not check_source:

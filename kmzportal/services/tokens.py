@@ -31,6 +31,10 @@ class LinkKeys:
         """Return the eight characters for the mail, grouped `ABCD-EFGH`."""
         return format_code(hmac.digest(self._key_of(link), f"code:{link.nonce}".encode(), "sha256"), groups=2)
 
+    def letter_code(self, link: AccountLink) -> str:
+        """Return the twelve characters (60 bits) on a Zugangsbrief, grouped `ABCD-EFGH-JKLM`."""
+        return format_code(hmac.digest(self._key_of(link), f"letter:{link.nonce}".encode(), "sha256"), groups=3)
+
     def code_matches(self, link: AccountLink, typed: str) -> bool:
         return codes_match(typed, self.code(link))
 

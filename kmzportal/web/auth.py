@@ -21,8 +21,8 @@ from kmzportal.services import passwords, sessions
 from kmzportal.services.refusals import ChangedMeanwhile, Refusal, SessionOver
 from kmzportal.services.sessions import NewSession, PersonTable
 from kmzportal.services.transaction import Transaction, run_outside_transaction, transaction
-from kmzportal.web.forms import PortalForm, restore_input
-from kmzportal.web.responses import wants_fragment
+from kmzportal.web.forms import PortalForm, restore_input, save_input
+from kmzportal.web.responses import local_path, redirect_to, wants_fragment
 
 login_manager = LoginManager()
 login_manager.session_protection = None  # sessions are in the database; phones change their IP address
@@ -252,6 +252,33 @@ def _require(access: str, admits: Callable[[LoginSession], object], login_endpoi
 customer_only = _require("customer", lambda active: active.customer, LOGIN_ENDPOINT)
 clerk_only = _require("clerk", lambda active: active.clerk, STAFF_LOGIN_ENDPOINT)
 admin_only = _require("admin", lambda active: active.clerk and active.clerk.admin, STAFF_LOGIN_ENDPOINT)
+
+
+def form_url() -> str | None:
+    """Return path and query of the page with the form that was sent: this URL if GET shows it, else the page before."""
+    shown_by_get = request.url_rule and "GET" in (request.url_rule.methods or ())
+    url = urlsplit(request.url if shown_by_get else request.referrer or "")
+    return local_path(f"{url.path}?{url.query}".rstrip("?"))
+
+
+def fresh_second_factor(view: View) -> View:
+    """Ask clerks for their second factor, or without one the password, unless that was lately. Goes below clerk_only.
+
+    For acts whose effect outlasts the session, so that a stolen session is not enough (OWASP ASVS 7.5.3). After the
+    right code the page with the form opens again, with the input.
+    """
+
+    @wraps(view)
+    def guarded(*args: Any, **kwargs: Any) -> Any:
+        lifetime = current_app.config["STAFF_PROOF_LIFETIME"]
+        if current_user.login_session.password_checked_within(lifetime, datetime.now(UTC)):
+            return view(*args, **kwargs)
+        if wanted := form_url():
+            save_input(current_user.actor, urlsplit(wanted).path)
+        return redirect_to("desk_login.confirm", weiter=wanted)
+
+    return guarded
+
 
 WITH_PORT = re.compile(r"^(\[.+\]|[\d.]+):\d+$")  # some proxies append the client's port
 

@@ -192,13 +192,13 @@ def data_field(name: str, missing: str | None = None) -> StringField:
 
 
 class VersionedForm(PortalForm):
-    """The version of the customer that the page showed, to detect a save by another user since then."""
+    """The version of what the page showed, mostly the customer, to detect a save by another user since then."""
 
     version = HiddenField()
 
     @property
     def seen_version(self) -> int:
-        """The version in the form; -1, which no customer has, if it is missing or not a number."""
+        """The version in the form; -1, which nothing has, if it is missing or not a number."""
         text = "".join(map(str, self.version.raw_data or ()))
         return int(text) if text.isdecimal() and len(text) < LONGEST_VERSION else -1
 

@@ -24,9 +24,10 @@ LIFETIMES = {  # hours
     LinkKind.ADDRESS: 24,
     LinkKind.CLERK_FIRST: 72,
     LinkKind.OBJECTION: 168,
+    LinkKind.LETTER: 336,
 }
-SETS_PASSWORD = {LinkKind.RECOVERY, LinkKind.DESK, LinkKind.CLERK_FIRST}
-ONE_AT_A_TIME = {LinkKind.DESK, LinkKind.ADDRESS, LinkKind.CLERK_FIRST}
+SETS_PASSWORD = {LinkKind.RECOVERY, LinkKind.DESK, LinkKind.CLERK_FIRST, LinkKind.LETTER}
+ONE_AT_A_TIME = {LinkKind.DESK, LinkKind.ADDRESS, LinkKind.CLERK_FIRST, LinkKind.LETTER}
 #: A new password also withdraws the link to an address that the customer asked for: test_accounts.py
 ENDS_WITH_PASSWORD = {LinkKind.RECOVERY, LinkKind.CLERK_FIRST, LinkKind.ADDRESS}
 ENDS_WITH_ADDRESS = {*KINDS} - {LinkKind.OBJECTION}

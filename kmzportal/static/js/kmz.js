@@ -25,7 +25,7 @@ function count(clock) { // shows the waiting time; the server enforces it
   })();
 }
 function wake() { // elements that need JavaScript are hidden in the HTML
-  document.querySelectorAll("[data-show]").forEach((button) => { button.hidden = false; });
+  document.querySelectorAll("[data-show], [data-print]").forEach((button) => { button.hidden = false; });
   document.querySelectorAll("[data-countdown]").forEach(count);
   document.querySelector("dialog[data-modal]:not([open])")?.showModal();
 }
@@ -54,6 +54,7 @@ document.querySelector("[data-refused], [data-outcome]")?.focus();
 document.addEventListener("click", ({ target }) => {
   const button = target.closest("[data-show]");
   if (button) show(button, button.getAttribute("aria-pressed") === "false");
+  if (target.closest("[data-print]")) print();
 });
 document.addEventListener("input", ({ target }) => { // only shows that both are equal; the server validates
   const same = target.form?.querySelector("[data-same]");

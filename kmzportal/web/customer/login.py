@@ -65,13 +65,10 @@ def ask_to_log_in() -> Response:
     """Redirect to the login page for this view, and save the input of an ended session until after the login."""
     view = current_app.view_functions.get(request.endpoint or "")
     login_endpoint = getattr(view, "login_endpoint", auth.LOGIN_ENDPOINT)
-    if request.url_rule and "GET" in (request.url_rule.methods or ()):
-        wanted: str | None = request.path
-    else:
-        wanted = local_path(urlsplit(request.referrer or "").path)
+    wanted = auth.form_url()
     if "ended_session" not in g:
         return redirect_to(login_endpoint, weiter=wanted)
     logout_user()  # removes the token from the cookie, so that the notice is shown once
     if g.ended_session and wanted and request.method == "POST":
-        save_input(g.ended_session.actor, wanted)
+        save_input(g.ended_session.actor, urlsplit(wanted).path)
     return redirect_to(login_endpoint, "Sie wurden abgemeldet. Melden Sie sich bitte noch einmal an.", weiter=wanted)

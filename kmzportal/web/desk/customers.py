@@ -31,7 +31,7 @@ LOGINS_SHOWN = 5
 #: The service and the notice of each action, by its name in the URL.
 LINK_ACTIONS = {
     "erneut": (desk.send_again, "Der Link ist noch einmal unterwegs an {}."),
-    "zurueckziehen": (desk.withdraw_link, "Der Link an {} ist zurückgezogen und öffnet nichts mehr."),
+    "zurueckziehen": (desk.withdraw_link, "Der {noun} an {} ist zurückgezogen und öffnet nichts mehr."),
 }
 LOCK_ACTIONS = {
     "sperren": (desk.lock, "Das Konto ist gesperrt. Alle Geräte sind abgemeldet, alle Links zurückgezogen."),
@@ -45,8 +45,9 @@ def text_field(label: str, maximum: int, missing: str | None = None) -> StringFi
     return StringField(label, [*needed, longest, one_line], filters=[trim])
 
 
-class CorrectForm(VersionedForm):
-    email = mail_address_field("Neue E-Mail-Adresse", missing="Geben Sie die neue E-Mail-Adresse ein.")
+class IdentityForm(VersionedForm):
+    """How the clerk has verified who asks (NIST SP 800-63B-4, 4.2.1)."""
+
     check = RadioField(
         "Wie haben Sie geprüft, wer fragt?",
         [InputRequired("Wählen Sie aus, wie Sie geprüft haben, wer fragt.")],
@@ -57,6 +58,11 @@ class CorrectForm(VersionedForm):
     def validate_note(self, note: Field) -> None:
         if self.check.data == "other" and not note.data:
             raise ValidationError("Schreiben Sie bei „Sonstiges“ dazu, wie Sie geprüft haben, wer fragt.")
+
+
+class CorrectForm(IdentityForm):
+    email = mail_address_field("Neue E-Mail-Adresse", missing="Geben Sie die neue E-Mail-Adresse ein.")
+    first = ("email",)
 
 
 class SendForm(PortalForm):
@@ -84,7 +90,7 @@ def start() -> ResponseReturnValue:
 def search() -> ResponseReturnValue:
     query = request.args.get("suche", "").strip()[:MAX_QUERY]
     found, number = customer_search.search(db.session(), query), _with_reference(query)
-    return render("desk/search.html", query=query, found=found, number=number, case_id=_case_id())
+    return render("desk/search.html", query=query, found=found, number=number, case_id=current_case_id())
 
 
 def _with_reference(query: str) -> dict[str, str] | None:
@@ -99,7 +105,7 @@ def _with_reference(query: str) -> dict[str, str] | None:
     return None
 
 
-def _case_id() -> int | None:
+def current_case_id() -> int | None:
     """Return the id of the case that the clerk works on, from the URL."""
     case_id = request.args.get("anfrage", type=int)
     return case_id if case_id and 0 < case_id < 2**31 else None
@@ -108,12 +114,12 @@ def _case_id() -> int | None:
 @bp.url_defaults
 def keep_case(_endpoint: str, values: dict[str, Any]) -> None:
     """Keep the case that the clerk works on in the URLs of a customer's page."""
-    if "customer_id" in values and (case_id := _case_id()):
+    if "customer_id" in values and (case_id := current_case_id()):
         values.setdefault("anfrage", case_id)
 
 
-def _case() -> SupportCase | None:
-    case_id = _case_id()
+def current_case() -> SupportCase | None:
+    case_id = current_case_id()
     return db.session.get(SupportCase, case_id) if case_id else None
 
 
@@ -129,13 +135,13 @@ def preview(customer_id: int) -> ResponseReturnValue:
     """Return hints and previews for the address typed so far: for htmx a part of the page, otherwise the whole page."""
     customer, email = db.get_or_404(Customer, customer_id), request.args.get("email")
     if wants_fragment():
-        return render("desk/_preview.html", customer=customer, case=_case(), **_preview(customer, email))
+        return render("desk/_preview.html", customer=customer, case=current_case(), **_preview(customer, email))
     return _screen(customer, email=email)
 
 
 def _screen(customer: Customer, email: str | None = None, **refused: PortalForm) -> ResponseReturnValue:
     """Return the page of the customer; `refused` is the form with errors, under its name in the template."""
-    session, now, case = db.session(), datetime.now(UTC), _case()
+    session, now, case = db.session(), datetime.now(UTC), current_case()
     mine = case is not None and case.customer_id == customer.id
     if case and mine and not email and mail_address.canonical(case.reply_to) != customer.email_canonical:
         email = case.reply_to
@@ -165,9 +171,9 @@ def _screen(customer: Customer, email: str | None = None, **refused: PortalForm)
     )
 
 
-def _answer_case(tx: Transaction, customer: Customer) -> None:
+def answer_case(tx: Transaction, customer: Customer) -> None:
     """Note on the case whose version is in the URL, if any, that the link was sent; a locked account got none."""
-    case, version = _case(), request.args.get("stand")
+    case, version = current_case(), request.args.get("stand")
     if case and version and not customer.locked_at:
         support.lock(tx, case, version, current_user.clerk)
         support.answer_with_link(tx, case, customer)
@@ -199,7 +205,7 @@ def correct(customer_id: int) -> ResponseReturnValue:
     def correct_address(tx: Transaction) -> None:
         email, note = form.email.data or "", form.note.data or ""
         desk.correct_address(tx, customer, form.seen_version, email, form.check.data, note)
-        _answer_case(tx, customer)
+        answer_case(tx, customer)
 
     try:
         act(form, correct_address)
@@ -223,7 +229,7 @@ def send(customer_id: int) -> ResponseReturnValue:
 
     def send_link(tx: Transaction) -> None:
         desk.send_link(tx, customer, current_user.clerk.initials, form.why.data)
-        _answer_case(tx, customer)
+        answer_case(tx, customer)
 
     act(form, send_link)
     if form.errors:
@@ -243,7 +249,9 @@ def change_link(customer_id: int, link_id: int, link_action: str) -> ResponseRet
     if form.errors:
         return _screen(link.customer, change_link=form)
     hint = _outage_hint() if link_action == "erneut" else ""
-    return redirect_in_place(".customer", notice.format(link.email) + hint, customer_id=customer_id)
+    return redirect_in_place(
+        ".customer", notice.format(link.recipient, noun=link.policy.noun) + hint, customer_id=customer_id
+    )
 
 
 def _outage_hint() -> str:

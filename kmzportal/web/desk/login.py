@@ -2,19 +2,28 @@
 
 from datetime import UTC, datetime
 
-from flask import Blueprint, request, session, url_for
+from flask import Blueprint, current_app, request, session, url_for
 from flask.typing import ResponseReturnValue
 from wtforms import StringField
 from wtforms.validators import InputRequired, Length
 
 from kmzportal.db import db
 from kmzportal.models import Clerk, LoginSession
-from kmzportal.services import sessions
+from kmzportal.services import accounts, passwords, second_factor, sessions
 from kmzportal.services.refusals import SessionOver
-from kmzportal.services.second_factor import verify_login
-from kmzportal.services.transaction import transaction
-from kmzportal.web.auth import anyone, current_user, log_in, sign_in, source
-from kmzportal.web.forms import LoginForm, PortalForm
+from kmzportal.services.sessions import NewSession
+from kmzportal.services.transaction import run_outside_transaction, transaction
+from kmzportal.web.auth import (
+    anyone,
+    clerk_only,
+    current_user,
+    log_in,
+    sign_in,
+    source,
+    store_session,
+    user_transaction,
+)
+from kmzportal.web.forms import LoginForm, PortalForm, password_field
 from kmzportal.web.responses import error_page, local_path, redirect_to, redirect_to_path, render
 
 bp = Blueprint("desk_login", __name__, url_prefix="/kundenservice")
@@ -23,10 +32,17 @@ TOO_SLOW = "Das hat zu lange gedauert. Melden Sie sich bitte noch einmal an."
 WRONG = "Dieser Code stimmt nicht. Jeder Code gilt nur einmal. Nach mehreren Versuchen warten Sie bitte einige Minuten."
 
 
+NOT_CONFIRMED = "Das Passwort stimmt nicht. Nach mehreren Versuchen warten Sie bitte einige Minuten."
+
+
 class CodeForm(PortalForm):
     code = StringField(
         "Code aus der App", [InputRequired("Geben Sie den Code ein."), Length(max=40, message="Das ist zu lang.")]
     )
+
+
+class PasswordForm(PortalForm):
+    password = password_field("Passwort", "Geben Sie Ihr Passwort ein.")
 
 
 @bp.route("/anmelden", methods=["GET", "POST"])
@@ -40,14 +56,14 @@ def login() -> ResponseReturnValue:
             sign_in(new)
             if current_user.is_authenticated:
                 return _redirect_after_login()
-            return redirect_to(".second_factor", weiter=_wanted())
+            return redirect_to(".enter_code", weiter=_wanted())
         form.add_wrong_credentials()
     return render("desk/login.html", form, wanted=_wanted())
 
 
 @bp.route("/zweiter-faktor", methods=["GET", "POST"])
 @anyone
-def second_factor() -> ResponseReturnValue:
+def enter_code() -> ResponseReturnValue:
     """Ask for the code. Until it is right, the session gives no access."""
     if current_user.is_authenticated:
         return _redirect_after_login()
@@ -66,7 +82,7 @@ def _verify(login_session: LoginSession, form: CodeForm) -> ResponseReturnValue 
     """Return the redirect after a right code; None after a wrong one, with an error in the form."""
     try:
         with transaction("visitor", source()) as tx:
-            new = verify_login(tx, login_session, form.code.data or "")
+            new = second_factor.verify_login(tx, login_session, form.code.data or "")
     except SessionOver:  # another tab logged in first
         return _restart()
     if new is None:
@@ -74,6 +90,34 @@ def _verify(login_session: LoginSession, form: CodeForm) -> ResponseReturnValue 
         return None
     sign_in(new)
     return _redirect_after_login()
+
+
+@bp.route("/bestaetigen", methods=["GET", "POST"])
+@clerk_only
+def confirm() -> ResponseReturnValue:
+    """Ask for the second factor afresh, or for the password where there is none; see auth.fresh_second_factor."""
+    clerk: Clerk = current_user.clerk
+    if clerk.factor_nonce is None and current_app.config["STAFF_SECOND_FACTOR"] != "offered":
+        return render("desk/no_second_factor.html", clerk=clerk)
+    form = CodeForm() if clerk.factor_nonce else PasswordForm()
+    field = form["code" if clerk.factor_nonce else "password"]
+    if form.validate_on_submit():
+        if new := _confirm(clerk, field.data or ""):
+            store_session(new)
+            return redirect_to_path(_wanted() or url_for(current_user.home_endpoint))
+        field.errors = [WRONG if clerk.factor_nonce else NOT_CONFIRMED]
+    return render("desk/confirm.html", form, field_name=field.name, wanted=_wanted())
+
+
+def _confirm(clerk: Clerk, typed: str) -> NewSession | None:
+    """Return the session with a new token if code or password is right."""
+    login_session: LoginSession = current_user.login_session
+    if clerk.factor_nonce:
+        with user_transaction() as tx:
+            return second_factor.confirm(tx, clerk, login_session, typed)
+    check = run_outside_transaction(passwords.check_password, typed, clerk.password_hash)
+    with user_transaction() as tx:
+        return accounts.check_current_password(tx, clerk, login_session, check)
 
 
 def _session_awaiting_code() -> LoginSession | None:

@@ -87,7 +87,7 @@ def password(link: AccountLink, visit: Visit) -> ResponseReturnValue:
 
 
 @bp.route("/konto-link/<int:link_id>/konto", methods=["GET", "POST"])
-@link_holder(LinkKind.DESK, checked=True)
+@link_holder(LinkKind.DESK, LinkKind.LETTER, checked=True)
 def register(link: AccountLink, visit: Visit) -> ResponseReturnValue:
     form = RegisterForm(data=link.owner.data() | {"version": link.owner.version})
     form.offer_salutations(link.owner.salutation)
@@ -209,8 +209,10 @@ def cancel(link_id: int) -> ResponseReturnValue:
     form = ActionForm()
     if not form.validate_on_submit():
         return render("link/cancel.html", form, link={"id": link_id})
+    link = visited_link(link_id)
     visits.end(link_id)
-    return redirect_to("login.login", "Sie haben abgebrochen. Nichts wurde geändert. Ihr Link gilt weiter.")
+    noun = link.policy.noun if link else "Link"
+    return redirect_to("login.login", f"Sie haben abgebrochen. Nichts wurde geändert. Ihr {noun} gilt weiter.")
 
 
 def _second_factor_required() -> bool:

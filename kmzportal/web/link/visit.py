@@ -35,11 +35,11 @@ class Visit:
     checked: bool  #: the robot check was passed in this browser
 
 
-def start(link: AccountLink) -> None:
-    """Store in the cookie that the link was opened."""
+def start(link: AccountLink, checked: bool = False) -> None:
+    """Store in the cookie that the link was opened; `checked`: without a robot check."""
     end(link.id)
     session["links"] = dict(list(session["links"].items())[1 - _MAX_VISITS :])
-    _store(link.id, datetime.now(UTC))
+    _store(link.id, datetime.now(UTC), checked)
 
 
 def peek(link_id: int) -> Visit | None:
@@ -113,6 +113,10 @@ def link_transaction(link: AccountLink) -> Iterator[Transaction]:
 def link_not_found() -> ResponseReturnValue:
     """Return the same page for unknown tokens, links that this browser did not open, and ended visits."""
     save_input(current_user.actor, request.path)  # shown again when the link is opened again
+    link_id = (request.view_args or {}).get("link_id", 0)
+    link = db.session.get(AccountLink, link_id) if peek(link_id) else None
+    if link and not link.policy.mailed:
+        return redirect_to(link.policy.first_page, "Das hat zu lange gedauert. Geben Sie beides noch einmal ein.")
     if session.get("kept_form", {}).get("path") == request.path:
         then = "Dann stehen Ihre Eingaben wieder da. Nur Passwörter geben Sie noch einmal ein."
     else:

@@ -1,0 +1,55 @@
+"""Zugangsbrief einlösen: Kundennummer and the code of a printed letter lead to the pages of a link."""
+
+from flask import Blueprint
+from flask.typing import ResponseReturnValue
+from wtforms import StringField
+from wtforms.validators import InputRequired, Length
+
+from kmzportal.services import links
+from kmzportal.services.transaction import transaction
+from kmzportal.web.auth import anyone, source
+from kmzportal.web.forms import PortalForm, one_line, trim
+from kmzportal.web.link import visit as visits
+from kmzportal.web.responses import redirect_to, render
+
+bp = Blueprint("letter", __name__)
+
+WRONG = (
+    "Kundennummer und Code passen nicht zusammen. Prüfen Sie beides. Haben Sie mehrere Briefe? Dann gilt nur der "
+    "neueste. Nach mehreren Versuchen warten Sie bitte einige Minuten. Der Brief gilt weiter."
+)
+
+
+class RedeemForm(PortalForm):
+    number = StringField(
+        "Kundennummer",
+        [
+            InputRequired("Geben Sie Ihre Kundennummer ein."),
+            Length(max=50, message="Möglich sind bis zu 50 Zeichen."),
+            one_line,
+        ],
+        filters=[trim],
+    )
+    code = StringField(
+        "Code aus dem Zugangsbrief",
+        [
+            InputRequired("Geben Sie den Code aus dem Zugangsbrief ein."),
+            Length(max=40, message="Der Code hat 12 Zeichen."),
+        ],
+    )
+
+
+@bp.route("/link", methods=["GET", "POST"], strict_slashes=False)
+@anyone
+def redeem() -> ResponseReturnValue:
+    """The right code counts as the robot check. A letter that has ended leads to the page with the reason."""
+    form = RedeemForm()
+    if form.validate_on_submit():
+        with transaction("visitor", source()) as tx:
+            letter = links.find_letter(tx, form.number.data or "", form.code.data or "")
+        if letter:
+            visits.start(letter, checked=True)
+            return redirect_to("link.show", link_id=letter.id)
+        form.form_errors.append(WRONG)
+    form.code.data = ""  # never sent back
+    return render("link/letter.html", form)
