@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from kmzportal.models import Clerk, Customer, LinkKind, MailState, SupportCase
-from kmzportal.services import links, recovery, support
+from kmzportal.services import desk, links, recovery, support
 from kmzportal.services.passwords import hash_password
 from kmzportal.services.transaction import Transaction
 
@@ -34,6 +34,7 @@ def enter(tx: Transaction) -> None:
     tx.session.flush()
     juergen = people[JUERGEN["number"]]
     links.send(tx, links.issue(tx, LinkKind.DESK, juergen, juergen.pending_email, ROSA["initials"]))
+    desk.print_letter(tx, people[ANNELIESE["number"]], 0, "callback", "", posted=True)
     for number, (state, code, reason) in MAIL_RESULTS.items():
         mail = tx.send("password_changed", people[number])
         mail.state, mail.reply_code, mail.reason = state, code, reason

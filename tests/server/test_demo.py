@@ -42,7 +42,8 @@ def test_it_says_who_can_log_in_and_answers_this_machine_only(demo):
     assert rows(demo, "SELECT initials, admin FROM clerk ORDER BY id") == [("ro", 1), ("tb", 0)]
     assert rows(demo, "SELECT first_name FROM customer WHERE password_hash IS NULL") == [("Anneliese",)]
     assert rows(demo, "SELECT first_name FROM customer WHERE locked_at IS NOT NULL") == [("Lieselotte",)]
-    assert rows(demo, "SELECT kind, email FROM account_link") == [("desk", people.JUERGEN["pending_email"])]
+    links, anneliese = rows(demo, "SELECT kind, email FROM account_link ORDER BY id"), people.ANNELIESE["email"]
+    assert links == [("desk", people.JUERGEN["pending_email"]), ("letter", anneliese), ("objection", anneliese)]
 
 
 def test_a_second_one_in_its_folder_is_refused_and_a_later_one_begins_anew(start, demo):

@@ -16,7 +16,7 @@ bp = Blueprint("letter", __name__)
 
 WRONG = (
     "Kundennummer und Code passen nicht zusammen. Prüfen Sie beides. Haben Sie mehrere Briefe? Dann gilt nur der "
-    "neueste. Nach mehreren Versuchen warten Sie bitte einige Minuten. Der Brief gilt weiter."
+    "neueste. Nach mehreren Versuchen warten Sie bitte einige Minuten. Der Brief gilt trotzdem weiter."
 )
 
 

@@ -1,0 +1,144 @@
+"""Zugangsbrief: printed once, found by Kundennummer and code, throttled but never ended by wrong codes, objected to."""
+
+from datetime import timedelta
+
+import pytest
+
+from kmzportal.models import CaseState, LinkKind, LinkState
+from kmzportal.services import accounts, audit, desk, links, report, support
+from kmzportal.services.passwords import hash_password
+from kmzportal.services.refusals import AccountLocked, LinkUnusable
+from kmzportal.services.tokens import CODE_ALPHABET
+from tests import secret_scan
+from tests.people import NEW_PASSWORD, NOW, OTHER_PASSWORD
+
+pytestmark = pytest.mark.usefixtures("clock")
+WRONG = "AAAA-AAAA-AAAA"
+ELSEWHERE, SCHOOL = "198.51.100.9", "192.0.2.7"
+
+
+@pytest.fixture
+def print_letter(as_clerk):
+    """Print a letter, `seen` being the id of the newest one on the page of the clerk."""
+    return lambda customer, seen=0, posted=False: as_clerk(
+        desk.print_letter, customer, seen, "callback", "Sekretariat", posted
+    )
+
+
+@pytest.fixture
+def find(backend):
+    return lambda number, code, source=SCHOOL: backend.run(links.find_letter, number, code, source=source)
+
+
+def test_a_letter_is_announced_recorded_and_counted_and_its_code_is_stored_nowhere(backend, erika, app, print_letter):
+    letter, code = print_letter(erika, posted=True), backend.keys.letter_code(backend.links(LinkKind.LETTER)[0])
+    assert (letter.email, letter.initials) == (erika.email, "ro")
+    assert len(code.replace("-", "")) == 12 and set(code) <= {*CODE_ALPHABET, "-"}
+    secret_scan.check(app, code)
+    assert [(mail.template, mail.recipient) for mail in backend.mails()] == [("letter_printed", erika.email)]
+    with backend.transaction() as tx:
+        shown = [(event.label, event.remark, event.actor_label) for event in audit.history(tx.session, erika)]
+        assert report.months(tx.session, 2026, NOW)[10].counts["sent"] == 1
+    assert ("Zugangsbrief gedruckt, für die Post", "Rückruf – Sekretariat", "Kundenservice (ro)") in shown
+
+
+def test_a_page_that_was_sent_twice_prints_one_letter_and_a_newer_letter_ends_the_older(
+    backend, erika, print_letter, find
+):
+    first = print_letter(erika)
+    with pytest.raises(desk.LetterPrinted):
+        print_letter(erika)
+    assert len(backend.links(LinkKind.LETTER)) == 1 and len(backend.mails()) == 1
+    second = print_letter(erika, seen=first.id)
+    assert backend.read(first).state(NOW) is LinkState.REPLACED
+    assert find(erika.number, backend.keys.letter_code(first)) is None
+    assert find(erika.number, backend.keys.letter_code(second)).id == second.id
+
+
+@pytest.mark.both_databases
+def test_of_concurrent_presses_of_the_button_one_prints(backend, erika):
+    results = backend.run_concurrently(4, lambda tx, one: desk.print_letter(tx, one, 0, "callback", "", False), erika)
+    assert sorted(type(result).__name__ for result in results) == ["AccountLink"] + ["LetterPrinted"] * 3
+    assert len(backend.links(LinkKind.LETTER)) == len(backend.mails("letter_printed")) == 1
+
+
+def test_no_letter_for_a_locked_account_and_none_is_sent_again_but_one_can_be_withdrawn(
+    backend, as_clerk, erika, lieselotte, print_letter, find
+):
+    with pytest.raises(AccountLocked):
+        print_letter(lieselotte)
+    letter = print_letter(erika)
+    with pytest.raises(LinkUnusable):
+        as_clerk(desk.send_again, letter)
+    as_clerk(desk.withdraw_link, letter)
+    found = find(erika.number, backend.keys.letter_code(letter))
+    assert found.state(NOW) is LinkState.WITHDRAWN, "whoever has the right code learns why it does not work"
+    with pytest.raises(LinkUnusable):
+        backend.run(accounts.set_password_by_link, letter, NOW, "hash")
+
+
+@pytest.mark.parametrize("form", ["{}", " {} ", "lower", "without hyphens"])
+def test_the_code_is_found_with_the_kundennummer_whatever_its_form(backend, erika, max_, print_letter, find, form):
+    letter, of_max = print_letter(erika), print_letter(max_)
+    code = backend.keys.letter_code(letter)
+    typed = {"lower": code.lower(), "without hyphens": code.replace("-", " ")}.get(form, form.format(code))
+    assert find(erika.number.lower(), typed).id == letter.id
+    assert find(max_.number, typed) is find("K-9999", typed) is find("", typed) is None
+    assert find(erika.number, backend.keys.letter_code(of_max)) is find(erika.number, backend.keys.code(letter)) is None
+    assert find(erika.number, backend.keys.token(letter)) is None
+    assert backend.read(letter).opened_at == NOW and backend.read(of_max).opened_at is None
+
+
+def test_wrong_codes_make_a_source_wait_and_never_end_the_letter(backend, erika, print_letter, find, clock):
+    """Not even as many as disable a password, and those of strangers elsewhere do not count."""
+    letter = print_letter(erika)
+    code = backend.keys.letter_code(letter)
+    for _ in range(6):
+        assert find(erika.number, WRONG) is None
+    assert find(erika.number, code) is None and backend.actions()[-1] == "letter.throttled"
+    assert find(erika.number, code, ELSEWHERE).id == letter.id
+    for _ in range(120):
+        clock.shift(timedelta(hours=1))
+        assert find(erika.number, WRONG) is None
+    assert backend.actions()[-1] == "letter.refused"
+    clock.shift(timedelta(hours=1))
+    assert find(erika.number, code).id == letter.id
+
+
+def test_a_source_that_fails_at_many_accounts_is_refused_whether_they_exist_or_not(
+    backend, erika, print_letter, find, app
+):
+    letter = print_letter(erika)
+    for number in range(app.config["THROTTLE_SOURCE_ACCOUNTS"]):
+        find(f"K-{number}", WRONG)
+    assert find(erika.number, backend.keys.letter_code(letter)) is None
+    assert find(erika.number, backend.keys.letter_code(letter), ELSEWHERE)
+
+
+def test_a_used_letter_sets_the_password_keeps_the_address_and_closes_the_case(
+    backend, as_clerk, juergen, print_letter
+):
+    case = backend.run(
+        lambda tx, person: support.open_case(tx, "other", "form", "x@y.example", "", customer=person), juergen
+    )
+    letter = print_letter(juergen)
+    as_clerk(support.answer_with_link, case, juergen)
+    backend.run(accounts.register, letter, NOW, juergen.version, {}, hash_password(NEW_PASSWORD))
+    assert backend.log_in(juergen.email, NEW_PASSWORD)
+    assert (backend.read(case).state, backend.read(case).closed_as) == (CaseState.CLOSED, "redeemed")
+    assert [mail.facts for mail in backend.mails("password_set")] == [{"by_letter": True}]
+
+
+@pytest.mark.parametrize("used", [False, True])
+def test_an_objection_ends_the_letter_and_the_password_that_was_set_with_it(
+    backend, erika, print_letter, clock, used, log_in
+):
+    letter = print_letter(erika)
+    clock.shift(timedelta(days=2))
+    if used:
+        backend.run(accounts.set_password_by_link, letter, letter.issued_at, hash_password(OTHER_PASSWORD))
+    (objection,) = backend.links(LinkKind.OBJECTION)
+    backend.run(accounts.object_to_change, objection, letter.issued_at)
+    saved = backend.read(erika)
+    assert saved.locked_at and (saved.password_hash is None) is used
+    assert backend.read(letter).ended_as == (LinkState.REDEEMED if used else LinkState.WITHDRAWN)
