@@ -115,7 +115,7 @@ def test_the_link_is_a_line_of_its_own_that_works_once_until_a_time(template):
     assert f"\r\n{url}\r\n".encode() in written.as_bytes()
     text, html = parts(written)
     assert urls(html) == [url] and url in shown(html)
-    objection = template.startswith(("address_change", "address_corr"))
+    objection = template.startswith(("address_change", "address_corr", "letter"))
     until = "29.11.2026, 14:05 Uhr" if objection else "25.11.2026, 14:05 Uhr"
     until = {"recovery_link": "22.11.2026, 16:05 Uhr", "address_link": "23.11.2026, 14:05 Uhr"}.get(template, until)
     assert f"Der Link gilt bis {until}." in text

@@ -12,7 +12,7 @@ pytestmark = pytest.mark.usefixtures("clock")
     [
         "/gibt-es-nicht", "/.git/config", "/instance/kmzportal.db", "/static/../settings.py", "/einstellungen/x.css",
         "/einstellungen/konto.css", "/einstellungen/konto/x.css", "/anmelden/x", "/%00", "/%FF", "/\u202e",
-        "/.well-known/resource-that-should-not-exist-whose-status-code-should-not-be-200", "/link", "/konto-link/x",
+        "/.well-known/resource-that-should-not-exist-whose-status-code-should-not-be-200", "/konto-link/x",
         "/konto-link/" + "9" * 40, "/konto-link/99999", "/" + "x" * 5000, "/demo/postfach", "/demo/mails",
     ],
 )  # fmt: skip

@@ -113,8 +113,8 @@ def link_transaction(link: AccountLink) -> Iterator[Transaction]:
 def link_not_found() -> ResponseReturnValue:
     """Return the same page for unknown tokens, links that this browser did not open, and ended visits."""
     save_input(current_user.actor, request.path)  # shown again when the link is opened again
-    link_id = (request.view_args or {}).get("link_id", 0)
-    link = db.session.get(AccountLink, link_id) if peek(link_id) else None
+    visit = peek((request.view_args or {}).get("link_id", 0))
+    link = db.session.get(AccountLink, visit.link_id) if visit and datetime.now(UTC) >= visit.ends_at else None
     if link and not link.policy.mailed:
         return redirect_to(link.policy.first_page, "Das hat zu lange gedauert. Geben Sie beides noch einmal ein.")
     if session.get("kept_form", {}).get("path") == request.path:

@@ -48,7 +48,7 @@ def table(desk, caption):
 
 def test_events_count_in_the_month_of_berlin_in_which_they_happened(open_page, record, at):
     with at(2026, 7, 31, 23, 59):
-        record("recovery.sent", "recovery.unknown", "link.sent", "password.set", "mail.refused")
+        record("recovery.sent", "recovery.unknown", "letter.posted", "password.set", "mail.refused")
     with at(2026, 8, 1, 0, 0):
         record("recovery.capped", "mail.bounced", "mail.bounced")
     with at(2026, 11, 20, 12, 0):
