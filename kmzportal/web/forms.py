@@ -127,6 +127,12 @@ def trim(text: Any) -> Any:
     return " ".join(text.split(" ")).strip() if isinstance(text, str) else text
 
 
+def text_field(label: str, maximum: int, missing: str | None = None) -> StringField:
+    needed = [DataRequired(missing)] if missing else []
+    longest = Length(max=maximum, message=f"Möglich sind bis zu {maximum} Zeichen.")
+    return StringField(label, [*needed, longest, one_line], filters=[trim])
+
+
 class NewPasswordForm(PortalForm):
     """A new password, typed twice."""
 

@@ -5,9 +5,9 @@ from typing import Any
 
 from flask import Blueprint, abort, current_app, request, url_for
 from flask.typing import ResponseReturnValue
-from wtforms import Field, RadioField, SelectField, StringField, ValidationError
+from wtforms import Field, RadioField, SelectField, ValidationError
 from wtforms.fields.choices import SelectChoice  # type: ignore[attr-defined]  # newer than its types
-from wtforms.validators import DataRequired, InputRequired, Length
+from wtforms.validators import InputRequired
 
 from kmzportal import mail_address
 from kmzportal.db import db
@@ -18,7 +18,7 @@ from kmzportal.services import search as customer_search
 from kmzportal.services.refusals import ChangedMeanwhile
 from kmzportal.services.transaction import Transaction
 from kmzportal.web.auth import act, clerk_only, current_user
-from kmzportal.web.forms import ActionForm, CustomerForm, PortalForm, VersionedForm, mail_address_field, one_line, trim
+from kmzportal.web.forms import ActionForm, CustomerForm, PortalForm, VersionedForm, mail_address_field, text_field
 from kmzportal.web.responses import redirect_in_place, redirect_to, render, wants_fragment
 
 bp = Blueprint("customers", __name__, url_prefix="/kundenservice")
@@ -37,12 +37,6 @@ LOCK_ACTIONS = {
     "sperren": (desk.lock, "Das Konto ist gesperrt. Alle Geräte sind abgemeldet, alle Links zurückgezogen."),
     "entsperren": (desk.unlock, "Das Konto ist wieder offen."),
 }
-
-
-def text_field(label: str, maximum: int, missing: str | None = None) -> StringField:
-    needed = [DataRequired(missing)] if missing else []
-    longest = Length(max=maximum, message=f"Möglich sind bis zu {maximum} Zeichen.")
-    return StringField(label, [*needed, longest, one_line], filters=[trim])
 
 
 class IdentityForm(VersionedForm):

@@ -2,13 +2,11 @@
 
 from flask import Blueprint
 from flask.typing import ResponseReturnValue
-from wtforms import StringField
-from wtforms.validators import InputRequired, Length
 
 from kmzportal.services import links
 from kmzportal.services.transaction import transaction
 from kmzportal.web.auth import anyone, source
-from kmzportal.web.forms import PortalForm, one_line, trim
+from kmzportal.web.forms import PortalForm, text_field
 from kmzportal.web.link import visit as visits
 from kmzportal.web.responses import redirect_to, render
 
@@ -21,22 +19,8 @@ WRONG = (
 
 
 class RedeemForm(PortalForm):
-    number = StringField(
-        "Kundennummer",
-        [
-            InputRequired("Geben Sie Ihre Kundennummer ein."),
-            Length(max=50, message="Möglich sind bis zu 50 Zeichen."),
-            one_line,
-        ],
-        filters=[trim],
-    )
-    code = StringField(
-        "Code aus dem Zugangsbrief",
-        [
-            InputRequired("Geben Sie den Code aus dem Zugangsbrief ein."),
-            Length(max=40, message="Der Code hat 12 Zeichen."),
-        ],
-    )
+    number = text_field("Kundennummer", 50, missing="Geben Sie Ihre Kundennummer ein.")
+    code = text_field("Code aus dem Zugangsbrief", 40, missing="Geben Sie den Code aus dem Zugangsbrief ein.")
 
 
 @bp.route("/link", methods=["GET", "POST"], strict_slashes=False)
