@@ -54,7 +54,6 @@ def test_a_page_that_was_sent_twice_prints_one_letter_and_a_newer_letter_ends_th
     assert find(erika.number, backend.keys.letter_code(second)).id == second.id
 
 
-@pytest.mark.both_databases
 def test_of_concurrent_presses_of_the_button_one_prints(backend, erika):
     results = backend.run_concurrently(4, lambda tx, one: desk.print_letter(tx, one, 0, "callback", "", False), erika)
     assert sorted(type(result).__name__ for result in results) == ["AccountLink"] + ["LetterPrinted"] * 3
