@@ -25,6 +25,13 @@ def pytest_generate_tests(metafunc):
         metafunc.parametrize("browser", [False, True], ids=["browser", "htmx"], indirect=True)
 
 
+def pytest_collection_modifyitems(config, items):
+    if DATABASE != "postgresql":
+        only_there = [item for item in items if item.get_closest_marker("postgresql")]
+        config.hook.pytest_deselected(items=only_there)
+        items[:] = [item for item in items if item not in only_there]
+
+
 @pytest.fixture(scope="session")
 def postgres_uri():
     with postgres.server() as uri:

@@ -209,7 +209,7 @@ def test_a_customer_who_was_never_imported_only_gets_empty_fields_filled(load, m
     assert (saved.last_name, saved.phone, saved.town) == ("Mustermann", "07051 2", max_.town), "no column, no change"
 
 
-@pytest.mark.parametrize("portal", ["postgresql"], indirect=True)  # SQLite lets no other transaction write
+@pytest.mark.postgresql  # SQLite lets no other transaction write
 @pytest.mark.parametrize("number", ["1001", "1005"])
 def test_an_import_is_refused_when_somebody_saves_meanwhile(
     backend, known, change, find, tmp_path, monkeypatch, number

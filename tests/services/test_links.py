@@ -141,7 +141,7 @@ def test_of_links_issued_concurrently_by_the_desk_one_stays_open(backend, erika)
     assert [link.ended_at for link in backend.links()].count(None) == 1
 
 
-@pytest.mark.parametrize("portal", ["postgresql"], indirect=True)  # SQLite lets no other transaction begin
+@pytest.mark.postgresql  # SQLite lets no other transaction begin
 def test_a_lock_committed_while_the_transaction_runs_counts(backend, erika):
     link = backend.issue(LinkKind.RECOVERY, erika)
     with pytest.raises(AccountLocked), backend.transaction() as tx:
