@@ -9,9 +9,12 @@ from collections.abc import Callable, Iterator
 from datetime import timedelta
 from typing import Any
 
-from kmzportal.models import CODE_TRIES, AccountLink, LinkKind, LinkState, MailState
+import pytest
+
+from kmzportal.models import CODE_TRIES, AccountLink, Customer, LinkKind, LinkState, MailState
 from kmzportal.server import sample_people
-from kmzportal.services import links, sessions, support
+from kmzportal.services import accounts, links, outbox, sessions, support, support_mail
+from kmzportal.services.transaction import Transaction
 from tests import people
 from tests.backend import Backend
 from tests.people import NEW
@@ -187,6 +190,11 @@ def letter_flow(scenario: Scenario) -> Iterator[State]:
     yield "bestaetigen/ohne-zweiten-faktor", without_factor.follow("Zugangsbrief drucken")
 
 
+def send_and_return(tx: Transaction, customer: Customer) -> None:
+    """Queue a mail to the customer that has come back."""
+    outbox.mark_bounced(tx, tx.send("password_changed", customer), 550, "Adresse unbekannt")
+
+
 def desk_flow(scenario: Scenario) -> Iterator[State]:
     desk = scenario.desk_browser(scenario.rosa)
     yield "kunden/neu", desk.open("/kundenservice/kunden")
@@ -199,6 +207,9 @@ def desk_flow(scenario: Scenario) -> Iterator[State]:
     yield "kunde/berichtigt", desk.check("Rückruf").submit("Adresse berichtigen und Link senden", new)
     yield "kunde/link-gesendet", desk.press("Link senden")
     yield "kunde/erneut-gesendet", desk.press("Erneut senden")
+    scenario.backend.run(send_and_return, scenario.anneliese)
+    yield "kunde/unerreichbar", desk.open(f"/kundenservice/kunden/{scenario.anneliese.id}")
+    desk.open(screen)
     yield "kunde/gesperrt", desk.press("Konto sperren")
     yield "vorschau/tippfehler", desk.open(f"{screen}/vorschau?email=erika@gmx.ed")
     yield "daten-am-schalter/abgewiesen", desk.open(f"{screen}/daten").submit("Speichern", {"Nachname": ""})
@@ -242,6 +253,15 @@ def desk_list_flow(scenario: Scenario) -> Iterator[State]:
     yield "protokoll/abgewiesen", browser.open("/kundenservice/protokoll?von=1999-12-31&person=ro")
 
 
+def mailbox_outage_flow(scenario: Scenario) -> Iterator[State]:
+    """A support mailbox that cannot be read. A served portal has a setting of its own: see tests/e2e/test_cases.py."""
+    scenario.backend.run(support_mail.record_outage, "imap.kmz.example:993 ist nicht erreichbar.")
+    browser = scenario.desk_browser(scenario.rosa)
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setitem(scenario.backend.app.config, "IMAP_SERVER", "imap.kmz.example")
+        yield "anfragen/postfach-gestoert", browser.open("/kundenservice/anfragen")
+
+
 def case_flow(scenario: Scenario) -> Iterator[State]:
     """The written requests at the desk, up to the link that answers one of them."""
     with scenario.backend.transaction() as tx:
@@ -253,6 +273,10 @@ def case_flow(scenario: Scenario) -> Iterator[State]:
     yield "anfragen/abgeschlossene", browser.open("/kundenservice/anfragen?stand=abgeschlossen")
     yield "kunden/vorgangsnummer", browser.open(f"/kundenservice/kunden?suche={taken.reference}")
     yield "anfrage/adresse-vergeben", browser.follow(f"Anfrage {taken.reference}")
+    scenario.backend.run(accounts.request_address_change, scenario.anneliese, cases[0].new_email)
+    yield "anfrage/adresse-unbestaetigt", browser.open(f"/kundenservice/anfragen/{cases[0].id}")
+    browser.open(f"/kundenservice/kunden/{scenario.anneliese.id}?anfrage={cases[0].id}")
+    yield "kunde/adresse-verworfen", browser.press("Unbestätigte Adresse verwerfen")
     yield "anfrage/vorlage", browser.open(f"/kundenservice/anfragen/{taken.id}?vorlage=person")
     yield "anfrage/ohne-grund", browser.press("Abschließen")
     yield "anfrage/rueckfrage-gesendet", browser.submit("Rückfrage senden", {"Text der Rückfrage": "Wer sind Sie?"})
@@ -312,7 +336,7 @@ def support_flow(scenario: Scenario) -> Iterator[State]:
 
 FLOWS = (
     *(login_flow, account_flow, support_flow, link_flow, desk_link_flow),
-    *(desk_flow, clerk_flow, desk_list_flow, case_flow, office_pages_flow),
+    *(desk_flow, clerk_flow, desk_list_flow, mailbox_outage_flow, case_flow, office_pages_flow),
 )
 
 

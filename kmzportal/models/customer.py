@@ -95,6 +95,10 @@ class Customer(Person, Base):
         """Words that others know of this person, not allowed as a password."""
         return [self.email, self.name, self.first_name, self.last_name, self.number, self.school, self.town]
 
+    def confirmed(self, email: str) -> bool:
+        """Return whether this is the customer's own address, not only a pending one."""
+        return self.email_canonical == mail_address.canonical(email)
+
     def data(self) -> dict[str, str]:
         return {field: getattr(self, field) for field in self.DATA_FIELDS}
 

@@ -266,8 +266,10 @@ def notify_old_address(tx: Transaction, customer: Customer, old: str, template: 
 
 
 def withdraw_address_change(tx: Transaction, customer: Customer) -> None:
-    drop_pending_address(tx, customer)
-    tx.record("address.change_withdrawn", customer)
+    tx.lock(customer)
+    if customer.pending_email:
+        drop_pending_address(tx, customer)
+        tx.record("address.change_withdrawn", customer)
 
 
 def confirm_address(tx: Transaction, link: AccountLink, arrived: datetime) -> None:

@@ -13,7 +13,7 @@ from kmzportal import mail_address
 from kmzportal.db import db
 from kmzportal.mail.previews import redacted_preview
 from kmzportal.models import IDENTITY_CHECKS, AccountLink, Customer, SupportCase
-from kmzportal.services import audit, desk, outbox, recovery, support
+from kmzportal.services import accounts, audit, desk, outbox, recovery, support
 from kmzportal.services import search as customer_search
 from kmzportal.services.refusals import ChangedMeanwhile
 from kmzportal.services.transaction import Transaction
@@ -214,6 +214,17 @@ def correct(customer_id: int) -> ResponseReturnValue:
     if meant := mail_address.suggest_correction(email):
         notice += f" Prüfen Sie bitte: Meinten Sie {meant}?"
     return redirect_in_place(".customer", notice + _outage_hint(), customer_id=customer.id)
+
+
+@bp.post(f"{CUSTOMER}/adresse-verwerfen")
+@clerk_only
+def withdraw_address(customer_id: int) -> ResponseReturnValue:
+    customer, form = db.get_or_404(Customer, customer_id), ActionForm()
+    act(form, lambda tx: accounts.withdraw_address_change(tx, customer))
+    if form.errors:
+        return _screen(customer, withdraw=form)
+    notice = "Die unbestätigte Adresse ist verworfen. Ein Link dorthin öffnet nichts mehr."
+    return redirect_in_place(".customer", notice, customer_id=customer.id)
 
 
 @bp.post(f"{CUSTOMER}/link")

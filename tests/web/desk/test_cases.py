@@ -5,8 +5,8 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import select
 
-from kmzportal.models import CaseState, SupportCase
-from kmzportal.services import recovery, sessions, support
+from kmzportal.models import CaseState, LinkKind, LinkState, SupportCase
+from kmzportal.services import accounts, recovery, sessions, support
 from tests.browser import Browser, by_id, words
 from tests.people import NOW
 
@@ -207,10 +207,25 @@ def test_a_reply_of_somebody_else_is_marked(desk, backend, case):
 def test_a_new_address_of_another_account_is_shown_with_its_owner(desk, erika, max_, enter):
     case = enter(name="Erika Mustermann", new_email=max_.email)
     desk.open(f"{LIST}/{case.id}")
-    assert f"{max_.email} gehört zu Max Mustermann (K-1002)." in desk.text
-    assert "Dann dort freigeben oder löschen." in desk.text
+    taken = f"{max_.email} ist die Adresse von Max Mustermann, Kundennummer K-1002. Ist es dieselbe Person? Berichtigen"
+    assert taken in desk.text
     desk.press("Erika Mustermann (K-1001) zuordnen").check("Rückruf").press(CORRECT)
-    assert desk.status == 422 and "Erst dort freigeben oder löschen" in desk.text
+    assert desk.status == 422 and taken in desk.text
+
+
+def test_a_new_address_that_another_account_has_not_confirmed_is_freed_there(desk, backend, erika, max_, enter):
+    case = enter(name="Erika Mustermann", new_email=NEW)
+    backend.run(accounts.request_address_change, max_, NEW)
+    desk.open(f"{LIST}/{case.id}")
+    assert f"{NEW} ist bei Max Mustermann, Kundennummer K-1002 eingetragen, aber noch nicht bestätigt." in desk.text
+    desk.follow("Max Mustermann, Kundennummer K-1002").press("Unbestätigte Adresse verwerfen")
+    assert "Die unbestätigte Adresse ist verworfen." in desk.text and NEW not in desk.value("Neue E-Mail-Adresse")
+    assert "Neue E-Mail-Adresse zurückgenommen Kundenservice (ro)" in desk.text
+    [link] = backend.links(LinkKind.ADDRESS)
+    assert (backend.read(max_).pending_email, link.ended_as) == (None, LinkState.WITHDRAWN)
+    desk.follow(f"Anfrage {case.reference}")
+    desk.press("Erika Mustermann (K-1001) zuordnen").check("Rückruf").press(CORRECT)
+    assert backend.read(erika).pending_email == NEW
 
 
 def test_every_act_works_with_htmx(app, backend, rosa, case):
