@@ -35,7 +35,7 @@ def test_it_says_who_can_log_in_and_answers_this_machine_only(demo):
     assert f"{url}/demo/postfach" in demo.output
     assert f"{url}/anmelden" in demo.output
     assert demo.answers("/anmelden") == 200
-    assert demo.answers("/demo/postfach") == 200
+    assert demo.answers("/demo/postfach") == demo.answers("/demo/postfach/schreiben") == 200
     with pytest.raises(AssertionError, match="not within"):
         until(lambda: demo.answers(host="127.0.0.2"), within=0.3)
     assert len(rows(demo, "SELECT * FROM customer")) == 5

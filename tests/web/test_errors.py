@@ -14,6 +14,7 @@ pytestmark = pytest.mark.usefixtures("clock")
         "/einstellungen/konto.css", "/einstellungen/konto/x.css", "/anmelden/x", "/%00", "/%FF", "/\u202e",
         "/.well-known/resource-that-should-not-exist-whose-status-code-should-not-be-200", "/konto-link/x",
         "/konto-link/" + "9" * 40, "/konto-link/99999", "/" + "x" * 5000, "/demo/postfach", "/demo/mails",
+        "/demo/postfach/schreiben",
     ],
 )  # fmt: skip
 def test_an_unknown_address_is_not_found(browser, path):

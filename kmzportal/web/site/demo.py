@@ -1,18 +1,48 @@
-"""The mailbox of the demo: all mails that a production portal would send. Registered in the demo only."""
+"""The mailbox of the demo: all mails that a production portal would send, and a form that writes to the office.
+
+Registered in the demo only.
+"""
+
+from email import policy
+from email.message import EmailMessage
+from email.utils import make_msgid
 
 from flask import Blueprint, Response, current_app, render_template
 from flask.typing import ResponseReturnValue
 from sqlalchemy import select
+from wtforms import StringField, TextAreaField
+from wtforms.validators import DataRequired, Length
 
+from kmzportal import mail_address
 from kmzportal.db import db
 from kmzportal.mail.compose import Email, compose
+from kmzportal.mail.incoming import parse
 from kmzportal.mail.previews import previews as all_previews
 from kmzportal.models import MAIL_STATES, OutgoingMail
-from kmzportal.services.transaction import link_keys
+from kmzportal.services.support_mail import Effect, receive
+from kmzportal.services.transaction import link_keys, transaction
 from kmzportal.web.auth import anyone
+from kmzportal.web.forms import PortalForm, mail_address_field, one_line, trim
+from kmzportal.web.responses import redirect_to, render
 
 bp = Blueprint("demo", __name__, url_prefix="/demo")
 MAILS_SHOWN = 200
+AUTHSERV_ID = "demo.invalid"  #: the server that checked the sender (RFC 8601, 2.5)
+WITHOUT_EFFECT = "Ihre E-Mail ist angekommen, hat aber keine Folge: Ihr Absender ist ein Programm oder wir selbst."
+NOTICES = {
+    Effect.CASE: "Ihre E-Mail ist angekommen. Im Kundenservice liegt sie unter Anfragen.",
+    Effect.REPLY: "Ihre Antwort ist angekommen. Im Kundenservice steht sie bei der Anfrage.",
+}
+
+
+class WriteForm(PortalForm):
+    sender = mail_address_field("Von", "Geben Sie die E-Mail-Adresse ein, von der Sie schreiben.")
+    subject = StringField("Betreff", [Length(max=200, message="Möglich sind bis zu 200 Zeichen."), one_line], [trim])
+    text = TextAreaField(
+        "Text",
+        [DataRequired("Schreiben Sie den Text."), Length(max=2000, message="Möglich sind bis zu 2000 Zeichen.")],
+        render_kw={"rows": 8},
+    )
 
 
 @bp.get("/postfach")
@@ -34,6 +64,36 @@ def mail(id: int) -> ResponseReturnValue:
 @anyone
 def mail_html(id: int) -> ResponseReturnValue:
     return Response(_compose(db.get_or_404(OutgoingMail, id)).html, mimetype="text/html")
+
+
+@bp.route("/postfach/schreiben", methods=["GET", "POST"])
+@bp.route("/postfach/<int(max=2147483647):id>/antworten", methods=["GET", "POST"])
+@anyone
+def write(id: int | None = None) -> ResponseReturnValue:
+    """Receive a mail to the office, or a reply to the mail `id`, as if it had been read from the support mailbox."""
+    answered = db.get_or_404(OutgoingMail, id) if id else None
+    filled_in = {"sender": answered.recipient, "subject": f"AW: {_compose(answered).subject}"} if answered else None
+    form = WriteForm(data=filled_in)
+    if form.validate_on_submit():
+        received = parse(_write(form, answered), AUTHSERV_ID)
+        with transaction("worker") as tx:
+            effect = receive(tx, received)
+        return redirect_to(".mailbox", NOTICES.get(effect, WITHOUT_EFFECT))
+    return render("demo/write.html", form, answered=answered)
+
+
+def _write(form: WriteForm, answered: OutgoingMail | None) -> bytes:
+    """Return the mail as a mail server delivers it that has found its sender genuine."""
+    message = EmailMessage(policy=policy.SMTP.clone(max_line_length=998))  # RFC 5322, 2.1.1; folding breaks addresses
+    message["Authentication-Results"] = f"{AUTHSERV_ID}; dmarc=pass"
+    message["From"] = mail_address.mailable(form.sender.data or "")
+    message["To"] = current_app.config["OFFICE_SUPPORT_EMAIL"]
+    message["Subject"] = form.subject.data or ""
+    message["Message-ID"] = make_msgid(domain=AUTHSERV_ID)
+    if answered:
+        message["In-Reply-To"] = answered.message_id
+    message.set_content(form.text.data)
+    return message.as_bytes()
 
 
 @bp.get("/mails")

@@ -1,0 +1,89 @@
+"""The mailbox of the demo, into which a visitor can write to the office."""
+
+import pytest
+from sqlalchemy import select
+
+from kmzportal.models import CaseState, SupportCase
+from kmzportal.services import support
+from tests.backend import Backend
+from tests.browser import Browser
+from tests.site_wide.test_pages import check_page
+
+pytestmark = pytest.mark.usefixtures("clock")
+WRITE = "/demo/postfach/schreiben"
+MAIL = {
+    "Von": "erika.privat@web.example",
+    "Betreff": "Zugangsdaten für edupool",
+    "Text": "Benötige neue Zugangsdaten für edupool.\n\nErika Mustermann\n\0",
+}
+
+
+@pytest.fixture
+def demo(build_portal):
+    return build_portal(DEMO=True)
+
+
+@pytest.fixture
+def visitor(demo):
+    return Browser(demo).open("/demo/postfach")
+
+
+@pytest.fixture
+def cases(demo):
+    """Return all cases with the texts of their entries."""
+
+    def cases():
+        with Backend(demo).transaction() as tx:
+            found = tx.session.scalars(select(SupportCase))
+            return [(case, [(one.kind, one.text) for one in case.entries]) for case in found]
+
+    return cases
+
+
+def test_a_mail_becomes_a_case_and_its_receipt_can_be_answered(visitor, demo, cases):
+    visitor.follow("E-Mail an den Kundenservice schreiben")
+    check_page(visitor.page, "schreiben")
+    assert "Als Rosa anmelden und Anfragen öffnen" in visitor.text
+    visitor.submit("Senden", MAIL)
+    assert "Ihre E-Mail ist angekommen. Im Kundenservice liegt sie unter Anfragen." in visitor.text
+    [(case, entries)] = cases()
+    assert (case.channel, case.email, case.email_proven) == ("mail", MAIL["Von"], True)
+    assert entries == [
+        ("received", f"{MAIL['Betreff']}\n\nBenötige neue Zugangsdaten für edupool.\n\nErika Mustermann")
+    ]
+    check_page(visitor.page, "postfach")
+
+    office = demo.config["OFFICE_NAME"]
+    visitor.follow(f"Ihre Anfrage {case.reference} – {office}").follow("Antworten")
+    assert (visitor.value("Von"), visitor.value("Betreff")) == (
+        MAIL["Von"],
+        f"AW: Ihre Anfrage {case.reference} – {office}",
+    )
+    Backend(demo).run(support.ask_back, case, "Welche Schule?")
+    visitor.submit("Senden", {"Betreff": "", "Text": "GMS Musterstadt"})  # assigned by In-Reply-To alone
+    assert "Ihre Antwort ist angekommen." in visitor.text
+    [(case, entries)] = cases()
+    assert (case.state, entries[-1]) == (CaseState.OPEN, ("reply", "GMS Musterstadt"))
+
+
+def test_a_refused_mail_keeps_the_input_and_opens_no_case(visitor, cases):
+    typed = {"Von": "erika", "Betreff": "x" * 201, "Text": " "}
+    visitor.open(WRITE).submit("Senden", typed)
+    assert visitor.status == 422 and {label: visitor.value(label) for label in typed} == typed
+    for error in ("keine vollständige E-Mail-Adresse", "bis zu 200 Zeichen", "Schreiben Sie den Text."):
+        assert error in visitor.text
+    check_page(visitor.page, "abgewiesen")
+    visitor.stale().submit("Senden", MAIL)
+    assert visitor.status == 422 and visitor.value("Betreff") == MAIL["Betreff"]
+    assert cases() == []
+
+
+@pytest.mark.parametrize(
+    ("sender", "number"), [("postmaster@web.example", 0), (f"{'e' * 64}@{'schule.' * 25}example", 1)]
+)
+def test_a_program_opens_no_case_and_a_long_address_does(visitor, cases, sender, number):
+    visitor.open(WRITE).submit("Senden", MAIL | {"Von": sender})
+    assert ("hat aber keine Folge" in visitor.text, [case.email for case, _ in cases()]) == (
+        not number,
+        [sender][:number],
+    )
