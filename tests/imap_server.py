@@ -9,7 +9,9 @@ from contextlib import contextmanager
 from email import policy
 from email.message import EmailMessage
 from email.utils import make_msgid
+from pathlib import Path
 
+import trustme
 from imap_tools import MailBox, MailBoxStartTls
 from proxyprotocol.reader import ProxyProtocolReader
 from pymap.backend.dict import Config, DictBackend
@@ -46,6 +48,8 @@ class ImapServer:
         assert self._started.wait(STARTS_WITHIN)
 
     def end(self) -> None:
+        if not self._thread.is_alive():
+            return
         self._loop.call_soon_threadsafe(self._ended.set)
         self._thread.join(STARTS_WITHIN)
 
@@ -64,11 +68,20 @@ class ImapServer:
         config.apply_context()
         connected = ProxyProtocolReader(config.proxy_protocol).get_callback(IMAPServer(backend.login, config))
         implicit_tls = None if self.starttls else self._tls
-        server = await asyncio.start_server(connected, "127.0.0.1", 0, ssl=implicit_tls)
+        writers = []
+
+        async def connect(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            writers.append(writer)
+            await connected(reader, writer)
+
+        server = await asyncio.start_server(connect, "127.0.0.1", 0, ssl=implicit_tls)
         async with server:
             self.port = server.sockets[0].getsockname()[1]
             self._started.set()
             await self._ended.wait()
+            for writer in writers:
+                writer.transport.abort()
+            await asyncio.sleep(0)  # lets the loop close the sockets
 
     @contextmanager
     def mailbox(self) -> Iterator[MailBox]:
@@ -85,6 +98,14 @@ class ImapServer:
     def count(self, folder: str = "INBOX") -> int:
         with self.mailbox() as mailbox:
             return mailbox.folder.status(folder, ["MESSAGES"])["MESSAGES"]
+
+
+def certificate(folder: Path, host: str = "127.0.0.1") -> tuple[str, ssl.SSLContext]:
+    """Make a certificate for a host; return the path of its authority and the server's TLS context."""
+    authority, context = trustme.CA(), ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert(host).configure_cert(context)
+    authority.cert_pem.write_to_path(folder / "ca.pem")
+    return str(folder / "ca.pem"), context
 
 
 @contextmanager

@@ -1,9 +1,6 @@
 """The support mailbox at the command line: read once, tested, and named by `config` when it fails."""
 
-import ssl
-
 import pytest
-import trustme
 
 from kmzportal.services import support_mail
 from tests import imap_server
@@ -12,10 +9,7 @@ from tests.imap_server import written
 
 @pytest.fixture
 def imap(settings, tmp_path):
-    authority, context = trustme.CA(), ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    authority.issue_cert("127.0.0.1").configure_cert(context)
-    authority.cert_pem.write_to_path(tmp_path / "ca.pem")
-    with imap_server.listening((str(tmp_path / "ca.pem"), context)) as server:
+    with imap_server.listening(imap_server.certificate(tmp_path)) as server:
         settings.update(imap_server.settings(server))
         yield server
 

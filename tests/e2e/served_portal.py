@@ -1,5 +1,6 @@
 """The portal as it runs in production: `kmzportal serve` with processes and a folder of its own."""
 
+import json
 import os
 import signal
 import subprocess
@@ -30,7 +31,7 @@ class ServedPortal(Portal):
         if fast_hashing:
             self.environment["PYTHONPATH"] = CHEAP_HASHING
         self.url = public_url.format(port=self.port)
-        lines = [f"{name} = {value!r}\n" for name, value in {"PUBLIC_URL": self.url, **settings}.items()]
+        lines = [f"{name} = {json.dumps(value)}\n" for name, value in {"PUBLIC_URL": self.url, **settings}.items()]
         (folder / "config.toml").write_text("".join(lines))
 
     def __enter__(self) -> "ServedPortal":

@@ -1,9 +1,8 @@
 """A mail server, the settings that lead to it, and mails in the outbox."""
 
-import ssl
+from functools import partial
 
 import pytest
-import trustme
 
 from kmzportal.mail import delivery, inbox
 from kmzportal.models import LinkKind
@@ -38,14 +37,7 @@ def server(configure):
 @pytest.fixture
 def certificate(tmp_path):
     """Return a function that makes a certificate for a host: (path of its authority, the server's TLS context)."""
-
-    def certificate(host="127.0.0.1"):
-        authority, context = trustme.CA(), ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        authority.issue_cert(host).configure_cert(context)
-        authority.cert_pem.write_to_path(tmp_path / "ca.pem")
-        return str(tmp_path / "ca.pem"), context
-
-    return certificate
+    return partial(imap_server.certificate, tmp_path)
 
 
 @pytest.fixture

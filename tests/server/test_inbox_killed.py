@@ -3,7 +3,6 @@
 import secrets
 import signal
 import sqlite3
-import ssl
 import subprocess
 import sys
 import time
@@ -11,7 +10,6 @@ from collections import Counter
 from contextlib import closing
 
 import pytest
-import trustme
 
 from tests import imap_server, mail_server
 from tests.imap_server import written
@@ -22,12 +20,9 @@ KILLS, MAILS_EACH = 20, 3
 
 @pytest.mark.trial
 def test_after_twenty_kills_each_mail_is_one_case_with_one_receipt(tmp_path):
-    authority, context = trustme.CA(), ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    authority.issue_cert("127.0.0.1").configure_cert(context)
-    authority.cert_pem.write_to_path(tmp_path / "ca.pem")
     smtp, numbers = mail_server.MailServer(), iter(range(1000))
     with (
-        imap_server.listening((str(tmp_path / "ca.pem"), context)) as imap,
+        imap_server.listening(imap_server.certificate(tmp_path)) as imap,
         mail_server.listening(smtp) as smtp_port,
     ):
         settings = imap_server.settings(imap) | {
