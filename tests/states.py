@@ -13,7 +13,7 @@ import pytest
 
 from kmzportal.models import CODE_TRIES, AccountLink, Customer, LinkKind, LinkState, MailState
 from kmzportal.server import sample_people
-from kmzportal.services import accounts, links, outbox, sessions, support, support_mail
+from kmzportal.services import accounts, deletion, links, outbox, sessions, support, support_mail
 from kmzportal.services.transaction import Transaction
 from tests import people
 from tests.backend import Backend
@@ -95,6 +95,8 @@ def account_flow(scenario: Scenario) -> Iterator[State]:
     scenario.log_in(scenario.erika)
     for page in ("geraete", "verlauf", "daten"):
         yield f"{page}/neu", browser.open(f"/einstellungen/{page}")
+    yield "konto-loeschen/neu", browser.open("/einstellungen/konto-loeschen")
+    yield "konto-loeschen/angefordert", browser.press("Löschung anfordern")
     browser.open("/einstellungen/geraete")
     yield "geraete/abgemeldet", browser.press("Alle anderen Geräte abmelden")
     yield "abmelden/lange-offen", browser.stale().press("Abmelden")
@@ -293,6 +295,12 @@ def case_flow(scenario: Scenario) -> Iterator[State]:
     yield "kunde/anfrage-ohne-pruefung", browser.press("Adresse berichtigen und Link senden")
     yield "kunde/anfrage-beantwortet", browser.check("Rückruf").press("Adresse berichtigen und Link senden")
     yield "anfrage/beantwortet", browser.follow(f"Anfrage {cases[0].reference}")
+    asked = scenario.backend.run(deletion.request, scenario.max)
+    yield "konto-loeschen/anfrage", browser.open("/kundenservice/anfragen").follow(asked.reference)
+    yield "konto-loeschen/kundenservice", browser.follow("Konto löschen")
+    yield "konto-loeschen/noch-ausgeliehen", browser.check("Ja").press("Konto endgültig löschen")
+    browser.check("Nein, es ist alles zurück").fill_in("Grund", "auf eigenen Wunsch")
+    yield "konto-loeschen/geloescht", browser.press("Konto endgültig löschen")
 
 
 def office_pages_flow(scenario: Scenario) -> Iterator[State]:

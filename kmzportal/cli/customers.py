@@ -3,6 +3,7 @@
 import errno
 import sys
 from contextlib import suppress
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +11,11 @@ import click
 from flask.cli import AppGroup
 
 from kmzportal.cli.fault import Fault
+from kmzportal.dates import format_datetime
 from kmzportal.db import db
-from kmzportal.services import customer_csv
+from kmzportal.services import customer_csv, deletion
 from kmzportal.services.refusals import ChangedMeanwhile
-from kmzportal.services.transaction import transaction
+from kmzportal.services.transaction import link_keys, transaction
 
 SHOWN = 50  # rows of each kind
 
@@ -29,6 +31,8 @@ def import_(file: Path, dry_run: bool) -> None:
         rows = customer_csv.read_file(file)
         with _progress("Prüfen", len(rows), rows) as bar:
             customer_csv.check(bar)
+        deleted = deletion.deleted_numbers(db.session(), link_keys(), [row.number for row in rows])
+        rows = [row for row in rows if row.number not in deleted]
         if dry_run:
             customer_csv.compare(db.session(), rows)
         else:
@@ -44,7 +48,7 @@ def import_(file: Path, dry_run: bool) -> None:
         raise Fault(
             "Jemand hat gerade Daten geändert. Nichts wurde importiert. Versuchen Sie es noch einmal."
         ) from None
-    _show_report(rows)
+    _show_report(rows, deleted)
     if any(row.fault for row in rows):
         raise Fault("Nichts wurde importiert. Berichtigen Sie die abgelehnten Zeilen und importieren Sie noch einmal.")
     click.echo("Nur geprüft, nichts wurde geändert." if dry_run else "Der Import ist fertig.")
@@ -71,7 +75,7 @@ def _progress(label: str, length: int, rows: list[customer_csv.Row] | None = Non
     return click.progressbar(rows, length, label=label, file=sys.stderr, hidden=hidden, update_min_steps=500)
 
 
-def _show_report(rows: list[customer_csv.Row]) -> None:
+def _show_report(rows: list[customer_csv.Row], deleted: dict[str, datetime]) -> None:
     for kind, found in customer_csv.report(rows).items():
         click.echo(f"{kind}: {len(found)}")
         for row, remark in found[:SHOWN]:
@@ -79,6 +83,10 @@ def _show_report(rows: list[customer_csv.Row]) -> None:
             click.echo(_printable(text))
         if len(found) > SHOWN:
             click.echo(f"  … und {len(found) - SHOWN} weitere")
+    if deleted:
+        click.echo(f"Hier gelöscht, nicht wieder angelegt: {len(deleted)}")
+    for number, at in deleted.items():
+        click.echo(f"  Kundennummer {number} – gelöscht am {format_datetime(at)}")
 
 
 def _printable(text: str) -> str:

@@ -2,6 +2,7 @@
 
 import re
 import unicodedata
+from datetime import datetime
 from functools import lru_cache
 from typing import Any, ClassVar, cast
 
@@ -106,6 +107,15 @@ class Customer(Person, Base):
         """Store a new address until its holder confirms it; None deletes it."""
         self.pending_email = mail_address.parse(email) if email else None
         self.pending_email_canonical = mail_address.canonical(email) if email else None
+
+
+class DeletedCustomer(Base):
+    """A Kundennummer that was deleted, as a keyed hash, so that no import and no restored backup brings it back."""
+
+    __tablename__ = "deleted_customer"
+
+    number_hash: Mapped[str] = mapped_column(primary_key=True)
+    deleted_at: Mapped[datetime]
 
 
 create_pg_trgm = cast(Any, DDL)("CREATE EXTENSION IF NOT EXISTS pg_trgm")

@@ -9,7 +9,16 @@ from sqlalchemy import ColumnElement, Select, func, or_, select, tuple_
 from sqlalchemy.orm import Session
 
 from kmzportal import mail_address
-from kmzportal.models import MAIL_STATES, AuditEvent, Clerk, Customer, LoginSession, OutgoingMail
+from kmzportal.models import (
+    MAIL_STATES,
+    AuditEvent,
+    CaseEntry,
+    Clerk,
+    Customer,
+    LoginSession,
+    OutgoingMail,
+    SupportCase,
+)
 
 EVENTS_SHOWN = 50
 #: Events that can be caused without a login. The history shows fewer of them, so that they cannot displace others.
@@ -101,6 +110,9 @@ def all_data(session: Session, customer: Customer) -> dict[str, object]:
     """Return all data stored about the customer, with German names, without secrets and data of others (GDPR 15)."""
     logins = select(LoginSession).where(LoginSession.customer_id == customer.id)
     mails = select(OutgoingMail).where(OutgoingMail.customer_id == customer.id)
+    written = (
+        select(CaseEntry).join(SupportCase).where(SupportCase.customer_id == customer.id, CaseEntry.kind != "note")
+    )
     return {
         "Kundennummer": customer.number,
         "E-Mail-Adresse": customer.email,
@@ -116,6 +128,10 @@ def all_data(session: Session, customer: Customer) -> dict[str, object]:
         "E-Mails": [
             {"Zeit": one.queued_at, "An": one.recipient, "Zustand": MAIL_STATES[one.state]}
             for one in session.scalars(mails.order_by(OutgoingMail.id.desc()))
+        ],
+        "Anfragen": [
+            {"Zeit": entry.at, "Vorgangsnummer": entry.case.reference, "Von": entry.author, "Text": entry.text}
+            for entry in session.scalars(written.order_by(CaseEntry.id.desc()))
         ],
         "Verlauf": [
             {"Zeit": event.at, "Vorgang": event.label, "Dazu": event.remark, "Von": event.actor_label}

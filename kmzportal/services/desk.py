@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 
 from kmzportal import mail_address
 from kmzportal.models import ENDS_WITH_ADDRESS, AccountLink, Customer, LinkKind, LinkState
-from kmzportal.services import accounts, links
+from kmzportal.services import accounts, deletion, links
 from kmzportal.services.refusals import AccountLocked, AddressTaken, ChangedMeanwhile, LinkUnusable, Refusal
 from kmzportal.services.transaction import Transaction
 
@@ -149,6 +149,7 @@ def create_customer(tx: Transaction, number: str, email: str, data: Mapping[str,
     customer = Customer(number=number, created_at=tx.now, **data)
     customer.set_email(email)
     tx.session.add(customer)
+    deletion.allow_again(tx, number)
     try:
         tx.session.flush()
     except IntegrityError:  # another clerk added the same customer in between

@@ -76,7 +76,7 @@ def claim(tx: Transaction, mail_id: int) -> OutgoingMail | None:
     free = update(OutgoingMail).where(OutgoingMail.id == mail_id, _is_claimable(tx.now))
     if not rows_changed(tx.session, free.values(leased_until=tx.now + LEASE, tries=OutgoingMail.tries + 1)):
         return None
-    mail = _load(tx.session, mail_id)
+    mail = tx.session.get_one(OutgoingMail, mail_id, options=_WITH_PERSON, populate_existing=True)
     if result := _reason_to_drop(mail, tx.now):
         settle(tx, mail.id, mail.leased_until, result)
         return None
@@ -85,7 +85,9 @@ def claim(tx: Transaction, mail_id: int) -> OutgoingMail | None:
 
 def settle(tx: Transaction, mail_id: int, lease: datetime | None, result: DeliveryResult) -> bool:
     """Store the result of a try; return False, and store nothing, when the lease now belongs to another process."""
-    mail = _load(tx.session, mail_id)
+    mail = tx.session.get(OutgoingMail, mail_id, options=_WITH_PERSON, populate_existing=True)
+    if mail is None:  # its customer was deleted meanwhile
+        return False
     next_try = tx.now + _pause(mail.tries)
     if result.state is MailState.DEFERRED and next_try >= _give_up_at(mail):
         result = replace(result, state=MailState.EXPIRED)
@@ -122,10 +124,6 @@ def _is_claimable(now: datetime) -> ColumnElement[bool]:
 def _is_free(now: datetime) -> ColumnElement[bool]:
     """No process has leased the mail."""
     return or_(OutgoingMail.leased_until.is_(None), OutgoingMail.leased_until <= now)
-
-
-def _load(session: Session, mail_id: int) -> OutgoingMail:
-    return session.get_one(OutgoingMail, mail_id, options=_WITH_PERSON, populate_existing=True)
 
 
 def _reason_to_drop(mail: OutgoingMail, now: datetime) -> DeliveryResult | None:

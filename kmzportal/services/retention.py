@@ -70,6 +70,7 @@ def purge(tx: Transaction) -> int:
         delete(LoginSession).where(or_(LoginSession.ended_at < sessions, LoginSession.expires_at < sessions)),
         delete(AuditEvent).where(AuditEvent.at < audit),
         delete(OutgoingMail).where(OutgoingMail.settled_at < tx.now - MAILS_KEPT),
+        delete(OutgoingMail).where(OutgoingMail.template == "account_deleted", OutgoingMail.settled_at.is_not(None)),
         delete(RequestCount).where(RequestCount.hour < sources),
         delete(CaseEntry).where(CaseEntry.case_id.in_(select(SupportCase.id).where(*old_case))),
         delete(SupportCase).where(*old_case),

@@ -5,6 +5,7 @@ from sqlalchemy import select
 
 from kmzportal.cli import cli
 from kmzportal.models import Customer
+from kmzportal.services import deletion
 
 HEADER = "Kundennummer;Nachname;E-Mail;Ort"
 CALW, NAGOLD, NO_ADDRESS = "1;Müller;m@schule.example;Calw", "2;Groß;g@schule.example;Nagold", "3;Weiß;nichts;"
@@ -57,6 +58,15 @@ def test_a_dry_run_changes_nothing(load, numbers, backend):
     assert "Neu: 1\n" in done.stdout
     assert done.stdout.endswith("Nur geprüft, nichts wurde geändert.\n")
     assert (numbers(), backend.actions()) == ([], [])
+
+
+@pytest.mark.parametrize("options", [[], ["--dry-run"]])
+def test_a_customer_who_was_deleted_here_is_named_and_not_added_again(load, numbers, backend, erika, options):
+    backend.run(deletion.delete_customer, erika, erika.version, "Wunsch", "none")
+    done = load(CALW, f"{erika.number};Mustermann;{erika.email};", options=options)
+    assert (done.exit_code, "Hier gelöscht, nicht wieder angelegt: 1" in done.stdout) == (0, True)
+    assert f"  Kundennummer {erika.number} – gelöscht am " in done.stdout
+    assert numbers() == ([] if options else ["1"])
 
 
 @pytest.mark.parametrize("options", [[], ["--dry-run"]])

@@ -8,7 +8,7 @@ from wtforms import PasswordField
 
 from kmzportal.db import db
 from kmzportal.models import Customer
-from kmzportal.services import accounts, audit, passwords
+from kmzportal.services import accounts, audit, deletion, passwords
 from kmzportal.services.refusals import ChangedMeanwhile, TooManyMails
 from kmzportal.services.transaction import run_outside_transaction
 from kmzportal.web.auth import act, current_user, customer_only, store_session, user_transaction
@@ -27,7 +27,8 @@ bp = Blueprint("account", __name__, url_prefix="/einstellungen")
 
 SAVED = "Ihre Änderungen sind gespeichert."
 LINK_SENT = " Wir haben einen Link an die neue E-Mail-Adresse gesendet. Bis Sie ihn öffnen, gilt die alte."
-AFTER_CONFIRMATION = {"konto": ".edit", "daten": ".data"}
+#: Endpoint of each page that needs the current password, by its name in the URL.
+AFTER_CONFIRMATION = {"konto": ".edit", "daten": ".data", "loeschen": ".delete"}
 
 
 class AccountForm(CustomerForm, NewPasswordForm):
@@ -99,7 +100,7 @@ def _saved(form: AccountForm, customer: Customer) -> bool:
     return True
 
 
-@bp.route("/bestaetigen/<any(konto, daten):purpose>", methods=["GET", "POST"])
+@bp.route("/bestaetigen/<any(konto, daten, loeschen):purpose>", methods=["GET", "POST"])
 @customer_only
 def confirm_password(purpose: str) -> ResponseReturnValue:
     """Check the current password. After a wrong one this URL stays in the address bar, so GET redirects."""
@@ -154,6 +155,20 @@ def data_json() -> ResponseReturnValue:
     response = jsonify(audit.all_data(db.session(), current_user.customer))
     response.headers["Content-Disposition"] = "attachment; filename=meine-daten.json"
     return response
+
+
+@bp.route("/konto-loeschen", methods=["GET", "POST"])
+@customer_only
+def delete() -> ResponseReturnValue:
+    """Ask the desk to delete the account, after the current password."""
+    if not _password_confirmed():
+        return _ask_for_password("loeschen")
+    form, customer = ActionForm(), current_user.customer
+    act(form, lambda tx: deletion.request(tx, customer))
+    if request.method == "POST" and not form.errors:
+        return redirect_in_place(".delete", "Wir haben Ihre Bitte bekommen.")
+    case = deletion.requested(db.session(), customer)
+    return render("customer/delete.html", form, customer=customer, case=case)
 
 
 @bp.get("/geraete")

@@ -1,0 +1,126 @@
+"""Deletion of a customer's account (GDPR 17): requested under Einstellungen, done by a clerk."""
+
+import secrets
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import ColumnElement, delete, or_, select, update
+from sqlalchemy.orm import Session
+
+from kmzportal.models import (
+    AccountLink,
+    AuditEvent,
+    CaseEntry,
+    CaseState,
+    Customer,
+    DeletedCustomer,
+    LoginSession,
+    OutgoingMail,
+    RecoveryRequest,
+    SupportCase,
+)
+from kmzportal.services import sessions, support
+from kmzportal.services.refusals import Refusal
+from kmzportal.services.tokens import LinkKeys
+from kmzportal.services.transaction import Transaction, upsert
+
+REQUEST = "Bitte löschen Sie mein Konto. (In den Einstellungen angefordert, nach dem aktuellen Passwort.)"
+NO_PERSON = dict.fromkeys(("email", "email_canonical", "name", "school", "old_email", "new_email", "phone"), "")
+
+
+class LoansOpen(Refusal):
+    """The customer still has media of the office."""
+
+    message = "Es sind noch Medien ausgeliehen. Löschen Sie das Konto erst, wenn alles zurück ist."
+    field = "loans"
+
+
+def requested(session: Session, customer: Customer) -> SupportCase | None:
+    """Return the customer's open request for deletion."""
+    mine = SupportCase.customer_id == customer.id, SupportCase.branch == "deletion"
+    return session.scalars(select(SupportCase).where(*mine, SupportCase.state != CaseState.CLOSED)).first()
+
+
+def request(tx: Transaction, customer: Customer) -> SupportCase:
+    """Open a case for the desk and notify the customer; a second request is part of the first."""
+    tx.lock(customer)
+    if case := requested(tx.session, customer):
+        return case
+    fields = {"name": customer.name, "school": customer.school, "customer": customer}
+    case = support.open_case(tx, "deletion", "account", customer.email, REQUEST, proven=True, **fields)
+    tx.notify("deletion_requested", customer, case=case)
+    return case
+
+
+def delete_customer(tx: Transaction, customer: Customer, seen_version: int, why: str, loans: str) -> None:
+    """Delete all data of the customer; history and cases stay without the person. Raises LoansOpen, ChangedMeanwhile.
+
+    The Kundennummer stays as a keyed hash, so that an import or a restored backup does not bring the account back.
+    """
+    tx.lock(customer, seen_version)
+    if loans != "none":
+        raise LoansOpen
+    upsert(
+        tx.session,
+        DeletedCustomer,
+        {"number_hash": _hashes(tx.keys, customer.number)[0], "deleted_at": tx.now},
+        {"deleted_at": tx.now},
+    )
+    addresses = {customer.email_canonical, customer.pending_email_canonical or customer.email_canonical}
+    sessions.clear_failures(tx, customer)
+    _forget_cases(tx, or_(SupportCase.customer_id == customer.id, SupportCase.email_canonical.in_(addresses)))
+    _forget_in_audit(tx, customer.id, why)
+    mine = OutgoingMail.customer_id == customer.id, OutgoingMail.recipient_canonical.in_(addresses)
+    asked = RecoveryRequest.customer_id == customer.id, RecoveryRequest.email_canonical.in_(addresses)
+    for statement in (
+        delete(OutgoingMail).where(or_(*mine)),
+        delete(RecoveryRequest).where(or_(*asked)),
+        delete(AccountLink).where(AccountLink.customer_id == customer.id),
+        delete(LoginSession).where(LoginSession.customer_id == customer.id),
+    ):
+        tx.session.execute(statement)
+    tx.send("account_deleted", None, to=customer.email, always=True)
+    tx.session.delete(customer)
+
+
+def _forget_cases(tx: Transaction, mine: ColumnElement[bool]) -> None:
+    """Delete what was written, and keep the rows for the Jahresbericht."""
+    own = tx.session.scalars(select(SupportCase.id).where(mine)).all()
+    ids = [*own, *tx.session.scalars(select(SupportCase.id).where(SupportCase.merged_into_id.in_(own)))]
+    tx.session.execute(delete(OutgoingMail).where(OutgoingMail.case_id.in_(ids)))
+    tx.session.execute(delete(CaseEntry).where(CaseEntry.case_id.in_(ids)))
+    theirs = update(SupportCase).where(SupportCase.id.in_(ids))
+    tx.session.execute(theirs.values(customer_id=None, clerk_id=None, **NO_PERSON))
+    closed: dict[str, Any] = {"state": CaseState.CLOSED, "state_since": tx.now, "closed_as": "deleted"}
+    tx.session.execute(theirs.where(SupportCase.state != CaseState.CLOSED).values(closed))
+
+
+def _forget_in_audit(tx: Transaction, customer_id: int, why: str) -> None:
+    """Replace the customer by a random name, so that the events of one account still belong together."""
+    pseudonym = f"gelöscht-{secrets.token_hex(4)}"
+    actor = f"customer:{customer_id}"
+    links = select(AccountLink.id).where(AccountLink.customer_id == customer_id)
+    actors = {actor, *(f"link:{link_id}" for link_id in tx.session.scalars(links))}
+    about = or_(AuditEvent.customer_id == customer_id, AuditEvent.actor.in_(actors))
+    nobody = {"customer_id": None, "details": {"pseudonym": pseudonym}, "source": None}
+    tx.session.execute(update(AuditEvent).where(about).values(nobody))
+    tx.session.execute(update(AuditEvent).where(AuditEvent.actor == actor).values(actor=f"customer:{pseudonym}"))
+    tx.record("customer.deleted", why=why, pseudonym=pseudonym)
+
+
+def deleted_numbers(session: Session, keys: LinkKeys, numbers: Iterable[str]) -> dict[str, datetime]:
+    """Return those of the Kundennummern whose customers were deleted here, with the time."""
+    stored = {row.number_hash: row.deleted_at for row in session.scalars(select(DeletedCustomer))}
+    found = ((number, hashed) for number in numbers if stored for hashed in _hashes(keys, number))
+    return {number: stored[hashed] for number, hashed in found if hashed in stored}
+
+
+def allow_again(tx: Transaction, number: str) -> None:
+    """Forget that this Kundennummer was deleted, because the desk adds it again."""
+    tx.session.execute(delete(DeletedCustomer).where(DeletedCustomer.number_hash.in_(_hashes(tx.keys, number))))
+
+
+def _hashes(keys: LinkKeys, number: str) -> list[str]:
+    """Return the keyed hash of a Kundennummer under each key, the current one first."""
+    return [digest.hex() for digest in keys.derive("deleted-customer", number)]

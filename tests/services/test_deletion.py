@@ -1,0 +1,125 @@
+"""Deletion of an account: requested by its holder, done by a clerk, and nothing of the person stays."""
+
+import pytest
+from sqlalchemy import inspect, select
+
+from kmzportal.db import db
+from kmzportal.mail.delivery import SENT
+from kmzportal.models import AuditEvent, CaseState, Customer, LinkKind, MailState, OutgoingMail, SupportCase
+from kmzportal.services import deletion, desk, outbox, recovery, retention, support
+from kmzportal.services.refusals import ChangedMeanwhile
+from tests import people
+
+pytestmark = pytest.mark.usefixtures("clock")
+
+
+@pytest.fixture
+def delete(backend, as_clerk):
+    def delete(customer, loans="none"):
+        version = backend.read(customer).version
+        as_clerk(deletion.delete_customer, customer, version, "auf eigenen Wunsch", loans)
+
+    return delete
+
+
+@pytest.fixture
+def well_used(backend, erika, issue, log_in, as_clerk):
+    """Erika with a session, links, mails, a request for a new password, a pending address, cases and history."""
+    log_in(erika, source="203.0.113.7")
+    issue(LinkKind.RECOVERY, erika)
+    as_clerk(desk.correct_address, erika, erika.version, people.NEW_EMAIL, "callback", "Rückruf bei Erika Mustermann")
+    with backend.transaction() as tx:
+        recovery.request_link(tx, erika.email)
+        case = support.open_case(tx, "other", "mail", people.NEW_EMAIL, "Erika Mustermann bittet.", name="Mustermann")
+        double = support.open_case(tx, "other", "mail", "dritte@web.example", "Frau Mustermann noch einmal.")
+        support.merge(tx, double, case.reference)
+    as_clerk(support.assign, case, erika)
+    backend.run(deletion.request, erika)
+    return erika
+
+
+def everything(app):
+    """Return all values of all tables as one text."""
+    with app.app_context():
+        return str([list(map(str, db.session.execute(select(table)))) for table in db.metadata.sorted_tables])
+
+
+def test_a_request_becomes_one_case_with_a_promised_day_and_a_mail(backend, erika):
+    first, second = (backend.run(deletion.request, erika) for _ in range(2))
+    assert first.id == second.id
+    assert (first.branch, first.channel, first.state, first.customer_id) == ("deletion", "account", "open", erika.id)
+    assert [mail.template for mail in backend.read(select(OutgoingMail))] == ["deletion_requested"]
+
+
+def test_nothing_of_the_person_is_left_but_the_last_mail(app, backend, well_used, delete):
+    delete(well_used)
+    mails = backend.read(select(OutgoingMail))
+    assert [(mail.template, mail.recipient, mail.customer_id) for mail in mails] == [
+        ("account_deleted", well_used.email, None)
+    ]
+    with backend.transaction("worker") as tx:
+        outbox.settle(tx, mails[0].id, None, SENT)
+        retention.purge(tx)
+    left = everything(app)
+    for word in ("Erika", "Mustermann", well_used.number, well_used.email, people.NEW_EMAIL, "203.0.113.7", "dritte@"):
+        assert word not in left, left[left.index(word) - 300 : left.index(word) + 100]
+    assert backend.read(select(Customer)) == []
+
+
+def test_history_and_cases_stay_without_the_person(backend, well_used, delete):
+    delete(well_used)
+    events = backend.read(select(AuditEvent))
+    about = [event for event in events if event.action in ("login.succeeded", "address.corrected", "case.assigned")]
+    assert len(about) == 3
+    assert {event.customer_id for event in events} == {None}
+    assert len({event.details["pseudonym"] for event in about}) == 1
+    assert [event.details["why"] for event in events if event.action == "customer.deleted"] == ["auf eigenen Wunsch"]
+    cases = backend.read(select(SupportCase))
+    assert [(case.state, case.email) for case in cases] == [(CaseState.CLOSED, "")] * 3
+    assert sorted(case.closed_as for case in cases) == ["deleted", "deleted", "duplicate"]
+
+
+@pytest.mark.parametrize("loans", ["open", "anything"])
+def test_open_loans_keep_the_account(backend, erika, delete, loans):
+    with pytest.raises(deletion.LoansOpen):
+        delete(erika, loans)
+    assert backend.read(erika).number == erika.number
+
+
+def test_an_account_that_changed_meanwhile_is_not_deleted(backend, erika, as_clerk):
+    backend.update(erika, phone="07051 4711")
+    with pytest.raises(ChangedMeanwhile):
+        as_clerk(deletion.delete_customer, erika, erika.version, "Grund", "none")
+
+
+def test_a_mail_that_is_being_sent_during_the_deletion_disturbs_nothing(backend, erika, delete):
+    mail = backend.run(deletion.request, erika) and backend.read(select(OutgoingMail))[0]
+    with backend.transaction("worker") as tx:
+        lease = outbox.claim(tx, mail.id).leased_until
+    delete(erika)
+    with backend.transaction("worker") as tx:
+        assert outbox.settle(tx, mail.id, lease, SENT) is False
+    assert [one.state for one in backend.read(select(OutgoingMail))] == [MailState.QUEUED]
+
+
+def test_the_deleted_number_is_known_until_the_desk_adds_it_again(backend, app, erika, delete, as_clerk):
+    delete(erika)
+    numbers = [erika.number, "K-9999"]
+    with app.app_context():
+        assert list(deletion.deleted_numbers(db.session(), backend.keys, numbers)) == [erika.number]
+    as_clerk(desk.create_customer, erika.number, erika.email, {"last_name": "Mustermann"})
+    with app.app_context():
+        assert deletion.deleted_numbers(db.session(), backend.keys, numbers) == {}
+
+
+def test_every_reference_to_a_customer_is_ended(app):
+    """A new table that refers to customers must be considered by the deletion."""
+    with app.app_context():
+        found = inspect(db.engine)
+        referring = {
+            name
+            for name in found.get_table_names()
+            if any(key["referred_table"] == "customer" for key in found.get_foreign_keys(name))
+        }
+    known = {"account_link", "audit_event", "login_session", "outgoing_mail", "recovery_request", "support_case"}
+    assert referring == known
