@@ -10,8 +10,9 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from sqlalchemy import select
 
-from kmzportal.models import CODE_TRIES, AccountLink, Customer, LinkKind, LinkState, MailState
+from kmzportal.models import CODE_TRIES, AccountLink, Customer, LinkKind, LinkState, MailState, SupportCase
 from kmzportal.server import sample_people
 from kmzportal.services import accounts, deletion, links, outbox, sessions, support, support_mail
 from kmzportal.services.transaction import Transaction
@@ -95,8 +96,6 @@ def account_flow(scenario: Scenario) -> Iterator[State]:
     scenario.log_in(scenario.erika)
     for page in ("geraete", "verlauf", "daten"):
         yield f"{page}/neu", browser.open(f"/einstellungen/{page}")
-    yield "konto-loeschen/neu", browser.open("/einstellungen/konto-loeschen")
-    yield "konto-loeschen/angefordert", browser.press("Löschung anfordern")
     browser.open("/einstellungen/geraete")
     yield "geraete/abgemeldet", browser.press("Alle anderen Geräte abmelden")
     yield "abmelden/lange-offen", browser.stale().press("Abmelden")
@@ -295,12 +294,26 @@ def case_flow(scenario: Scenario) -> Iterator[State]:
     yield "kunde/anfrage-ohne-pruefung", browser.press("Adresse berichtigen und Link senden")
     yield "kunde/anfrage-beantwortet", browser.check("Rückruf").press("Adresse berichtigen und Link senden")
     yield "anfrage/beantwortet", browser.follow(f"Anfrage {cases[0].reference}")
-    asked = scenario.backend.run(deletion.request, scenario.max)
-    yield "konto-loeschen/anfrage", browser.open("/kundenservice/anfragen").follow(asked.reference)
-    yield "konto-loeschen/kundenservice", browser.follow("Konto löschen")
-    yield "konto-loeschen/noch-ausgeliehen", browser.check("Ja").press("Konto endgültig löschen")
-    browser.check("Nein, es ist alles zurück").fill_in("Grund", "auf eigenen Wunsch")
-    yield "konto-loeschen/geloescht", browser.press("Konto endgültig löschen")
+
+
+def deletion_flow(scenario: Scenario) -> Iterator[State]:
+    """The deletion of an account, from Einstellungen to the desk."""
+    leaving = scenario.backend.add(people.person(people.JUERGEN))
+    browser = scenario.log_in(leaving)
+    yield "konto-loeschen/passwort", browser.follow("Konto löschen")
+    current = {"Aktuelles Passwort": people.password_of(leaving)}
+    yield "konto-loeschen/neu", browser.submit("Weiter", current)
+    yield "konto-loeschen/angefordert", browser.press("Löschung anfordern")
+    factor = scenario.backend.add_second_factor(scenario.rosa)
+    case = scenario.backend.read(select(SupportCase).where(SupportCase.customer_id == leaving.id))[0]
+    desk = scenario.desk_browser(scenario.rosa).open(f"/kundenservice/anfragen/{case.id}")
+    yield "anfrage/loeschung", desk
+    desk.follow("Konto löschen")
+    yield "loeschen/neu", desk.submit("Weiter", {"Code aus der App": factor.recovery_codes[0]})
+    yield "loeschen/noch-ausgeliehen", desk.check("Ja").press("Konto endgültig löschen")
+    desk.check("Nein, es ist alles zurück").fill_in("Grund", "auf eigenen Wunsch")
+    yield "loeschen/geloescht", desk.press("Konto endgültig löschen")
+    yield "anmelden/konto-geloescht", browser.open("/einstellungen")
 
 
 def office_pages_flow(scenario: Scenario) -> Iterator[State]:
@@ -344,7 +357,7 @@ def support_flow(scenario: Scenario) -> Iterator[State]:
 
 FLOWS = (
     *(login_flow, account_flow, support_flow, link_flow, desk_link_flow),
-    *(desk_flow, clerk_flow, desk_list_flow, mailbox_outage_flow, case_flow, office_pages_flow),
+    *(desk_flow, clerk_flow, desk_list_flow, mailbox_outage_flow, case_flow, deletion_flow, office_pages_flow),
 )
 
 

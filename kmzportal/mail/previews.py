@@ -32,6 +32,8 @@ MAILS = {
     "clerk_password_disabled": None,
     "account_locked": None,
     "sessions_ended": None,
+    "deletion_requested": None,
+    "account_deleted": None,
     "case_receipt": None,
     "case_code": None,
     "case_question": None,
@@ -71,16 +73,16 @@ def sample(template: str, **different: Any) -> OutgoingMail:
     erika = Customer(salutation="Frau", first_name="Erika", last_name="Mustermann", email="erika@schule.example")
     clerk = Clerk(name="Robin Ostermann", initials="ro", email="ro@kmz.example")
     kind = MAILS[template]
-    for_clerk, to_stranger = template.startswith("clerk_"), template.startswith("case_")
+    for_clerk, to_nobody = template.startswith("clerk_"), template.startswith(("case_", "account_deleted"))
     case = SupportCase(reference="V-7KQM-3PAX", promised_on=ASKED.date() + timedelta(days=3))
     return OutgoingMail(
         **{
             "template": template,
             "recipient": clerk.email if for_clerk else erika.email,
-            "customer": None if for_clerk or to_stranger else erika,
+            "customer": None if for_clerk or to_nobody else erika,
             "clerk": clerk if for_clerk else None,
             "link": _link(kind) if kind else None,
-            "case": case if to_stranger else None,
+            "case": case if template.startswith(("case_", "deletion_")) else None,
             "facts": {"initials": "km", "text": "An welcher Schule sind Sie?"},
             "message_id": f"<{template}@preview.example>",
             "queued_at": ASKED,

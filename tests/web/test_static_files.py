@@ -7,7 +7,7 @@ import pytest
 
 from kmzportal.web.static_files import FOLDER
 
-pytestmark = [pytest.mark.usefixtures("portal"), pytest.mark.parametrize("portal", ["sqlite"], indirect=True)]
+pytestmark = pytest.mark.usefixtures("portal")
 PACKED = sorted(path.relative_to(FOLDER).as_posix() for path in FOLDER.rglob("*.gz"))
 
 

@@ -17,7 +17,7 @@ from kmzportal.services import accounts, audit, deletion, desk, outbox, recovery
 from kmzportal.services import search as customer_search
 from kmzportal.services.refusals import ChangedMeanwhile
 from kmzportal.services.transaction import Transaction
-from kmzportal.web.auth import act, clerk_only, current_user
+from kmzportal.web.auth import act, clerk_only, current_user, fresh_second_factor
 from kmzportal.web.forms import ActionForm, CustomerForm, PortalForm, VersionedForm, mail_address_field, text_field
 from kmzportal.web.responses import redirect_in_place, redirect_to, render, wants_fragment
 
@@ -317,6 +317,7 @@ def change_lock(customer_id: int, action: str) -> ResponseReturnValue:
 
 @bp.route(f"{CUSTOMER}/loeschen", methods=["GET", "POST"])
 @clerk_only
+@fresh_second_factor
 def delete(customer_id: int) -> ResponseReturnValue:
     customer = db.get_or_404(Customer, customer_id)
     name, form = customer.name, DeleteForm(version=customer.version)
