@@ -14,7 +14,7 @@ from sqlalchemy import select
 
 from kmzportal.models import CODE_TRIES, AccountLink, Customer, LinkKind, LinkState, MailState, SupportCase
 from kmzportal.server import sample_people
-from kmzportal.services import accounts, deletion, links, outbox, sessions, support, support_mail
+from kmzportal.services import accounts, links, outbox, sessions, support, support_mail
 from kmzportal.services.transaction import Transaction
 from tests import people
 from tests.backend import Backend

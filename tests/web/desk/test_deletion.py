@@ -1,0 +1,42 @@
+"""Konto löschen: requested under Einstellungen after the password, done at the desk after the second factor."""
+
+import pytest
+from sqlalchemy import select
+
+from kmzportal.models import Customer, SupportCase
+from kmzportal.services import deletion
+from tests import people
+from tests.browser import Browser
+
+
+@pytest.fixture
+def settings(app, erika):
+    fields = {"E-Mail-Adresse": erika.email, "Passwort": people.password_of(erika)}
+    return Browser(app).open("/anmelden").submit("Anmelden", fields)
+
+
+def test_a_customer_requests_it_after_the_password_and_sees_the_promised_day(settings, backend, erika):
+    settings.follow("Konto löschen")
+    assert settings.read("h1") == "Konto löschen" and "Was bleibt" not in settings.text
+    settings.submit("Weiter", {"Aktuelles Passwort": people.password_of(erika)})
+    assert "365 Tage" in settings.text, "what stays and for how long"
+    settings.press("Löschung anfordern")
+    (case,) = backend.read(select(SupportCase))
+    assert f"Vorgangsnummer {case.reference}" in " ".join(settings.text.split()) and "Antwort bis" in settings.text
+    assert "Löschung anfordern" not in settings.text
+
+
+def test_the_desk_deletes_it_after_the_second_factor_and_the_customer_is_logged_out(
+    settings, screen, backend, erika, factor
+):
+    backend.run(deletion.request, erika)
+    screen.follow("Konto löschen")
+    assert screen.read("h1") != "Konto löschen"
+    screen.submit("Weiter", {"Code aus der App": factor.recovery_codes[0]})
+    screen.check("Ja").submit("Konto endgültig löschen", {"Grund": "Wunsch"})
+    assert (screen.status, screen.value("Grund")) == (422, "Wunsch")
+    assert "Es sind noch Medien ausgeliehen." in screen.text
+    screen.check("Nein, es ist alles zurück").press("Konto endgültig löschen")
+    assert "Das Konto von Erika Mustermann ist gelöscht." in screen.text
+    assert backend.read(select(Customer)) == []
+    assert settings.open("/einstellungen").path == "/anmelden"
