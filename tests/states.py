@@ -310,7 +310,7 @@ def deletion_flow(scenario: Scenario) -> Iterator[State]:
     yield "anfrage/loeschung", desk
     desk.follow("Konto löschen")
     yield "loeschen/neu", desk.submit("Weiter", {"Code aus der App": factor.recovery_codes[0]})
-    yield "loeschen/noch-ausgeliehen", desk.check("Ja").press("Konto endgültig löschen")
+    yield "loeschen/abgewiesen", desk.press("Konto endgültig löschen")
     desk.check("Nein, es ist alles zurück").fill_in("Grund", "auf eigenen Wunsch")
     yield "loeschen/geloescht", desk.press("Konto endgültig löschen")
     yield "anmelden/konto-geloescht", browser.open("/einstellungen")

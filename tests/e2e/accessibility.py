@@ -20,15 +20,21 @@ TEXT_SPACING = """* { line-height: 1.5 !important; letter-spacing: .12em !import
 
 
 def faults(page: Page) -> list[str]:
-    """Return all faults of the page; the page is left as it was."""
+    """Return the faults of the page as most people see it, and at 320 pixels; the page is left as it was."""
     found = axe(page, TAGS)
+    page.set_viewport_size(NARROW)
+    found += run(page, "layout", "", ["tooWide", "tooSmall"])
+    page.set_viewport_size(SIZE)
+    return found
+
+
+def faults_of_other_looks(page: Page) -> list[str]:
+    """Return the faults in dark, with forced colours, with text at 200 % and with wide text spacing."""
     page.emulate_media(color_scheme="dark")
-    found += axe(page, BY_COLOUR)
+    found = axe(page, BY_COLOUR)
     page.emulate_media(color_scheme="light", forced_colors="active")
     found += run(page, "layout", "", ["invisible"])
     page.emulate_media(**NORMAL)
-    page.set_viewport_size(NARROW)
-    found += run(page, "layout", "", ["tooWide", "tooSmall"])
     page.set_viewport_size({"width": 640, "height": 512})
     for css in (TEXT_200_PERCENT, TEXT_SPACING):
         found += run(page, "layout", css, ["tooWide", "cutOff"])

@@ -7,10 +7,10 @@ from collections import Counter
 import pytest
 
 from tests.browser import Browser
-from tests.e2e.accessibility import faults
+from tests.e2e.accessibility import faults, faults_of_other_looks
 from tests.e2e.actions import Keyboard, cookies
 from tests.e2e.real_browser import ALL_FLOWS, RealBrowser, failure_flow
-from tests.states import FLOWS, Scenario, account_flow, desk_flow, login_flow
+from tests.states import FLOWS, Scenario, desk_flow, login_flow
 
 pytestmark = pytest.mark.browser
 
@@ -29,8 +29,19 @@ def test_every_state_is_reached_by_keyboard_and_is_accessible(flow, app, new_pag
     assert {name: wrong for name, wrong in found.items() if wrong} == {}
 
 
-#: The others are in the trial: their pages are used without JavaScript by the tests of the desk, its link and clerks.
-WITHOUT_JAVASCRIPT = (login_flow, account_flow, failure_flow)
+#: The looks come from one style sheet: in `make test` one flow, in the trial all.
+@pytest.mark.parametrize(
+    "flow",
+    [flow if flow is login_flow else pytest.param(flow, marks=pytest.mark.trial) for flow in ALL_FLOWS],
+)
+def test_every_state_is_accessible_in_every_look(flow, app, new_page, backend):
+    scenario = Scenario(lambda: RealBrowser(app, new_page()), backend)
+    found = {name: faults_of_other_looks(browser.page) for name, browser in flow(scenario)}
+    assert {name: wrong for name, wrong in found.items() if wrong} == {}
+
+
+#: The others are in the trial: the tests of tests/web use every page without JavaScript.
+WITHOUT_JAVASCRIPT = (login_flow, failure_flow)
 
 
 @pytest.mark.parametrize(
