@@ -35,7 +35,31 @@ class PlainConfig(Config):
     initial_capability = (b"LITERAL+",)
 
 
-class ImapServer:
+class Mailbox:
+    """What tests do with the mailbox of a server over IMAP."""
+
+    authority: str
+    port: int
+    starttls = False
+
+    @contextmanager
+    def mailbox(self) -> Iterator[MailBox]:
+        context = ssl.create_default_context(cafile=self.authority)
+        kind = MailBoxStartTls if self.starttls else MailBox
+        with kind("127.0.0.1", self.port, timeout=10, ssl_context=context).login(USER, PASSWORD) as mailbox:
+            yield mailbox
+
+    def add(self, *mails: bytes, folder: str = "INBOX") -> None:
+        with self.mailbox() as mailbox:
+            for mail in mails:
+                mailbox.append(mail, folder)
+
+    def count(self, folder: str = "INBOX") -> int:
+        with self.mailbox() as mailbox:
+            return mailbox.folder.status(folder, ["MESSAGES"])["MESSAGES"]
+
+
+class ImapServer(Mailbox):
     def __init__(self, tls: ssl.SSLContext, authority: str, starttls: bool, config_class: type[Config]):
         self.authority, self.starttls = authority, starttls
         self._tls, self._config_class = tls, config_class
@@ -83,22 +107,6 @@ class ImapServer:
                 writer.transport.abort()
             await asyncio.sleep(0)  # lets the loop close the sockets
 
-    @contextmanager
-    def mailbox(self) -> Iterator[MailBox]:
-        context = ssl.create_default_context(cafile=self.authority)
-        kind = MailBoxStartTls if self.starttls else MailBox
-        with kind("127.0.0.1", self.port, timeout=10, ssl_context=context).login(USER, PASSWORD) as mailbox:
-            yield mailbox
-
-    def add(self, *mails: bytes, folder: str = "INBOX") -> None:
-        with self.mailbox() as mailbox:
-            for mail in mails:
-                mailbox.append(mail, folder)
-
-    def count(self, folder: str = "INBOX") -> int:
-        with self.mailbox() as mailbox:
-            return mailbox.folder.status(folder, ["MESSAGES"])["MESSAGES"]
-
 
 def certificate(folder: Path, host: str = "127.0.0.1") -> tuple[str, ssl.SSLContext]:
     """Make a certificate for a host; return the path of its authority and the server's TLS context."""
@@ -121,7 +129,7 @@ def listening(
         server.end()
 
 
-def settings(server: ImapServer) -> dict[str, object]:
+def settings(server: Mailbox) -> dict[str, object]:
     """Return the portal's settings for this server."""
     return {
         "IMAP_SERVER": "127.0.0.1",
