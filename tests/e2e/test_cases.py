@@ -21,7 +21,7 @@ LIST = "/kundenservice/anfragen"
 HISTORY = [
     "Anfrage zugeordnet",
     "Neue E-Mail-Adresse durch den Kundenservice eingetragen – Rückruf",
-    "Anfrage beantwortet, Link gesendet",
+    "Anfrage beantwortet",
     "Link zum Konto geöffnet",
     "Bilderrätsel gelöst",
     "Link zum Konto benutzt",

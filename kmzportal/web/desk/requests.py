@@ -42,7 +42,7 @@ OUTCOMES = {
 CASE_STATES = {
     CaseState.OPEN: "offen",
     CaseState.WAITING: "wartet auf Antwort",
-    CaseState.ANSWERED: "Link gesendet",
+    CaseState.ANSWERED: "beantwortet",
     CaseState.CLOSED: "abgeschlossen",
 }
 #: States by their value in the URL.
