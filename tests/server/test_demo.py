@@ -14,8 +14,15 @@ READY = "kmzportal läuft unter"
 
 
 @pytest.fixture
-def demo(start):
-    portal = start("demo")
+def demo(start, tmp_path):
+    """The demo beside a portal in use, whose settings it must not take."""
+    (tmp_path / "kmzportal.db").write_bytes(b"in earnest")
+    portal = start(
+        "demo",
+        SQLALCHEMY_DATABASE_URI=f"sqlite:///{tmp_path / 'kmzportal.db'}",
+        MAIL_SERVER="mail.kmz.example",
+        PUBLIC_URL="https://konto.kmz.example",
+    )
     until(lambda: portal.answers() and READY in portal.output)
     return portal
 
@@ -28,7 +35,7 @@ def rows(portal, select):
         connection.close()
 
 
-def test_it_says_who_can_log_in_and_answers_this_machine_only(demo):
+def test_it_says_who_can_log_in_answers_this_machine_only_and_begins_anew(start, demo):
     url = f"http://127.0.0.1:{demo.port}"
     assert people.ERIKA["email"] in demo.output
     assert people.PASSWORDS["K-1001"] in demo.output
@@ -44,9 +51,9 @@ def test_it_says_who_can_log_in_and_answers_this_machine_only(demo):
     assert rows(demo, "SELECT first_name FROM customer WHERE locked_at IS NOT NULL") == [("Lieselotte",)]
     links, anneliese = rows(demo, "SELECT kind, email FROM account_link ORDER BY id"), people.ANNELIESE["email"]
     assert links == [("desk", people.JUERGEN["pending_email"]), ("letter", anneliese), ("objection", anneliese)]
-
-
-def test_a_second_one_in_its_folder_is_refused_and_a_later_one_begins_anew(start, demo):
+    assert {path.name for path in demo.folder.iterdir()} == {"demo", "kmzportal.db", f"output-{demo.port}"}
+    assert (demo.folder / "kmzportal.db").read_bytes() == b"in earnest"
+    # A second one in its folder is refused, and a later one begins anew.
     second = start("demo")
     assert second.process.wait(60) == 1
     assert "läuft schon eine Vorführung" in second.output
@@ -59,20 +66,6 @@ def test_a_second_one_in_its_folder_is_refused_and_a_later_one_begins_anew(start
     again = start("demo")
     until(lambda: READY in again.output)
     assert not rows(again, "SELECT * FROM customer WHERE town = 'Anderswo'")
-
-
-def test_it_touches_no_portal_in_earnest(start, tmp_path):
-    database = tmp_path / "kmzportal.db"
-    database.write_bytes(b"in earnest")
-    portal = start(
-        "demo",
-        SQLALCHEMY_DATABASE_URI=f"sqlite:///{database}",
-        MAIL_SERVER="mail.kmz.example",
-        PUBLIC_URL="https://konto.kmz.example",
-    )
-    until(lambda: READY in portal.output)
-    assert database.read_bytes() == b"in earnest"
-    assert {path.name for path in tmp_path.iterdir()} == {"demo", "kmzportal.db", f"output-{portal.port}"}
 
 
 @pytest.mark.parametrize("name", ["kmzportal.db", "config.toml"])
