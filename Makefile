@@ -13,7 +13,7 @@ run: .venv/ready ## richtet alles ein und startet die Vorführung unter http://1
 	@PORT="$(or $(PORT),5000)" exec $(BIN)/kmzportal demo
 
 test: .venv/ready .venv/chromium ## richtet alles ein und prüft alles, auch im echten Browser
-	KMZPORTAL_TEST_CHROMIUM="$$(cat .venv/chromium)" $(BIN)/pytest -n 4
+	KMZPORTAL_TEST_CHROMIUM="$$(cat .venv/chromium)" $(BIN)/pytest -n 3
 
 trial: .venv/ready .venv/chromium ## prüft, was lange dauert, auch in Firefox und WebKit, und nennt am Ende, was nicht lief
 	KMZPORTAL_TEST_CHROMIUM="$$(cat .venv/chromium)" $(BIN)/pytest -m trial -n 2 -ra

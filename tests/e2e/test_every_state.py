@@ -8,9 +8,9 @@ import pytest
 
 from tests.browser import Browser
 from tests.e2e.accessibility import faults, faults_of_other_looks
-from tests.e2e.actions import Keyboard, cookies
+from tests.e2e.actions import Keyboard, Mouse, cookies
 from tests.e2e.real_browser import ALL_FLOWS, RealBrowser, failure_flow
-from tests.states import FLOWS, Scenario, desk_flow, login_flow
+from tests.states import FLOWS, Scenario, case_flow, clerk_flow, desk_flow, desk_list_flow, login_flow
 
 pytestmark = pytest.mark.browser
 
@@ -22,9 +22,17 @@ LOAD_ALL = """Promise.all([document.fonts.ready, fetch(document.querySelector("l
   .then(() => null)"""
 
 
-@pytest.mark.parametrize("flow", ALL_FLOWS)
-def test_every_state_is_reached_by_keyboard_and_is_accessible(flow, app, new_page, backend):
-    scenario = Scenario(lambda: RealBrowser(app, new_page(), Keyboard), backend)
+#: On the long pages of the desk Tab is pressed most often, so their walk by keyboard is in the trial.
+BY_MOUSE = (desk_flow, desk_list_flow, clerk_flow, case_flow)
+
+
+@pytest.mark.parametrize(
+    ("flow", "hands"),
+    [(flow, Mouse if flow in BY_MOUSE else Keyboard) for flow in ALL_FLOWS]
+    + [pytest.param(flow, Keyboard, marks=pytest.mark.trial) for flow in BY_MOUSE],
+)
+def test_every_state_is_reached_and_is_accessible(flow, hands, app, new_page, backend):
+    scenario = Scenario(lambda: RealBrowser(app, new_page(), hands), backend)
     found = {name: faults(browser.page) for name, browser in flow(scenario)}
     assert {name: wrong for name, wrong in found.items() if wrong} == {}
 
@@ -93,8 +101,8 @@ class Transfer:
 
 
 @pytest.mark.parametrize(
-    "flow", [desk_flow, *(pytest.param(flow, marks=pytest.mark.trial) for flow in FLOWS if flow is not desk_flow)]
-)  # the pages of the desk are the largest
+    "flow", [login_flow, *(pytest.param(flow, marks=pytest.mark.trial) for flow in FLOWS if flow is not login_flow)]
+)
 def test_no_page_transfers_more_than_its_limit(flow, app, backend, page):
     heavy, seen, transfer = {}, set(), Transfer(page)
     for name, browser in flow(Scenario(lambda: Browser(app), backend)):

@@ -44,6 +44,7 @@ def open_mail(page, message):
     link(page, "Link").click()
 
 
+@pytest.mark.trial
 @pytest.mark.usefixtures("rosa")
 def test_desk_link_login_and_account_work_over_https(page, erika, portal, app, backend, mailbox):
     portal.run("links", "send", erika.email, "--by", "ro")
