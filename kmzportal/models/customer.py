@@ -43,6 +43,7 @@ class Customer(Person, Base):
     __table_args__ = (
         # PostgreSQL finds parts of words by their trigrams. SQLite scans the index, which is smaller than the table.
         Index("customer_search", "search", postgresql_using="gin", postgresql_ops={"search": "gin_trgm_ops"}),
+        {"sqlite_autoincrement": True},  # a form for a deleted customer must not meet another one
     )
 
     #: Fields that customers may change, with German label and maximum length.

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, delete, or_, select, update
+from sqlalchemy import ColumnElement, and_, delete, func, or_, select, update
 from sqlalchemy.orm import Session
 
 from kmzportal.models import (
@@ -67,33 +67,39 @@ def delete_customer(tx: Transaction, customer: Customer, seen_version: int, why:
         {"number_hash": _hashes(tx.keys, customer.number)[0], "deleted_at": tx.now},
         {"deleted_at": tx.now},
     )
-    addresses = {customer.email_canonical, customer.pending_email_canonical or customer.email_canonical}
     sessions.clear_failures(tx, customer)
-    _forget_cases(tx, or_(SupportCase.customer_id == customer.id, SupportCase.email_canonical.in_(addresses)))
+    _forget_cases(tx, _belongs_to(customer, SupportCase, SupportCase.email_canonical))
     _forget_in_audit(tx, customer.id, why)
-    mine = OutgoingMail.customer_id == customer.id, OutgoingMail.recipient_canonical.in_(addresses)
-    asked = RecoveryRequest.customer_id == customer.id, RecoveryRequest.email_canonical.in_(addresses)
-    for statement in (
-        delete(OutgoingMail).where(or_(*mine)),
-        delete(RecoveryRequest).where(or_(*asked)),
-        delete(AccountLink).where(AccountLink.customer_id == customer.id),
-        delete(LoginSession).where(LoginSession.customer_id == customer.id),
-    ):
-        tx.session.execute(statement)
+    mailed = _belongs_to(customer, OutgoingMail, OutgoingMail.recipient_canonical, OutgoingMail.clerk_id.is_(None))
+    tx.session.execute(delete(OutgoingMail).where(mailed))
+    asked = _belongs_to(customer, RecoveryRequest, RecoveryRequest.email_canonical)
+    tx.session.execute(delete(RecoveryRequest).where(asked))
+    for table in (AccountLink, LoginSession):
+        tx.session.execute(delete(table).where(table.customer_id == customer.id))
     tx.send("account_deleted", None, to=customer.email, always=True)
     tx.session.delete(customer)
 
 
+def _belongs_to(customer: Customer, table: Any, address: Any, *unnamed: ColumnElement[bool]) -> ColumnElement[bool]:
+    """Match rows of the customer, and rows of no account with the confirmed address: anyone may enter a new address."""
+    of_no_account = and_(table.customer_id.is_(None), address == customer.email_canonical, *unnamed)
+    return or_(table.customer_id == customer.id, of_no_account)
+
+
 def _forget_cases(tx: Transaction, mine: ColumnElement[bool]) -> None:
-    """Delete what was written, and keep the rows for the Jahresbericht."""
-    own = tx.session.scalars(select(SupportCase.id).where(mine)).all()
-    ids = [*own, *tx.session.scalars(select(SupportCase.id).where(SupportCase.merged_into_id.in_(own)))]
+    """Delete what was written, also in cases that were merged into these, and keep the rows for the Jahresbericht."""
+    ids: set[int] = set()
+    found = set(tx.session.scalars(select(SupportCase.id).where(mine)))
+    while found:
+        ids |= found
+        found = set(tx.session.scalars(select(SupportCase.id).where(SupportCase.merged_into_id.in_(found)))) - ids
     tx.session.execute(delete(OutgoingMail).where(OutgoingMail.case_id.in_(ids)))
     tx.session.execute(delete(CaseEntry).where(CaseEntry.case_id.in_(ids)))
     theirs = update(SupportCase).where(SupportCase.id.in_(ids))
     tx.session.execute(theirs.values(customer_id=None, clerk_id=None, **NO_PERSON))
     closed: dict[str, Any] = {"state": CaseState.CLOSED, "state_since": tx.now, "closed_as": "deleted"}
-    tx.session.execute(theirs.where(SupportCase.state != CaseState.CLOSED).values(closed))
+    answered = {"answered_at": func.coalesce(SupportCase.answered_at, tx.now)}
+    tx.session.execute(theirs.where(SupportCase.state != CaseState.CLOSED).values(closed | answered))
 
 
 def _forget_in_audit(tx: Transaction, customer_id: int, why: str) -> None:

@@ -53,6 +53,12 @@ class CaseOpen(Refusal):
     message = "Diese Anfrage ist schon offen."
 
 
+class CaseForgotten(Refusal):
+    """The account of the case was deleted, and with it what was written and the address for an answer."""
+
+    message = "Das Konto zu dieser Anfrage ist gelöscht. Sie lässt sich nicht mehr bearbeiten."
+
+
 class CaseChanged(Refusal):
     """Another clerk acted, or a reply came, since the page was shown."""
 
@@ -331,9 +337,11 @@ def close(tx: Transaction, case: SupportCase, reason: str) -> None:
 
 
 def reopen(tx: Transaction, case: SupportCase) -> None:
-    """Open a closed case with a new promised day; raises CaseOpen."""
+    """Open a closed case with a new promised day; raises CaseOpen, CaseForgotten."""
     if not case.closed:
         raise CaseOpen
+    if not case.email:
+        raise CaseForgotten
     case.merged_into = None
     case.promised_on = promised_day(tx.now, tx.settings)
     _set_state(tx, case, CaseState.OPEN, "case.reopened")
@@ -480,7 +488,7 @@ def _reasons(customer: Customer, addresses: Mapping[str, tuple[str, int]], words
 
 
 def _stored(customer: Customer) -> set[str]:
-    return {customer.email_canonical, customer.pending_email_canonical or ""}
+    return {customer.email_canonical, customer.pending_email_canonical or customer.email_canonical}
 
 
 def similar_names(session: Session, case: SupportCase) -> list[Candidate]:
@@ -493,6 +501,8 @@ def similar_names(session: Session, case: SupportCase) -> list[Candidate]:
 
 def _addresses(case: SupportCase) -> Iterator[tuple[str, tuple[str, int]]]:
     """Yield each address of the case with its origin and weight; the most important one last, as it is to be kept."""
+    if not case.email:  # its account was deleted
+        return
     typed = dict.fromkeys(mail_address.canonical(one) for one in ADDRESS.findall(_text(case)))
     yield from ((address, ("im Text", 2)) for address in list(typed)[:ADDRESSES_OF_A_CASE])
     if case.new_email:

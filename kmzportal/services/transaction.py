@@ -15,7 +15,7 @@ from flask import current_app
 from sqlalchemy import Update, func, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
-from sqlalchemy.orm.exc import StaleDataError
+from sqlalchemy.orm.exc import ObjectDeletedError, StaleDataError
 
 from kmzportal import mail_address
 from kmzportal.db import WRITES, Base, db
@@ -47,7 +47,8 @@ class Transaction:
         if person not in self.locked:
             table = type(person)
             row = select(table).where(table.id == person.id).with_for_update(key_share=True)
-            self.session.scalar(row.execution_options(populate_existing=True))
+            if self.session.scalar(row.execution_options(populate_existing=True)) is None:  # deleted meanwhile
+                raise ChangedMeanwhile
             self.locked.add(person)
         if seen_version is not None and person.version != seen_version:
             raise ChangedMeanwhile
@@ -155,12 +156,12 @@ def transaction(actor: str, source: str | None = None, initials: str | None = No
     """Yield a Transaction and commit it at the end.
 
     A Refusal rolls back, writes its audit record in a second small transaction, and is raised again. Any other
-    exception rolls back everything. Of two that save the same row, the slower one gets ChangedMeanwhile.
+    exception rolls back everything. Of two that save or delete the same row, the slower one gets ChangedMeanwhile.
     """
     try:
         with _open(actor, source, initials) as tx:
             yield tx
-    except StaleDataError:
+    except (StaleDataError, ObjectDeletedError):
         raise ChangedMeanwhile from None
     except Refusal as refusal:
         if refusal.record:

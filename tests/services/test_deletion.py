@@ -5,9 +5,20 @@ from sqlalchemy import inspect, select
 
 from kmzportal.db import db
 from kmzportal.mail.delivery import SENT
-from kmzportal.models import AuditEvent, CaseState, Customer, LinkKind, MailState, OutgoingMail, SupportCase
-from kmzportal.services import deletion, desk, outbox, recovery, retention, support
+from kmzportal.models import (
+    AccountLink,
+    AuditEvent,
+    CaseState,
+    Customer,
+    LinkKind,
+    MailState,
+    OutgoingMail,
+    RecoveryRequest,
+    SupportCase,
+)
+from kmzportal.services import deletion, desk, links, outbox, recovery, retention, support
 from kmzportal.services.refusals import ChangedMeanwhile
+from kmzportal.services.transaction import transaction
 from tests import people
 
 pytestmark = pytest.mark.usefixtures("clock")
@@ -77,6 +88,54 @@ def test_history_and_cases_stay_without_the_person(backend, well_used, delete):
     cases = backend.read(select(SupportCase))
     assert [(case.state, case.email) for case in cases] == [(CaseState.CLOSED, "")] * 3
     assert sorted(case.closed_as for case in cases) == ["deleted", "deleted", "duplicate"]
+
+
+def test_a_forgotten_case_is_not_opened_again_and_resembles_no_customer(backend, app, well_used, delete, max_):
+    delete(well_used)
+    with backend.transaction() as tx:
+        cases = tx.session.scalars(select(SupportCase)).all()
+        assert [found for found in support.candidates(tx.session, cases).values() if found] == []
+        for case in cases:
+            with pytest.raises(support.CaseForgotten):
+                support.reopen(tx, case)
+
+
+def test_an_unconfirmed_address_gives_no_power_over_the_data_of_its_owner(backend, erika, max_, delete, as_clerk):
+    """Anyone may enter any new address: what belongs to another account, clerk or stranger stays."""
+    backend.update(erika, pending_email=max_.email, pending_email_canonical=max_.email)
+    with backend.transaction() as tx:
+        his = support.open_case(tx, "other", "mail", erika.email, "Von der Schuladresse.")
+        unassigned = support.open_case(tx, "other", "mail", max_.email, "Von Max.")
+        recovery.request_link(tx, max_.email)
+    as_clerk(support.assign, his, max_)
+    backend.run(desk.send_link, max_, "ro")
+    mails = [mail.id for mail in backend.read(select(OutgoingMail))]
+    delete(erika)
+    kept = backend.read(select(SupportCase).order_by(SupportCase.id))
+    assert [(case.email, case.customer_id, case.closed) for case in kept] == [
+        (erika.email, max_.id, False), (unassigned.email, None, False),
+    ]  # fmt: skip
+    assert [mail.id for mail in backend.read(select(OutgoingMail)) if mail.template != "account_deleted"] == mails
+    assert len(backend.read(select(RecoveryRequest))) == 1
+
+
+def test_ids_of_deleted_customers_and_links_are_not_used_again(backend, erika, issue, delete):
+    link = issue(LinkKind.DESK, erika)
+    delete(erika)
+    other = backend.add(people.person(people.MAX))
+    assert other.id > erika.id and issue(LinkKind.DESK, other).id > link.id
+
+
+def test_what_was_deleted_since_the_page_was_loaded_is_a_conflict_and_no_bug(app, backend, erika, issue, delete):
+    issue(LinkKind.DESK, erika)
+    with app.app_context():
+        customer, link = (db.session.scalars(select(table)).one() for table in (Customer, AccountLink))
+        version = customer.version
+        delete(erika)
+        with pytest.raises(ChangedMeanwhile), transaction("clerk:1") as tx:
+            deletion.delete_customer(tx, customer, version, "Wunsch", "none")
+        with pytest.raises(ChangedMeanwhile), transaction("visitor") as tx:
+            links.redeem(tx, link, people.NOW, {LinkKind.DESK})
 
 
 @pytest.mark.parametrize("loans", ["open", "anything"])

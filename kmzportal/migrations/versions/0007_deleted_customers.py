@@ -1,4 +1,4 @@
-"""Deletion of accounts: the hashes of deleted Kundennummern."""
+"""Deletion of accounts: the hashes of deleted Kundennummern, and ids that SQLite does not use again."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -17,6 +17,10 @@ def upgrade():
         sa.Column("deleted_at", sa.DateTime(), nullable=False),
         sa.PrimaryKeyConstraint("number_hash", name=op.f("pk_deleted_customer")),
     )
+    if op.get_bind().dialect.name == "sqlite":  # PostgreSQL never uses an id again
+        for table in ("customer", "account_link"):
+            with op.batch_alter_table(table, recreate="always", table_kwargs={"sqlite_autoincrement": True}):
+                pass
 
 
 def downgrade():
