@@ -1,5 +1,6 @@
 """Reads the support mailbox (IMAP): each mail has its effect in one transaction and is then moved, never deleted."""
 
+import hashlib
 import imaplib
 import logging
 import socket
@@ -22,6 +23,9 @@ from kmzportal.services.support_mail import Effect
 from kmzportal.services.transaction import transaction
 
 log = logging.getLogger(__name__)
+
+ROUNDS = 3  # in which a mail may fail
+_failed_rounds: Counter[str] = Counter()  # by hash of the mail; after a restart they begin anew
 
 NOT_UNDERSTOOD = "{server} antwortet nicht, wie es das IMAP-Protokoll verlangt"
 #: The first that matches; {} are settings.
@@ -150,16 +154,24 @@ def _read(mailbox: BaseMailBox, uid: str) -> bytes | None:
 
 
 def _receive(raw: bytes) -> Effect | None:
-    """Return the effect of the mail; None when it failed: then the mail stays in its folder for the next round."""
+    """Return the effect of the mail; None when it failed: then the mail stays in its folder for the next round.
+
+    After ROUNDS failures a case names the mail, so that it is neither lost nor read for ever.
+    """
     config = current_app.config
+    digest = f"sha256:{hashlib.sha256(raw).hexdigest()}"
     try:
-        mail = parse(raw, config["MAIL_AUTHSERV_ID"])
+        mail = parse(raw, config["MAIL_AUTHSERV_ID"]) if _failed_rounds[digest] < ROUNDS else None
         with transaction("worker") as tx:
-            effect = support_mail.receive(tx, mail)
+            if mail:
+                effect = support_mail.receive(tx, mail)
+            else:
+                effect = support_mail.receive_unreadable(tx, digest, config["IMAP_DONE_FOLDER"])
             outbox.record_heartbeat(tx, outbox.INBOX_LOOP)  # extends the lease
     except OperationalError:
         raise
     except Exception as error:  # must not block the other mails
+        _failed_rounds[digest] += 1
         name = type(error).__name__
         log.error("Eine E-Mail im Postfach: %s\n%s", name, "".join(traceback.format_tb(error.__traceback__)))
         return None

@@ -3,7 +3,9 @@
 The parser of the standard library is used with its old policy, as the new one raises for some malformed headers.
 """
 
+import codecs
 import hashlib
+import html
 import re
 from collections.abc import Iterator
 from email import message_from_bytes
@@ -12,7 +14,6 @@ from email.header import decode_header, make_header
 from email.message import Message
 from email.parser import BytesHeaderParser
 from email.utils import getaddresses
-from html.parser import HTMLParser
 
 from kmzportal import mail_address
 from kmzportal.mail.delivery import refusal_reason
@@ -20,11 +21,14 @@ from kmzportal.services.support_mail import Bounce, IncomingMail
 
 SIZE_READ = 10 * 2**20  # bytes
 PARTS_READ = 1000
-TEXT_READ, TEXT_STORED = 200_000, 20_000  # characters of a part, and of all text
+TEXT_READ, TEXT_STORED = 200_000, 20_000  # characters of all parts of one kind
 SUBJECT_STORED, NAME_STORED, ATTACHMENTS_STORED = 200, 100, 20
 HEADER_READ = 20_000  # characters
 #: The parser compares each line with the boundaries of all parts around it, so a deeply nested mail takes minutes.
-BOUNDARIES_READ, SIZE_READ_IF_NESTED = 50, 200_000
+COMPARISONS, SIZE_READ_IF_NESTED = 4_000_000, 50_000
+#: It reads the parameters of these headers in time quadratic in their length.
+PARAMETERS = re.compile(rb"^content-[^\n]*(?:\n[ \t][^\n]*)*", re.IGNORECASE | re.MULTILINE)
+PARAMETERS_READ = 1000  # bytes
 SHORTENED = "(gekürzt, die ganze E-Mail liegt im Postfach)"
 UNREADABLE = "(Diese E-Mail ist nicht lesbar. Sie liegt im Postfach.)"
 NO_TEXT = "(Diese E-Mail hat keinen Text.)"
@@ -33,37 +37,46 @@ MESSAGE_ID = re.compile(r"<[^<>\s]{1,250}>")
 OUR_MESSAGE_ID = re.compile(r"<[0-9a-f]{32}@[^<>\s]{1,250}>")  # as made by Transaction.send
 BOUNCE_SENDERS = {"mailer-daemon", "postmaster"}
 DELAYED = re.compile(r"delay|verzöger|warning|warnung", re.IGNORECASE)
-LINE_BREAKS = frozenset(("br", "p", "div", "li", "tr", "h1", "h2", "h3", "h4", "h5", "h6", "blockquote"))
-NOT_TEXT = frozenset(("script", "style", "title"))
+#: Each repetition ends at the next `<`: the time is linear in the length, unlike that of html.parser.
+TAG = re.compile(r"<(?:(!--)|(/?[a-z][\w:-]{0,20})[^<>]*>|[!?/][^<>]*>)", re.IGNORECASE)
+NOT_TEXT = {name: re.compile(rf"</{name}[^<>]*>?", re.IGNORECASE) for name in ("script", "style", "title")}
+NOT_TEXT["!--"] = re.compile("-->")
+BLOCKS = frozenset(("p", "div", "ul", "ol", "li", "table", "tr", "h1", "h2", "h3", "h4", "h5", "h6", "blockquote"))
 
 
 def parse(raw: bytes, authserv_id: str) -> IncomingMail:
     """Return what the mail says. `authserv_id` names the server whose Authentication-Results count; empty: none."""
-    if raw.lower().count(b"boundary=") > BOUNDARIES_READ:
-        raw = raw[:SIZE_READ_IF_NESTED]
+    own_id = f"sha256:{hashlib.sha256(raw).hexdigest()}"
+    shortened = len(raw) >= SIZE_READ
+    lines = max(raw.count(b"\n"), raw.count(b"\r"))
+    if lines * (2 + raw.lower().count(b"boundary")) > COMPARISONS:
+        raw, shortened = raw[:SIZE_READ_IF_NESTED], True
+    raw = PARAMETERS.sub(lambda header: header[0][:PARAMETERS_READ], raw)
     try:
         message = message_from_bytes(raw)
         text, attachments = _content(message)
-        subject = _header(message, "Subject")
         bounce = _bounce(message, raw, text)
     except Exception:  # such as RecursionError; an unreadable mail becomes a note for the clerk
         message, bounce = BytesHeaderParser().parsebytes(raw), None
-        text, attachments, subject = UNREADABLE, (), _header(message, "Subject")
-    name, sender, single = _sender(message)
-    own_id = MESSAGE_ID.fullmatch(_header(message, "Message-ID").strip())
-    replied_to = MESSAGE_ID.findall(f"{_header(message, 'References')} {_header(message, 'In-Reply-To')}")
-    return IncomingMail(
-        message_id=own_id[0] if own_id else f"sha256:{hashlib.sha256(raw).hexdigest()}",
-        sender=sender,
-        name=name[:NAME_STORED],
-        subject=subject[:SUBJECT_STORED],
-        text=text + (f"\n{SHORTENED}" if len(raw) >= SIZE_READ else ""),
-        attachments=attachments,
-        references=replied_to[-50:],
-        automatic=_is_automatic(message, sender),
-        dmarc=_dmarc(message, sender, authserv_id) if single else "",
-        bounce=bounce,
-    )
+        text, attachments = UNREADABLE, ()
+    try:
+        name, sender, single = _sender(message)
+        found = MESSAGE_ID.fullmatch(_header(message, "Message-ID").strip())
+        replied_to = MESSAGE_ID.findall(f"{_header(message, 'References')} {_header(message, 'In-Reply-To')}")
+        return IncomingMail(
+            message_id=found[0] if found else own_id,
+            sender=sender,
+            name=name[:NAME_STORED],
+            subject=_header(message, "Subject")[:SUBJECT_STORED],
+            text=text + (f"\n{SHORTENED}" if shortened else ""),
+            attachments=attachments,
+            references=replied_to[-50:],
+            automatic=_is_automatic(message, sender),
+            dmarc=_dmarc(message, sender, authserv_id) if single else "",
+            bounce=bounce,
+        )
+    except Exception:
+        return IncomingMail(own_id, "", "", "", UNREADABLE)
 
 
 # Headers
@@ -117,17 +130,25 @@ def _is_automatic(message: Message, sender: str) -> bool:
 
 
 def _dmarc(message: Message, sender: str, authserv_id: str) -> str:
-    """Return the DMARC result for the sender's domain in the newest Authentication-Results of this server."""
+    """Return the DMARC result for the sender's domain in the newest Authentication-Results of this server.
+
+    The server copies parts of the mail into this header, some without escaping. So a header that may be read in two
+    ways counts as none, and `pass` counts only with the sender's domain.
+    """
     for value in _headers(message, "Authentication-Results"):
-        bare = re.sub(r'"[^"]*"', "", re.sub(r"\([^()]*\)", " ", value)).lower()
+        plain = re.sub(r'="[^"();\\]*"', "=", value).lower()
+        bare = re.sub(r"\([^()]*\)", " ", plain)
         server, *results = bare.split(";")
         if not authserv_id or server.split()[:1] != [authserv_id.lower()]:
             continue
+        if re.search(r'["\\]', plain) or re.search(r"[()]", bare) or len(re.findall(r"dmarc\s*=", value.lower())) > 1:
+            return ""
         found = (re.match(r"\s*dmarc\s*=\s*([a-z]+)(.*)", result, re.DOTALL) for result in results)
         for result, properties in (match.groups() for match in found if match):
-            domain = re.search(r"header\.from\s*=\s*(?:\S*@)?(\S+)", properties)
-            other = domain and domain[1] != mail_address.canonical(sender).rpartition("@")[2]
-            return "" if other and result == "pass" else str(result)
+            named = re.search(r"header\.from\s*=\s*(\S+)", properties)
+            domain = named[1].rpartition("@")[2] if named else ""
+            same = domain == mail_address.canonical(sender).rpartition("@")[2]
+            return str(result) if same or result != "pass" else ""
         return ""
     return ""
 
@@ -137,7 +158,7 @@ def _dmarc(message: Message, sender: str, authserv_id: str) -> str:
 
 def _content(message: Message) -> tuple[str, tuple[str, ...]]:
     """Return the text, of HTML where there is no other, and the names of the attachments, which are not opened."""
-    plain, html, names = [], [], []
+    plain, formatted, names = [], [], []
     for part in _parts(message):
         kind = part.get_content_type()
         if (
@@ -147,10 +168,10 @@ def _content(message: Message) -> tuple[str, tuple[str, ...]]:
         ):
             names.append(_decoded(str(part.get_filename() or kind))[:NAME_STORED])
         elif kind == "text/html":
-            html.append(_html_as_text(_text_of(part)))
+            formatted.append(_text_of(part))
         else:
             plain.append(_text_of(part))
-    text = next((text for parts in (plain, html) if (text := _tidy("\n".join(parts)))), NO_TEXT)
+    text = _tidy("\n".join(plain)[:TEXT_READ]) or _tidy(_html_as_text("\n".join(formatted)[:TEXT_READ])) or NO_TEXT
     if len(text) > TEXT_STORED:
         text = f"{text[:TEXT_STORED]}\n{SHORTENED}"
     return text, tuple(names[:ATTACHMENTS_STORED])
@@ -171,7 +192,8 @@ def _text_of(part: Message) -> str:
     payload = part.get_payload(decode=True)
     content = payload[:TEXT_READ] if isinstance(payload, bytes) else b""
     try:
-        return content.decode(part.get_content_charset() or "utf-8", "replace")
+        charset = codecs.lookup(part.get_content_charset() or "utf-8").name
+        return content.decode("utf-8" if charset == "punycode" else charset, "replace")  # it is quadratic
     except (LookupError, ValueError):  # a charset that does not exist
         return content.decode("utf-8", "replace")
 
@@ -181,30 +203,24 @@ def _tidy(text: str) -> str:
     return re.sub(r"\n{3,}", "\n\n", "\n".join(line.rstrip() for line in lines)).strip()
 
 
-class _TextOfHtml(HTMLParser):
-    def __init__(self) -> None:
-        super().__init__()
-        self.text: list[str] = []
-        self.skipped: str | None = None
-
-    def handle_starttag(self, tag: str, _attributes: object) -> None:
-        self.skipped = tag if tag in NOT_TEXT else self.skipped
-        if tag in LINE_BREAKS:
-            self.text.append("\n")
-
-    def handle_endtag(self, tag: str) -> None:
-        self.skipped = None if tag == self.skipped else self.skipped
-
-    def handle_data(self, data: str) -> None:
-        if not self.skipped:
-            self.text.append(re.sub(r"\s+", " ", data))
-
-
-def _html_as_text(html: str) -> str:
-    parser = _TextOfHtml()
-    parser.feed(html)
-    parser.close()
-    return "".join(parser.text)
+def _html_as_text(source: str) -> str:
+    source = " ".join(source.split())
+    texts: list[str] = []
+    at, line_is_empty = 0, True
+    while tag := TAG.search(source, at):
+        before, at, name = source[at : tag.start()], tag.end(), (tag[1] or tag[2] or "").lower()
+        texts.append(before)
+        line_is_empty = line_is_empty and not before.strip()
+        if name in NOT_TEXT:
+            end = NOT_TEXT[name].search(source, at - 2)  # `<!-->` is a whole comment
+            at = end.end() if end else len(source)
+        elif name == "br" or (name.strip("/") in BLOCKS and not line_is_empty):
+            texts.append("\n")
+            line_is_empty = True
+        elif name in ("td", "th"):
+            texts.append(" ")
+    texts.append(source[at:])
+    return "\n".join(" ".join(line.split()) for line in html.unescape("".join(texts)).split("\n"))
 
 
 # Bounces

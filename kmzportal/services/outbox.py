@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session, joinedload
 from kmzportal.dates import format_short
 from kmzportal.models import MAIL_STATES, AccountLink, Customer, Heartbeat, LinkState, MailState, OutgoingMail
 from kmzportal.services.refusals import Refusal
+from kmzportal.services.support import TO_STRANGERS
 from kmzportal.services.transaction import Transaction, rows_changed, upsert
 
 LEASE = timedelta(minutes=10)  # longer than the final dot may take (RFC 5321, 4.5.3.2.6)
@@ -166,9 +167,13 @@ def list_mails(
 
 
 def came_back(session: Session, address: str) -> OutgoingMail | None:
-    """Return the newest mail that left for this address (canonical form) if it came back."""
+    """Return the newest mail that left for this address (canonical form) if it came back.
+
+    Mails that anyone can cause do not count: whoever caused one knows its Message-ID and can forge a bounce.
+    """
     left = OutgoingMail.state.in_((MailState.SENT, MailState.BOUNCED))
-    newest = select(OutgoingMail).where(OutgoingMail.recipient_canonical == address, left)
+    ours = OutgoingMail.template.not_in(TO_STRANGERS)
+    newest = select(OutgoingMail).where(OutgoingMail.recipient_canonical == address, left, ours)
     mail = session.scalars(newest.order_by(OutgoingMail.id.desc()).limit(1)).first()
     return mail if mail and mail.state == MailState.BOUNCED else None
 

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from email.utils import parseaddr
@@ -12,13 +13,14 @@ from sqlalchemy import ColumnElement, or_, select
 from sqlalchemy.orm import Session
 
 from kmzportal import mail_address
-from kmzportal.models import CaseEntry, Heartbeat, MailState, OutgoingMail, ReceivedMail, SupportCase
+from kmzportal.models import CaseEntry, CaseState, Heartbeat, MailState, OutgoingMail, ReceivedMail, SupportCase
 from kmzportal.services import outbox, support
 from kmzportal.services.tokens import CODE_ALPHABET, parse_reference
 from kmzportal.services.transaction import Transaction, insert_once
 
 REFERENCE = re.compile(rf"\bV[- ]?([{CODE_ALPHABET}]{{4}})[- ]?([{CODE_ALPHABET}]{{4}})\b", re.IGNORECASE)
 REFERENCES_READ = 20
+NOT_READ = "Eine E-Mail konnte nicht gelesen werden. Sie liegt im Postfach im Ordner „{folder}“."
 #: A mail in one of these states may have left, so it can come back.
 CAN_BOUNCE = (MailState.QUEUED, MailState.DEFERRED, MailState.SENT)
 
@@ -64,12 +66,20 @@ def receive(tx: Transaction, mail: IncomingMail) -> Effect:
         return Effect.BOUNCE if _mark_bounced(tx, mail.bounce) else Effect.NONE
     if mail.automatic or not mail.sender or mail_address.canonical(mail.sender) in _own_addresses(tx.settings):
         return Effect.NONE
-    text, forged = f"{mail.subject}\n\n{mail.text}".strip(), mail.dmarc == "fail"
+    text, forged, proven = f"{mail.subject}\n\n{mail.text}".strip(), mail.dmarc == "fail", mail.dmarc == "pass"
     received = {"message_id": mail.message_id, "attachments": list(mail.attachments)}
     case = _find_case(tx.session, mail)
-    if case and support.add_reply(tx, case, mail.sender, text, forged=forged, **received):
+    # Where no server checks senders, the address alone has to do. Where one does, an unproven reply from the case's
+    # address opens nothing again: it is a case of its own, as the desk would not see it in one that waits.
+    believed = proven or not (forged or tx.settings["MAIL_AUTHSERV_ID"])
+    apart = (
+        case
+        and case.state != CaseState.OPEN
+        and not (believed or forged)
+        and case.email_canonical == mail_address.canonical(mail.sender)
+    )
+    if case and not apart and support.add_reply(tx, case, mail.sender, text, forged=not believed, **received):
         return Effect.REPLY
-    proven = mail.dmarc == "pass"
     new = support.open_case(tx, "other", "mail", mail.sender, text, proven=proven, name=mail.name, **received)
     # A stranger's mail about a closed case does not reopen that, but a clerk must see it; its sender learns nothing.
     if case is None and not forged:
@@ -77,10 +87,21 @@ def receive(tx: Transaction, mail: IncomingMail) -> Effect:
     return Effect.CASE
 
 
+def receive_unreadable(tx: Transaction, message_id: str, folder: str) -> Effect:
+    """Open a case, once for each `message_id`, about a mail in `folder` that could not be received."""
+    if not insert_once(tx.session, ReceivedMail, {"message_id": message_id, "received_at": tx.now}):
+        return Effect.KNOWN
+    support.open_case(tx, "other", "mail", tx.settings["OFFICE_SUPPORT_EMAIL"], NOT_READ.format(folder=folder))
+    return Effect.CASE
+
+
 def _own_addresses(settings: Mapping[str, Any]) -> set[str]:
     """Return the addresses that the portal itself writes from: a mail from there would be a loop."""
-    own = (parseaddr(settings["MAIL_DEFAULT_SENDER"])[1], settings["OFFICE_SUPPORT_EMAIL"], settings["IMAP_USERNAME"])
-    return {mail_address.canonical(address) for address in own if "@" in address}
+    own = set()
+    for name in ("MAIL_DEFAULT_SENDER", "OFFICE_SUPPORT_EMAIL", "IMAP_USERNAME"):
+        with suppress(mail_address.InvalidAddress):  # a user name such as `OFFICE\\support@mail`
+            own.add(mail_address.canonical(parseaddr(settings[name])[1]))
+    return own
 
 
 def _find_case(session: Session, mail: IncomingMail) -> SupportCase | None:

@@ -154,17 +154,37 @@ def test_a_mail_that_cannot_be_stored_stays_and_does_not_stop_the_next(imap, fet
     assert len(cases()) == 2
 
 
+def test_a_mail_that_fails_again_and_again_is_moved_and_a_case_names_it(imap, fetch, texts, monkeypatch, backend):
+    def fail(tx, mail):
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(support_mail, "receive", fail)
+    mail = written()
+    imap.add(mail)
+    for _round in range(inbox.ROUNDS):
+        assert (fetch(), imap.count()) == ({}, 1)
+    assert (fetch(), imap.count(), imap.count("kmzportal")) == ({Effect.CASE: 1}, 0, 1)
+    assert texts() == ["Eine E-Mail konnte nicht gelesen werden. Sie liegt im Postfach im Ordner „kmzportal“."]
+    imap.add(mail)
+    assert (fetch(), len(texts()), backend.mails()) == ({Effect.KNOWN: 1}, 1, [])
+
+
 # Hostile mails
 
 HEAD = b"From: Eva <eva@web.de>\r\nMessage-ID: <eva@web.de>\r\n"
 PART = b"--x\r\nContent-Type: text/plain\r\n\r\nZeile\r\n"
 
 
-def nested(depth):
+def nested(depth, boundary=b"boundary=", lines=0):
     opened = (
-        b'Content-Type: multipart/mixed; boundary="b%d"\r\n\r\n--b%d\r\n' % (level, level) for level in range(depth)
+        b"Content-Type: multipart/mixed; %bb%d\r\n\r\n--b%d\r\n" % (boundary, level, level) for level in range(depth)
     )
-    return HEAD + b"".join(opened) + b"\r\nzu tief"
+    return HEAD + b"".join(opened) + b"\r\nzu tief" + b"\r\nx" * lines
+
+
+def parts(headers, body=b"Zeile"):
+    one = b"--x\r\n" + headers + b"\r\n\r\n" + body + b"\r\n"
+    return HEAD + b"Content-Type: multipart/mixed; boundary=x\r\n\r\n" + one * (SIZE_READ // len(one))
 
 
 def html(text):
@@ -175,7 +195,16 @@ HOSTILE = {
     "nothing": (b"", "keinen Text"),
     "10,000 parts": (HEAD + b"Content-Type: multipart/mixed; boundary=x\r\n\r\n" + PART * 10_000, "Zeile\nZeile"),
     "nested 40 times": (nested(40), "zu tief"),
-    "nested 5,000 times": (nested(5_000), UNREADABLE),
+    "nested 40 times in 10 MB": (nested(40, lines=3_000_000), "zu tief"),
+    "nested 300 times, the boundary in pieces": (nested(300, b"boundary*0=", 3_000_000), "zu tief"),
+    "nested 300 times, a blank after boundary": (nested(300, b"Boundary =", 3_000_000), "zu tief"),
+    "nested 900 times": (nested(900, lines=3_000_000), "gekürzt"),
+    "forwarded 5,000 times": (HEAD + b"Content-Type: message/rfc822\r\n\r\n" * 5_000, UNREADABLE),
+    "1 MB of parameters": (HEAD + b'Content-Type: text/plain; "' + b";" * 2**20 + b"\r\n\r\nText", "Text"),
+    "folded parameters": (HEAD + b"Content-Type: text/plain" + b";;;;\r\n " * 2**18 + b"\r\n\r\nText", "Text"),
+    "10 MB of HTML": (parts(b"Content-Type: text/html", b"<b>Zeile</b><br>" * 10_000), "Zeile\nZeile"),
+    "10 MB of Punycode": (parts(b"Content-Type: text/plain; charset=punycode", b"b" * 200_000), "bbb"),
+    "open brackets": (b"From: " + b"(" * 1_500 + b"eva@web.de\r\n\r\nText", UNREADABLE),
     "unknown charset": (HEAD + b"Content-Type: text/plain; charset=klingon\r\n\r\nf\xc3\xbcr", "für"),
     "charset that is no text": (HEAD + b"Content-Type: text/plain; charset=zlib\r\n\r\nText", "Text"),
     "wrong charset": (HEAD + b"Content-Type: text/plain; charset=utf-8\r\n\r\nf\xfcr alle", "f�r alle"),
@@ -184,6 +213,10 @@ HOSTILE = {
     "control characters": (HEAD + b"\r\na\x00b\x07\xe2\x80\xaec\xed\xb2\x80", "abc"),
     "scripts": (html("<script>alert(1)</script><style>p {}</style><p>Guten&nbsp;Tag<br>Frau"), "Guten Tag\nFrau"),
     "open script": (html("<p>Text<script>alert(1)"), "Text"),
+    **{
+        f"200 KB of {tag}": (html(f"Text<br>{tag * (200_000 // len(tag))}"), "Text")
+        for tag in ("<", "</", "<!", "<?", "<!--", "<a ", "<a b='", "<b> ", "<script>", "</script", "<![CDATA[", "&#")
+    },
     "1 MB subject": (HEAD + b"Subject: " + b"x" * 2**20 + b"\r\n\r\nText", "Text"),
     "1 MB encoded subject": (HEAD + b"Subject: " + b"=?utf-8?b?w7w=?= " * 2**16 + b"\r\n\r\nText", "Text"),
     "broken subject": (HEAD + b"Subject: =?klingon?b?w7w=?= =?utf-8?b?w?=\r\n\r\nText", "Text"),
@@ -203,7 +236,7 @@ HOSTILE = {
 def test_a_hostile_mail_is_read_in_bounded_time_and_length(raw, text):
     started = time.process_time()
     mail = parse(raw[:SIZE_READ], "mx.kmz.example")
-    assert time.process_time() - started < 5
+    assert time.process_time() - started < (2 if len(raw) < 300_000 else 5)
     assert text in mail.text
     assert len(mail.subject) <= 200 and len(mail.text) < 21_000 and len(mail.name) <= 100
     every = f"{mail.subject}{mail.name}{mail.text}{mail.sender}{mail.attachments}"
@@ -211,8 +244,31 @@ def test_a_hostile_mail_is_read_in_bounded_time_and_length(raw, text):
     every.encode()
 
 
+@pytest.mark.parametrize(("source", "text"), [
+    (  # Apple Mail
+        '<html><head><meta charset="utf-8"></head><body style="overflow-wrap: break-word;">Guten Tag,<div><br></div>'
+        "<div>ich brauche <b>neue</b> Zugangs<i>daten</i>&nbsp;für\n  <a href='https://edupool.de?a=1&amp;b=2'>edupool"
+        "</a>.</div><div><br></div><div>Grüße<br>Eva</div>\n<blockquote><div>Am 2.12. schrieb Jo</div></blockquote>"
+        "Ende</body></html>",
+        "Guten Tag,\n\nich brauche neue Zugangsdaten für edupool.\n\nGrüße\nEva\nAm 2.12. schrieb Jo\nEnde",
+    ),
+    (  # Outlook
+        '<html xmlns:o="urn:x"><head><!--[if !mso]><style>v\\:* {x}</style><![endif]--><title>Neu</title><style><!--\n'
+        "p > a {margin:0}\n--></style></head><body lang=DE><p class=MsoNormal>Guten Tag,<o:p></o:p></p>\r\n"
+        "<p class=MsoNormal><o:p>&nbsp;</o:p></p>\r\n<![if !supportLists]><p class=MsoNormal>1 &lt; 2 und 3 > 2"
+        "<o:p></o:p></p><![endif]><TABLE><TR><TD>Schule</TD><TD>GMS</TD></TR></TABLE><!--> <p>Eva</p></body></html>",
+        "Guten Tag,\n\n1 < 2 und 3 > 2\nSchule GMS\nEva",
+    ),
+    ("<p>Es fehlt:</p><ul><li>Passwort</li><li>Adresse</li></ul><p>Eva</p>", "Es fehlt:\nPasswort\nAdresse\nEva"),
+], ids=["Apple Mail", "Outlook", "list"])  # fmt: skip
+def test_html_is_read_as_its_text_line_by_line(source, text):
+    assert parse(html(source), "").text == text
+
+
 def test_hostile_mails_stop_no_other(imap, fetch, cases, texts):
     names = ("10,000 parts", "nested 40 times", "charset that is no text", "control characters", "1 MB subject")
+    imap.add(HOSTILE["open brackets"][0])
+    assert (fetch(), imap.count()) == ({Effect.NONE: 1}, 0)
     imap.add(*(HOSTILE[name][0].replace(b"<eva@", b"<%d@" % number) for number, name in enumerate(names)))
     imap.add(written("Nach allen anderen"))
     assert fetch() == {Effect.CASE: 6}
@@ -242,7 +298,14 @@ AUTH = "Authentication-Results"
     (["mx.kmz.example; spf=pass smtp.mailfrom=web.de; dmarc=pass (p=none) header.from=web.de"], "pass"),
     (["MX.kmz.example 1;\r\n dmarc=PASS header.from=web.de"], "pass"),
     (["mx.kmz.example; dmarc=fail (p=reject) header.from=web.de"], "fail"),
+    (["mx.kmz.example; dkim=pass header.b=\"a/b+\"; dmarc=pass header.from=web.de"], "pass"),
     (["mx.kmz.example; dmarc=pass header.from=other.example"], ""),
+    (["mx.kmz.example; dmarc=pass"], ""),
+    (['mx.kmz.example; spf=pass (mx: of "a);dmarc=pass header.from=web.de;x=("@e.example) x=y; dmarc=fail'], ""),
+    (['mx.kmz.example; spf=pass (mx: of "a);dmarc=pass header.from=web.de;x=("@e.example) x=y'], ""),
+    (["mx.kmz.example; spf=pass (of a);dmarc=pass header.from=web.de;x=(@e.example) x=y; dmarc=fail"], ""),
+    ([r"mx.kmz.example; spf=pass (of a\);dmarc=pass header.from=web.de@e.example x) x=y"], ""),
+    (["mx.kmz.example; spf=pass ((of a);dmarc=pass header.from=web.de;x=(@e.example)) x=y"], ""),
     (["mx.kmz.example; spf=pass"], ""),
     (["mx.other.example; dmarc=pass header.from=web.de"], ""),
     (["mx.kmz.example.other.example; dmarc=pass header.from=web.de"], ""),

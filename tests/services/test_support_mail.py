@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import select
 
 from kmzportal.models import CaseState, SupportCase
-from kmzportal.services import support, support_mail
+from kmzportal.services import outbox, support, support_mail
 from kmzportal.services.support_mail import Bounce, Effect, IncomingMail
 
 ERIKA, DIEB = "erika.privat@web.de", "dieb@web.de"
@@ -93,6 +93,20 @@ def test_a_strangers_mail_about_a_closed_case_is_a_case_of_its_own_without_a_rec
     assert [mail.recipient for mail in backend.mails("case_receipt")] == [ERIKA]
 
 
+@pytest.mark.parametrize("state", ["waiting", "closed"])
+def test_where_a_server_checks_senders_an_unproven_reply_opens_nothing_again_and_is_seen_as_a_case_of_its_own(
+    receive, cases, case, entries, as_clerk, app, monkeypatch, state
+):
+    monkeypatch.setitem(app.config, "MAIL_AUTHSERV_ID", "mx.kmz.example")
+    assert receive(replace(REPLY, subject=case.reference)) == Effect.REPLY
+    assert entries(case)[-1][0] == "foreign_reply"
+    as_clerk(support.ask_back, case, "Welche Schule?") if state == "waiting" else as_clerk(support.close, case, "spam")
+    assert receive(replace(REPLY, message_id="<3@web.de>", subject=case.reference, dmarc="none")) == Effect.CASE
+    assert [found.state for found in cases()] == [state, CaseState.OPEN]
+    assert receive(replace(REPLY, message_id="<4@web.de>", subject=case.reference, dmarc="pass")) == Effect.REPLY
+    assert [found.state for found in cases()] == [CaseState.OPEN, CaseState.OPEN]
+
+
 def test_a_reply_about_a_merged_case_goes_to_the_remaining_one(receive, cases, case, entries, as_clerk):
     receive(replace(REPLY, subject="Noch einmal"))
     as_clerk(support.merge, case, cases()[1].reference)
@@ -124,6 +138,22 @@ def test_automatic_mail_opens_no_case_stops_no_clock_and_gets_no_answer(receive,
     assert receive(replace(REPLY, subject=case.reference, **kind)) == Effect.NONE
     assert [found.state for found in cases()] == [CaseState.WAITING]
     assert len(backend.mails()) == before
+
+
+def test_a_mailbox_user_name_that_is_no_mail_address_stops_no_mail(receive, app, monkeypatch):
+    monkeypatch.setitem(app.config, "IMAP_USERNAME", r"KMZ\u@kmz.de")
+    assert receive(FIRST) == Effect.CASE
+    assert receive(replace(REPLY, sender="support@kmz-cw.de")) == Effect.NONE
+
+
+@pytest.mark.parametrize("template", support.TO_STRANGERS)
+def test_a_bounce_of_a_mail_that_anyone_can_cause_says_nothing_about_the_address(receive, case, backend, template):
+    mail = backend.run(support.send_to_stranger, template, ERIKA, case)
+    backend.update(mail, state="sent")
+    assert receive(replace(REPLY, bounce=Bounce([mail.message_id], 550, "Adresse unbekannt"))) == Effect.BOUNCE
+    assert backend.read(mail).state == "bounced"
+    with backend.transaction() as tx:
+        assert outbox.came_back(tx.session, ERIKA) is None
 
 
 @pytest.mark.parametrize("state", ["sent", "queued", "deferred"])

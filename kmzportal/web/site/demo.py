@@ -85,8 +85,9 @@ def write(id: int | None = None) -> ResponseReturnValue:
 def _write(form: WriteForm, answered: OutgoingMail | None) -> bytes:
     """Return the mail as a mail server delivers it that has found its sender genuine."""
     message = EmailMessage(policy=policy.SMTP.clone(max_line_length=998))  # RFC 5322, 2.1.1; folding breaks addresses
-    message["Authentication-Results"] = f"{AUTHSERV_ID}; dmarc=pass"
-    message["From"] = mail_address.mailable(form.sender.data or "")
+    sender = mail_address.mailable(form.sender.data or "")
+    message["Authentication-Results"] = f"{AUTHSERV_ID}; dmarc=pass header.from={sender.rpartition('@')[2]}"
+    message["From"] = sender
     message["To"] = current_app.config["OFFICE_SUPPORT_EMAIL"]
     message["Subject"] = form.subject.data or ""
     message["Message-ID"] = make_msgid(domain=AUTHSERV_ID)
