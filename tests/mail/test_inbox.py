@@ -304,7 +304,7 @@ AUTH = "Authentication-Results"
     (['mx.kmz.example; spf=pass (mx: of "a);dmarc=pass header.from=web.de;x=("@e.example) x=y; dmarc=fail'], ""),
     (['mx.kmz.example; spf=pass (mx: of "a);dmarc=pass header.from=web.de;x=("@e.example) x=y'], ""),
     (["mx.kmz.example; spf=pass (of a);dmarc=pass header.from=web.de;x=(@e.example) x=y; dmarc=fail"], ""),
-    ([r"mx.kmz.example; spf=pass (of a\);dmarc=pass header.from=web.de@e.example x) x=y"], ""),
+    ([r"mx.kmz.example; spf=pass (of a\);dmarc=pass header.from=web.de @e.example) x=y"], ""),
     (["mx.kmz.example; spf=pass ((of a);dmarc=pass header.from=web.de;x=(@e.example)) x=y"], ""),
     (["mx.kmz.example; spf=pass"], ""),
     (["mx.other.example; dmarc=pass header.from=web.de"], ""),
