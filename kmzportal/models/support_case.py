@@ -103,7 +103,7 @@ CHANNELS = {"form": "Formular", "mail": "E-Mail", "account": "Einstellungen"}
 ENTRIES = {
     "received": "Anfrage",
     "reply": "Antwort",
-    "foreign_reply": "Antwort von einer anderen Adresse, nicht geprüft",
+    "foreign_reply": "Antwort, Absender nicht geprüft",
     "question": "Rückfrage",
     "note": "Notiz",
 }
