@@ -201,7 +201,7 @@ def test_a_double_leads_to_the_case_that_stays(desk, page, enter, case):
 def test_a_reply_of_somebody_else_is_marked(desk, backend, case):
     backend.run(support.add_reply, case, "fremd@nirgends.example", "Senden Sie es lieber mir.")
     desk.open(f"{LIST}/{case.id}")
-    assert "Antwort von einer anderen Adresse, nicht geprüft von fremd@nirgends.example" in desk.text
+    assert "Antwort, Absender nicht geprüft von fremd@nirgends.example" in desk.text
 
 
 def test_a_new_address_of_another_account_is_shown_with_its_owner(desk, erika, max_, enter):
