@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from heapq import nsmallest
 from typing import Any, NamedTuple
 
 from sqlalchemy import Select, func, or_, select
@@ -493,13 +494,17 @@ def candidates(session: Session, cases: Sequence[SupportCase]) -> dict[int, list
     stored = or_(Customer.email_canonical.in_(every), Customer.pending_email_canonical.in_(every))
     customers = session.scalars(select(Customer).where(stored)).all()
     similar = suggestions(session, every - {address for one in customers for address in _stored(one)})
+    words = {
+        case.id: re.findall(r"[^\W\d_][\w-]+", f"{case.name} {case.school} {texts[case.id]}")[:WORDS_OF_A_CASE]
+        for case in cases
+    }
+    namesakes = _namesakes(session, words)
     names: dict[Customer, list[set[str]]] = {}  # folded once, not for each case
     result = {}
     for case in cases:
-        words = re.findall(r"[^\W\d_][\w-]+", f"{case.name} {case.school} {texts[case.id]}")[:WORDS_OF_A_CASE]
-        known = {part for word in words for part in fold(word).split()}
+        known = {part for word in words[case.id] for part in fold(word).split()}
         reasons = {}
-        for customer in {*customers, *_namesakes(session, words)}:
+        for customer in {*customers, *namesakes[case.id]}:
             if customer not in names:
                 parts = (customer.last_name, customer.first_name, customer.school)
                 names[customer] = [set(fold(part).split()) for part in parts]
@@ -524,12 +529,21 @@ def _texts(session: Session, cases: Sequence[SupportCase]) -> dict[int, str]:
     return texts
 
 
-def _namesakes(session: Session, words: Sequence[str]) -> Sequence[Customer]:
-    """Return customers whose last name is one of the words, first those whose first name is one as well."""
-    spellings = {spelling for word in words for spelling in (word, word.title())}
-    named = select(Customer).where(Customer.last_name.in_(spellings))
-    likely_first = named.order_by(Customer.first_name.in_(spellings).desc(), Customer.id)
-    return session.scalars(likely_first.limit(NAMESAKES_OF_A_CASE)).all()
+def _namesakes(session: Session, words: Mapping[int, Sequence[str]]) -> dict[int, list[Customer]]:
+    """Return for each case customers whose last name is one of its words, at most NAMESAKES_OF_A_CASE.
+
+    Those whose first name is one as well are preferred. One query finds all, as it has to scan the table.
+    """
+    spellings = {case_id: {*found, *map(str.title, found)} for case_id, found in words.items()}
+    columns = (Customer.id, Customer.last_name, Customer.first_name)
+    named = select(*columns).where(Customer.last_name.in_(set().union(*spellings.values())))
+    rows = session.execute(named).all()
+    chosen = {}
+    for case_id, spelt in spellings.items():
+        ranked = ((first_name not in spelt, id_) for id_, last_name, first_name in rows if last_name in spelt)
+        chosen[case_id] = {id_ for _, id_ in nsmallest(NAMESAKES_OF_A_CASE, ranked)}
+    customers = session.scalars(select(Customer).where(Customer.id.in_(set().union(*chosen.values())))).all()
+    return {case_id: [one for one in customers if one.id in ids] for case_id, ids in chosen.items()}
 
 
 def _reasons(
@@ -566,8 +580,8 @@ def _addresses(case: SupportCase, text: str) -> Iterator[tuple[str, tuple[str, i
     """Yield each address of the case with its origin and weight; the most important one last, as it is to be kept."""
     if not case.email:  # its account was deleted
         return
-    typed = dict.fromkeys(mail_address.canonical(one) for one in ADDRESS.findall(text))
-    yield from ((address, ("im Text", 2)) for address in list(typed)[:ADDRESSES_OF_A_CASE])
+    typed = list(dict.fromkeys(map(str.lower, ADDRESS.findall(text))))
+    yield from ((mail_address.canonical(address), ("im Text", 2)) for address in typed[:ADDRESSES_OF_A_CASE])
     if case.new_email:
         yield mail_address.canonical(case.new_email), ("als neue Adresse angegeben", 1)
     if case.old_email:
