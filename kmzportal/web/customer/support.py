@@ -39,7 +39,6 @@ WRONG_CODE = (
     "Dieser Code stimmt nicht. Er gehört zu der E-Mail-Adresse, an die er ging, und gilt eine Stunde. "
     "Oder lösen Sie das Bilderrätsel."
 )
-
 TOO_MANY = (
     "Im Augenblick kommen zu viele Anfragen. Ihre konnten wir nicht annehmen, Ihre Eingaben sind noch da. "
     "Versuchen Sie es in einer Stunde noch einmal, oder rufen Sie uns an:"
