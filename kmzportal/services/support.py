@@ -580,8 +580,8 @@ def _addresses(case: SupportCase, text: str) -> Iterator[tuple[str, tuple[str, i
     """Yield each address of the case with its origin and weight; the most important one last, as it is to be kept."""
     if not case.email:  # its account was deleted
         return
-    typed = list(dict.fromkeys(map(str.lower, ADDRESS.findall(text))))
-    yield from ((mail_address.canonical(address), ("im Text", 2)) for address in typed[:ADDRESSES_OF_A_CASE])
+    typed = list(dict.fromkeys(map(str.lower, ADDRESS.findall(text))))  # canonical, as they are ASCII
+    yield from ((address, ("im Text", 2)) for address in typed[:ADDRESSES_OF_A_CASE])
     if case.new_email:
         yield mail_address.canonical(case.new_email), ("als neue Adresse angegeben", 1)
     if case.old_email:

@@ -55,6 +55,10 @@ def likely(app, max_, anneliese, juergen):
             {"text": "Danke! Anneliese Mueller-Lüdenscheidt", "name": "Müller-Lüdenscheidt, A."},
             ("K-1003", "wahrscheinlich"),
         ),
+        (
+            {"text": "a..b@x.de, x@-y-.de oder Max.Mustermann@GMS-Musterstadt.example"},
+            ("K-1002", "sehr wahrscheinlich"),
+        ),
         ({"text": "Gruß\nMax MUSTERMANN, GMS Musterstadt"}, ("K-1002", "wahrscheinlich")),
         ({"email": "erika.mustermnan@gms-musterstadt.example"}, ("K-1001", "wahrscheinlich")),
         ({"email": "erika.mustermann@gmx.example"}, ("K-1001", "möglich")),
