@@ -29,6 +29,8 @@ CAUSED_WITHOUT_LOGIN = (
     "recovery.capped",
     "recovery.locked",
     "mail.capped",
+    "letter.refused",
+    "letter.throttled",
 )
 
 

@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 from kmzportal.models import CODE_TRIES, POLICIES, AccountLink, Clerk, Customer, LinkKind, LinkState, UsedPuzzle
 from kmzportal.services import sessions
 from kmzportal.services.refusals import AccountLocked, LinkUnusable
-from kmzportal.services.tokens import codes_match, token_hash
+from kmzportal.services.tokens import codes_match, normalize_code, token_hash
 from kmzportal.services.transaction import Transaction, insert_once, rows_changed
 
 
@@ -93,21 +93,27 @@ def find_letter(tx: Transaction, number: str, typed: str) -> AccountLink | None:
     """Return the newest Zugangsbrief of this Kundennummer, ended or not, if the code is its own; else None.
 
     Unknown number, no letter, wrong code and throttled differ only in what is recorded (OWASP ASVS 6.3.8). Failures are
-    counted by account and source, so strangers elsewhere cannot keep its holder out; 60 bits withstand many sources.
+    counted by number and source, so strangers elsewhere cannot keep the holder out; 60 bits withstand many sources.
+    They are counted by typed code as well, existing or not, so no finder of a letter can guess its Kundennummer.
+    A throttled try is not recorded: anyone could fill the audit trail.
     """
     customer = tx.session.scalar(select(Customer).where(Customer.number.in_({number, number.upper()})))
     nonce, hashed = tx.keys.nonce_and_hash()
     letter, nobodys = newest_letter(tx.session, customer), AccountLink(nonce=nonce, token_hash=hashed)
     key = f"{tx.keys.fingerprint(f'letter:{number.upper()}')}@{tx.keys.fingerprint(str(tx.source))}"
-    if sessions.is_throttled(tx, key, check_source=True, disables=False):
-        tx.record("letter.throttled", customer)
+    code_key = tx.keys.fingerprint(f"letter-code:{normalize_code(typed)}")
+    if sessions.is_throttled(tx, key, check_source=True, disables=False) or sessions.is_throttled(
+        tx, code_key, check_source=False, disables=False
+    ):
         return None
     right = codes_match(typed, tx.keys.letter_code(letter or nobodys))
     if letter is None or not right:
         sessions.count_failure(tx, key, None)
+        sessions.count_try(tx, code_key)
         tx.record("letter.refused", customer)
         return None
     sessions.clear_throttle(tx, key)
+    sessions.clear_throttle(tx, code_key)
     mark_opened(tx, letter)
     return letter
 

@@ -4,10 +4,11 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from heapq import nsmallest
 from typing import Any, NamedTuple
 
 from sqlalchemy import Select, func, or_, select
-from sqlalchemy.orm import Session, joinedload, selectinload
+from sqlalchemy.orm import Session, joinedload
 
 from kmzportal import mail_address
 from kmzportal.dates import BERLIN, add_working_days, working_days_after
@@ -37,7 +38,11 @@ CASES_SHOWN = 25
 UNFINISHED = (CaseState.OPEN, CaseState.WAITING, CaseState.ANSWERED)
 ADDRESS = re.compile(r"[\w.+-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63}){1,5}", re.ASCII)
 CANDIDATES_SHOWN, SIMILAR_NAMES_SHOWN = 5, 3
-ADDRESSES_OF_A_CASE, WORDS_OF_A_CASE = 3, 300  # read at most, so that a long text costs no more than a short one
+#: Read at most, so that a long text costs no more than a short one.
+CHARACTERS_OF_A_CASE, WORDS_OF_A_CASE, ADDRESSES_OF_A_CASE, NAMESAKES_OF_A_CASE = 10_000, 300, 3, 100
+REPLIES_PER_CASE = 50  # from its own address, and as many from others
+CASES_PER_SENDER = 10  # by mail a day
+MORE_IN_MAILBOX = "Weitere Nachrichten zu dieser Anfrage stehen nicht hier, sie liegen im Postfach."
 LINK_UNUSED = "Der Link zum Konto gilt nicht mehr. Er wurde nicht benutzt."
 
 
@@ -70,6 +75,10 @@ class CaseChanged(Refusal):
 
 class CaseTaken(Refusal):
     """Another clerk is working on the case."""
+
+
+class TooManyRequests(Refusal):
+    """The limit of this hour is reached, so the request cannot be taken."""
 
 
 class SameCase(Refusal):
@@ -110,6 +119,25 @@ def open_case(
     return case
 
 
+def open_by_mail(
+    tx: Transaction, sender: str, text: str, proven: bool, forged: bool, name: str, **mail: Any
+) -> SupportCase:
+    """Open a case, or add the mail to the newest one of a sender with CASES_PER_SENDER cases within 24 hours.
+
+    Senders that are proven and others count apart, so that forged mails do not use up the limit of the real sender.
+    """
+    theirs = select(SupportCase).where(
+        SupportCase.channel == "mail",
+        SupportCase.email_canonical == mail_address.canonical(sender),
+        SupportCase.email_proven == proven,
+        SupportCase.received_at > tx.now - timedelta(days=1),
+    )
+    today = tx.session.scalars(theirs.order_by(SupportCase.id.desc()).limit(CASES_PER_SENDER)).all()
+    if len(today) == CASES_PER_SENDER and add_reply(tx, today[0], sender, text, forged=forged, **mail):
+        return root(today[0])
+    return open_case(tx, "other", "mail", sender, text, proven=proven, name=name, **mail)
+
+
 class Promise(NamedTuple):
     """What the last page of the form shows."""
 
@@ -122,8 +150,8 @@ def open_by_form(
 ) -> Promise | None:
     """Open a case and mail its receipt if the `proof`, a puzzle or a code mail, was answered `right`; else return None.
 
-    The same form sent twice with one proof, as by a double click, gets the same case. Over the limits nothing is
-    stored and the returned number belongs to no case.
+    The same form sent twice with one proof, as by a double click, gets the same case. Over the limit of its source
+    nothing is stored and the returned number belongs to no case; raises TooManyRequests over the limit in all.
     """
     sent = tx.keys.fingerprint("\0".join(("case", proof, branch, email, text, *fields.values())))
     entry = tx.session.scalar(select(CaseEntry).where(CaseEntry.message_id == sent))
@@ -166,7 +194,7 @@ def send_to_stranger(
 
 
 def send_code(tx: Transaction, email: str, earlier: str = "") -> str | None:
-    """Mail a code and return the mail's Message-ID; None when the budget is used up.
+    """Mail a code and return the mail's Message-ID; None when the budget is used up. Raises TooManyRequests.
 
     Returns `earlier`, the Message-ID of a mail sent before, while its code is valid for this address.
     """
@@ -204,15 +232,18 @@ def _code_mail(tx: Transaction, message_id: str, email: str) -> OutgoingMail | N
 
 
 def within_limits(tx: Transaction, what: str = "case", times: int = 1) -> bool:
-    """Count a request; return whether its source and all together are within their limits of this hour.
+    """Count a request; return whether its source is within its limit of this hour.
 
-    The limits are those of cases by form, multiplied by `times`; the counters of each `what` are apart.
+    Raises TooManyRequests over the limit in all. Only requests within the limit of their source count there, so that
+    one source cannot use it up. The limits are those of cases by form, multiplied by `times`; the counters of each
+    `what` are apart.
     """
     hour = tx.now.replace(minute=0, second=0, microsecond=0)
-    within: bool = _count(tx, what, hour) <= times * tx.settings["CASES_PER_HOUR"]
-    if tx.source:
-        within &= _count(tx, f"{what}:{tx.source}", hour) <= times * tx.settings["CASES_PER_SOURCE"]
-    return within
+    if tx.source and _count(tx, f"{what}:{tx.source}", hour) > times * tx.settings["CASES_PER_SOURCE"]:
+        return False
+    if _count(tx, what, hour) > times * tx.settings["CASES_PER_HOUR"]:
+        raise TooManyRequests
+    return True
 
 
 def _count(tx: Transaction, counted: str, hour: datetime) -> int:
@@ -228,14 +259,15 @@ def _count(tx: Transaction, counted: str, hour: datetime) -> int:
 def add_reply(tx: Transaction, case: SupportCase, sender: str, text: str, *, forged: bool = False, **mail: Any) -> bool:
     """Add a received mail. From the case's own address it opens the case again; from another one it changes nothing.
 
-    Returns False, without an entry, for a mail from another address about a closed case. `forged`: DMARC failed, so
-    the sender's address is not believed. `mail`: message_id and attachments.
+    Returns False, without an entry, for a mail from another address about a closed case. After REPLIES_PER_CASE one
+    note refers to the mailbox. `forged`: DMARC failed, so the sender's address is not believed. `mail`: message_id and
+    attachments.
     """
     case = root(case)
     foreign = forged or mail_address.canonical(sender) != case.email_canonical
     if foreign and case.closed:
         return False
-    _add_entry(tx, case, "foreign_reply" if foreign else "reply", sender, text, **mail)
+    _add_received(tx, case, "foreign_reply" if foreign else "reply", sender, text, **mail)
     if foreign or case.state == CaseState.OPEN:
         return True
     if case.state == CaseState.WAITING:  # the clock stood still since the question
@@ -245,6 +277,13 @@ def add_reply(tx: Transaction, case: SupportCase, sender: str, text: str, *, for
         case.promised_on = promised_day(tx.now, tx.settings)
     _set_state(tx, case, CaseState.OPEN, "case.reopened")
     return True
+
+
+def _add_received(tx: Transaction, case: SupportCase, kind: str, sender: str, text: str, **mail: Any) -> None:
+    if sum(entry.kind == kind for entry in case.entries) < REPLIES_PER_CASE:
+        _add_entry(tx, case, kind, sender, text, **mail)
+    elif not any(entry.text == MORE_IN_MAILBOX for entry in case.entries):
+        _add_entry(tx, case, "note", "", MORE_IN_MAILBOX)
 
 
 def question_came_back(tx: Transaction, case: SupportCase, reason: str) -> None:
@@ -449,20 +488,27 @@ def candidates(session: Session, cases: Sequence[SupportCase]) -> dict[int, list
 
     The sender of a mail counts most where the mailbox is proven; an address or name in the text can be anybody's.
     """
-    selection = select(SupportCase).where(SupportCase.id.in_({case.id for case in cases}))
-    session.scalars(selection.options(selectinload(SupportCase.entries))).all()  # loads the texts of all at once
-    addresses = {case.id: dict(_addresses(case)) for case in cases}
-    words = {case.id: _words(case) for case in cases}
+    texts = _texts(session, cases)
+    addresses = {case.id: dict(_addresses(case, texts[case.id])) for case in cases}
     every = {address for found in addresses.values() for address in found}
-    spellings = {spelling for found in words.values() for word in found for spelling in (word, word.title())}
-    email, pending = Customer.email_canonical, Customer.pending_email_canonical
-    possible = or_(email.in_(every), pending.in_(every), Customer.last_name.in_(spellings))
-    customers = session.scalars(select(Customer).where(possible)).all()
+    stored = or_(Customer.email_canonical.in_(every), Customer.pending_email_canonical.in_(every))
+    customers = session.scalars(select(Customer).where(stored)).all()
     similar = suggestions(session, every - {address for one in customers for address in _stored(one)})
+    words = {
+        case.id: re.findall(r"[^\W\d_][\w-]+", f"{case.name} {case.school} {texts[case.id]}")[:WORDS_OF_A_CASE]
+        for case in cases
+    }
+    namesakes = _namesakes(session, words)
+    names: dict[Customer, list[set[str]]] = {}  # folded once, not for each case
     result = {}
     for case in cases:
         known = {part for word in words[case.id] for part in fold(word).split()}
-        reasons = {customer: _reasons(customer, addresses[case.id], known) for customer in customers}
+        reasons = {}
+        for customer in {*customers, *namesakes[case.id]}:
+            if customer not in names:
+                parts = (customer.last_name, customer.first_name, customer.school)
+                names[customer] = [set(fold(part).split()) for part in parts]
+            reasons[customer] = _reasons(customer, names[customer], addresses[case.id], known)
         for address in addresses[case.id]:
             for one in similar.get(address, ()):
                 weight = 2 if one.reason == TYPO else 1
@@ -472,15 +518,46 @@ def candidates(session: Session, cases: Sequence[SupportCase]) -> dict[int, list
     return result
 
 
-def _reasons(customer: Customer, addresses: Mapping[str, tuple[str, int]], words: set[str]) -> dict[str, int]:
-    """Return with their weights what of a case fits this customer: `addresses` with their origins, folded `words`."""
+def _texts(session: Session, cases: Sequence[SupportCase]) -> dict[int, str]:
+    """Return for the id of each case what its person wrote first; a reply from another address fills nothing."""
+    texts = {case.id: "" for case in cases}
+    beginning = func.substr(CaseEntry.text, 1, CHARACTERS_OF_A_CASE)
+    written = CaseEntry.case_id.in_(texts), CaseEntry.kind.in_(("received", "reply"))
+    for case_id, text in session.execute(select(CaseEntry.case_id, beginning).where(*written).order_by(CaseEntry.id)):
+        if len(texts[case_id]) < CHARACTERS_OF_A_CASE:
+            texts[case_id] += f"{text}\n"
+    return texts
+
+
+def _namesakes(session: Session, words: Mapping[int, Sequence[str]]) -> dict[int, list[Customer]]:
+    """Return for each case customers whose last name is one of its words, at most NAMESAKES_OF_A_CASE.
+
+    Those whose first name is one as well are preferred. One query finds all, as it has to scan the table.
+    """
+    spellings = {case_id: {*found, *map(str.title, found)} for case_id, found in words.items()}
+    columns = (Customer.id, Customer.last_name, Customer.first_name)
+    named = select(*columns).where(Customer.last_name.in_(set().union(*spellings.values())))
+    rows = session.execute(named).all()
+    chosen = {}
+    for case_id, spelt in spellings.items():
+        ranked = ((first_name not in spelt, id_) for id_, last_name, first_name in rows if last_name in spelt)
+        chosen[case_id] = {id_ for _, id_ in nsmallest(NAMESAKES_OF_A_CASE, ranked)}
+    customers = session.scalars(select(Customer).where(Customer.id.in_(set().union(*chosen.values())))).all()
+    return {case_id: [one for one in customers if one.id in ids] for case_id, ids in chosen.items()}
+
+
+def _reasons(
+    customer: Customer, names: Sequence[set[str]], addresses: Mapping[str, tuple[str, int]], words: set[str]
+) -> dict[str, int]:
+    """Return with their weights what of a case fits this customer: `addresses` with their origins, folded `words`.
+
+    `names`: the folded words of the customer's last name, first name and school.
+    """
     reasons = {
         f"{address} ist hinterlegt ({addresses[address][0]})": addresses[address][1]
         for address in _stored(customer) & addresses.keys()
     }
-    last, first, school = (
-        set(fold(text).split()) for text in (customer.last_name, customer.first_name, customer.school)
-    )
+    last, first, school = names
     named = NAMED.get((bool(first) and first <= words, bool(school) and school <= words))
     if named and last <= words:
         reasons[named[0]] = named[1]
@@ -499,23 +576,14 @@ def similar_names(session: Session, case: SupportCase) -> list[Candidate]:
     return [Candidate(customer, {"Der Name ist ähnlich": 1}) for customer in customers]
 
 
-def _addresses(case: SupportCase) -> Iterator[tuple[str, tuple[str, int]]]:
+def _addresses(case: SupportCase, text: str) -> Iterator[tuple[str, tuple[str, int]]]:
     """Yield each address of the case with its origin and weight; the most important one last, as it is to be kept."""
     if not case.email:  # its account was deleted
         return
-    typed = dict.fromkeys(mail_address.canonical(one) for one in ADDRESS.findall(_text(case)))
-    yield from ((address, ("im Text", 2)) for address in list(typed)[:ADDRESSES_OF_A_CASE])
+    typed = list(dict.fromkeys(map(str.lower, ADDRESS.findall(text))))  # canonical, as they are ASCII
+    yield from ((address, ("im Text", 2)) for address in typed[:ADDRESSES_OF_A_CASE])
     if case.new_email:
         yield mail_address.canonical(case.new_email), ("als neue Adresse angegeben", 1)
     if case.old_email:
         yield mail_address.canonical(case.old_email), ("als bisherige Adresse angegeben", 3)
     yield case.email_canonical, ("Absender, Postfach bestätigt", 4) if case.email_proven else ("Absender", 3)
-
-
-def _words(case: SupportCase) -> list[str]:
-    return re.findall(r"[^\W\d_][\w-]+", f"{case.name} {case.school} {_text(case)}")[:WORDS_OF_A_CASE]
-
-
-def _text(case: SupportCase) -> str:
-    """Return what the person of the case wrote; a reply from another address fills nothing."""
-    return "\n".join(entry.text for entry in case.entries if entry.kind in ("received", "reply"))

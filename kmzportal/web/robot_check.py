@@ -9,6 +9,7 @@ from wtforms import HiddenField, SelectMultipleField
 from kmzportal.db import db
 from kmzportal.robot_check.puzzle import Puzzles, PuzzleUnusable
 from kmzportal.services import links
+from kmzportal.services.refusals import TooBusy
 from kmzportal.services.transaction import Transaction
 from kmzportal.web.forms import PortalForm
 
@@ -19,7 +20,8 @@ CODE_LABEL = "Code aus der E-Mail"
 CODE_MISSING = "Geben Sie den Code aus der E-Mail ein."
 CODE_TOO_LONG = "Der Code hat 8 Zeichen."
 
-#: Drawing takes some 10 ms of CPU time; the limit leaves threads for other pages.
+#: Drawing takes some 10 ms of CPU time; the limits leave threads for other pages.
+DRAWING_WAIT = 2  # seconds
 _drawing = threading.BoundedSemaphore(2)
 
 
@@ -55,7 +57,7 @@ def puzzles() -> Puzzles:
 
 
 def picture(token: str) -> Response | None:
-    """Return the picture of a puzzle, or None for a token that is forged or expired."""
+    """Return the picture of a puzzle, or None for a token that is forged or expired; raises TooBusy."""
     try:
         names = puzzles().pictures(token, datetime.now(UTC))
     except PuzzleUnusable:
@@ -63,5 +65,9 @@ def picture(token: str) -> Response | None:
     db.session.commit()  # no connection is held while drawing
     from kmzportal.robot_check import drawing  # loads Pillow (4 MiB), which no other page needs
 
-    with _drawing:
+    if not _drawing.acquire(timeout=DRAWING_WAIT):
+        raise TooBusy
+    try:
         return Response(drawing.draw(names), mimetype=drawing.MEDIA_TYPE)
+    finally:
+        _drawing.release()

@@ -105,17 +105,18 @@ def test_an_actor_is_named_for_the_customer_and_for_the_desk(actor, details, for
     assert (event.actor_label, event.actor_label_for_desk) == (for_the_customer, for_the_desk)
 
 
-def test_the_history_holds_nothing_of_others_and_not_only_what_strangers_cause(backend, erika, max_):
+@pytest.mark.parametrize("caused", ["login.refused", "letter.refused"])
+def test_the_history_holds_nothing_of_others_and_not_only_what_strangers_cause(backend, erika, max_, caused):
     def record_many(tx, erika, max_):
         tx.record("link.issued", erika)
         tx.record("logout", max_)
         for _ in range(150):
-            tx.record("login.refused", erika)
+            tx.record(caused, erika)
 
     backend.run(record_many, erika, max_, actor="clerk:1")
     with backend.transaction() as tx:
         events = [(event.action, event.actor) for event in audit.history(tx.session, erika)]
-    assert events == [("login.refused", "clerk:1")] * 20 + [("link.issued", "clerk:1")]
+    assert events == [(caused, "clerk:1")] * 20 + [("link.issued", "clerk:1")]
 
 
 def test_all_data_holds_everything_about_the_customer_and_nothing_of_others(backend, erika, max_, log_in):

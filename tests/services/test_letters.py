@@ -93,7 +93,8 @@ def test_wrong_codes_make_a_source_wait_and_never_end_the_letter(backend, erika,
     code = backend.keys.letter_code(letter)
     for _ in range(6):
         assert find(erika.number, WRONG) is None
-    assert find(erika.number, code) is None and backend.actions()[-1] == "letter.throttled"
+    assert find(erika.number, code) is None
+    assert backend.actions().count("letter.refused") == 6, "a throttled try is not recorded"
     assert find(erika.number, code, ELSEWHERE).id == letter.id
     for _ in range(120):
         clock.shift(timedelta(hours=1))
@@ -103,12 +104,23 @@ def test_wrong_codes_make_a_source_wait_and_never_end_the_letter(backend, erika,
     assert find(erika.number, code).id == letter.id
 
 
+def test_who_holds_a_letter_cannot_guess_its_kundennummer_from_many_sources(backend, erika, print_letter, find, clock):
+    code = backend.keys.letter_code(print_letter(erika))
+    for number in range(6):
+        assert find(f"K-{number}", code, f"198.51.100.{number}") is None
+    assert find(erika.number, f" {code.lower()}", ELSEWHERE) is None
+    assert backend.actions().count("letter.refused") == 6
+    clock.shift(timedelta(hours=1))
+    assert find(erika.number, code, ELSEWHERE)
+    assert find(erika.number, WRONG, ELSEWHERE) is None and find(erika.number, code, ELSEWHERE), "the count is over"
+
+
 def test_a_source_that_fails_at_many_accounts_is_refused_whether_they_exist_or_not(
     backend, erika, print_letter, find, app
 ):
     letter = print_letter(erika)
     for number in range(app.config["THROTTLE_SOURCE_ACCOUNTS"]):
-        find(f"K-{number}", WRONG)
+        find(f"K-{number}", f"{WRONG}{number}")
     assert find(erika.number, backend.keys.letter_code(letter)) is None
     assert find(erika.number, backend.keys.letter_code(letter), ELSEWHERE)
 

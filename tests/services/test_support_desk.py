@@ -3,10 +3,10 @@
 from datetime import date, timedelta
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import event, select
 
 from kmzportal.db import db
-from kmzportal.models import CaseState, LinkKind, SupportCase
+from kmzportal.models import CaseState, Customer, LinkKind, SupportCase
 from kmzportal.server.worker import Loop, purge_if_due
 from kmzportal.services import accounts, desk, outbox, recovery, support
 from kmzportal.services.passwords import hash_password
@@ -55,6 +55,10 @@ def likely(app, max_, anneliese, juergen):
             {"text": "Danke! Anneliese Mueller-Lüdenscheidt", "name": "Müller-Lüdenscheidt, A."},
             ("K-1003", "wahrscheinlich"),
         ),
+        (
+            {"text": "a..b@x.de, x@-y-.de oder Max.Mustermann@GMS-Musterstadt.example"},
+            ("K-1002", "sehr wahrscheinlich"),
+        ),
         ({"text": "Gruß\nMax MUSTERMANN, GMS Musterstadt"}, ("K-1002", "wahrscheinlich")),
         ({"email": "erika.mustermnan@gms-musterstadt.example"}, ("K-1001", "wahrscheinlich")),
         ({"email": "erika.mustermann@gmx.example"}, ("K-1001", "möglich")),
@@ -70,6 +74,38 @@ def test_the_customer_who_probably_wrote_is_named_first_but_not_assigned(backend
 def test_a_text_without_any_hint_names_nobody_and_a_long_one_does_not_break(erika, enter, likely):
     assert likely(enter()) == []
     assert likely(enter("Mustermann " * 20_000 + "a@b.example " * 5_000)) == []
+
+
+def test_many_namesakes_are_not_all_read_and_hide_neither_the_likely_one_nor_those_of_other_cases(
+    app, backend, erika, max_, enter
+):
+
+    def add_namesakes(tx):
+        for number in range(150):
+            other = Customer(
+                number=f"N-{number}", first_name="Anna", last_name=f"Name{'abc'[number % 3]}", school="GMS"
+            )
+            other.set_email(f"n{number}@schule.example")
+            other.created_at = tx.now
+            tx.session.add(other)
+        tx.session.flush()
+        last = Customer(number="N-LAST", first_name="Frieda", last_name="Namec", school="", created_at=tx.now)
+        last.set_email("f@schule.example")
+        tx.session.add(last)
+
+    backend.run(add_namesakes, actor="console")
+    hostile = [enter("Namea Nameb Namec Frieda") for _ in range(3)]
+    honest, long = enter("Gruß, Erika Mustermann"), enter("x " * 10_000 + "Erika Mustermann")
+    with app.app_context():
+        session = db.session()
+        cases = [session.get(SupportCase, case.id) for case in (*hostile, honest, long)]
+        read = []
+        event.listen(session, "loaded_as_persistent", lambda _, row: read.append(row))
+        found = support.candidates(session, cases)
+    assert [one.customer.number for one in found[hostile[0].id]] == ["N-LAST"]
+    assert [one.customer.number for one in found[honest.id]] == [erika.number]
+    assert found[long.id] == []
+    assert len([row for row in read if isinstance(row, Customer)]) == support.NAMESAKES_OF_A_CASE + 2
 
 
 def test_a_reply_from_another_address_is_no_evidence(backend, erika, enter, likely):

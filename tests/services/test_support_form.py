@@ -118,19 +118,46 @@ def test_a_form_sent_four_times_at_once_counts_each_time(backend):
     assert (within, count.number) == ([True] * 4, 4)
 
 
-@pytest.mark.parametrize(("setting", "sources"), [("CASES_PER_SOURCE", ["192.0.2.7"] * 3), ("CASES_PER_HOUR", "abc")])
-def test_over_the_limits_of_an_hour_a_number_is_returned_and_nothing_stored(
-    app, backend, send_form, monkeypatch, setting, sources, clock
+def test_over_the_limit_of_a_source_a_number_is_returned_and_nothing_stored(
+    app, backend, send_form, monkeypatch, clock
 ):
-    monkeypatch.setitem(app.config, setting, 2)
-    promises = [send_form(str(number), source=source) for number, source in enumerate(sources)]
+    monkeypatch.setitem(app.config, "CASES_PER_SOURCE", 2)
+    promises = [send_form(str(number)) for number in range(3)]
     stored = [case.reference for case in backend.read(select(SupportCase))]
     assert stored == [promise.reference for promise in promises[:2]]
     assert promises[2].reference not in stored and promises[2].day == promises[0].day
     assert len(backend.mails()) == 2
     clock.shift(timedelta(hours=1))
-    send_form("later", source=sources[0])
+    send_form("later")
     assert len(backend.read(select(SupportCase))) == 3
+
+
+def test_one_source_does_not_use_up_the_limit_in_all_and_over_that_nothing_is_promised(
+    app, backend, send_form, send_code, monkeypatch
+):
+    monkeypatch.setitem(app.config, "CASES_PER_SOURCE", 1)
+    monkeypatch.setitem(app.config, "CASES_PER_HOUR", 2)
+    for number in range(4):
+        send_form(str(number), source="203.0.113.5")
+        send_code(f"{number}@web.example", source="203.0.113.5")
+    assert send_form("other", source="192.0.2.1") and send_code("a@schule.example", source="192.0.2.1")
+    for refused in (
+        lambda: send_form("third", source="192.0.2.2"),
+        lambda: send_code("b@schule.example", source="192.0.2.2"),
+    ):
+        with pytest.raises(support.TooManyRequests):
+            refused()
+    assert len(backend.read(select(SupportCase))) == 2
+    rows = {count.counted: count.number for count in backend.read(select(RequestCount))}
+    assert rows == {
+        "case": 2,
+        "code": 2,
+        **{
+            f"{what}:{source}": number
+            for what in ("case", "code")
+            for source, number in (("203.0.113.5", 4), ("192.0.2.1", 1))
+        },
+    }
 
 
 def test_the_number_of_codes_from_one_source_is_limited(app, send_code, monkeypatch):

@@ -1,6 +1,7 @@
 """A received mail is a reply, a new case, a bounce or without effect; its sender learns nothing of another's case."""
 
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 from sqlalchemy import select
@@ -49,6 +50,37 @@ def as_clerk(backend):
 def test_a_mail_has_its_effect_once(receive, cases, backend):
     assert [receive(FIRST), receive(FIRST)] == [Effect.CASE, Effect.KNOWN]
     assert (len(cases()), len(backend.mails("case_receipt"))) == (1, 1)
+
+
+def test_a_flood_of_one_sender_ends_in_one_note_and_every_mail_has_its_effect(
+    receive, cases, entries, backend, as_clerk, monkeypatch, clock
+):
+    monkeypatch.setattr(support, "CASES_PER_SENDER", 2)
+    monkeypatch.setattr(support, "REPLIES_PER_CASE", 3)
+    mails = [replace(FIRST, message_id=f"<{number}@web.de>") for number in range(8)]
+    for mail in mails:
+        assert receive(mail) == Effect.CASE
+    first, newest = cases()
+    assert entries(first) == [("received", ERIKA)]
+    assert entries(newest) == [("received", ERIKA), *[("reply", ERIKA)] * 3, ("note", "")]
+    as_clerk(support.close, newest, "spam")
+    receive(replace(FIRST, message_id="<9@web.de>"))
+    assert backend.read(newest).state == CaseState.OPEN and len(entries(newest)) == 5
+    receive(replace(FIRST, message_id="<10@web.de>", sender=DIEB))
+    receive(replace(FIRST, message_id="<11@web.de>", dmarc="pass"))
+    assert len(cases()) == 4, "neither another sender nor a proven one is counted with these"
+    clock.shift(timedelta(days=1))
+    receive(replace(FIRST, message_id="<12@web.de>"))
+    assert len(cases()) == 5
+
+
+def test_replies_of_strangers_leave_room_for_those_of_the_customer(receive, case, entries, monkeypatch):
+    monkeypatch.setattr(support, "REPLIES_PER_CASE", 2)
+    for number in range(4):
+        receive(replace(REPLY, message_id=f"<{number}@x.de>", subject=case.reference, sender=f"{number}@x.de"))
+    receive(replace(REPLY, subject=case.reference))
+    kinds = [kind for kind, _ in entries(case)]
+    assert kinds == ["received", "foreign_reply", "foreign_reply", "note", "reply"]
 
 
 def test_of_two_processes_that_receive_the_same_mail_one_opens_a_case(backend, cases):

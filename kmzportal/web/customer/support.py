@@ -6,7 +6,7 @@ and nothing is stored before the last one.
 
 from datetime import date
 
-from flask import Blueprint, abort, request, session
+from flask import Blueprint, abort, current_app, request, session
 from flask.typing import ResponseReturnValue
 from wtforms import BooleanField, HiddenField, StringField, TextAreaField
 from wtforms.validators import DataRequired, Length
@@ -38,6 +38,10 @@ NO_MORE_CODES = (
 WRONG_CODE = (
     "Dieser Code stimmt nicht. Er gehört zu der E-Mail-Adresse, an die er ging, und gilt eine Stunde. "
     "Oder lösen Sie das Bilderrätsel."
+)
+TOO_MANY = (
+    "Im Augenblick kommen zu viele Anfragen. Ihre konnten wir nicht annehmen, Ihre Eingaben sind noch da. "
+    "Versuchen Sie es in einer Stunde noch einmal, oder rufen Sie uns an:"
 )
 
 
@@ -102,7 +106,10 @@ def write(branch: str) -> ResponseReturnValue:
         step, "tick"
     )  # if the form has errors
     if form.validate_on_submit():
-        shown = _take(step, form)
+        try:
+            shown = _take(step, form)
+        except support.TooManyRequests:
+            form.form_errors.append(f"{TOO_MANY} {current_app.config['OFFICE_PHONE']}.")
     if shown is None:
         return redirect_to(".sent")
     question, label = form.show_puzzle("support") if shown == "puzzle" else None, BRANCHES[form.branch]
@@ -136,7 +143,10 @@ def _send_code(form: SupportForm, again: bool) -> str:
 
 
 def _open_case(form: SupportForm, by_code: bool) -> bool:
-    """Open the case if puzzle or code are right, and store its number for the last page; else add an error."""
+    """Open the case if puzzle or code are right, and store its number for the last page; else add an error.
+
+    Raises TooManyRequests.
+    """
     email, text, code = form.email.data or "", form.message.data or "", form.code.data or ""
     if by_code and not code:
         form.code.errors = [robot_check.CODE_MISSING]
@@ -145,8 +155,10 @@ def _open_case(form: SupportForm, by_code: bool) -> bool:
     with transaction("visitor", source()) as tx:
         if by_code:
             right = support.check_code(tx, proof, email, code)
+        elif support.within_limits(tx, "puzzle", support.PUZZLES_PER_CASE):
+            right = form.solves(tx, "support")
         else:
-            right = support.within_limits(tx, "puzzle", support.PUZZLES_PER_CASE) and form.solves(tx, "support")
+            raise support.TooManyRequests  # not "wrong": the answer was not compared
         promise = support.open_by_form(tx, proof, right, form.branch, email, text, by_code, form.case_fields())
     if promise:
         session["case"] = [promise.reference, promise.day.isoformat()]

@@ -38,7 +38,8 @@ class Visit:
 def start(link: AccountLink, checked: bool = False) -> None:
     """Store in the cookie that the link was opened; `checked`: without a robot check."""
     end(link.id)
-    session["links"] = dict(list(session["links"].items())[1 - _MAX_VISITS :])
+    by_arrival = sorted(session["links"].items(), key=lambda visit: (visit[1][0], int(visit[0])))
+    session["links"] = dict(by_arrival[1 - _MAX_VISITS :])  # the cookie does not keep their order
     _store(link.id, datetime.now(UTC), checked)
 
 

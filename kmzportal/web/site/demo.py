@@ -53,14 +53,14 @@ def mailbox() -> ResponseReturnValue:
     return render_template("demo/mailbox.html", mails=mails, states=MAIL_STATES)
 
 
-@bp.get("/postfach/<int:id>")
+@bp.get("/postfach/<int(max=2147483647):id>")
 @anyone
 def mail(id: int) -> ResponseReturnValue:
     mail = db.get_or_404(OutgoingMail, id)
     return render_template("demo/mail.html", mail=mail, email=_compose(mail), states=MAIL_STATES)
 
 
-@bp.get("/postfach/<int:id>/html")
+@bp.get("/postfach/<int(max=2147483647):id>/html")
 @anyone
 def mail_html(id: int) -> ResponseReturnValue:
     return Response(_compose(db.get_or_404(OutgoingMail, id)).html, mimetype="text/html")

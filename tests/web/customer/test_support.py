@@ -1,5 +1,6 @@
 """Kein Zugriff mehr: four forms, each with puzzle or code, up to the page with the promised day."""
 
+import threading
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -8,6 +9,7 @@ from sqlalchemy import select
 from kmzportal.models import RequestCount, SupportCase
 from kmzportal.robot_check.puzzle import ANSWERS
 from kmzportal.services import support
+from kmzportal.web import robot_check
 from kmzportal.web.robot_check import puzzles
 from tests.browser import Browser, by_id
 from tests.people import NEW_EMAIL
@@ -202,7 +204,33 @@ def test_over_the_limit_the_last_page_looks_the_same_and_nothing_is_stored(app, 
     assert numbers[0] == cases()[0].reference != numbers[1]
     assert first.text.replace(numbers[0], "") == second.text.replace(numbers[1], "")
     counts = backend.read(select(RequestCount).where(RequestCount.counted == "case"))
-    assert [count.number for count in counts] == [2]
+    assert [count.number for count in counts] == [1], "over the limit of its source it does not count in all"
+
+
+@pytest.mark.with_and_without_htmx
+@pytest.mark.parametrize(
+    ("by", "limit"),
+    [("puzzle", {"CASES_PER_HOUR": 1}), ("code", {"CASES_PER_HOUR": 1}), ("puzzle", {"CASES_PER_SOURCE": 0})],
+)
+def test_over_the_limit_in_all_the_page_says_so_and_all_input_is_kept(
+    form, app, monkeypatch, cases, backend, newest_code, by, limit
+):
+    """So does it over the limit of answered puzzles of a source: the answer was not compared."""
+    backend.run(support.within_limits, source="198.51.100.1")
+    if by == "puzzle":
+        solve(tick(form))
+    else:
+        form.press(ENTER_CODE).fill_in(CODE, newest_code())
+    puzzle = by == "puzzle" and puzzle_of(form)
+    with monkeypatch.context() as full:
+        for setting, number in limit.items():
+            full.setitem(app.config, setting, number)
+        form.press(SEND)
+    assert (form.status, typed(form), cases()) == (422, FIELDS, [])
+    assert "Ihre konnten wir nicht annehmen" in form.text and app.config["OFFICE_PHONE"] in form.text
+    assert "Das stimmt leider nicht" not in form.text and "Dieser Code stimmt nicht" not in form.text
+    assert by == "code" or puzzle_of(form) == puzzle
+    assert (form.press(SEND).heading, len(cases())) == (ARRIVED, 1), "the same answer counts later"
 
 
 @pytest.mark.parametrize("field", ["Vorname", "Nachname", "Schule", "Nachricht", "Neue E-Mail-Adresse"])
@@ -228,6 +256,17 @@ def test_the_picture_is_drawn_for_a_genuine_token_only(form):
     assert form.open(source).answer.mimetype.startswith("image/")
     assert form.open("/kein-zugriff/bild/x").status == 404
     assert form.open("/kein-zugriff/sonstwas").status == 404
+
+
+def test_a_picture_that_cannot_be_drawn_in_time_gets_503_with_a_time_to_retry(form, monkeypatch):
+    tick(form)
+    (source,) = [one.get("src") for one in form.page.iter("img")]
+    monkeypatch.setattr(robot_check, "_drawing", threading.BoundedSemaphore(1))
+    monkeypatch.setattr(robot_check, "DRAWING_WAIT", 0)
+    with robot_check._drawing:
+        form.open(source)
+    assert (form.status, form.answer.headers["Retry-After"]) == (503, "5")
+    assert form.open(source).answer.mimetype.startswith("image/")
 
 
 def test_the_page_is_linked_from_where_people_are_stuck(browser, mailed, issue, erika, backend):

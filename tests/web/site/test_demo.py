@@ -40,6 +40,11 @@ def cases(demo):
     return cases
 
 
+@pytest.mark.parametrize("page", ["", "/html", "/antworten"])
+def test_a_number_too_large_for_the_database_is_not_found(visitor, page):
+    assert visitor.open(f"/demo/postfach/{'9' * 30}{page}").status == 404
+
+
 def test_a_mail_becomes_a_case_and_its_receipt_can_be_answered(visitor, demo, cases):
     visitor.follow("E-Mail an den Kundenservice schreiben")
     check_page(visitor.page, "schreiben")
