@@ -5,6 +5,7 @@ from datetime import timedelta
 import pytest
 
 from kmzportal.models import LinkKind
+from kmzportal.services import links
 from tests.browser import Browser
 from tests.people import NEW, NEW_PASSWORD
 
@@ -79,12 +80,12 @@ def test_abbrechen_ends_the_visit_but_not_the_link(browser, juergen, issue, mail
     assert browser.open(link).status == 200
 
 
-def test_a_browser_remembers_five_links_and_forgets_the_oldest(browser, backend, erika, issue, mailed):
+def test_a_browser_remembers_five_links_and_forgets_the_oldest(browser, backend, erika, mailed):
     for number in range(6):  # the ids get a digit more
-        backend.update(issue(LinkKind.RECOVERY, erika), id=99_997 + number)
-    links = backend.links()
-    for link in links:
+        backend.update(backend.run(links.issue, LinkKind.RECOVERY, erika), id=99_997 + number)
+    opened = backend.links()
+    for link in opened:
         browser.open(mailed(link))
-    assert browser.open(f"/konto-link/{links[0].id}").heading == LOST
+    assert browser.open(f"/konto-link/{opened[0].id}").heading == LOST
     assert "Ihre Eingaben" not in browser.text and "Ihr Browser muss Cookies erlauben." in browser.text
-    assert browser.open(f"/konto-link/{links[1].id}").heading == "Neues Passwort"
+    assert browser.open(f"/konto-link/{opened[1].id}").heading == "Neues Passwort"
