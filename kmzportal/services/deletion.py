@@ -109,8 +109,8 @@ def _forget_in_audit(tx: Transaction, customer_id: int, why: str) -> None:
     links = select(AccountLink.id).where(AccountLink.customer_id == customer_id)
     actors = {actor, *(f"link:{link_id}" for link_id in tx.session.scalars(links))}
     about = or_(AuditEvent.customer_id == customer_id, AuditEvent.actor.in_(actors))
-    nobody = {"customer_id": None, "details": {"pseudonym": pseudonym}, "source": None}
-    tx.session.execute(update(AuditEvent).where(about).values(nobody))
+    without_person = {"customer_id": None, "details": {"pseudonym": pseudonym}, "source": None}
+    tx.session.execute(update(AuditEvent).where(about).values(without_person))
     tx.session.execute(update(AuditEvent).where(AuditEvent.actor == actor).values(actor=f"customer:{pseudonym}"))
     tx.record("customer.deleted", why=why, pseudonym=pseudonym)
 

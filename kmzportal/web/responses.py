@@ -6,6 +6,7 @@ import secrets
 from typing import Any
 from urllib.parse import urlsplit
 
+import segno
 from flask import Flask, Response, current_app, flash, make_response, redirect, render_template, request, url_for
 from flask_wtf import CSRFProtect
 from markupsafe import escape
@@ -34,6 +35,13 @@ HEADERS = {
 HSTS = "max-age=31536000; includeSubDomains"
 _MAX_KEY = 2**31 - 1
 csrf = CSRFProtect()  # provides csrf_token() to templates; forms validate it, see FormCSRF
+
+
+def qr_code(text: str) -> Response:
+    """Return a picture of the text for cameras, as SVG with its light frame."""
+    svg = io.BytesIO()
+    segno.make(text, error="m").save(svg, "svg", light="white", scale=4)
+    return Response(svg.getvalue(), mimetype="image/svg+xml")
 
 
 def init_app(app: Flask) -> None:

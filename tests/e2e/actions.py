@@ -136,6 +136,15 @@ def set_password(page: Page) -> None:
     field(page, "Wdh. Passwort").fill(people.NEW_PASSWORD)
 
 
+def register(page: Page, email: str) -> None:
+    """Go from the passed robot check of the desk's link to a login."""
+    link(page, "Konto bearbeiten").click()
+    set_password(page)
+    button(page, "Registrieren").click()
+    whole(page, "Fertig")
+    log_in(page, email, people.NEW_PASSWORD)
+
+
 def open_account(page: Page, password: str) -> None:
     """Open Konto anpassen, up to the form with the personal data."""
     link(page, "Konto anpassen").click()

@@ -7,9 +7,9 @@ from playwright.sync_api import expect
 from sqlalchemy import select
 
 from kmzportal.models import SupportCase
-from tests import imap_server, people
+from tests import imap_server
 from tests.e2e.accessibility import faults
-from tests.e2e.actions import button, field, link, log_in, right_tiles, set_password, whole
+from tests.e2e.actions import button, field, link, register, right_tiles, whole
 from tests.e2e.served_portal import ServedPortal
 from tests.e2e.test_desk import CORRECT, Counting
 from tests.server.conftest import until
@@ -81,11 +81,7 @@ def test_a_mail_is_a_case_in_a_minute_and_three_actions_bring_its_customer_in(
     for number in right_tiles(customer, app):
         field(customer, f"Bild {number} von 9").check()
     button(customer, "Bestätigen").click()
-    link(customer, "Konto bearbeiten").click()
-    set_password(customer)
-    button(customer, "Registrieren").click()
-    whole(customer, "Fertig")
-    log_in(customer, NEW, people.NEW_PASSWORD)
+    register(customer, NEW)
 
     page.goto(f"{LIST}/{case.id}")
     expect(page.get_by_text("abgeschlossen: Link benutzt")).to_be_visible()

@@ -5,8 +5,17 @@ from playwright.sync_api import expect
 from sqlalchemy import select
 
 from kmzportal.models import OutgoingMail
-from tests import people
-from tests.e2e.actions import Keyboard, Mouse, button, field, heading, in_place, link, log_in, set_password, whole
+from tests.e2e.actions import (
+    Keyboard,
+    Mouse,
+    button,
+    field,
+    heading,
+    in_place,
+    link,
+    register,
+    whole,
+)
 
 pytestmark = pytest.mark.browser
 
@@ -70,11 +79,7 @@ def test_the_new_address_gets_the_link_and_the_old_one_can_object(new_page, desk
     link(customer, "Code aus der E-Mail eingeben").click()
     field(customer, "Code aus der E-Mail").fill(message.code)
     button(customer, "Bestätigen").click()
-    link(customer, "Konto bearbeiten").click()
-    set_password(customer)
-    button(customer, "Registrieren").click()
-    whole(customer, "Fertig")
-    log_in(customer, NEW, people.NEW_PASSWORD)
+    register(customer, NEW)
     old = new_page()
     old.goto(notice.link)
     button(old, "Das war ich nicht – Konto sperren").click()

@@ -2,7 +2,6 @@
 
 from datetime import UTC, datetime
 
-import segno
 from flask import Blueprint, current_app, request, url_for
 from flask.typing import ResponseReturnValue
 from wtforms import Field, RadioField, ValidationError
@@ -16,7 +15,7 @@ from kmzportal.services import desk, links
 from kmzportal.services.transaction import Transaction, link_keys
 from kmzportal.web.auth import act, clerk_only, fresh_second_factor
 from kmzportal.web.desk.customers import CUSTOMER, IdentityForm, answer_case, current_case
-from kmzportal.web.responses import render
+from kmzportal.web.responses import qr_code, render
 
 bp = Blueprint("letters", __name__, url_prefix="/kundenservice")
 bp.add_app_template_filter(format_until)
@@ -55,14 +54,23 @@ def print_letter(customer_id: int) -> ResponseReturnValue:
         return letter
 
     if letter := act(form, print_letter):
-        url = (current_app.config["PUBLIC_URL"] or request.host_url.rstrip("/")) + url_for("letter.redeem")
-        qr_code = segno.make(url, error="m").svg_inline(light="white", omitsize=True)
-        shown = {"code": link_keys().letter_code(letter), "url": url.removeprefix("https://"), "qr_code": qr_code}
+        shown = {"code": link_keys().letter_code(letter), "url": _url().removeprefix("https://")}
         return render("desk/letter.html", customer=customer, case=case, letter=letter, posted=posted, **shown)
     if form.errors:
         form.version.data = str(_newest_letter(customer))
     answers = case.version if case and case.customer_id == customer.id and not case.closed else None
     return render("desk/new_letter.html", form, customer=customer, case=case, answers=answers, now=datetime.now(UTC))
+
+
+@bp.get("/zugangsbrief/qr.svg")
+@clerk_only
+def show_qr_code() -> ResponseReturnValue:
+    """The short address, which is the same on every letter."""
+    return qr_code(_url())
+
+
+def _url() -> str:
+    return (current_app.config["PUBLIC_URL"] or request.host_url.rstrip("/")) + url_for("letter.redeem")
 
 
 def _newest_letter(customer: Customer) -> int:

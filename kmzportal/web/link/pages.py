@@ -1,13 +1,11 @@
 """The pages of a link, from the mail to Fertig. Only POST changes data, and only the last POST redeems the link."""
 
-import io
 import re
 import secrets
 from collections.abc import Callable
 from typing import Any
 
-import segno
-from flask import Blueprint, Response, current_app, session
+from flask import Blueprint, current_app, session
 from flask.typing import ResponseReturnValue
 from werkzeug.routing import PathConverter
 from wtforms import StringField, ValidationError
@@ -23,7 +21,7 @@ from kmzportal.web.auth import anyone, source
 from kmzportal.web.forms import ActionForm, CustomerForm, NewPasswordForm, move_saved_input
 from kmzportal.web.link import visit as visits
 from kmzportal.web.link.visit import Visit, link_holder, link_not_found, link_transaction, visited_link
-from kmzportal.web.responses import redirect_in_place, redirect_to, render
+from kmzportal.web.responses import qr_code, redirect_in_place, redirect_to, render
 
 bp = Blueprint("link", __name__)
 
@@ -167,10 +165,8 @@ def done(link_id: int) -> ResponseReturnValue:
 
 @bp.get("/konto-link/<int:link_id>/zugang/qr.svg")
 @link_holder(LinkKind.CLERK_FIRST)
-def qr_code(link: AccountLink, visit: Visit) -> ResponseReturnValue:
-    svg = io.BytesIO()
-    segno.make(_uri(link), error="m").save(svg, "svg", light="white", scale=4)
-    return Response(svg.getvalue(), mimetype="image/svg+xml")
+def show_qr_code(link: AccountLink, visit: Visit) -> ResponseReturnValue:
+    return qr_code(_uri(link))
 
 
 @bp.get("/konto-link/<int:link_id>/zugang/fertig")
