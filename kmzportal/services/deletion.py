@@ -53,13 +53,13 @@ def request(tx: Transaction, customer: Customer) -> SupportCase:
     return case
 
 
-def delete_customer(tx: Transaction, customer: Customer, seen_version: int, why: str, loans: str) -> None:
+def delete_customer(tx: Transaction, customer: Customer, seen_version: int, why: str, loans_open: bool) -> None:
     """Delete all data of the customer; history and cases stay without the person. Raises LoansOpen, ChangedMeanwhile.
 
     The Kundennummer stays as a keyed hash, so that an import or a restored backup does not bring the account back.
     """
     tx.lock(customer, seen_version)
-    if loans != "none":
+    if loans_open:
         raise LoansOpen
     upsert(
         tx.session,

@@ -14,6 +14,7 @@ from kmzportal import mail_address
 from kmzportal.dates import BERLIN, add_working_days, working_days_after
 from kmzportal.models import (
     CLOSED_AS,
+    CODE_TRIES,
     SETS_PASSWORD,
     AccountLink,
     CaseEntry,
@@ -32,7 +33,6 @@ from kmzportal.services.transaction import Transaction, upsert
 
 TO_STRANGERS = ("case_receipt", "case_code")  # templates of mails that anyone can cause
 CODE_LIFETIME = timedelta(hours=1)
-CODE_TRIES = 5
 PUZZLES_PER_CASE = 10  # answered puzzles, as a multiple of the limits of cases
 CASES_SHOWN = 25
 UNFINISHED = (CaseState.OPEN, CaseState.WAITING, CaseState.ANSWERED)

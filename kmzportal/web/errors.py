@@ -5,7 +5,8 @@ import secrets
 
 from flask import Flask, Response, request, url_for
 from sqlalchemy.exc import SQLAlchemyError
-from werkzeug.exceptions import HTTPException
+from sqlalchemy.orm.exc import ObjectDeletedError
+from werkzeug.exceptions import HTTPException, NotFound
 
 from kmzportal.db import db
 from kmzportal.services.refusals import AccountLocked, ChangedMeanwhile, Refusal, SessionOver, TooBusy
@@ -39,6 +40,7 @@ _REFUSALS: dict[type[Exception], tuple[str, str, int]] = {
 
 def init_app(app: Flask) -> None:
     app.register_error_handler(HTTPException, http_error)
+    app.register_error_handler(ObjectDeletedError, deleted_meanwhile)
     app.register_error_handler(SessionOver, lambda _: login_manager.unauthorized())
     for kind in _REFUSALS:
         app.register_error_handler(kind, refused)
@@ -52,6 +54,12 @@ def http_error(error: HTTPException) -> Response:
     if allowed := getattr(error, "valid_methods", None):
         response.headers["Allow"] = ", ".join(sorted(allowed))
     return response
+
+
+def deleted_meanwhile(_: ObjectDeletedError) -> Response:
+    """The customer of the page was deleted during this request."""
+    db.session.rollback()
+    return http_error(NotFound())
 
 
 def refused(refusal: Refusal) -> Response:

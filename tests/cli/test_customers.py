@@ -62,7 +62,7 @@ def test_a_dry_run_changes_nothing(load, numbers, backend):
 
 @pytest.mark.parametrize("options", [[], ["--dry-run"]])
 def test_a_customer_who_was_deleted_here_is_named_and_not_added_again(load, numbers, backend, erika, options):
-    backend.run(deletion.delete_customer, erika, erika.version, "Wunsch", "none")
+    backend.run(deletion.delete_customer, erika, erika.version, "Wunsch", False)
     done = load(CALW, f"{erika.number};Mustermann;{erika.email};", options=options)
     assert (done.exit_code, "Hier gelöscht, nicht wieder angelegt: 1" in done.stdout) == (0, True)
     assert f"  Kundennummer {erika.number} – gelöscht am " in done.stdout

@@ -13,11 +13,11 @@ from kmzportal import mail_address
 from kmzportal.db import db
 from kmzportal.mail.previews import redacted_preview
 from kmzportal.models import IDENTITY_CHECKS, AccountLink, Customer, SupportCase
-from kmzportal.services import accounts, audit, deletion, desk, outbox, recovery, support
+from kmzportal.services import accounts, audit, desk, outbox, recovery, support
 from kmzportal.services import search as customer_search
 from kmzportal.services.refusals import ChangedMeanwhile
 from kmzportal.services.transaction import Transaction
-from kmzportal.web.auth import act, clerk_only, current_user, fresh_second_factor
+from kmzportal.web.auth import act, clerk_only, current_user
 from kmzportal.web.forms import ActionForm, CustomerForm, PortalForm, VersionedForm, mail_address_field, text_field
 from kmzportal.web.responses import redirect_in_place, redirect_to, render, wants_fragment
 
@@ -64,15 +64,6 @@ class SendForm(PortalForm):
 
 
 class LockForm(PortalForm):
-    reason = text_field("Grund", 200, missing="Geben Sie einen Grund an.")
-
-
-class DeleteForm(VersionedForm):
-    loans = RadioField(
-        "Sind noch Medien ausgeliehen?",
-        [InputRequired("Prüfen Sie, ob noch Medien ausgeliehen sind.")],
-        choices=[SelectChoice("none", "Nein, es ist alles zurück"), SelectChoice("open", "Ja")],
-    )
     reason = text_field("Grund", 200, missing="Geben Sie einen Grund an.")
 
 
@@ -313,24 +304,3 @@ def change_lock(customer_id: int, action: str) -> ResponseReturnValue:
     if form.errors:
         return _screen(customer, lock=form)
     return redirect_in_place(".customer", notice, customer_id=customer_id)
-
-
-@bp.route(f"{CUSTOMER}/loeschen", methods=["GET", "POST"])
-@clerk_only
-@fresh_second_factor
-def delete(customer_id: int) -> ResponseReturnValue:
-    customer = db.get_or_404(Customer, customer_id)
-    name, form = customer.name, DeleteForm(version=customer.version)
-    try:
-        act(
-            form,
-            lambda tx: deletion.delete_customer(
-                tx, customer, form.seen_version, form.reason.data or "", form.loans.data
-            ),
-        )
-    except ChangedMeanwhile:
-        form.add_conflict_error(customer)
-    if request.method == "POST" and not form.errors:
-        return redirect_to(".search", f"Das Konto von {name} ist gelöscht.")
-    requested = deletion.requested(db.session(), customer)
-    return render("desk/delete_customer.html", form, customer=customer, requested=requested)

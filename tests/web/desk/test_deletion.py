@@ -2,7 +2,9 @@
 
 import pytest
 from sqlalchemy import select
+from sqlalchemy.orm.exc import ObjectDeletedError
 
+from kmzportal.db import db
 from kmzportal.models import Customer, SupportCase
 from kmzportal.services import deletion
 from tests import people
@@ -40,3 +42,14 @@ def test_the_desk_deletes_it_after_the_second_factor_and_the_customer_is_logged_
     assert "Das Konto von Erika Mustermann ist gelöscht." in screen.text
     assert backend.read(select(Customer)) == []
     assert settings.open("/einstellungen").path == "/anmelden"
+
+
+def test_a_customer_who_is_deleted_during_a_request_is_not_found_and_no_error(app, backend, erika):
+    with app.test_request_context("/kundenservice/kunden"):
+        customer = db.session.scalars(select(Customer)).one()
+        backend.run(deletion.delete_customer, erika, erika.version, "Wunsch", False)
+        db.session.rollback()
+        db.session.expire_all()
+        with pytest.raises(ObjectDeletedError) as deleted:
+            customer.name  # noqa: B018
+        assert app.handle_user_exception(deleted.value).status_code == 404
