@@ -10,7 +10,17 @@ from flask import current_app, flash, g, request, session
 from flask_wtf import FlaskForm
 from flask_wtf.csrf import generate_csrf, validate_csrf
 from werkzeug.datastructures import MultiDict
-from wtforms import EmailField, Field, Form, HiddenField, PasswordField, SelectField, StringField, ValidationError
+from wtforms import (
+    EmailField,
+    Field,
+    Form,
+    HiddenField,
+    PasswordField,
+    SelectField,
+    StringField,
+    TextAreaField,
+    ValidationError,
+)
 from wtforms.csrf.core import CSRF
 from wtforms.fields.choices import SelectChoice  # type: ignore[attr-defined]  # newer than its types
 from wtforms.form import BaseForm
@@ -90,6 +100,18 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
 def one_line(_form: Form, field: Field) -> None:
     if _CONTROL.search(field.data or ""):
         raise ValidationError("Hier ist nur eine Zeile möglich. Löschen Sie bitte Umbrüche und unsichtbare Zeichen.")
+
+
+def printable(text: str | None) -> str:
+    """Return the text with line breaks as its only control characters."""
+    lines = (text or "").replace("\r\n", "\n")
+    return "".join(char if char.isprintable() or char == "\n" else " " for char in lines).strip()
+
+
+def text_area(label: str, missing: str | None = None, maximum: int = 2000, rows: int = 6) -> TextAreaField:
+    needed = [DataRequired(missing)] if missing else []
+    longest = Length(max=maximum, message=f"Möglich sind bis zu {maximum} Zeichen.")
+    return TextAreaField(label, [*needed, longest], filters=[printable], render_kw={"rows": rows})
 
 
 def valid_address(_form: Form, field: Field) -> None:

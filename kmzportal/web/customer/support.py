@@ -8,7 +8,7 @@ from datetime import date
 
 from flask import Blueprint, abort, current_app, request, session
 from flask.typing import ResponseReturnValue
-from wtforms import BooleanField, HiddenField, StringField, TextAreaField
+from wtforms import BooleanField, HiddenField, StringField
 from wtforms.validators import DataRequired, Length
 
 from kmzportal.dates import format_day
@@ -17,7 +17,7 @@ from kmzportal.services import support
 from kmzportal.services.transaction import transaction
 from kmzportal.web import robot_check
 from kmzportal.web.auth import anyone, source
-from kmzportal.web.forms import data_field, mail_address_field
+from kmzportal.web.forms import data_field, mail_address_field, printable, text_area
 from kmzportal.web.responses import redirect_to, render
 from kmzportal.web.robot_check import PuzzleForm
 
@@ -31,7 +31,6 @@ PATHS = {
     "anderes": "other",
 }
 WITH_OLD_ADDRESS = {"no_mail", "address_changed"}
-LONGEST_MESSAGE = 2000
 NO_MORE_CODES = (
     "Heute können wir an diese Adresse keinen Code mehr senden. Lösen Sie das Bilderrätsel, oder rufen Sie uns an."
 )
@@ -45,12 +44,6 @@ TOO_MANY = (
 )
 
 
-def printable(text: str | None) -> str:
-    """Return the text with line breaks as its only control characters."""
-    lines = (text or "").replace("\r\n", "\n")
-    return "".join(char if char.isprintable() or char == "\n" else " " for char in lines).strip()
-
-
 class SupportForm(PuzzleForm):
     first_name = data_field("first_name", "Geben Sie Ihren Vornamen ein.")
     last_name = data_field("last_name", "Geben Sie Ihren Nachnamen ein.")
@@ -58,11 +51,7 @@ class SupportForm(PuzzleForm):
     old_email = mail_address_field("Bisherige E-Mail-Adresse", "Geben Sie Ihre bisherige E-Mail-Adresse ein.")
     email = mail_address_field()
     phone = data_field("phone")
-    message = TextAreaField(
-        "Nachricht",
-        [Length(max=LONGEST_MESSAGE, message="Nachricht: möglich sind bis zu 2000 Zeichen.")],
-        filters=[printable],
-    )
+    message = text_area("Nachricht", rows=5)
     human = BooleanField(robot_check.TICK_LABEL)
     code = StringField(robot_check.CODE_LABEL, [Length(max=40, message=robot_check.CODE_TOO_LONG)])
     sent = HiddenField(filters=[printable])  #: Message-ID of the mail with the code
@@ -102,9 +91,8 @@ def write(branch: str) -> ResponseReturnValue:
     if branch not in PATHS:
         abort(404)
     form, step = SupportForm(PATHS[branch]), request.form.get("step", "tick")
-    shown: str | None = {"solve": "puzzle", "enter": "code", "resend": "code"}.get(
-        step, "tick"
-    )  # if the form has errors
+    # What is shown if the form has errors.
+    shown: str | None = {"solve": "puzzle", "enter": "code", "resend": "code"}.get(step, "tick")
     if form.validate_on_submit():
         try:
             shown = _take(step, form)

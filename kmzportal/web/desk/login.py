@@ -30,8 +30,6 @@ bp = Blueprint("desk_login", __name__, url_prefix="/kundenservice")
 
 TOO_SLOW = "Das hat zu lange gedauert. Melden Sie sich bitte noch einmal an."
 WRONG = "Dieser Code stimmt nicht. Jeder Code gilt nur einmal. Nach mehreren Versuchen warten Sie bitte einige Minuten."
-
-
 NOT_CONFIRMED = "Das Passwort stimmt nicht. Nach mehreren Versuchen warten Sie bitte einige Minuten."
 
 

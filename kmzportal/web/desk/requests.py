@@ -5,9 +5,9 @@ from datetime import UTC, date, datetime
 
 from flask import Blueprint, current_app, flash, request
 from flask.typing import ResponseReturnValue
-from wtforms import SelectField, StringField, TextAreaField
+from wtforms import SelectField, StringField
 from wtforms.fields.choices import SelectChoice  # type: ignore[attr-defined]  # newer than its types
-from wtforms.validators import DataRequired, InputRequired, Length
+from wtforms.validators import DataRequired, InputRequired
 
 from kmzportal.dates import BERLIN, format_day
 from kmzportal.db import db
@@ -24,12 +24,11 @@ from kmzportal.models import (
 from kmzportal.services import desk, recovery, support, support_mail
 from kmzportal.services.transaction import Transaction
 from kmzportal.web.auth import act, clerk_only, current_user
-from kmzportal.web.forms import ActionForm, Filter, PortalForm
+from kmzportal.web.forms import ActionForm, Filter, PortalForm, text_area
 from kmzportal.web.responses import page_key, redirect_in_place, redirect_to, render
 
 bp = Blueprint("requests", __name__, url_prefix="/kundenservice")
 CASE = "/anfragen/<int(max=2147483647):case_id>"
-LONGEST_TEXT = 2000  # characters
 MAX_SKIPPED = 100_000
 
 OUTCOMES = {
@@ -100,12 +99,6 @@ class CaseFilter(Filter):
         + [SelectChoice(name, CASE_STATES[state]) for name, state in STATES.items()],
         default="",
     )
-
-
-def text_area(label: str, missing: str) -> TextAreaField:
-    longest = Length(max=LONGEST_TEXT, message=f"Möglich sind bis zu {LONGEST_TEXT} Zeichen.")
-    plain = [lambda text: (text or "").replace("\0", "")]
-    return TextAreaField(label, [DataRequired(missing), longest], filters=plain, render_kw={"rows": 6})
 
 
 class QuestionForm(PortalForm):

@@ -10,8 +10,8 @@ from email.utils import make_msgid
 from flask import Blueprint, Response, current_app, render_template
 from flask.typing import ResponseReturnValue
 from sqlalchemy import select
-from wtforms import StringField, TextAreaField
-from wtforms.validators import DataRequired, Length
+from wtforms import StringField
+from wtforms.validators import Length
 
 from kmzportal import mail_address
 from kmzportal.db import db
@@ -22,7 +22,7 @@ from kmzportal.models import MAIL_STATES, OutgoingMail
 from kmzportal.services.support_mail import Effect, receive
 from kmzportal.services.transaction import link_keys, transaction
 from kmzportal.web.auth import anyone
-from kmzportal.web.forms import PortalForm, mail_address_field, one_line, trim
+from kmzportal.web.forms import PortalForm, mail_address_field, one_line, text_area, trim
 from kmzportal.web.responses import redirect_to, render
 
 bp = Blueprint("demo", __name__, url_prefix="/demo")
@@ -38,11 +38,7 @@ NOTICES = {
 class WriteForm(PortalForm):
     sender = mail_address_field("Von", "Geben Sie die E-Mail-Adresse ein, von der Sie schreiben.")
     subject = StringField("Betreff", [Length(max=200, message="Möglich sind bis zu 200 Zeichen."), one_line], [trim])
-    text = TextAreaField(
-        "Text",
-        [DataRequired("Schreiben Sie den Text."), Length(max=2000, message="Möglich sind bis zu 2000 Zeichen.")],
-        render_kw={"rows": 8},
-    )
+    text = text_area("Text", missing="Schreiben Sie den Text.", rows=8)
 
 
 @bp.get("/postfach")
