@@ -27,12 +27,15 @@ PARTS = (auth, responses, errors, office_pages, static_files)
 log = logging.getLogger(__name__)
 
 
-def create_app(overrides: dict[str, Any] | None = None, instance: Path | None = None) -> Flask:
-    """Return the application. `overrides` replace settings of file and environment; raises SettingsError."""
+def create_app(overrides: dict[str, Any] | None = None, instance: Path | None = None, make_keys: bool = True) -> Flask:
+    """Return the application. `overrides` replace settings of file and environment; raises SettingsError.
+
+    `make_keys`: missing keys are made, in an instance folder that exists.
+    """
     instance = instance or settings.instance_path()
     app = Flask(__name__, instance_path=str(instance), static_folder=None)
-    loaded, warnings = settings.load(instance)
-    app.config.from_mapping(loaded | (overrides or {}))
+    loaded, warnings = settings.load(instance, overrides=overrides, make_keys=make_keys)
+    app.config.from_mapping((overrides or {}) | loaded)
     for warning in warnings:
         log.warning(warning)
     passwords.set_hashing_threads(app.config["HASHING_THREADS"])

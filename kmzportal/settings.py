@@ -1,64 +1,109 @@
-"""How settings are read and validated. settings.toml lists all with default, unit and reason.
+"""How settings are read and validated. settings.toml lists all with default, kind, reason and valid values.
 
 A value comes from `instance/config.toml`, is overridden by `KMZPORTAL_<NAME>` in the environment, and that by the
-file which `KMZPORTAL_<NAME>_FILE` names.
+file which `KMZPORTAL_<NAME>_FILE` names. Each is parsed once, at start; all faults are collected.
 """
 
 import contextlib
 import difflib
 import os
+import re
 import secrets
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from sqlalchemy import make_url
+
+from kmzportal import setting_types
+
 PREFIX = "KMZPORTAL_"
 LOOPBACK = {"127.0.0.1", "localhost", "::1"}
 MIN_KEY_LENGTH = 32
+KEYS = ("SECRET_KEY", "LINK_KEY")  #: each made as a file of the instance unless it is set
 BOOLEANS = dict.fromkeys(("1", "true", "yes", "on", "ja"), True)
 BOOLEANS |= dict.fromkeys(("0", "false", "no", "off", "nein"), False)
+REQUIRED = {"OFFICE_NAME", "OFFICE_SUPPORT_EMAIL", "IMAP_FOLDER", "IMAP_DONE_FOLDER"}
+SECRET_KINDS = {"Schlüssel", "Passwort"}
+#: The first is never longer than the second.
+ORDERED = (
+    ("LINK_SESSION_IDLE", "LINK_SESSION_LIFETIME"),
+    ("SESSION_IDLE", "SESSION_LIFETIME"),
+    ("STAFF_SESSION_IDLE", "STAFF_SESSION_LIFETIME"),
+    ("THROTTLE_FIRST_WAIT", "THROTTLE_LONGEST_WAIT"),
+    ("THROTTLE_FREE_FAILURES", "THROTTLE_DISABLED_AT"),
+    ("RECOVERY_PER_HOUR", "RECOVERY_PER_DAY"),
+)
 
 
 class SettingsError(ValueError):
-    """A setting has an invalid value; the German text names the setting and the valid values."""
+    """At least one setting has an invalid value; the German text has a line for each, with its cure."""
 
 
 @dataclass(frozen=True)
 class Setting:
     name: str
     default: Any
-    unit: str
+    kind: str  #: in German: the unit of a number, or a key of setting_types.PARSERS
     why: str
-    choices: Sequence[str] = ()
+    valid: Sequence[Any] = ()  #: smallest and largest number, or the valid words
 
-    def parse(self, value: Any) -> Any:
-        """Return a value from TOML, or the text of an environment variable, as the type of the default.
+    @property
+    def secret(self) -> bool:
+        return self.kind in SECRET_KINDS or self.name.endswith("_KEY_FALLBACKS")
 
-        Raises SettingsError.
+    def parse(self, value: Any, from_text: bool = False) -> Any:
+        """Return the value in the form that the code uses; raises SettingsError.
+
+        `from_text`: it is the text of an environment variable, which also stands for numbers, lists, yes and no.
         """
-        if isinstance(value, str) and not isinstance(self.default, str):
-            value = self._parse_text(value)
+        try:
+            return self._parse(self._parse_text(value) if from_text and not isinstance(self.default, str) else value)
+        except ValueError as error:
+            raise SettingsError(f"{self.name}: {error}") from None
+
+    def _parse(self, value: Any) -> Any:
+        if self.kind == "Tag" and isinstance(value, date):
+            value = value.isoformat()
         if type(value) is not type(self.default):
-            raise SettingsError(f"{self.name}: erwartet wird {self.unit}, nicht {value!r}.")
-        if self.choices and value not in self.choices:
-            raise SettingsError(f"{self.name}: „{value}“ gibt es nicht. Möglich sind: {', '.join(self.choices)}.")
+            raise ValueError(f"Erwartet wird {self.expected}{'' if self.secret else f', nicht {value!r}'}.")
+        if isinstance(value, str):
+            return self._check_text(value)
+        if self.kind == "Liste von Tagen":
+            return [date.fromisoformat(setting_types.day(item)) for item in value]
+        if self.valid and not self.valid[0] <= value <= self.valid[1]:
+            raise ValueError(f"{value} geht nicht. Möglich sind {self.valid[0]} bis {self.valid[1]} ({self.kind}).")
         return value
+
+    def _check_text(self, value: str) -> Any:
+        if self.valid and value not in self.valid:
+            raise ValueError(f"„{value}“ gibt es nicht. Möglich sind: {', '.join(self.valid)}.")
+        if not value.strip() and self.name in REQUIRED:
+            raise ValueError("Das darf nicht leer sein.")
+        parser = setting_types.PARSERS.get(self.kind)
+        return parser(value) if parser and value.strip() else value
+
+    @property
+    def expected(self) -> str:
+        """What a value looks like, in German."""
+        words = {bool: "true oder false", int: f"eine ganze Zahl ({self.kind})", list: f"eine {self.kind}"}
+        return words.get(type(self.default), "ein Text in Anführungszeichen")
 
     def _parse_text(self, text: str) -> Any:
         if isinstance(self.default, list):
             return [part.strip() for part in text.split(",") if part.strip()]
         if isinstance(self.default, bool):
             if text.strip().lower() not in BOOLEANS:
-                raise SettingsError(f"{self.name}: „{text}“ ist weder true noch false.")
+                raise ValueError(f"„{text}“ ist weder true noch false.")
             return BOOLEANS[text.strip().lower()]
         try:
             return int(text)
         except ValueError:
-            raise SettingsError(f"{self.name}: „{text}“ ist keine ganze Zahl ({self.unit}).") from None
+            raise ValueError(f"„{text}“ ist keine ganze Zahl ({self.kind}).") from None
 
 
 SETTINGS = tuple(
@@ -71,30 +116,109 @@ def instance_path(environ: Mapping[str, str] = os.environ) -> Path:
     return Path(environ.get(f"{PREFIX}INSTANCE_PATH") or "instance").absolute()
 
 
-def load(instance: Path, environ: Mapping[str, str] = os.environ) -> tuple[dict[str, Any], list[str]]:
-    """Return all settings, and a German warning for each unknown name; raises SettingsError."""
-    values = {setting.name: setting.default for setting in SETTINGS}
-    warnings = []
-    for name, value in (*_read_file(instance / "config.toml"), *_read_environment(environ)):
-        if name in BY_NAME:
-            values[name] = BY_NAME[name].parse(value)
-        else:
-            warnings.append(f"Unbekannte Einstellung {name}.{did_you_mean(name.upper(), BY_NAME)}")
-    instance.mkdir(mode=0o700, parents=True, exist_ok=True)
-    values["SECRET_KEY"] = values["SECRET_KEY"] or _read_key(instance / "secret_key")
-    values["LINK_KEY"] = values["LINK_KEY"] or _read_key(instance / "link_key")
-    values["CLOSING_DAYS"] = [_date("CLOSING_DAYS", text) for text in values["CLOSING_DAYS"]]
-    values["PUBLIC_URL"] = values["PUBLIC_URL"].rstrip("/")
-    values["SQLALCHEMY_DATABASE_URI"] = values["SQLALCHEMY_DATABASE_URI"] or f"sqlite:///{instance / 'kmzportal.db'}"
-    values["MAIL_DEFAULT_SENDER"] = values["MAIL_DEFAULT_SENDER"] or values["OFFICE_SUPPORT_EMAIL"]
-    return values, warnings
+@dataclass
+class Loaded:
+    values: dict[str, Any] = field(default_factory=dict)
+    faults: list[str] = field(default_factory=list)  #: in German, each with its cure
+    warnings: list[str] = field(default_factory=list)
+
+    def take(self, name: str, value: Any, from_text: bool = False) -> None:
+        """Store a value, or the content of a file that holds it."""
+        if name not in BY_NAME:
+            self.warnings.append(f"Unbekannte Einstellung {name}.{did_you_mean(name.upper(), BY_NAME)}")
+            return
+        try:
+            if isinstance(value, Path):
+                value = _read_text(value, name).strip()
+            self.values[name] = BY_NAME[name].parse(value, from_text)
+        except SettingsError as error:
+            self.faults.append(str(error))
+
+    def take_all(self, values: Iterable[tuple[str, Any]], from_text: bool = False) -> None:
+        for name, value in values:
+            self.take(name, value, from_text)
 
 
-def _date(name: str, value: Any) -> date:
+def load(
+    instance: Path,
+    environ: Mapping[str, str] = os.environ,
+    overrides: Mapping[str, Any] | None = None,
+    make_keys: bool = True,
+) -> tuple[dict[str, Any], list[str]]:
+    """Return all settings, and a German warning for each unknown name.
+
+    Makes missing keys in an instance folder that exists. Raises SettingsError, which names all faults.
+    """
+    loaded = read(instance, environ, overrides)
+    if loaded.faults:
+        raise SettingsError("\n".join([*loaded.faults, *faults(loaded.values)]))
+    if make_keys and instance.is_dir():
+        for name in KEYS:
+            loaded.values[name] = loaded.values[name] or _make_key(instance / name.lower())
+    return loaded.values, loaded.warnings
+
+
+def read(instance: Path, environ: Mapping[str, str] = os.environ, overrides: Mapping[str, Any] | None = None) -> Loaded:
+    """Return all settings with their faults; makes nothing and raises nothing."""
+    loaded = Loaded({setting.name: setting.default for setting in SETTINGS})
     try:
-        return date.fromisoformat(str(value))
-    except ValueError:
-        raise SettingsError(f"{name}: „{value}“ ist kein Tag. Schreiben Sie ihn so: 2026-12-24.") from None
+        loaded.take_all(_read_file(instance / "config.toml").items())
+    except SettingsError as error:
+        loaded.faults.append(str(error))
+    loaded.take_all(_read_environment(environ), from_text=True)
+    loaded.take_all((name, value) for name, value in (overrides or {}).items() if name in BY_NAME)
+    key_files = ((name, instance / name.lower()) for name in KEYS if not loaded.values[name])
+    loaded.take_all((name, path) for name, path in key_files if _exists(path))
+    values = loaded.values
+    values["SQLALCHEMY_DATABASE_URI"] = values["SQLALCHEMY_DATABASE_URI"] or f"sqlite:///{instance / 'kmzportal.db'}"
+    name, address = values["MAIL_DEFAULT_SENDER"] or ("", setting_types.sender(values["OFFICE_SUPPORT_EMAIL"])[1])
+    values["MAIL_DEFAULT_SENDER"] = (name or values["OFFICE_NAME"], address)
+    for check in (_mail_contradictions, _imap_contradictions, _wrong_order, _short_keys, _missing_folder):
+        loaded.faults += check(values, instance)
+    return loaded
+
+
+# Settings beside each other. Each function yields German sentences with the cure.
+
+
+def _mail_contradictions(values: Mapping[str, Any], _instance: Path) -> Iterator[str]:
+    if values["MAIL_USE_TLS"] and values["MAIL_USE_SSL"]:
+        yield "MAIL_USE_TLS und MAIL_USE_SSL schließen sich aus. Lassen Sie eines weg: TLS für Port 587, SSL für 465."
+    yield from _half_a_login(values, "MAIL")
+
+
+def _imap_contradictions(values: Mapping[str, Any], _instance: Path) -> Iterator[str]:
+    yield from _half_a_login(values, "IMAP")
+    if values["IMAP_SERVER"] and not (values["IMAP_USERNAME"] or values["IMAP_PASSWORD"]):
+        yield "IMAP_SERVER steht ohne IMAP_USERNAME und IMAP_PASSWORD da. Tragen Sie alle drei ein."
+    if values["IMAP_FOLDER"] == values["IMAP_DONE_FOLDER"]:
+        yield "IMAP_FOLDER und IMAP_DONE_FOLDER sind derselbe Ordner. Nehmen Sie für Gelesenes einen anderen."
+
+
+def _half_a_login(values: Mapping[str, Any], server: str) -> Iterator[str]:
+    for given, missing in (("USERNAME", "PASSWORD"), ("PASSWORD", "USERNAME")):
+        if values[f"{server}_{given}"] and not values[f"{server}_{missing}"]:
+            yield f"{server}_{given} steht ohne {server}_{missing} da. Tragen Sie beides ein oder keines."
+
+
+def _wrong_order(values: Mapping[str, Any], _instance: Path) -> Iterator[str]:
+    for short, long in ORDERED:
+        if values[short] > values[long]:
+            yield f"{short} ({values[short]}) ist größer als {long} ({values[long]}). Ändern Sie eines davon."
+
+
+def _short_keys(values: Mapping[str, Any], instance: Path) -> Iterator[str]:
+    for name in KEYS:
+        if len(values[name]) < MIN_KEY_LENGTH and (values[name] or _exists(instance / name.lower())):
+            yield f"{name} ist kürzer als {MIN_KEY_LENGTH} Zeichen. Löschen Sie ihn, dann entsteht ein neuer."
+
+
+def _missing_folder(values: Mapping[str, Any], instance: Path) -> Iterator[str]:
+    url = make_url(values["SQLALCHEMY_DATABASE_URI"])
+    if url.get_backend_name() == "sqlite" and url.database and url.database != ":memory:":
+        folder = (instance / url.database).parent
+        if folder != instance and not folder.is_dir():
+            yield f"SQLALCHEMY_DATABASE_URI: Den Ordner {folder} gibt es nicht. Legen Sie ihn an: mkdir -p {folder}"
 
 
 def did_you_mean(word: str, known: Iterable[str], template: str = "{}") -> str:
@@ -118,25 +242,30 @@ def faults(settings: Mapping[str, Any]) -> list[str]:
             'Beispiel PUBLIC_URL = "https://konto.kmz.example" in instance/config.toml.'
         )
     elif url.scheme != "https" and url.hostname not in LOOPBACK:
-        found.append(f"PUBLIC_URL ist {settings['PUBLIC_URL']}. Links zum Konto dürfen nur über https laufen.")
-    for name in ("SECRET_KEY", "LINK_KEY"):
-        if len(settings[name]) < MIN_KEY_LENGTH:
-            found.append(f"{name} ist kürzer als {MIN_KEY_LENGTH} Zeichen. Löschen Sie ihn, dann entsteht ein neuer.")
+        found.append(
+            f"PUBLIC_URL ist {settings['PUBLIC_URL']}. Links zum Konto dürfen nur über https laufen. "
+            "Schreiben Sie https:// und stellen Sie einen Proxy mit Zertifikat davor."
+        )
+    elif url.scheme == "https" and not settings["PROXY_HOPS"]:
+        found.append(
+            "PROXY_HOPS ist 0, aber https kommt von einem Proxy. Ohne die Zahl halten die Bremsen gegen "
+            "Angriffe alle Menschen für einen einzigen. Tragen Sie ein: PROXY_HOPS = 1"
+        )
     return found
 
 
-def _read_file(path: Path) -> Iterator[tuple[str, Any]]:
+def _read_file(path: Path) -> dict[str, Any]:
     try:
-        entries = tomllib.loads(path.read_text("utf-8")) if path.exists() else {}
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise SettingsError(f"{path.name} ist nicht lesbar: {error}") from None
-    for name, value in entries.items():
-        if name in BY_NAME and isinstance(value, str) and not isinstance(BY_NAME[name].default, str):
-            raise SettingsError(f"{name}: erwartet wird {BY_NAME[name].unit}, nicht {value!r}.")
-        yield name, value
+        return tomllib.loads(_read_text(path) if _exists(path) else "")
+    except tomllib.TOMLDecodeError as error:
+        line = re.search(r"line (\d+)", str(error))
+        raise SettingsError(
+            f"{path}{f', Zeile {line[1]}' if line else ''}: Das ist kein gültiges TOML. Jede Einstellung steht einmal "
+            'da, Texte in Anführungszeichen, zum Beispiel OFFICE_NAME = "Kreismedienzentrum".'
+        ) from None
 
 
-def _read_environment(environ: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+def _read_environment(environ: Mapping[str, str]) -> Iterator[tuple[str, str | Path]]:
     """Yield the variables with our prefix. Those of files come last, MAIL_CA_FILE is a setting of its own."""
     for variable in sorted(environ):
         name = variable.removeprefix(PREFIX)
@@ -145,20 +274,36 @@ def _read_environment(environ: Mapping[str, str]) -> Iterator[tuple[str, str]]:
         setting = name.removesuffix("_FILE")
         if name in BY_NAME or setting not in BY_NAME:
             yield name, environ[variable]
-            continue
-        try:
-            yield setting, Path(environ[variable]).read_text("utf-8").strip()
-        except OSError as error:
-            raise SettingsError(f"{variable}: {environ[variable]} ist nicht lesbar ({error.strerror}).") from None
+        else:
+            yield setting, Path(environ[variable])
 
 
-def _read_key(path: Path) -> str:
-    """Return the key in the file. The first process creates it atomically, readable only by its owner."""
-    if not path.exists():
-        temporary = path.with_name(f".{path.name}.{os.getpid()}")
-        temporary.touch(mode=0o600)
-        temporary.write_text(secrets.token_urlsafe(48), "utf-8")
-        with contextlib.suppress(FileExistsError):
-            path.hardlink_to(temporary)
-        temporary.unlink()
+def _exists(path: Path) -> bool:
+    """Return whether there is such a file, or one that this user may not see; reading that one names the reason."""
+    try:
+        return path.exists()
+    except PermissionError:
+        return True
+
+
+def _read_text(path: Path, named_by: str = "") -> str:
+    """Return the text of a file, a byte order mark left out; raises SettingsError."""
+    where = f"{named_by}: {path}" if named_by else str(path)
+    try:
+        return path.read_text("utf-8-sig")
+    except UnicodeDecodeError:
+        raise SettingsError(f"{where} ist nicht in UTF-8 gespeichert. Speichern Sie die Datei neu als UTF-8.") from None
+    except OSError as error:
+        reason = "gibt es nicht" if isinstance(error, FileNotFoundError) else f"ist nicht lesbar ({error.strerror})"
+        raise SettingsError(f"{where} {reason}. Prüfen Sie Namen, Besitzer und Rechte der Datei.") from None
+
+
+def _make_key(path: Path) -> str:
+    """Create a key readable only by its owner; the first of several processes wins. Return what the file holds."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary.touch(mode=0o600)
+    temporary.write_text(secrets.token_urlsafe(48), "utf-8")
+    with contextlib.suppress(FileExistsError):
+        path.hardlink_to(temporary)
+    temporary.unlink()
     return path.read_text("utf-8").strip()

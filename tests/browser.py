@@ -18,6 +18,7 @@ from werkzeug.test import TestResponse
 from tests import people
 
 COOKIE = "__Host-kmzportal"
+SOURCE = "192.0.2.1"  # for documentation (RFC 5737); no limit counts loopback
 HTMX = {"HX-Request": "true"}
 TOKEN_KEY = "_user_id"  # where Flask-Login stores the session token in the cookie
 BLOCKS = {"p", "div", "li", "dt", "dd", "h1", "h2", "h3", "td", "th", "label", "legend", "option", "form", "br"}
@@ -27,6 +28,7 @@ class Browser:
     def __init__(self, app: Flask, htmx: bool = False):
         self.site = app.config["PUBLIC_URL"]
         self.client = app.test_client()
+        self.client.environ_base["REMOTE_ADDR"] = SOURCE
         self.htmx = htmx
         self.answer: TestResponse  #: the last one, after all redirects
         self.path = "/"

@@ -10,11 +10,11 @@ import pytest
 ROOT = Path(__file__).parent.parent
 
 
-@pytest.mark.parametrize("name", ["settings", "texts"])
-def test_every_setting_and_every_text_is_documented(name):
+@pytest.mark.parametrize(("name", "page"), [("settings", "betrieb/einstellungen"), ("texts", "texts")])
+def test_every_setting_and_every_text_is_documented(name, page):
     """After a change: python tools/settings.py, or tools/texts.py"""
     tool = runpy.run_path(str(ROOT / "tools" / f"{name}.py"))
-    assert (ROOT / "docs" / f"{name}.md").read_text("utf-8") == tool["page"]()
+    assert (ROOT / "docs" / f"{page}.md").read_text("utf-8") == tool["page"]()
 
 
 def test_every_dependency_has_a_documented_reason():

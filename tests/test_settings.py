@@ -1,12 +1,13 @@
 """Where settings come from, and what is said when they cannot be meant."""
 
 import stat
+from datetime import date
 
 import pytest
 
 from kmzportal.settings import SETTINGS, SettingsError, faults, instance_path, load
 
-RIGHT = {"PUBLIC_URL": "https://konto.kmz.example", "SECRET_KEY": "s" * 32, "LINK_KEY": "l" * 32}
+RIGHT = {"PUBLIC_URL": "https://konto.kmz.example", "PROXY_HOPS": 1}
 
 
 def from_environment(tmp_path, **environment):
@@ -19,14 +20,13 @@ def from_file(tmp_path, text):
 
 
 def test_a_fresh_portal_makes_its_own_keys_readable_by_itself_alone_and_keeps_them(tmp_path):
-    fresh = tmp_path / "instance"
+    fresh = tmp_path
     settings, _ = load(fresh, {})
     for name in ("secret_key", "link_key"):
         path = fresh / name
         assert stat.S_IMODE(path.stat().st_mode) == 0o600
         assert settings[name.upper()] == path.read_text()
         assert len(path.read_text()) >= 32
-    assert stat.S_IMODE(fresh.stat().st_mode) == 0o700
     assert settings["SECRET_KEY"] != settings["LINK_KEY"]
     assert load(fresh, {})[0] == settings
 
@@ -38,7 +38,7 @@ def test_without_settings_all_have_their_defaults(tmp_path):
         s.name: s.default for s in SETTINGS if s.name not in made
     }
     assert settings["SQLALCHEMY_DATABASE_URI"] == f"sqlite:///{tmp_path}/kmzportal.db"
-    assert settings["MAIL_DEFAULT_SENDER"] == settings["OFFICE_SUPPORT_EMAIL"]
+    assert settings["MAIL_DEFAULT_SENDER"] == (settings["OFFICE_NAME"], settings["OFFICE_SUPPORT_EMAIL"])
     assert warnings == []
 
 
@@ -50,9 +50,10 @@ def test_the_environment_overrides_the_file(tmp_path):
 
 def test_a_secret_can_lie_in_a_file_of_its_own(tmp_path):
     (tmp_path / "secret").write_text("geheim\n")
-    settings, warnings = from_environment(tmp_path, MAIL_PASSWORD_FILE=str(tmp_path / "secret"), MAIL_CA_FILE="/ca.pem")
-    assert (settings["MAIL_PASSWORD"], settings["MAIL_CA_FILE"], warnings) == ("geheim", "/ca.pem", [])
-    with pytest.raises(SettingsError, match=r"KMZPORTAL_MAIL_PASSWORD_FILE: .*/nowhere ist nicht lesbar"):
+    files = {"MAIL_USERNAME": "kmz", "MAIL_PASSWORD_FILE": str(tmp_path / "secret")}
+    settings, warnings = from_environment(tmp_path, **files)
+    assert (settings["MAIL_PASSWORD"], warnings) == ("geheim", [])
+    with pytest.raises(SettingsError, match=r"MAIL_PASSWORD: .*/nowhere gibt es nicht"):
         from_environment(tmp_path, MAIL_PASSWORD_FILE=str(tmp_path / "nowhere"))
 
 
@@ -98,24 +99,125 @@ def test_yes_and_no_lists_and_numbers_are_understood(tmp_path, name, text, value
 @pytest.mark.parametrize(("read", "text", "complaint"), [
     (from_environment, {"PROXY_HOPS": "eins"}, "PROXY_HOPS: „eins“ ist keine ganze Zahl"),
     (from_environment, {"MAIL_USE_TLS": "vielleicht"}, "MAIL_USE_TLS: „vielleicht“ ist weder true noch false"),
-    (from_file, {"text": 'PROXY_HOPS = "1"'}, "PROXY_HOPS: erwartet wird proxies, nicht '1'"),
-    (from_file, {"text": "MAIL_USE_TLS = 1"}, "MAIL_USE_TLS: erwartet wird yes/no, nicht 1"),
-    (from_file, {"text": "PROXY_HOPS = true"}, "PROXY_HOPS: erwartet wird proxies, nicht True"),
-    (from_file, {"text": "PUBLIC_URL = https"}, "config.toml ist nicht lesbar"),
+    (from_file, {"text": 'PROXY_HOPS = "1"'}, r"PROXY_HOPS: Erwartet wird eine ganze Zahl \(Proxys\), nicht '1'"),
+    (from_file, {"text": "MAIL_USE_TLS = 1"}, "MAIL_USE_TLS: Erwartet wird true oder false, nicht 1"),
+    (from_file, {"text": "PROXY_HOPS = true"}, "PROXY_HOPS: Erwartet wird eine ganze Zahl"),
+    (from_file, {"text": 'CLOSING_DAYS = "2026-12-24"'}, "CLOSING_DAYS: Erwartet wird eine Liste von Tagen"),
+    (from_file, {"text": "MAIL_PASSWORD = 123456789"}, r"(?m)MAIL_PASSWORD: Erwartet .* Anführungszeichen\.$"),
+    (from_file, {"text": "\nPUBLIC_URL = https"}, "config.toml, Zeile 2: Das ist kein gültiges TOML"),
+    (from_file, {"text": "MAIL_PORT = 25\nMAIL_PORT = 26"}, "config.toml.*: Das ist kein gültiges TOML"),
 ])  # fmt: skip
 def test_a_wrong_type_is_named(tmp_path, read, text, complaint):
     with pytest.raises(SettingsError, match=complaint):
         read(tmp_path, **text)
 
 
+@pytest.mark.parametrize(("name", "texts", "complaint"), [
+    ("PUBLIC_URL", ["konto.kmz.example", "konto.kmz.example:8443"], "ohne https:// geschrieben"),
+    ("PUBLIC_URL", ["https://portal.example/konto", "https://a.example/?x=1", "https://a.example/#x"], "mehr als"),
+    (
+        "PUBLIC_URL",
+        ["https://", "https://a b.example", "ftp://a.example", "https://kmz:x@a.example", "https://a.example:99999",
+         "https://a..example", "https://-.example", "https://a.example:0", "https://*.example"],
+        "ist keine Webadresse",
+    ),
+    ("OFFICE_SITE", ["kmz.example"], "ohne https://"),
+    ("MAIL_SERVER", ["mail.kmz.example:25", "smtp://mail.kmz.example", "mail server", "mail..x"], "kein Rechnername"),
+    ("OFFICE_EMAIL", ["kein", "a@b@c.example", "müller@gs.example", "a@b"], "keine E-Mail-Adresse"),
+    ("MAIL_DEFAULT_SENDER", ["Verleih", "Verleih <verleih>", "<>", "a@kmz.example\nBcc: b@a.example"], "kein Absender"),
+    ("OFFICE_PHONE", ["anrufen", "07051 965 220 oder 221", "()"], "keine Telefonnummer"),
+    ("OFFICE_NAME", ["Zwei\nZeilen", "Kreis\u202emedienzentrum"], "unsichtbare Zeichen"),
+    ("OFFICE_NAME", ["", "  "], "darf nicht leer sein"),
+    ("MAIL_PORT", ["0", "70000", "-1", "99999"], "Möglich sind 1 bis 65535"),
+    ("RECOVERY_LINK_LIFETIME", ["-5", "0"], "Möglich sind 300 bis"),
+    ("PROXY_HOPS", ["-1"], "Möglich sind 0 bis"),
+    ("PASSWORD_MINIMUM", ["3", "300"], "Möglich sind 8 bis"),
+    ("MAIL_CA_FILE", ["/nix"], "gibt es nicht"),
+    ("CLOSING_DAYS", ["24.12.2026", "2026-13-01"], "ist kein Tag"),
+    ("ACCESSIBILITY_STATEMENT_DATE", ["gestern"], "ist kein Tag"),
+    ("SQLALCHEMY_DATABASE_URI", ["postgres://kmz@db/kmz"], r"postgresql:// statt postgres://"),
+    ("SQLALCHEMY_DATABASE_URI", ["mysql://kmz:geheim@db/kmz", "postgresql+psycopg2://db/kmz"], "geht hier nicht"),
+    ("SQLALCHEMY_DATABASE_URI", ["quatsch", "postgresql://kmz:ge/heim@:x@db/kmz"], "keine Datenbankadresse"),
+    ("SQLALCHEMY_DATABASE_URI", ["sqlite:////nirgends/kmzportal.db"], "Den Ordner /nirgends gibt es nicht"),
+    ("SECRET_KEY", ["kurz"], "SECRET_KEY ist kürzer als 32 Zeichen"),
+    ("LINK_KEY", ["kurz"], "LINK_KEY ist kürzer als 32 Zeichen"),
+])  # fmt: skip
+def test_a_value_that_cannot_be_meant_is_named_with_its_cure(tmp_path, name, texts, complaint):
+    for text in texts:
+        with pytest.raises(SettingsError, match=complaint) as fault:
+            from_environment(tmp_path, **{name: text})
+        assert name in str(fault.value) and "geheim" not in str(fault.value) and "heim@" not in str(fault.value), text
+
+
+@pytest.mark.parametrize(("name", "text", "value"), [
+    ("PUBLIC_URL", "https://konto.müller-schule.example", "https://konto.xn--mller-schule-dlb.example"),
+    ("PUBLIC_URL", "https://Konto.KMZ.example/", "https://konto.kmz.example"),
+    ("PUBLIC_URL", "HTTPS://konto.kmz.example.:443", "https://konto.kmz.example"),
+    ("PUBLIC_URL", "https://konto.kmz.example:8443", "https://konto.kmz.example:8443"),
+    ("PUBLIC_URL", "http://[::1]:5000", "http://[::1]:5000"),
+    ("MAIL_SERVER", " Mail.Müller.example. ", "mail.xn--mller-kva.example"),
+    ("MAIL_SERVER", "192.0.2.7", "192.0.2.7"),
+    ("MAIL_DEFAULT_SENDER", "verleih@medienzentrum-müller.example",
+     ("Kreismedienzentrum Calw", "verleih@xn--medienzentrum-mller-kbc.example")),
+    ("MAIL_DEFAULT_SENDER", "Medienzentrum Calw, Verleih <verleih@kmz.example>",
+     ("Medienzentrum Calw, Verleih", "verleih@kmz.example")),
+    ("MAIL_DEFAULT_SENDER", '"Verleih" <verleih@kmz.example>', ("Verleih", "verleih@kmz.example")),
+    ("MAIL_DEFAULT_SENDER", "", ("Kreismedienzentrum Calw", "support@kmz-cw.de")),
+    ("OFFICE_PHONE", "+49 (0) 7051 / 965-220", "+49 (0) 7051 / 965-220"),
+    ("OFFICE_FAX", "", ""),
+    ("CLOSING_DAYS", "2026-12-24, 2026-12-31", [date(2026, 12, 24), date(2026, 12, 31)]),
+])  # fmt: skip
+def test_a_value_is_parsed_once_into_the_form_that_the_code_uses(tmp_path, name, text, value):
+    assert from_environment(tmp_path, **{name: text})[0][name] == value
+
+
+@pytest.mark.parametrize(("settings", "complaint"), [
+    ({"MAIL_USE_TLS": "ja", "MAIL_USE_SSL": "ja"}, "MAIL_USE_TLS und MAIL_USE_SSL schließen sich aus"),
+    ({"MAIL_USERNAME": "kmz"}, "MAIL_USERNAME steht ohne MAIL_PASSWORD da"),
+    ({"IMAP_PASSWORD": "geheim"}, "IMAP_PASSWORD steht ohne IMAP_USERNAME da"),
+    ({"IMAP_SERVER": "mail.kmz.example"}, "IMAP_SERVER steht ohne"),
+    ({"IMAP_DONE_FOLDER": "INBOX"}, "derselbe Ordner"),
+    ({"SESSION_IDLE": "7200", "SESSION_LIFETIME": "3600"}, r"SESSION_IDLE \(7200\) ist größer"),
+    ({"RECOVERY_PER_HOUR": "9"}, r"RECOVERY_PER_HOUR \(9\) ist größer als RECOVERY_PER_DAY"),
+])  # fmt: skip
+def test_settings_that_contradict_each_other_are_named(tmp_path, settings, complaint):
+    with pytest.raises(SettingsError, match=complaint):
+        from_environment(tmp_path, **settings)
+
+
+def test_all_faults_are_named_together(tmp_path):
+    (tmp_path / "config.toml").write_text('MAIL_PORT = "25"\nOFFICE_EMAIL = "kein"\nPROXY_HOPS = -1\n')
+    with pytest.raises(SettingsError) as fault:
+        from_environment(tmp_path, MAIL_PASSWORD_FILE=str(tmp_path / "nirgends"), MAIL_USE_SSL="jein")
+    named = [line.partition(":")[0].partition(" ")[0] for line in str(fault.value).splitlines()]
+    assert named == ["MAIL_PORT", "OFFICE_EMAIL", "PROXY_HOPS", "MAIL_PASSWORD", "MAIL_USE_SSL", "PUBLIC_URL"]
+
+
+@pytest.mark.parametrize("mark", ["", "\ufeff"])
+def test_a_byte_order_mark_is_no_part_of_settings_and_secrets(tmp_path, mark):
+    (tmp_path / "config.toml").write_text(f'{mark}OFFICE_NAME = "Verleih"\n', "utf-8")
+    (tmp_path / "secret").write_text(f"{mark}geheim\n", "utf-8")
+    settings, warnings = from_environment(tmp_path, MAIL_PASSWORD_FILE=str(tmp_path / "secret"), MAIL_USERNAME="kmz")
+    assert (settings["OFFICE_NAME"], settings["MAIL_PASSWORD"], warnings) == ("Verleih", "geheim", [])
+
+
+def test_a_file_that_is_not_utf_8_is_one_sentence(tmp_path):
+    (tmp_path / "config.toml").write_bytes('OFFICE_NAME = "Müller"\n'.encode("latin-1"))
+    with pytest.raises(SettingsError, match=r"config.toml ist nicht in UTF-8 gespeichert"):
+        load(tmp_path, {})
+
+
+def test_nothing_is_made_where_there_is_no_instance(tmp_path):
+    settings, _ = load(tmp_path / "instance", {})
+    assert settings["SECRET_KEY"] == "" and not (tmp_path / "instance").exists()
+
+
 @pytest.mark.parametrize(("wrong", "complaint"), [
     ({"PUBLIC_URL": ""}, "PUBLIC_URL fehlt."),
-    ({"PUBLIC_URL": "konto.kmz.example"}, "PUBLIC_URL fehlt."),
     ({"PUBLIC_URL": "http://konto.kmz.example"}, "nur über https"),
-    ({"SECRET_KEY": "kurz"}, "SECRET_KEY ist kürzer als 32 Zeichen"),
-    ({"LINK_KEY": "kurz"}, "LINK_KEY ist kürzer als 32 Zeichen"),
+    ({"PROXY_HOPS": 0}, "Tragen Sie ein: PROXY_HOPS = 1"),
 ])  # fmt: skip
-def test_a_fault_is_named_with_its_cure(wrong, complaint):
+def test_what_a_public_server_cannot_do_without_is_named_with_its_cure(wrong, complaint):
     (fault,) = faults(RIGHT | wrong)
     assert complaint in fault
-    assert faults(RIGHT) == faults(RIGHT | {"PUBLIC_URL": "http://127.0.0.1:5000"}) == []
+    assert faults(RIGHT) == faults({"PUBLIC_URL": "http://127.0.0.1:5000", "PROXY_HOPS": 0}) == []

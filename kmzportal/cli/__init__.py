@@ -3,37 +3,39 @@
 import os
 import sys
 from datetime import UTC, datetime
-from pathlib import Path
+from importlib.metadata import version
 from typing import Any
 
 import click
 from flask import Flask, current_app
 from flask.cli import FlaskGroup, ScriptInfo
+from flask_migrate.cli import db as database_commands
 from sqlalchemy import make_url
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from kmzportal import create_app, settings
+from kmzportal.cli import instance as instance_folder
 from kmzportal.cli.clerks import clerks, links
 from kmzportal.cli.customers import customers
-from kmzportal.cli.fault import BadSettings, Fault, PortTaken
+from kmzportal.cli.fault import BadSettings, Fault, PortTaken, database_fault
+from kmzportal.cli.init import init
 from kmzportal.cli.mail import mail
 from kmzportal.cli.support import support
 from kmzportal.dates import format_datetime
-from kmzportal.db import db, up_to_date
+from kmzportal.db import NEWEST_VERSION, db, up_to_date
 from kmzportal.migrations import migrate, upgrade
 from kmzportal.server import become_gunicorn, port_fault, worker
 from kmzportal.server import demo as demo_server
 from kmzportal.services import office_pages, support_mail
-from kmzportal.settings import SETTINGS, SettingsError
+from kmzportal.settings import SETTINGS, Setting, SettingsError
 
 DEBUGGING = "FLASK_DEBUG ist gesetzt. Das ist nur für `kmzportal run` auf dem eigenen Rechner."
 MAIL_WAITS = "MAIL_SERVER ist leer: E-Mails warten im Postausgang, bis ein Mailserver eingetragen ist."
 NO_TABLES = "Die Tabellen der Datenbank fehlen oder sind alt. Abhilfe: kmzportal db upgrade."
-SECRET_ENDINGS = ("_KEY", "_KEY_FALLBACKS", "_PASSWORD")
 HELP = """kmzportal: das Portal für Kundenkonten eines Medienzentrums.
 
 Einstellungen stehen in instance/config.toml oder in der Umgebung als KMZPORTAL_<NAME>; alle zeigt `kmzportal config`.
-Zum Ausprobieren: `kmzportal demo`. Im Betrieb: `kmzportal serve`.
+Zum Ausprobieren: `kmzportal demo`. Neu anlegen: `kmzportal init`. Im Betrieb: `kmzportal serve`.
 """
 #: Flask and Flask-Migrate explain these in English.
 GERMAN_HELP = {
@@ -48,44 +50,60 @@ class PortalGroup(FlaskGroup):
     """Flask's commands and those of the portal, with German help."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        ctx.ensure_object(ScriptInfo).load_app()  # raises SettingsError; Flask would print a traceback and continue
-        return super().list_commands(ctx)
+        """Return all names without loading the application: help works without an instance, and changes nothing."""
+        return sorted(self.commands)
 
-    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
-        command = super().get_command(ctx, name)
-        if command and name in GERMAN_HELP:
-            command.short_help = GERMAN_HELP[name]
+    def get_command(self, ctx: click.Context, name: str) -> click.Command:
+        if name not in self.commands:
+            hint = settings.did_you_mean(name, self.commands)
+            raise BadSettings(f"Den Befehl „{name}“ gibt es nicht.{hint} Alle zeigt: kmzportal --help")
+        command = self.commands[name]
+        command.short_help = GERMAN_HELP.get(name, command.short_help)
         return command
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
+        except IntegrityError:
+            raise  # a bug
         except DBAPIError as error:
-            if fault := database_fault(ctx, error):
-                raise Fault(fault) from None
-            raise
+            raise _fault_of(ctx, error) from None
 
 
-def database_fault(ctx: click.Context, error: DBAPIError) -> str | None:
-    """Return in German what is wrong with the database; None when it is fine, and the error is a bug."""
+def _fault_of(ctx: click.Context, error: DBAPIError) -> Fault:
+    """Return what the operator can do; a statement may have failed only because its table does not exist yet."""
     with ctx.ensure_object(ScriptInfo).load_app().app_context():
         try:
-            return None if up_to_date() else NO_TABLES
-        except DBAPIError:
-            return f"Die Datenbank antwortet nicht ({worker.reason(error)}). Prüfen Sie SQLALCHEMY_DATABASE_URI."
+            db.session.rollback()
+            if not up_to_date():
+                return Fault(NO_TABLES)
+        except DBAPIError as another:
+            error = another
+    return BadSettings(database_fault(error))
 
 
 def create_console_app() -> Flask:
-    app = create_app()
+    """Return the application for a command; raises BadSettings if the instance folder cannot be used."""
+    command, instance = click.get_current_context().find_root().invoked_subcommand, settings.instance_path()
+    if command == "serve" and not instance.exists():
+        complete = settings.read(instance)
+        if not (complete.faults or settings.faults(complete.values)):
+            instance.mkdir(mode=0o700, parents=True)
+    if command not in TOUCH_NOTHING and (faults := instance_folder.faults(instance)):
+        raise BadSettings("\n".join(faults))
+    click.echo(f"Ordner des Portals: {instance}", err=True)
+    app = create_app(make_keys=command not in TOUCH_NOTHING)
     migrate.init_app(app)
     return app
 
 
+TOUCH_NOTHING = {"routes"}
 cli = PortalGroup(
     name="kmzportal", help=HELP, create_app=create_console_app, add_version_option=False, load_dotenv=False
 )
 cli.params.clear()  # Flask's options for another app or environment
-for group in (customers, clerks, links, mail, support):
+click.version_option(version("kmzportal"), message=f"kmzportal %(version)s (Datenbank {NEWEST_VERSION})")(cli)
+for group in (database_commands, init, customers, clerks, links, mail, support):
     cli.add_command(group)
 
 
@@ -119,7 +137,6 @@ def work() -> None:
 
 
 def prepare_database() -> None:
-    os.umask(0o077)  # the database is readable by its owner alone
     upgrade(current_app)
 
 
@@ -136,45 +153,56 @@ def demo(port: int) -> None:
         raise Fault(str(refused)) from None
 
 
-@cli.command()
-def config() -> None:
+@cli.command(with_appcontext=False)
+@click.pass_context
+def config(ctx: click.Context) -> None:
     """Zeigt alle Einstellungen und ihre Fehler.
 
     Schlüssel und Passwörter bleiben verdeckt.
     """
-    instance = Path(current_app.instance_path)
+    instance = settings.instance_path()
+    loaded = settings.read(instance)
+    click.echo(f"Ordner des Portals: {instance}")
     for setting in SETTINGS:
-        click.echo(f"{setting.name} = {shown(setting.name, current_app.config[setting.name])}")
-        click.echo(f"    Vorgabe {shown(setting.name, setting.default)} ({setting.unit}); {setting.why}")
+        click.echo(f"{setting.name} = {shown(setting, loaded.values[setting.name])}")
+        click.echo(f"    Vorgabe {shown(setting, setting.default)} ({setting.kind}); {setting.why}")
     click.echo(f"Texte der Seiten: {office_pages.SHIPPED}; eigene in {office_pages.own_folder(instance)}")
-    _, warnings = settings.load(instance)
-    lacking = office_pages.lacking(instance, current_app.config, datetime.now(UTC).date())
-    for sentence in (*warnings, *settings.faults(current_app.config), *lacking, *mailbox_faults()):
+    faults = [*instance_folder.faults(instance), *loaded.faults, *settings.faults(loaded.values)]
+    notes = [*loaded.warnings, *office_pages.lacking(instance, loaded.values, datetime.now(UTC).date())]
+    if not faults:
+        notes += [*instance_folder.open_to_others(instance), *_mailbox_faults(ctx)]
+    for sentence in (*faults, *notes):
         click.echo(f"Achtung: {sentence}", err=True)
+    if faults:
+        sys.exit(1)
 
 
-def mailbox_faults() -> list[str]:
+def _mailbox_faults(ctx: click.Context) -> list[str]:
     """Return since when and why the support mailbox is not read; nothing when it is, or the database is missing."""
     try:
-        outage = support_mail.inbox_outage(db.session(), current_app.config)
+        with ctx.ensure_object(ScriptInfo).load_app().app_context():
+            outage = support_mail.inbox_outage(db.session(), current_app.config)
     except DBAPIError:
         return []
     return [f"Das Postfach wird seit {format_datetime(outage[0])} nicht gelesen: {outage[1]}"] if outage else []
 
 
-def shown(name: str, value: Any) -> str:
+def shown(setting: Setting, value: Any) -> str:
     """Return the value of a setting as text, without secrets."""
-    if name.endswith(SECRET_ENDINGS):
+    if setting.secret:
         return "(verdeckt)" if value else "(leer)"
-    if name.endswith("_URI") and value:
+    if setting.kind == "Datenbank" and value:
         return make_url(value).render_as_string(hide_password=True)
     if isinstance(value, bool):
         return "ja" if value else "nein"
+    if isinstance(value, tuple):
+        return f"{value[0]} <{value[1]}>"
     text = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
     return text or "(leer)"
 
 
 def main() -> None:
+    os.umask(0o077)  # settings, keys, database and backups are readable by their owner alone
     try:
         cli.main(prog_name="kmzportal")
     except SettingsError as error:

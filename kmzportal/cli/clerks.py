@@ -31,7 +31,7 @@ links = AppGroup("links", help="Links zum Konto.")
 def add(mail: str, name: str, initials: str, admin: bool, print_link: bool) -> None:
     """Legt jemanden an und schickt den ersten Link, mit dem das Passwort gesetzt wird."""
     try:
-        url = _issue(mail, print_link, lambda tx: clerk_service.add(tx, mail, name, initials, admin))
+        url = issue_first_link(mail, print_link, lambda tx: clerk_service.add(tx, mail, name, initials, admin))
     except clerk_service.ClerkExists:
         raise Fault(f"Es gibt schon jemanden mit der Adresse {mail} oder dem Kürzel {initials}.") from None
     click.echo(url if print_link else f"{name} ist angelegt. Der erste Link geht an {mail}.")
@@ -53,13 +53,13 @@ def link(mail: str, print_link: bool) -> None:
         return clerk_service.first_link(tx, clerk)
 
     try:
-        url = _issue(mail, print_link, first_link)
+        url = issue_first_link(mail, print_link, first_link)
     except AccountLocked:
         raise Fault(f"Der Zugang von {mail} ist gesperrt. Im Kundenservice unter „Mitarbeitende“ entsperren.") from None
     click.echo(url if print_link else f"Der Link geht an {mail}.")
 
 
-def _issue(mail: str, print_link: bool, issue: Callable[[Transaction], AccountLink]) -> str:
+def issue_first_link(mail: str, print_link: bool, issue: Callable[[Transaction], AccountLink]) -> str:
     """Issue a first link, mail it unless it is to be printed, and return its URL."""
     try:
         with transaction("console") as tx:

@@ -51,7 +51,7 @@ def _test_mail(address: str) -> Email:
         recipient = mail_address.parse(address)
     except InvalidAddress:
         raise Fault(f"„{address}“ ist keine E-Mail-Adresse.") from None
-    message_id = make_msgid(domain=config["MAIL_DEFAULT_SENDER"].rpartition("@")[2])
+    message_id = make_msgid(domain=config["MAIL_DEFAULT_SENDER"][1].rpartition("@")[2])
     mail = OutgoingMail(template="test", recipient=recipient, facts={}, message_id=message_id, queued_at=now)
     try:
         return compose(mail, link_keys(), config, now)

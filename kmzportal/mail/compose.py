@@ -12,7 +12,6 @@ from email.header import Header
 from email.headerregistry import Address, HeaderRegistry, UniqueSingleAddressHeader, UniqueUnstructuredHeader
 from email.message import EmailMessage
 from email.policy import SMTP
-from email.utils import parseaddr
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -20,7 +19,7 @@ from typing import Any
 from flask_mail import Message
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, TemplateNotFound, select_autoescape
 
-from kmzportal import mail_address
+from kmzportal import mail_address, phone
 from kmzportal.dates import format_datetime, format_day
 from kmzportal.models import AccountLink, OutgoingMail
 from kmzportal.services import support
@@ -34,6 +33,7 @@ TEMPLATES = Environment(
     trim_blocks=True,
     lstrip_blocks=True,
 )
+TEMPLATES.filters["phone_uri"] = phone.uri
 NEUTRAL_GREETING = "Guten Tag"
 HEADERS = {
     "Auto-Submitted": "auto-generated",
@@ -71,7 +71,7 @@ def compose(mail: OutgoingMail, keys: LinkKeys, settings: Mapping[str, Any], now
         raise LookupError("PUBLIC_URL is empty")
     context = _context(mail, keys, settings)
     subject, text = _text(mail.template, context)
-    sender_name = parseaddr(settings["MAIL_DEFAULT_SENDER"])[0] or settings["OFFICE_NAME"]
+    sender_name, sender = settings["MAIL_DEFAULT_SENDER"]
     return Email(
         mail.message_id,
         now,
@@ -79,7 +79,7 @@ def compose(mail: OutgoingMail, keys: LinkKeys, settings: Mapping[str, Any], now
         recipients=[mail_address.mailable(mail.recipient)],
         body=text,
         html=_html(subject, text, settings),
-        sender=str(Address(sender_name, addr_spec=mail_address.mailable(settings["MAIL_DEFAULT_SENDER"]))),
+        sender=str(Address(sender_name, addr_spec=sender)),
         reply_to=mail_address.mailable(settings["OFFICE_SUPPORT_EMAIL"]),
     )
 
@@ -133,8 +133,8 @@ def _text(template: str, context: dict[str, Any]) -> tuple[str, str]:
 def _html(subject: str, text: str, settings: Mapping[str, Any]) -> str:
     paragraphs = [paragraph.splitlines() for paragraph in text.strip().split("\n\n")]
     page = TEMPLATES.get_template("mail/_page.html")
-    public_url, phone = settings["PUBLIC_URL"], settings["OFFICE_PHONE"]
-    return page.render(subject=subject, paragraphs=paragraphs, public_url=public_url, phone=phone)
+    public_url, number = settings["PUBLIC_URL"], settings["OFFICE_PHONE"]
+    return page.render(subject=subject, paragraphs=paragraphs, public_url=public_url, phone=number)
 
 
 MAX_LINE = 76  # RFC 2045, 6.7 and RFC 2047, 2; the library's 78 is for lines that are not encoded

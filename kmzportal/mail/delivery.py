@@ -81,7 +81,7 @@ def deliver_due() -> int:
 
 
 def post(email: Email) -> DeliveryResult:
-    sender = mail_address.mailable(current_app.config["MAIL_DEFAULT_SENDER"])
+    sender = current_app.config["MAIL_DEFAULT_SENDER"][1]
     try:
         with mail_server.connect() as connection:
             connection.send(email, envelope_from=sender)

@@ -9,7 +9,7 @@ from typing import Any, ClassVar, cast
 from sqlalchemy import DDL, Index, String, event
 from sqlalchemy.orm import Mapped, mapped_column
 
-from kmzportal import mail_address
+from kmzportal import mail_address, phone
 from kmzportal.db import Base
 from kmzportal.models.person import Person
 
@@ -25,16 +25,11 @@ def fold(text: str) -> str:
     return " ".join(re.sub("(?<=[aou])e", "", plain.translate(SEPARATORS)).split())
 
 
-def phone_digits(phone: str) -> str:
-    """Return the digits of a telephone number as dialled within Germany."""
-    return re.sub(r"\D", "", re.sub(r"^\s*(\+|00)49\s*(\(0\))?", "0", phone))
-
-
 def search_text(customer: Any) -> str:
     """Return the folded words of an object with the attributes of a customer, each between blanks, for the search."""
     number = fold(customer.number)
     texts = [fold(getattr(customer, name) or "") for name in SEARCHED]
-    words = (number, re.sub(r"\W", "", number), *texts, phone_digits(customer.phone or ""))
+    words = (number, re.sub(r"\W", "", number), *texts, phone.digits(customer.phone or ""))
     return f" {' '.join(filter(None, words))} "
 
 

@@ -18,6 +18,7 @@ NAMES = ("hilfe", "impressum", "datenschutz", "barrierefreiheit", "leichte-sprac
 SHIPPED = Path(__file__).parent.parent / "templates" / "legal"
 LATER = "wird noch ergänzt"
 PLACEHOLDER = re.compile(r"\{([a-z_]+)\}")
+SECONDS = {"Sekunden": 1, "Tage": 86_400}
 CHECKED_EVERY = timedelta(days=365)
 
 Settings = Mapping[str, Any]
@@ -59,8 +60,8 @@ def _values(settings: Settings) -> dict[str, str]:
     values = {"cookie_name": str(settings.get("SESSION_COOKIE_NAME")), **retention.TIMES}
     for setting in SETTINGS:
         value = settings[setting.name]
-        if setting.unit in ("seconds", "days"):
-            values[setting.name.lower()] = format_duration(timedelta(**{setting.unit: value}))
+        if setting.kind in SECONDS:
+            values[setting.name.lower()] = format_duration(timedelta(seconds=value * SECONDS[setting.kind]))
         elif setting.name.startswith(("OFFICE_", "PRIVACY_", "ACCESSIBILITY_", "PASSWORD_")):
             values[setting.name.lower()] = str(value)
     dated = _date(settings["ACCESSIBILITY_STATEMENT_DATE"])

@@ -9,7 +9,8 @@ from rapidfuzz.distance import OSA
 from sqlalchemy import ColumnElement, and_, false, or_, select, true, union_all
 from sqlalchemy.orm import Session
 
-from kmzportal.models import Customer, fold, phone_digits
+from kmzportal import phone
+from kmzportal.models import Customer, fold
 
 SHOWN, COUNTED = 20, 1000
 MAX_WORDS = 6
@@ -52,7 +53,7 @@ def search(session: Session, query: str) -> SearchResult | None:
     query = query.replace("\0", "").strip()
     if rows := session.execute(select(*COLUMNS).where(_has_number_or_address(query))).all():
         return SearchResult(rows)
-    words = [phone_digits(query)] if PHONE.fullmatch(query) else fold(query).split()[:MAX_WORDS]
+    words = [phone.digits(query)] if PHONE.fullmatch(query) else fold(query).split()[:MAX_WORDS]
     if not any(len(word) >= MIN_LENGTH for word in words):
         return None
     return _matching(session, map(_has_word, words)) or _matching_with_typo(session, words) or SearchResult([])

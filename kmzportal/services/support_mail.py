@@ -5,7 +5,6 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
-from email.utils import parseaddr
 from enum import StrEnum
 from typing import Any
 
@@ -98,9 +97,9 @@ def receive_unreadable(tx: Transaction, message_id: str, folder: str) -> Effect:
 def _own_addresses(settings: Mapping[str, Any]) -> set[str]:
     """Return the addresses that the portal itself writes from: a mail from there would be a loop."""
     own = set()
-    for name in ("MAIL_DEFAULT_SENDER", "OFFICE_SUPPORT_EMAIL", "IMAP_USERNAME"):
+    for address in (settings["MAIL_DEFAULT_SENDER"][1], settings["OFFICE_SUPPORT_EMAIL"], settings["IMAP_USERNAME"]):
         with suppress(mail_address.InvalidAddress):  # a user name such as `OFFICE\\support@mail`
-            own.add(mail_address.canonical(parseaddr(settings[name])[1]))
+            own.add(mail_address.canonical(address))
     return own
 
 

@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from email.utils import parseaddr
 from typing import Any, TypeVar
 
 from flask import current_app
@@ -89,7 +88,7 @@ class Transaction:
         canonical = mail_address.canonical(recipient)
         if not always and self._mails_today(canonical) >= self.settings["MAILS_PER_DAY"]:
             raise TooManyMails("mail.capped", person, template=template)
-        domain = parseaddr(self.settings["MAIL_DEFAULT_SENDER"])[1].rpartition("@")[2]
+        domain = self.settings["MAIL_DEFAULT_SENDER"][1].rpartition("@")[2]
         mail = OutgoingMail(
             template=template,
             recipient=recipient,

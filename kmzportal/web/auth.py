@@ -1,7 +1,9 @@
 """Authentication and access control: the session cookie, login, and decorators of views."""
 
 import ipaddress
+import logging
 import re
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -14,6 +16,7 @@ from flask.typing import ResponseReturnValue
 from flask_login import AnonymousUserMixin, LoginManager, UserMixin, login_user
 from flask_login import current_user as flask_login_user
 from markupsafe import escape
+from werkzeug.urls import iri_to_uri
 
 from kmzportal.db import db
 from kmzportal.models import Clerk, Customer, LoginSession, Person
@@ -24,6 +27,7 @@ from kmzportal.services.transaction import Transaction, run_outside_transaction,
 from kmzportal.web.forms import PortalForm, restore_input, save_input
 from kmzportal.web.responses import local_path, redirect_to, wants_fragment
 
+log = logging.getLogger(__name__)
 login_manager = LoginManager()
 login_manager.session_protection = None  # sessions are in the database; phones change their IP address
 
@@ -41,9 +45,24 @@ UNSAFE = {"POST", "PUT", "PATCH", "DELETE"}
 
 def init_app(app: Flask) -> None:
     login_manager.init_app(app)
+    app.before_request(warn_of_ignored_proxy)
     app.before_request(refuse_other_hosts)
     app.before_request(refuse_other_sites)
     app.context_processor(lambda: {"current_user": AnonymousUser() if "act_as_anonymous" in g else current_user})
+
+
+def warn_of_ignored_proxy() -> None:
+    """Log when a proxy in front is not trusted: behind it all people would share one source address."""
+    if "X-Forwarded-For" in request.headers and not current_app.config["PROXY_HOPS"]:
+        warn_hourly("proxy", "X-Forwarded-For kommt an, aber PROXY_HOPS ist 0. Hinter einem Proxy: PROXY_HOPS = 1")
+
+
+def warn_hourly(about: str, message: str, *values: object) -> None:
+    """Log a warning at most once an hour in each process; whoever sends requests must not fill the log."""
+    warned: dict[str, float] = current_app.extensions.setdefault("warned", {})
+    if time.monotonic() >= warned.get(about, 0):
+        warned[about] = time.monotonic() + 3600
+        log.warning(message, *values)
 
 
 def refuse_other_hosts() -> Response | None:
@@ -60,6 +79,8 @@ def refuse_other_hosts() -> Response | None:
     known = same if public_url else name in LOOPBACK
     if known or request.endpoint in ANY_HOST:
         return None
+    host = request.headers.get("Host", "")
+    warn_hourly("host", "Anfragen an %.100r werden abgewiesen, denn PUBLIC_URL ist %s.", host, public_url)
     return Response(FOREIGN.format(escape(public_url)), 400)
 
 
@@ -256,9 +277,11 @@ admin_only = _require("admin", lambda active: active.clerk and active.clerk.admi
 
 def form_url() -> str | None:
     """Return path and query of the page with the form that was sent: this URL if GET shows it, else the page before."""
-    shown_by_get = request.url_rule and "GET" in (request.url_rule.methods or ())
-    url = urlsplit(request.url if shown_by_get else request.referrer or "")
-    return local_path(f"{url.path}?{url.query}".rstrip("?"))
+    url = urlsplit(request.referrer or "")
+    path, query = url.path, url.query
+    if request.url_rule and "GET" in (request.url_rule.methods or ()):
+        path, query = iri_to_uri(request.path), request.query_string.decode("ascii", "ignore")
+    return local_path(f"{path}?{query}".rstrip("?"))
 
 
 def fresh_second_factor(view: View) -> View:
@@ -284,12 +307,18 @@ WITH_PORT = re.compile(r"^(\[.+\]|[\d.]+):\d+$")  # some proxies append the clie
 
 
 def source() -> str | None:
-    """Return the client's IPv4 address, or the /64 block of its IPv6 address."""
+    """Return the client's IPv4 address, or the /64 block of its IPv6 address.
+
+    None for this machine: behind a proxy that is not trusted everybody comes from there, and no limit by source may
+    shut out all of them.
+    """
     try:
         address = ipaddress.ip_address(WITH_PORT.sub(r"\1", request.remote_addr or "").strip("[]"))
     except ValueError:
         return None
     address = getattr(address, "ipv4_mapped", None) or address
+    if address.is_loopback:
+        return None
     return str(address) if address.version == 4 else str(ipaddress.ip_network((address, 64), strict=False))
 
 

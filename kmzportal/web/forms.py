@@ -37,6 +37,12 @@ STALE_FORM = (
 )
 
 
+NO_COOKIE = (
+    "Ihr Browser hat das Cookie dieser Seite nicht mitgeschickt. Ihr Browser muss Cookies erlauben: "
+    "Erlauben Sie sie für diese Seite und senden Sie das Formular noch einmal ab."
+)
+
+
 class FormCSRF(CSRF):
     """Flask-WTF's token as a field of the form, so that a stale token is a field error."""
 
@@ -47,7 +53,8 @@ class FormCSRF(CSRF):
         try:
             validate_csrf(field.data)
         except ValidationError:
-            raise ValidationError(STALE_FORM) from None
+            got_cookie = current_app.config["SESSION_COOKIE_NAME"] in request.cookies
+            raise ValidationError(STALE_FORM if got_cookie else NO_COOKIE) from None
 
 
 class PortalForm(FlaskForm):  # type: ignore[misc]

@@ -14,7 +14,7 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 from werkzeug.urls import iri_to_uri
 from werkzeug.wrappers import Response as AnyResponse
 
-from kmzportal import dates, settings
+from kmzportal import dates, phone, settings
 
 CSP = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; font-src 'self'; connect-src 'self'; "
@@ -32,7 +32,7 @@ HEADERS = {
     "Referrer-Policy": "same-origin",
     "Cache-Control": "no-store",
 }
-HSTS = "max-age=31536000; includeSubDomains"
+HSTS = "max-age=31536000"  # of this host alone: other sites of the office may have no https (RFC 6797, 6.1.2)
 _MAX_KEY = 2**31 - 1
 csrf = CSRFProtect()  # provides csrf_token() to templates; forms validate it, see FormCSRF
 
@@ -66,6 +66,7 @@ def init_app(app: Flask) -> None:
     app.after_request(_compress)
     app.after_request(_add_headers)
     app.jinja_env.filters.update(format_datetime=dates.format_datetime, format_time=dates.format_time)
+    app.jinja_env.filters["phone_uri"] = phone.uri
     app.jinja_env.globals.update(office=settings.office(app.config), demo=app.config.get("DEMO", False))
 
 

@@ -43,7 +43,9 @@ def test_without_a_mailbox_the_setting_is_named(type_in, app, command):
     assert (result.exit_code, result.output[:22]) == (1, "IMAP_SERVER ist leer. ")
 
 
-def test_config_names_since_when_the_mailbox_is_not_read(type_in, backend, settings, clock):
+def test_config_names_since_when_the_mailbox_is_not_read(type_in, backend, settings, clock, tmp_path, monkeypatch):
+    monkeypatch.setenv("KMZPORTAL_INSTANCE_PATH", str(tmp_path))
+    monkeypatch.setenv("KMZPORTAL_PUBLIC_URL", "http://localhost")
     settings["IMAP_SERVER"] = "imap.kmz.example"
     backend.run(support_mail.record_outage, "Der Server ist nicht erreichbar.")
     assert (

@@ -18,7 +18,8 @@ from kmzportal.models import Customer
 from kmzportal.settings import SETTINGS
 
 OFFICE = {setting.name: setting.default for setting in SETTINGS}
-OFFICE |= {"PUBLIC_URL": "https://konto.kmz.example", "MAIL_DEFAULT_SENDER": "support@kmz-cw.de"}
+SENDER = "support@kmz-cw.de"
+OFFICE |= {"PUBLIC_URL": "https://konto.kmz.example", "MAIL_DEFAULT_SENDER": ("Kreismedienzentrum Calw", SENDER)}
 TEMPLATES = Path(kmzportal.__file__).parent / "templates" / "mail"
 EVERY = pytest.mark.parametrize("template", MAILS)
 EVERY_LINK = pytest.mark.parametrize("template", [name for name, kind in MAILS.items() if kind])
@@ -83,7 +84,7 @@ def test_text_and_html_say_the_same_and_the_html_loads_nothing(template):
     assert {one.tag for one in html.iter()} <= {"html", "head", "meta", "title", "body", "h1", "p", "a", "strong", "br"}
     assert {name for one in html.iter() for name in one.attrib} <= {"lang", "charset", "href"}
     phones = [(one.get("href"), one.text) for one in html.iter("a") if one.get("href").startswith("tel:")]
-    assert phones == [("tel:07051965220", "07051 965 220")] * text.count("07051 965 220") != []
+    assert phones == [("tel:+497051965220", "07051 965 220")] * text.count("07051 965 220") != []
     visible = shown(html)
     for line in text.splitlines():
         assert line.rstrip(":") in visible
@@ -188,9 +189,13 @@ def test_a_name_is_neither_template_nor_html_nor_a_line_of_its_own():
 @pytest.mark.parametrize("end", ["\r\n", "\n", "\r"])
 def test_no_value_can_add_a_header(end):
     injected = f"a@b.example{end}Bcc: dieb@example.org"
-    for name in ("OFFICE_NAME", "MAIL_DEFAULT_SENDER", "OFFICE_SUPPORT_EMAIL"):
+    for wrong in (
+        {"MAIL_DEFAULT_SENDER": (injected, "a@b.example")},
+        {"MAIL_DEFAULT_SENDER": ("", injected)},
+        {"OFFICE_SUPPORT_EMAIL": injected},
+    ):
         with pytest.raises(ValueError):
-            email(office=OFFICE | {name: injected}).as_bytes()
+            email(office=OFFICE | wrong).as_bytes()
     for name in ("recipient", "message_id"):
         with pytest.raises(ValueError):
             email(**{name: injected}).as_bytes()
@@ -202,7 +207,9 @@ def test_no_value_can_add_a_header(end):
     "Göppingen Straße Süd",
 ])  # fmt: skip
 def test_an_office_with_a_long_name_is_one_sender(name):
-    mail = message_from_bytes(email(office=OFFICE | {"OFFICE_NAME": name}).as_bytes(), policy=compat32)
+    mail = message_from_bytes(
+        email(office=OFFICE | {"OFFICE_NAME": name, "MAIL_DEFAULT_SENDER": (name, SENDER)}).as_bytes(), policy=compat32
+    )
     [(sender, address)] = getaddresses([mail["From"]])
     decoded = [str(make_header(decode_header(text))) for text in (sender, mail["Subject"])]
     assert (decoded, address) == ([name, f"Ihr Link zum Konto – {name}"], "support@kmz-cw.de")

@@ -43,7 +43,13 @@ class Portal:
         self.command = (*self.started_by, *command)
         ours = {f"KMZPORTAL_{name}": value for name, value in settings.items()}
         system = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
-        self.environment = {**system, "KMZPORTAL_INSTANCE_PATH": str(folder), "KMZ_TEST": str(folder), **ours}
+        self.environment = {
+            **system,
+            "KMZPORTAL_INSTANCE_PATH": str(folder),
+            "KMZPORTAL_PROXY_HOPS": "1",
+            "KMZ_TEST": str(folder),
+            **ours,
+        }
         self.process: Any = None
 
     def start(self, stdin: int = subprocess.DEVNULL) -> "Portal":

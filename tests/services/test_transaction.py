@@ -115,7 +115,7 @@ def test_over_the_cap_an_act_is_done_without_its_notice_except_that_of_a_new_pas
 
 
 def test_every_mail_has_an_id_of_its_own_in_the_offices_domain(backend, erika, app, monkeypatch, send):
-    monkeypatch.setitem(app.config, "MAIL_DEFAULT_SENDER", "Medienzentrum <support@kmz.example>")
+    monkeypatch.setitem(app.config, "MAIL_DEFAULT_SENDER", ("Medienzentrum", "support@kmz.example"))
     send(erika, 2)
     first, second = (mail.message_id for mail in backend.mails())
     assert first != second and first.endswith("@kmz.example>") and second.endswith("@kmz.example>")

@@ -74,7 +74,7 @@ def test_the_source_of_a_request_is_the_one_that_the_own_proxies_added(app, buil
     [
         ("203.0.113.9", "203.0.113.9"), ("::ffff:203.0.113.9", "203.0.113.9"), ("203.0.113.9:4711", "203.0.113.9"),
         ("[2001:db8:1:2:3::4]:443", "2001:db8:1:2::/64"), ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64"),
-        ("::1", "::/64"), ("unix:", None), ("", None), ("<b>", None),
+        ("::1", None), ("127.8.8.8", None), ("::ffff:127.0.0.1", None), ("unix:", None), ("", None), ("<b>", None),
     ],
 )  # fmt: skip
 def test_a_source_is_an_ipv4_address_or_a_block_of_ipv6_addresses(app, seen, block):

@@ -44,7 +44,7 @@ def asked(form: ActionForm | None = None) -> ResponseReturnValue:
         address=request["address"],
         reference=request["reference"],
         valid_until=asked_at + timedelta(seconds=config["RECOVERY_LINK_LIFETIME"]),
-        sender=config["MAIL_DEFAULT_SENDER"],
+        sender=config["MAIL_DEFAULT_SENDER"][1],
         wait_seconds=max(0, AGAIN_AFTER - int((now - asked_at).total_seconds())),
         outage=outbox.mail_outage(db.session(), now, config),
     )

@@ -14,6 +14,8 @@ from markdown_it import MarkdownIt
 from markdown_it.token import Token
 from markupsafe import Markup
 
+from kmzportal import phone
+
 SAFE_LINKS = ("/", "#", "https://", "http://", "mailto:", "tel:")
 CLASSES = {
     "h3": "kern-heading-small",
@@ -49,7 +51,7 @@ class Document:
 
 def parse(text: str, line_by_line: bool = False) -> Document:
     """Return the text in sections; with `line_by_line`, each line becomes a paragraph of its own (easy language)."""
-    text = NUMBER.sub(lambda link: link[0].replace(" ", ""), text)  # phone numbers contain blanks
+    text = NUMBER.sub(lambda link: phone.uri(link[0].removeprefix("tel:")), text)  # phone numbers contain blanks
     if line_by_line:
         text = re.sub(r"\n(?!#|- |\d+\. |\s)", "\n\n", text)
     title, parts = "", [("", list[Token]())]

@@ -8,6 +8,7 @@ from pathlib import Path
 from flask import Blueprint, Flask, Response, abort, current_app, render_template, send_from_directory, url_for
 from flask.typing import ResponseReturnValue
 
+from kmzportal import phone
 from kmzportal.services import office_pages
 from kmzportal.web.auth import anyone
 from kmzportal.web.responses import redirect_to
@@ -68,7 +69,7 @@ def security_txt() -> Response:
     config = current_app.config
     lines = [
         f"Contact: mailto:{config['OFFICE_SUPPORT_EMAIL']}",
-        f"Contact: tel:+49-{config['OFFICE_PHONE'].removeprefix('0').replace(' ', '-')}",
+        f"Contact: {phone.uri(config['OFFICE_PHONE'])}",
         f"Expires: {(today + SECURITY_TXT_VALID).isoformat()}",
         "Preferred-Languages: de, en",
         f"Canonical: {config['PUBLIC_URL']}{url_for('.security_txt')}",

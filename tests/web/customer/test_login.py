@@ -64,6 +64,16 @@ def test_a_stale_login_keeps_the_address_and_works_the_second_time(browser, erik
     assert browser.submit("Anmelden", {"Passwort": people.password_of(erika)}).path == "/einstellungen"
 
 
+def test_where_the_browser_blocks_cookies_the_form_says_so_instead_of_that_it_was_open_for_long(app, erika):
+    browser = Browser(app)
+    for _ in range(2):
+        browser.open(LOGIN)
+        browser.client.delete_cookie(COOKIE, domain="konto.kmz.example")
+        browser.submit("Anmelden", credentials(erika))
+        assert (browser.status, browser.value("E-Mail-Adresse")) == (422, erika.email)
+        assert "Ihr Browser muss Cookies erlauben" in browser.text and "lange offen" not in browser.text
+
+
 def test_a_login_page_left_open_for_days_works_and_only_with_its_own_csrf_token(app, erika, clock):
     first, second = Browser(app).open(LOGIN), Browser(app).open(LOGIN)
     assert first.answer.text.replace(first.csrf_token, second.csrf_token) == second.answer.text

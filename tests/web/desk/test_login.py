@@ -46,6 +46,15 @@ def test_a_clerk_logs_in_with_password_and_code_and_reaches_the_wanted_page(brow
     assert browser.press("Weiter").path == "/kundenservice/mitarbeitende"
 
 
+@pytest.mark.parametrize("query", [
+    "suche=mueller", "suche=lisa+m%C3%BCller&vor=3", "suche=a%5Cb", "suche=100%25", "suche=a%26b%3Dc", "suche=%22x%22",
+])  # fmt: skip
+def test_the_search_that_a_clerk_was_at_comes_back_after_the_login(app, tim, offered, query):
+    browser = Browser(app).open(f"/kundenservice/kunden?{query}")
+    browser.submit("Anmelden", {"E-Mail-Adresse": tim.email, "Passwort": people.password_of(tim)})
+    assert browser.answer.request.query_string.decode() == query
+
+
 @pytest.mark.parametrize("wanted", ["//evil.example", "/einstellungen", "/kundenserviceevil", "/abmelden"])
 def test_neither_password_nor_code_redirects_out_of_the_desk(app, backend, tim, offered, wanted):
     assert Browser(app).log_in(tim, path=f"{LOGIN}?weiter={wanted}").path == "/kundenservice/kunden"

@@ -60,7 +60,7 @@ def test_in_easy_language_each_line_is_a_paragraph_and_lists_stay_lists():
 
 def test_links_and_bold_words_stand_inside_a_sentence():
     shown = html("Rufen Sie [07051 1](tel:07051 1) **sofort** an.")
-    assert 'Rufen Sie <a href="tel:070511" class="kern-link">07051 1</a> <strong>sofort</strong> an.' in shown
+    assert 'Rufen Sie <a href="tel:+4970511" class="kern-link">07051 1</a> <strong>sofort</strong> an.' in shown
 
 
 @pytest.mark.parametrize("target", ["/hilfe#x", "#x", "https://a.example", "http://a.example", "mailto:a@b.example"])

@@ -1,0 +1,92 @@
+"""kmzportal init: a new instance with settings, keys, tables and the first admin."""
+
+import json
+from typing import Any
+
+import click
+from sqlalchemy import func, select
+
+from kmzportal import create_app, settings
+from kmzportal.cli import instance as instance_folder
+from kmzportal.cli.clerks import issue_first_link
+from kmzportal.cli.fault import BadSettings, Fault
+from kmzportal.db import db
+from kmzportal.migrations import upgrade
+from kmzportal.models import Clerk
+from kmzportal.services import clerks
+from kmzportal.settings import BY_NAME, SettingsError
+
+#: Setting and question of each option. Those without a setting are about the first admin.
+QUESTIONS = {
+    "url": ("PUBLIC_URL", "Adresse des Portals, zum Beispiel https://konto.kmz.example"),
+    "office": ("OFFICE_NAME", "Name der Stelle"),
+    "support": ("OFFICE_SUPPORT_EMAIL", "E-Mail-Adresse für Hilfe; von ihr kommen alle E-Mails"),
+    "phone": ("OFFICE_PHONE", "Telefon"),
+    "mail_server": ("MAIL_SERVER", "Rechnername des Mailservers; ohne ihn warten E-Mails"),
+    "admin": (None, "E-Mail-Adresse der ersten Person, die verwaltet"),
+    "name": (None, "Ihr Vor- und Nachname"),
+    "initials": (None, "Ihr Kürzel, wie es in E-Mails steht"),
+}
+HEAD = "# Einstellungen des Portals. Alle mit Wert und Grund zeigt: kmzportal config\n"
+
+
+@click.command()
+@click.option("--url", help="Adresse des Portals, wie https://konto.kmz.example.")
+@click.option("--office", help="Name der Stelle.")
+@click.option("--support", help="E-Mail-Adresse für Hilfe; von ihr kommen alle E-Mails.")
+@click.option("--phone", help="Telefon der Stelle.")
+@click.option("--mail-server", help="Rechnername des Mailservers.")
+@click.option("--proxy-hops", default=1, show_default=True, help="So viele Proxys stehen davor.")
+@click.option("--admin", help="E-Mail-Adresse der ersten Person, die verwaltet.")
+@click.option("--name", help="Ihr Vor- und Nachname.")
+@click.option("--initials", metavar="XX", help="Ihr Kürzel, wie es in E-Mails steht.")
+def init(proxy_hops: int, **given: str | None) -> None:
+    """Legt ein Portal an: Einstellungen, Schlüssel, Tabellen und den ersten Zugang.
+
+    Fragt nach allem, was nicht als Option angegeben ist.
+    """
+    instance = settings.instance_path()
+    if instance.exists() and (faults := instance_folder.faults(instance)):
+        raise BadSettings("\n".join(faults))
+    if (instance / "config.toml").exists():
+        raise Fault(f"In {instance} gibt es schon ein Portal. Ändern Sie dort config.toml.")
+    answers = {option: _ask(option, given[option]) for option in QUESTIONS}
+    chosen = {name: answers[option] for option, (name, _) in QUESTIONS.items() if name}
+    chosen |= {"PROXY_HOPS": proxy_hops}
+    loaded = settings.read(instance, overrides=chosen)
+    if faults := [*loaded.faults, *settings.faults(loaded.values)]:
+        raise BadSettings("\n".join(faults))
+    instance.mkdir(mode=0o700, parents=True, exist_ok=True)
+    link = _create(chosen, answers["admin"], answers["name"], answers["initials"])
+    lines = [f"{name} = {json.dumps(value, ensure_ascii=False)}\n" for name, value in chosen.items() if value != ""]
+    (instance / "config.toml").write_text(HEAD + "".join(lines), "utf-8")
+    click.echo(f"Das Portal ist angelegt. Einstellungen, Schlüssel und Datenbank liegen in {instance}.")
+    click.echo(f"\nDer erste Link für {answers['name']}. Er gilt einmal, sobald das Portal läuft:\n{link}\n")
+
+
+def _ask(option: str, given: str | None) -> Any:
+    """Return the valid answer to a question; raises BadSettings when it was an option, or nobody can answer."""
+    name, question = QUESTIONS[option]
+    default = BY_NAME[name].default if name else None
+    while True:
+        try:
+            text = click.prompt(question, default=default) if given is None else given
+            return BY_NAME[name].parse(text) if name else text.strip()
+        except click.Abort:  # no terminal
+            if name and name != "PUBLIC_URL":
+                return default
+            raise BadSettings(f"Es fehlt --{option}: {question}.") from None
+        except SettingsError as error:
+            if given is not None:
+                raise BadSettings(str(error)) from None
+            click.echo(str(error), err=True)
+
+
+def _create(chosen: dict[str, Any], address: str, name: str, initials: str) -> str:
+    """Make keys, tables and the first admin; return the admin's first link."""
+    app = create_app(chosen)
+    upgrade(app)
+    with app.app_context():
+        if db.session.scalar(select(func.count(Clerk.id))):
+            raise Fault("In der Datenbank gibt es schon Mitarbeitende. Ein neuer Link: kmzportal clerks link.")
+        return issue_first_link(address, True, lambda tx: clerks.add(tx, address, name, initials, admin=True))
