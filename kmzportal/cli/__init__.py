@@ -168,8 +168,9 @@ def config(ctx: click.Context) -> None:
         click.echo(f"    Vorgabe {shown(setting, setting.default)} ({setting.kind}); {setting.why}")
     click.echo(f"Texte der Seiten: {office_pages.SHIPPED}; eigene in {office_pages.own_folder(instance)}")
     faults = [*instance_folder.faults(instance), *loaded.faults, *settings.faults(loaded.values)]
-    notes = [*loaded.warnings, *office_pages.lacking(instance, loaded.values, datetime.now(UTC).date())]
+    notes = loaded.warnings
     if not faults:
+        notes += office_pages.lacking(instance, loaded.values, datetime.now(UTC).date())
         notes += [*instance_folder.open_to_others(instance), *_mailbox_faults(ctx)]
     for sentence in (*faults, *notes):
         click.echo(f"Achtung: {sentence}", err=True)

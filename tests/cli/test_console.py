@@ -48,7 +48,7 @@ def test_config_names_all_faults_and_ends_with_1(tmp_path):
 
 
 def test_config_names_what_the_pages_of_the_office_lack(tmp_path):
-    notes = console(tmp_path, "config").stderr
+    notes = console(tmp_path, "config", KMZPORTAL_PUBLIC_URL="http://localhost").stderr
     assert "Achtung: OFFICE_REPRESENTATIVE ist leer. Auf /impressum und /datenschutz steht dort" in notes
     assert "Achtung: ACCESSIBILITY_STATEMENT_DATE ist leer." in notes
 
