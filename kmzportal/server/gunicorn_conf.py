@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from flask import Flask
-from gunicorn.workers.gthread import ThreadWorker
 from sqlalchemy.orm import configure_mappers
 
+from kmzportal.server.receiving import ReceivingWorker
 from kmzportal.server.worker import run_loops
 
 gc.disable()  # until share_memory, as https://docs.python.org/3/library/gc.html#gc.freeze advises: pages stay shared
@@ -37,7 +37,7 @@ loglevel = "warning"
 proc_name = "kmzportal"
 
 
-class PortalWorker(ThreadWorker):  # type: ignore[misc]
+class PortalWorker(ReceivingWorker):
     """A process that serves pages, or the background worker if pre_fork has set `pause`."""
 
     pause: float | None = None  # seconds before the background loops begin
