@@ -12,7 +12,7 @@ from flask.cli import FlaskGroup, ScriptInfo
 from sqlalchemy import make_url
 from sqlalchemy.exc import DBAPIError
 
-from kmzportal import create_app, settings
+from kmzportal import create_app, logs, settings
 from kmzportal.cli.clerks import clerks, links
 from kmzportal.cli.customers import customers
 from kmzportal.cli.fault import BadSettings, Fault, PortTaken
@@ -72,7 +72,7 @@ def database_fault(ctx: click.Context, error: DBAPIError) -> str | None:
         try:
             return None if up_to_date() else NO_TABLES
         except DBAPIError:
-            return f"Die Datenbank antwortet nicht ({worker.reason(error)}). Prüfen Sie SQLALCHEMY_DATABASE_URI."
+            return f"Die Datenbank antwortet nicht ({logs.reason(error)}). Prüfen Sie SQLALCHEMY_DATABASE_URI."
 
 
 def create_console_app() -> Flask:
@@ -105,7 +105,7 @@ def serve(host: str, port: int, no_worker: bool) -> None:
     prepare_database()
     if not current_app.config["MAIL_SERVER"]:
         click.echo(MAIL_WAITS, err=True)
-    become_gunicorn(host, port, with_worker=not no_worker)
+    become_gunicorn(host, port, with_worker=not no_worker, log_format=current_app.config["LOG_FORMAT"])
 
 
 @cli.command()
@@ -114,6 +114,7 @@ def work() -> None:
 
     Er beantwortet „Passwort vergessen“, verschickt E-Mails und löscht, was alt ist.
     """
+    logs.configure(current_app.config["LOG_FORMAT"])
     prepare_database()
     worker.work(current_app._get_current_object())  # type: ignore[attr-defined]
 

@@ -15,9 +15,10 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 from flask import Flask
-from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.exc import OperationalError
 
 from kmzportal.db import db
+from kmzportal.logs import log_database_error
 from kmzportal.mail import inbox
 from kmzportal.mail.delivery import deliver_due
 from kmzportal.services import outbox, recovery, retention, support
@@ -89,7 +90,7 @@ class Loop:
                 self.do()
                 self._beat_if_due()
         except OperationalError as error:
-            log.warning("%s: Die Datenbank antwortet nicht (%s).", self.name, reason(error))
+            log_database_error(self.name, error)
         except Exception as error:
             report(self.name, error)
 
@@ -133,11 +134,6 @@ def purge_if_due() -> None:
             outbox.record_heartbeat(tx, outbox.PURGE_LOOP)
             support.reopen_unused(tx)
             retention.purge(tx)
-
-
-def reason(error: DBAPIError) -> str:
-    """Return the message of the driver; that of SQLAlchemy contains the parameters of the statement."""
-    return str(error.orig).strip().partition("\n")[0]
 
 
 def report(doing: str, error: Exception) -> None:
