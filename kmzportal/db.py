@@ -73,13 +73,18 @@ def _begin(connection: Connection) -> None:
         connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
 
-def up_to_date() -> bool:
-    """Return whether the newest migration has run; raises DBAPIError when the database cannot be reached.
+def schema_version() -> str | None:
+    """Return the newest migration that has run, None without any; raises DBAPIError without a connection.
 
     Without alembic, which would take 11 MiB of memory in each web process.
     """
     connection = db.session.connection()
     if not inspect(connection).has_table("alembic_version"):
-        return False
+        return None
     version: str | None = connection.scalar(text("SELECT version_num FROM alembic_version"))
-    return version == NEWEST_VERSION
+    return version
+
+
+def up_to_date() -> bool:
+    """Return whether the newest migration has run; raises DBAPIError when the database cannot be reached."""
+    return schema_version() == NEWEST_VERSION
