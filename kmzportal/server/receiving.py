@@ -7,15 +7,18 @@ it occupies none, and its connection is closed RECEIVE_WITHIN seconds after it w
 import re
 import selectors
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
 from gunicorn.http import get_parser
+from gunicorn.http.errors import NoMoreData
 from gunicorn.workers.gthread import ThreadWorker
 
 RECEIVE_WITHIN = 30.0  # seconds for head and body together
 MAX_HEAD = 64 * 1024
+MAX_DISCARDED = 1024 * 1024  # what proxies let through; a client that still sends may not read that it was too much
 READ_AT_ONCE = 64 * 1024
 CONTENT_LENGTH = re.compile(rb"\r\ncontent-length:[ \t]*(\d{1,18})[ \t]*\r\n", re.IGNORECASE)
 CHUNKED = re.compile(rb"\r\ntransfer-encoding:", re.IGNORECASE)
@@ -26,6 +29,7 @@ LAST_CHUNK = b"\r\n0\r\n\r\n"
 class Incoming:
     deadline: float
     data: bytearray = field(default_factory=bytearray)
+    discarded: int = 0  # bytes of a body that is refused because of its length
 
     def complete(self, max_body: int) -> bool:
         """Return whether all of the request is here, or so much that it is refused without the rest."""
@@ -35,8 +39,21 @@ class Incoming:
         head, body = bytes(self.data[: end + 2]), len(self.data) - end - 4
         if CHUNKED.search(head):
             return body > max_body or self.data.endswith(LAST_CHUNK)
-        length = CONTENT_LENGTH.search(head)
-        return length is None or not body < int(length[1]) <= max_body
+        found = CONTENT_LENGTH.search(head)
+        length = int(found[1]) if found else 0
+        if length <= max_body:
+            return body >= length
+        self.discarded += body
+        del self.data[end + 4 :]
+        return self.discarded >= min(length, MAX_DISCARDED)
+
+    def source(self) -> Iterator[bytes]:
+        """Yield the bytes for gunicorn's parser, which then closes the connection if it wants more.
+
+        It must not be used again after half a request: the rest would be taken for the next one.
+        """
+        yield bytes(self.data)
+        raise NoMoreData
 
 
 class ReceivingWorker(ThreadWorker):  # type: ignore[misc]
@@ -67,8 +84,7 @@ class ReceivingWorker(ThreadWorker):  # type: ignore[misc]
         incoming.data += received or b""
         if incoming.complete(self.wsgi.config["MAX_CONTENT_LENGTH"]):
             self.stop_receiving(conn)
-            # The parser gets these bytes instead of the socket, so that a thread never waits for more.
-            conn.parser = get_parser(self.cfg, [bytes(incoming.data)], conn.client)
+            conn.parser = get_parser(self.cfg, incoming.source(), conn.client)  # a thread never waits for more
             conn.initialized = True
             super().enqueue_req(conn)
 

@@ -3,7 +3,7 @@
 import socket
 import sys
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from http.client import HTTPConnection
 
 import pytest
@@ -98,10 +98,26 @@ def test_requests_in_pieces_arrive_whole_on_one_connection(portal):
         request(connection, form)[0],
     ]
     assert statuses == [422, 422, 422]
-    status, page = request(connection, b"x" * 70_000)
+    status, page = request(connection, b"x" * 900_000)
     assert status == 413
     assert "Das ist zu viel auf einmal" in page
     connection.close()
+
+
+@pytest.mark.parametrize("framing", [
+    b"Content-Length: 2000000\r\n\r\n" + b"x" * 1_050_000,
+    b"Transfer-Encoding: chunked\r\n\r\n20000\r\n" + b"x" * 70_000,
+])  # fmt: skip
+def test_the_rest_of_a_refused_request_is_not_taken_for_the_next_one(portal, framing):
+    """Behind a proxy it would be a request in the name of somebody else (RFC 9112, 11.2)."""
+    with socket.create_connection(("127.0.0.1", portal.port), timeout=10) as client:
+        client.sendall(FORM + framing)
+        answer = client.recv(65536)
+        with suppress(ConnectionError):
+            client.sendall(b"GET /healthz HTTP/1.1\r\nHost: any\r\n\r\n")
+            answer += b"".join(iter(lambda: client.recv(65536), b""))
+    assert answer.startswith(b"HTTP/1.1 4")
+    assert answer.count(b"HTTP/1.1 ") == 1
 
 
 def test_two_requests_sent_at_once_are_both_answered(portal):
