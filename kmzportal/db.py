@@ -79,13 +79,18 @@ def reason(error: DBAPIError) -> str:
     return str(error.orig).strip().partition("\n")[0]
 
 
-def up_to_date() -> bool:
-    """Return whether the newest migration has run; raises DBAPIError when the database cannot be reached.
+def schema_version() -> str | None:
+    """Return the newest migration that has run, None without any; raises DBAPIError without a connection.
 
     Without alembic, which would take 11 MiB of memory in each web process.
     """
     connection = db.session.connection()
     if not inspect(connection).has_table("alembic_version"):
-        return False
+        return None
     version: str | None = connection.scalar(text("SELECT version_num FROM alembic_version"))
-    return version == NEWEST_VERSION
+    return version
+
+
+def up_to_date() -> bool:
+    """Return whether the newest migration has run; raises DBAPIError when the database cannot be reached."""
+    return schema_version() == NEWEST_VERSION

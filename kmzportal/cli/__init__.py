@@ -13,7 +13,7 @@ from flask_migrate.cli import db as database_commands
 from sqlalchemy import make_url
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
-from kmzportal import create_app, settings
+from kmzportal import create_app, logs, settings
 from kmzportal.cli import instance as instance_folder
 from kmzportal.cli.clerks import clerks, links
 from kmzportal.cli.customers import customers
@@ -123,7 +123,7 @@ def serve(host: str, port: int, no_worker: bool) -> None:
     prepare_database()
     if not current_app.config["MAIL_SERVER"]:
         click.echo(MAIL_WAITS, err=True)
-    become_gunicorn(host, port, with_worker=not no_worker)
+    become_gunicorn(host, port, with_worker=not no_worker, log_format=current_app.config["LOG_FORMAT"])
 
 
 @cli.command()
@@ -132,6 +132,7 @@ def work() -> None:
 
     Er beantwortet „Passwort vergessen“, verschickt E-Mails und löscht, was alt ist.
     """
+    logs.configure(current_app.config["LOG_FORMAT"])
     prepare_database()
     worker.work(current_app._get_current_object())  # type: ignore[attr-defined]
 

@@ -20,13 +20,19 @@ def port_fault(host: str, port: int) -> str | None:
     return None
 
 
-def become_gunicorn(host: str, port: int, app: str = "kmzportal:create_app()", with_worker: bool = True) -> NoReturn:
+def become_gunicorn(
+    host: str, port: int, app: str = "kmzportal:create_app()", with_worker: bool = True, log_format: str = "text"
+) -> NoReturn:
     """Replace this process by gunicorn, which serves the app returned by the expression; see gunicorn_conf.py."""
     address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
     settings = ["--config", "python:kmzportal.server.gunicorn_conf", "--bind", address]
     # The operator's come last and take precedence.
     tunables = filter(None, [*TUNABLES, os.environ.get("GLIBC_TUNABLES")])
-    environment = {"KMZ_BACKGROUND_WORKER": "1" if with_worker else "0", "GLIBC_TUNABLES": ":".join(tunables)}
+    environment = {
+        "KMZ_BACKGROUND_WORKER": "1" if with_worker else "0",
+        "KMZ_LOG_FORMAT": log_format,
+        "GLIBC_TUNABLES": ":".join(tunables),
+    }
     sys.stdout.flush()
     sys.stderr.flush()
     command = [sys.executable, "-m", "gunicorn", *settings, app]

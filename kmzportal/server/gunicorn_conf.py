@@ -7,23 +7,37 @@ one that ends and forwards SIGTERM and SIGHUP; each ends by itself when gunicorn
 import gc
 import logging
 import os
-import re
 import signal
 import time
 from pathlib import Path
 from typing import Any
 
 from flask import Flask
-from gunicorn.workers.gthread import ThreadWorker
+from gunicorn.glogging import Logger
 from sqlalchemy.orm import configure_mappers
 
+from kmzportal import logs
+from kmzportal.server.receiving import ReceivingWorker
 from kmzportal.server.worker import run_loops
 
 gc.disable()  # until share_memory, as https://docs.python.org/3/library/gc.html#gc.freeze advises: pages stay shared
 WITH_BACKGROUND_WORKER = os.environ.get("KMZ_BACKGROUND_WORKER") == "1"
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 60.0  # seconds before a background worker that ended starts again
 LOOK_EVERY = 0.2  # seconds
-TOKEN = re.compile(r"(/link/)[^\s/?]+")
+
+log = logging.getLogger(__name__)
+
+logs.configure(os.environ.get("KMZ_LOG_FORMAT", "text"))
+
+
+class PortalLogger(Logger):  # type: ignore[misc]
+    """Gives gunicorn's messages to the handler of all others."""
+
+    def setup(self, cfg: Any) -> None:
+        super().setup(cfg)
+        self.error_log.handlers.clear()
+        self.error_log.propagate = True
+
 
 workers = 2 + WITH_BACKGROUND_WORKER
 worker_class = "kmzportal.server.gunicorn_conf.PortalWorker"
@@ -33,11 +47,12 @@ graceful_timeout = 20  # seconds to finish running requests and mails
 control_socket_disable = True
 forwarded_allow_ips = ""  # PROXY_HOPS alone decides which proxies are trusted
 accesslog = None  # paths contain tokens
+logger_class = PortalLogger
 loglevel = "warning"
 proc_name = "kmzportal"
 
 
-class PortalWorker(ThreadWorker):  # type: ignore[misc]
+class PortalWorker(ReceivingWorker):
     """A process that serves pages, or the background worker if pre_fork has set `pause`."""
 
     pause: float | None = None  # seconds before the background loops begin
@@ -81,7 +96,7 @@ def when_ready(server: Any) -> None:
         signal.signal(signum, signal.SIG_IGN)  # gunicorn would end the oldest process, maybe the background worker
     share_memory(server.app.wsgi())
     url = server.app.wsgi().config["PUBLIC_URL"]
-    print(f"kmzportal läuft unter {url} ({server.cfg.bind[0]}).", flush=True)
+    log.info("kmzportal läuft unter %s (%s).", url, server.cfg.bind[0])
 
 
 def share_memory(app: Flask) -> None:
@@ -113,12 +128,3 @@ def child_exit(_server: Any, worker: PortalWorker) -> None:
 def on_reload(_server: Any) -> None:
     """Let one of the new processes become the background worker; the old one is stopped."""
     Background.worker, Background.pause = None, 0.0
-
-
-def hide_tokens(record: logging.LogRecord) -> bool:
-    """Remove tokens from gunicorn's messages about invalid requests."""
-    record.msg, record.args = TOKEN.sub(r"\1…", record.getMessage()), ()
-    return True
-
-
-logging.getLogger("gunicorn.error").addFilter(hide_tokens)

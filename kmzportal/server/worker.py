@@ -17,7 +17,8 @@ from datetime import UTC, datetime, timedelta
 from flask import Flask
 from sqlalchemy.exc import OperationalError
 
-from kmzportal.db import db, reason
+from kmzportal.db import db
+from kmzportal.logs import log_database_error
 from kmzportal.mail import inbox
 from kmzportal.mail.delivery import deliver_due
 from kmzportal.services import outbox, recovery, retention, support
@@ -89,7 +90,7 @@ class Loop:
                 self.do()
                 self._beat_if_due()
         except OperationalError as error:
-            log.warning("%s: Die Datenbank antwortet nicht (%s).", self.name, reason(error))
+            log_database_error(self.name, error)
         except Exception as error:
             report(self.name, error)
 

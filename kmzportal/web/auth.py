@@ -35,7 +35,7 @@ LOGIN_ENDPOINT = "login.login"  #: where customers log in
 STAFF_LOGIN_ENDPOINT = "desk_login.login"  #: where clerks log in
 
 LOOPBACK = {"127.0.0.1", "localhost", "[::1]"}
-ANY_HOST = {"health.healthz", "health.readyz"}  #: monitoring may not know the public host name
+ANY_HOST = {"health.healthz", "health.readyz", "health.figures"}  #: monitoring may not know the public host name
 FOREIGN = """<!DOCTYPE html><html lang="de"><head><meta charset="utf-8"><title>Falsche Adresse</title></head><body>
 <h1>Diese Seite gibt es hier nicht</h1>
 <p>Bitte rufen Sie das Portal unter seiner eigenen Adresse auf: {}</p></body></html>"""

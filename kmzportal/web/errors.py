@@ -1,14 +1,14 @@
 """Error pages, or sentences for htmx, with the next step."""
 
 import logging
-import secrets
 
-from flask import Flask, Response, request, url_for
-from sqlalchemy.exc import SQLAlchemyError
+from flask import Flask, Response, g, request, url_for
+from sqlalchemy.exc import OperationalError, SQLAlchemyError
 from sqlalchemy.orm.exc import ObjectDeletedError
 from werkzeug.exceptions import HTTPException, NotFound
 
 from kmzportal.db import db
+from kmzportal.logs import log_database_error, request_id
 from kmzportal.services.refusals import AccountLocked, ChangedMeanwhile, Refusal, SessionOver, TooBusy
 from kmzportal.web.auth import act_as_anonymous, login_manager
 from kmzportal.web.responses import error_page
@@ -71,11 +71,17 @@ def refused(refusal: Refusal) -> Response:
 
 
 def internal_error(error: Exception) -> Response:
-    """Roll back, log the error with a number and show the number. The path may contain a token and is not logged."""
+    """Roll back, log the error and show the request id. The path may contain a token and is not logged.
+
+    While the database is down, or the disk full, pages show the id of the one line that is logged a minute.
+    """
     db.session.rollback()  # rendering the error page commits: it loads the user
     if isinstance(error, SQLAlchemyError):
         act_as_anonymous()
-    number = secrets.token_hex(4).upper()
-    log.error("Fehler %s in %s", number, request.endpoint, exc_info=error)
+    doing = f"Fehler {request_id()} in {request.endpoint}"
+    if isinstance(error, OperationalError):
+        g.request_id = log_database_error(doing, error)
+    else:
+        log.error(doing, exc_info=error)
     text = "Der Fehler liegt bei uns. Bitte versuchen Sie es in einigen Minuten noch einmal."
-    return error_page("Das hat nicht geklappt", text, 500, error_number=number)
+    return error_page("Das hat nicht geklappt", text, 500, error_number=request_id())

@@ -15,6 +15,7 @@ from werkzeug.urls import iri_to_uri
 from werkzeug.wrappers import Response as AnyResponse
 
 from kmzportal import dates, phone, settings
+from kmzportal.logs import request_id
 
 CSP = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; font-src 'self'; connect-src 'self'; "
@@ -72,6 +73,7 @@ def init_app(app: Flask) -> None:
 
 def _add_headers(response: Response) -> Response:
     response.headers.add("Vary", "HX-Request, Accept-Encoding")  # pages and fragments have the same URL
+    response.headers["X-Request-ID"] = request_id()
     for name, value in HEADERS.items():
         response.headers.setdefault(name, value)
     if current_app.config["SESSION_COOKIE_SECURE"]:

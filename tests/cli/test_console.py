@@ -1,5 +1,6 @@
 """The console script: its help, its settings, its refusals."""
 
+import codecs
 import os
 import pwd
 import re
@@ -109,6 +110,7 @@ def test_a_mistyped_command_gets_its_nearest(tmp_path):
 @contextmanager
 def another_user():
     """Act as a user without rights, as far as this one may become another."""
+    codecs.lookup("utf-8-sig")  # loaded now: that user may not read Python's own files
     before = os.geteuid()
     nobody = pwd.getpwnam("nobody") if before == 0 else pwd.getpwuid(before)
     os.seteuid(nobody.pw_uid)

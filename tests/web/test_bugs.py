@@ -30,8 +30,10 @@ def test_a_bug_gets_a_number_that_is_on_the_page_and_in_the_log(browser, ask, br
     assert (browser.status, browser.heading) == (500, "Das hat nicht geklappt")
     number = re.search(r"diese Nummer: ([0-9A-F]{8})", browser.text)[1]
     assert f"Fehler {number} in recovery.ask" in caplog.text and "ZeroDivisionError" in caplog.text
+    assert browser.answer.headers["X-Request-ID"] == number
     assert "Zero" not in browser.answer.text and "Traceback" not in browser.answer.text
-    answer = ask(PAGE, headers=HTMX)
+    answer = ask(PAGE, headers=HTMX | {"X-Request-ID": number})
+    assert answer.headers["X-Request-ID"] != number
     assert (answer.status_code, "<html" in answer.text) == (500, False)
     assert re.search(r"Ihre Eingaben sind noch da. Fehlernummer: [0-9A-F]{8}$", answer.text)
 

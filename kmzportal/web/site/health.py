@@ -1,10 +1,19 @@
 """Liveness and readiness for monitoring, available under any Host header."""
 
-from flask import Blueprint, Response
+from datetime import UTC, datetime
+
+from flask import Blueprint, Response, abort, current_app, request
 from sqlalchemy.exc import DBAPIError
 
-from kmzportal.db import up_to_date
+from kmzportal.db import db, schema_version, up_to_date
+from kmzportal.services.metrics import Metric, collect
 from kmzportal.web.auth import anyone
+
+LOOPBACK_PEERS = {"127.0.0.1", "::1", "::ffff:127.0.0.1"}
+PROXY_HEADERS = ("X-Forwarded-For", "Forwarded")
+#: Prometheus' text format, https://prometheus.io/docs/instrumenting/exposition_formats/
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+LABEL_ESCAPES = str.maketrans({"\\": r"\\", '"': r"\"", "\n": r"\n"})
 
 bp = Blueprint("health", __name__)
 
@@ -25,3 +34,25 @@ def readyz() -> Response:
     except DBAPIError:
         ready = False
     return Response("ready\n" if ready else "not ready\n", 200 if ready else 503, mimetype="text/plain")
+
+
+@bp.get("/metrics")
+@anyone
+def figures() -> Response:
+    """Respond with figures for Prometheus, only to this machine itself and not through a proxy."""
+    if request.remote_addr not in LOOPBACK_PEERS or any(name in request.headers for name in PROXY_HEADERS):
+        abort(404)
+    try:
+        metrics = list(collect(db.session(), datetime.now(UTC), current_app.config, schema_version()))
+    except DBAPIError:
+        return Response("database down\n", 503, mimetype="text/plain")
+    return Response("".join(map(_exposition, metrics)), content_type=CONTENT_TYPE)
+
+
+def _exposition(metric: Metric) -> str:
+    name = f"kmzportal_{metric.name}"
+    lines = [f"# HELP {name} {metric.help}", f"# TYPE {name} gauge"]
+    for value_of_label, value in metric.values.items():
+        label = f'{{{metric.label}="{value_of_label.translate(LABEL_ESCAPES)}"}}' if metric.label else ""
+        lines.append(f"{name}{label} {value:.15g}")
+    return "\n".join([*lines, ""])

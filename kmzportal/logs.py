@@ -1,0 +1,67 @@
+"""Log lines with time, level and request id, as text or JSON, without mail addresses, tokens and source addresses."""
+
+import json
+import logging
+import re
+import secrets
+import time
+from datetime import UTC, datetime
+
+from flask import g, has_request_context
+from sqlalchemy.exc import DBAPIError
+
+from kmzportal.db import reason
+
+REPEAT_AFTER = 60.0  # seconds until the same database error is logged again
+#: Mail addresses, tokens in paths, and clients in gunicorn's messages about invalid requests.
+PRIVATE = re.compile(r"[\w.+-]+@[\w-]+(?:\.[\w-]+)*|(?<=/link/)[^\s/?\"']+|(?<=\bip=)\S+")
+
+log = logging.getLogger(__name__)
+_logged: dict[str, tuple[float, str]] = {}  # by reason: when the error was last logged, and the request id of that line
+
+
+def configure(log_format: str) -> None:
+    """Write log lines to stderr, "text" or "json": those of the portal from INFO on, of libraries from WARNING on."""
+    handler = logging.StreamHandler()
+    handler.setFormatter(LineFormatter(as_json=log_format == "json"))
+    logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
+    logging.getLogger("kmzportal").setLevel(logging.INFO)
+
+
+def request_id() -> str:
+    """Return the id of this request, "-" outside of requests. Ids that clients send are not used."""
+    return str(g.setdefault("request_id", secrets.token_hex(4).upper())) if has_request_context() else "-"
+
+
+class LineFormatter(logging.Formatter):
+    def __init__(self, as_json: bool):
+        super().__init__()
+        self.as_json = as_json
+
+    def format(self, record: logging.LogRecord) -> str:
+        line = {
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "level": record.levelname,
+            "logger": record.name,
+            "request": request_id(),
+            "message": PRIVATE.sub("…", record.getMessage()),
+        }
+        if record.exc_info:
+            line["traceback"] = PRIVATE.sub("…", self.formatException(record.exc_info))
+        if self.as_json:
+            return json.dumps(line, ensure_ascii=False)
+        text = "{time} {level} {logger} [{request}] {message}".format(**line)
+        return "\n".join([text, *line.get("traceback", "").splitlines()])
+
+
+def log_database_error(doing: str, error: DBAPIError) -> str:
+    """Log that the database failed, once a minute for the same reason; return the request id of the logged line."""
+    why, now = reason(error), time.monotonic()
+    at, logged_for = _logged.get(why, (now - REPEAT_AFTER, ""))
+    if now - at >= REPEAT_AFTER:
+        logged_for = request_id()
+        if len(_logged) >= 100:  # a driver's message that holds a number must not fill the memory
+            _logged.clear()
+        _logged[why] = now, logged_for
+        log.error("%s: Die Datenbank antwortet nicht (%s).", doing, why)
+    return logged_for

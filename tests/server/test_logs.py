@@ -1,0 +1,51 @@
+"""What `kmzportal serve` writes to its log."""
+
+import json
+import re
+import socket
+import sqlite3
+from contextlib import closing
+from http.client import HTTPConnection
+
+import pytest
+
+from tests.server.conftest import until
+
+HOST = "konto.kmz.example"
+TOKEN = "Zq7" * 14 + "x"  # 43 characters, as of a link
+LINE = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}\+00:00 (INFO|WARNING|ERROR) [\w.]+ \[([0-9A-F]{8}|-)\] .+")
+
+
+def open_link(port: int) -> tuple[str, str]:
+    """Return the body and the id of the response."""
+    with closing(HTTPConnection("127.0.0.1", port, timeout=10)) as connection:
+        connection.request("GET", f"/link/{TOKEN}", headers={"Host": HOST})
+        response = connection.getresponse()
+        assert response.status == 500
+        return response.read().decode(), response.headers["X-Request-ID"]
+
+
+@pytest.mark.parametrize("log_format", ["text", "json"])
+def test_each_line_has_time_level_and_request_id_and_a_broken_database_fills_no_log(start, log_format):
+    portal = start("serve", PUBLIC_URL=f"https://{HOST}", LOG_FORMAT=log_format)
+    until(portal.answers)
+    with closing(sqlite3.connect(portal.folder / "kmzportal.db", timeout=20)) as database:
+        database.execute("ALTER TABLE account_link RENAME TO gone")
+    for page, identifier in [open_link(portal.port) for _ in range(12)]:
+        assert f"Nummer: <strong>{identifier}</strong>" in page
+        assert f"Fehler {identifier} in link.open_link: Die Datenbank antwortet nicht" in portal.output
+    with socket.create_connection(("127.0.0.1", portal.port)) as client:
+        client.sendall(f"GET /link/{TOKEN} HTTP/1.1 and more\r\n\r\n".encode())
+        until(lambda: "Invalid request" in portal.output)
+    portal.end()
+    assert portal.output.count("Fehler ") <= 2  # one a minute and process
+    assert TOKEN not in portal.output
+    assert "Traceback" not in portal.output
+    assert "ip=127.0.0.1" not in portal.output
+    lines = [line for line in portal.output.splitlines() if not line.startswith("MAIL_SERVER ist leer")]
+    assert any("kmzportal läuft unter" in line for line in lines)
+    for line in lines:
+        if log_format == "json":
+            assert json.loads(line).keys() == {"time", "level", "logger", "request", "message"}
+        else:
+            assert LINE.fullmatch(line), line

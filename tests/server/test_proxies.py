@@ -1,0 +1,107 @@
+"""The portal behind nginx and Caddy, set up as deploy/ says."""
+
+import re
+import time
+from contextlib import ExitStack
+from urllib.parse import urlencode
+
+import pytest
+from sqlalchemy import select
+
+from kmzportal import create_app
+from kmzportal.db import db
+from kmzportal.models import AuditEvent
+from kmzportal.services.transaction import transaction
+from tests import people
+from tests.proxies import HOST, PROGRAMS, Proxy
+from tests.server.conftest import until
+
+pytestmark = pytest.mark.trial
+TOKEN = "Zq7" * 14 + "x"  # 43 characters, as of a link
+PUBLIC_URL = f"https://{HOST}"
+FORM = {"Content_Type": "application/x-www-form-urlencoded", "Origin": PUBLIC_URL}
+
+
+@pytest.fixture
+def portal(start):
+    portal = start("serve", PUBLIC_URL=PUBLIC_URL, PROXY_HOPS="1")
+    until(portal.answers)
+    return portal
+
+
+@pytest.fixture(params=[
+    pytest.param(name, marks=pytest.mark.skipif(not program, reason=f"{name} is not installed"))
+    for name, program in PROGRAMS.items()
+])  # fmt: skip
+def proxy(request, portal, tmp_path_factory):
+    proxy = Proxy(request.param, tmp_path_factory.mktemp(request.param), portal.port)
+    yield proxy
+    proxy.end()
+
+
+@pytest.fixture
+def database(portal):
+    app = create_app({"PUBLIC_URL": PUBLIC_URL}, portal.folder)
+    with app.app_context():
+        yield
+        db.session.remove()
+        db.engine.dispose()
+
+
+def log_in(proxy, password, **headers):
+    """Send the form of /anmelden; return the answer and the cookie."""
+    page = proxy.fetch("/anmelden")
+    secret = re.search(r'name="csrf_token"[^>]* value="([^"]+)"', page.text)[1]
+    cookie = page.headers["Set-Cookie"].partition(";")[0]
+    form = urlencode({"csrf_token": secret, "email": people.ERIKA["email"], "password": password})
+    return proxy.fetch("/anmelden", "POST", form, Cookie=cookie, **FORM, **headers)
+
+
+def test_a_customer_logs_in_over_https_and_a_forged_source_does_not_count(proxy, database):
+    with transaction("console") as tx:
+        tx.session.add(people.person(people.ERIKA))
+    assert log_in(proxy, "falsch", X_Forwarded_For="6.6.6.6").status == 422
+    answer = log_in(proxy, people.PASSWORDS[people.ERIKA["number"]], X_Forwarded_For="6.6.6.6, 7.7.7.7")
+    assert (answer.status, answer.headers["Location"]) == (303, "/einstellungen")
+    assert answer.headers["Set-Cookie"].startswith("__Host-kmzportal=")
+    cookie = answer.headers["Set-Cookie"].partition(";")[0]
+    assert "Erika Mustermann" in proxy.fetch("/einstellungen", Cookie=cookie).text
+    sources = db.session.scalars(select(AuditEvent.source).where(AuditEvent.action.startswith("login."))).all()
+    assert set(sources) == {"127.0.0.1"}
+    assert proxy.fetch("/metrics").status == 404
+
+
+def test_plain_http_leads_to_https_and_no_log_holds_a_token_or_a_source(portal, proxy):
+    answer = proxy.fetch(f"/link/{TOKEN}?a=b", https=False)
+    assert answer.status in (301, 308)
+    assert re.fullmatch(rf"https://{HOST}(:\d+)?/link/{TOKEN}\?a=b", answer.headers["Location"])
+    assert proxy.fetch(f"/link/{TOKEN}", Referer=f"{PUBLIC_URL}/link/{TOKEN}").status == 404
+    assert proxy.fetch("/passwort-vergessen?suche=mueller").status == 200
+    portal.end()
+    down = proxy.fetch(f"/link/{TOKEN}", Referer=f"{PUBLIC_URL}/link/{TOKEN}")
+    assert down.status == 502
+    assert "Das Portal ist gerade nicht erreichbar" in down.text
+    assert "<script" not in down.text and "nginx" not in down.text
+    assert down.headers["Cache-Control"] == "no-store"
+    proxy.end()
+    for private in (TOKEN, "mueller", "127.0.0.1:5", "client: "):
+        assert private not in proxy.logged
+
+
+def test_what_is_too_long_is_refused(proxy):
+    for length in [900_000, 1_100_000] * 20:
+        assert proxy.fetch("/anmelden", "POST", b"x" * length, **FORM).status == 413
+
+
+def test_sixty_slow_senders_delay_no_page(proxy):
+    head = f"POST /anmelden HTTP/1.1\r\nHost: {HOST}\r\n".encode()
+    form = head + b"Content-Type: application/x-www-form-urlencoded\r\nContent-Length: 60000\r\n\r\n"
+    with ExitStack() as stack:
+        for begun in [head + b"X: ", form + b"email="] * 30:
+            stack.enter_context(proxy.connect()).sendall(begun)
+        times = []
+        for _ in range(20):
+            began = time.monotonic()
+            assert proxy.fetch("/anmelden").status == 200
+            times.append(time.monotonic() - began)
+    assert max(times) < 1
