@@ -79,13 +79,24 @@ def reason(error: DBAPIError) -> str:
     return str(error.orig).strip().partition("\n")[0]
 
 
+def close() -> None:
+    """Close all connections of this process. The last one to SQLite writes its -wal file into the database."""
+    db.session.remove()
+    db.engine.dispose()
+
+
 def up_to_date() -> bool:
     """Return whether the newest migration has run; raises DBAPIError when the database cannot be reached.
 
     Without alembic, which would take 11 MiB of memory in each web process.
     """
+    return schema_version() == NEWEST_VERSION
+
+
+def schema_version() -> str | None:
+    """Return the version of the tables; None when there are none."""
     connection = db.session.connection()
     if not inspect(connection).has_table("alembic_version"):
-        return False
+        return None
     version: str | None = connection.scalar(text("SELECT version_num FROM alembic_version"))
-    return version == NEWEST_VERSION
+    return version

@@ -10,13 +10,16 @@ import os
 import re
 import signal
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from flask import Flask
 from gunicorn.workers.gthread import ThreadWorker
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import configure_mappers
 
+from kmzportal.db import close, up_to_date
 from kmzportal.server.worker import run_loops
 
 gc.disable()  # until share_memory, as https://docs.python.org/3/library/gc.html#gc.freeze advises: pages stay shared
@@ -108,6 +111,13 @@ def child_exit(_server: Any, worker: PortalWorker) -> None:
         ran_long = time.monotonic() - Background.started > LONGEST_PAUSE
         Background.pause = FIRST_PAUSE if ran_long else min(max(Background.pause * 2, FIRST_PAUSE), LONGEST_PAUSE)
         Background.worker = None
+
+
+def on_exit(server: Any) -> None:
+    """Leave SQLite's database whole in one file, after all other processes have ended."""
+    with server.app.wsgi().app_context(), suppress(DBAPIError):
+        up_to_date()  # opens a connection; closing the last one writes the -wal file into the database
+        close()
 
 
 def on_reload(_server: Any) -> None:
