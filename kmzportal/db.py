@@ -79,6 +79,12 @@ def reason(error: DBAPIError) -> str:
     return str(error.orig).strip().partition("\n")[0]
 
 
+def close() -> None:
+    """Close all connections of this process. The last one to SQLite writes its -wal file into the database."""
+    db.session.remove()
+    db.engine.dispose()
+
+
 def schema_version() -> str | None:
     """Return the newest migration that has run, None without any; raises DBAPIError without a connection.
 

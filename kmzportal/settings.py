@@ -24,7 +24,8 @@ from kmzportal import setting_types
 PREFIX = "KMZPORTAL_"
 LOOPBACK = {"127.0.0.1", "localhost", "::1"}
 MIN_KEY_LENGTH = 32
-KEYS = ("SECRET_KEY", "LINK_KEY")  #: each made as a file of the instance unless it is set
+#: Each is made as a file of the instance unless it is set. FACTOR_KEY first: see _make_keys.
+KEYS = ("FACTOR_KEY", "LINK_KEY", "SECRET_KEY")
 BOOLEANS = dict.fromkeys(("1", "true", "yes", "on", "ja"), True)
 BOOLEANS |= dict.fromkeys(("0", "false", "no", "off", "nein"), False)
 REQUIRED = {"OFFICE_NAME", "OFFICE_SUPPORT_EMAIL", "IMAP_FOLDER", "IMAP_DONE_FOLDER"}
@@ -153,8 +154,7 @@ def load(
     if loaded.faults:
         raise SettingsError("\n".join([*loaded.faults, *faults(loaded.values)]))
     if make_keys and instance.is_dir():
-        for name in KEYS:
-            loaded.values[name] = loaded.values[name] or _make_key(instance / name.lower())
+        _make_keys(loaded.values, instance)
     return loaded.values, loaded.warnings
 
 
@@ -298,11 +298,26 @@ def _read_text(path: Path, named_by: str = "") -> str:
         raise SettingsError(f"{where} {reason}. Prüfen Sie Namen, Besitzer und Rechte der Datei.") from None
 
 
-def _make_key(path: Path) -> str:
+def _make_keys(values: dict[str, Any], instance: Path) -> None:
+    """Make the missing keys.
+
+    Second factors once derived from LINK_KEY. A portal of that time takes its value over as the first FACTOR_KEY, and
+    older link keys count for second factors as long as they are set; so no clerk needs a new one. FACTOR_KEY is made
+    first: another process that finds the link key of a new instance must find this one too.
+    """
+    first = {"FACTOR_KEY": values["LINK_KEY"]}
+    for name in KEYS:
+        values[name] = values[name] or _make_key(instance / name.lower(), first.get(name))
+    link_keys = [values["LINK_KEY"], *values["LINK_KEY_FALLBACKS"]]
+    if values["FACTOR_KEY"] in link_keys:
+        values["FACTOR_KEY_FALLBACKS"] = [*values["FACTOR_KEY_FALLBACKS"], *link_keys]
+
+
+def _make_key(path: Path, key: str | None = None) -> str:
     """Create a key readable only by its owner; the first of several processes wins. Return what the file holds."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     temporary.touch(mode=0o600)
-    temporary.write_text(secrets.token_urlsafe(48), "utf-8")
+    temporary.write_text(key or secrets.token_urlsafe(48), "utf-8")
     with contextlib.suppress(FileExistsError):
         path.hardlink_to(temporary)
     temporary.unlink()

@@ -19,7 +19,7 @@ from kmzportal.models import AccountLink, AuditEvent, Clerk, Customer, LinkKind,
 from kmzportal.services import links, sessions
 from kmzportal.services.passwords import check_password
 from kmzportal.services.second_factor import SecondFactor
-from kmzportal.services.transaction import Transaction, link_keys, transaction
+from kmzportal.services.transaction import Transaction, factor_keys, link_keys, transaction
 
 BARRIER_TIMEOUT = 20  # seconds
 THREAD_TIMEOUT = 60  # seconds; more than PostgreSQL's lock_timeout for several threads in turn
@@ -29,7 +29,7 @@ class Backend:
     def __init__(self, app: Flask):
         self.app = app
         with app.app_context():
-            self.keys = link_keys()
+            self.keys, self.factor_keys = link_keys(), factor_keys()
 
     @contextmanager
     def transaction(
@@ -104,7 +104,7 @@ class Backend:
         """Give the clerk a second factor with no code used yet, and return it."""
         nonce = f"nonce of {clerk.initials}"
         self.update(clerk, factor_nonce=nonce)
-        return SecondFactor(self.keys, nonce)
+        return SecondFactor(self.factor_keys, nonce)
 
     @staticmethod
     def totp_code(secret: str) -> str:

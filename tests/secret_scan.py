@@ -8,7 +8,7 @@ from sqlalchemy import select
 from kmzportal.db import db
 from kmzportal.models import AccountLink, Clerk
 from kmzportal.services.second_factor import SecondFactor
-from kmzportal.services.transaction import link_keys
+from kmzportal.services.transaction import factor_keys, link_keys
 from tests import people
 
 SECRETS = (*people.PASSWORDS.values(), people.NEW_PASSWORD, people.OTHER_PASSWORD)
@@ -45,8 +45,8 @@ def tokens_and_codes() -> Iterable[str]:
         yield keys.code(link)
         yield keys.letter_code(link)
     for nonce in db.session.scalars(select(Clerk.factor_nonce).where(Clerk.factor_nonce.is_not(None))):
-        yield SecondFactor(keys, nonce or "").secret
-        yield from SecondFactor(keys, nonce or "").recovery_codes
+        yield SecondFactor(factor_keys(), nonce or "").secret
+        yield from SecondFactor(factor_keys(), nonce or "").recovery_codes
 
 
 def contains_secret(secret: str, text: str) -> bool:

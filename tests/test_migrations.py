@@ -1,16 +1,22 @@
 """The migrations create exactly the tables of the models, on both databases."""
 
+import json
+import re
 import subprocess
 import sys
+import tarfile
 from pathlib import Path
 
 import flask_migrate
 import pytest
-from sqlalchemy import create_engine, inspect, make_url, text
+from sqlalchemy import column, create_engine, insert, inspect, make_url, select, table, text
 
-from kmzportal import create_app
+from kmzportal import create_app, settings
 from kmzportal.db import db
 from kmzportal.migrations import migrate
+from kmzportal.models import Clerk, Customer
+from kmzportal.services.second_factor import SecondFactor
+from kmzportal.services.tokens import LinkKeys
 
 ROOT = Path(__file__).parents[1]
 
@@ -57,3 +63,43 @@ def test_of_several_processes_one_migrates_and_the_others_wait(app):
     assert [process.wait(60) for process in processes] == [0, 0]
     with app.app_context():
         flask_migrate.check()
+
+
+PERSON = {"id": 1, "created_at": "2025-01-01 08:00:00", "version": 1, "password_hash": "a hash of Argon2id"}
+ERIKA = dict.fromkeys(("salutation", "first_name", "school", "street", "postcode", "town", "phone"), "") | {
+    "number": "K-1", "last_name": "Mustermann", "imported": "{}",
+    "email": "erika@schule.example", "email_canonical": "erika@schule.example",
+}  # fmt: skip
+ROSA = {"name": "Rosa", "initials": "ro", "email": "ro@kmz.example", "email_canonical": "ro@kmz.example", "admin": True}
+
+
+def test_an_update_from_the_first_version_keeps_people_and_factors_and_makes_backups_before(app, capsys):
+    link_key = app.config["LINK_KEY"]
+    Path(app.instance_path, "factor_key").unlink()  # came later
+    with app.app_context():
+        flask_migrate.upgrade(revision="0001")
+        add("customer", ERIKA | PERSON)
+        add("clerk", ROSA | PERSON)
+        flask_migrate.upgrade(revision="0002")
+        with db.engine.begin() as connection:
+            connection.execute(text("UPDATE clerk SET factor_nonce = 'nonce of ro'"))
+        capsys.readouterr()
+        flask_migrate.upgrade()
+        kept = Path(re.search("Datenbank: 0002 → .+, vorher gesichert in (.+)", capsys.readouterr().out)[1])
+        erika, rosa = db.session.scalar(select(Customer)), db.session.scalar(select(Clerk))
+        assert (erika.number, erika.email, erika.password_hash) == ("K-1", ERIKA["email"], PERSON["password_hash"])
+        factor_key = settings.load(Path(app.instance_path), {})[0]["FACTOR_KEY"]
+        secrets = {SecondFactor(LinkKeys([key]), rosa.factor_nonce).secret for key in (factor_key, link_key)}
+        assert len(secrets) == 1
+        db.session.remove()
+        flask_migrate.upgrade()
+        assert capsys.readouterr().out == ""
+    with tarfile.open(kept) as archive:
+        manifest = json.loads(archive.extractfile("manifest.json").read())
+    assert (manifest["schema"], manifest["rows"]["customer"], manifest["rows"]["clerk"]) == ("0002", 1, 1)
+    assert len(list(kept.parent.iterdir())) == 2
+
+
+def add(name, row):
+    with db.engine.begin() as connection:
+        connection.execute(insert(table(name, *map(column, row))).values(row))

@@ -5,7 +5,7 @@ from datetime import date
 
 import pytest
 
-from kmzportal.settings import SETTINGS, SettingsError, faults, instance_path, load
+from kmzportal.settings import KEYS, SETTINGS, SettingsError, faults, instance_path, load
 
 RIGHT = {"PUBLIC_URL": "https://konto.kmz.example", "PROXY_HOPS": 1}
 
@@ -22,18 +22,33 @@ def from_file(tmp_path, text):
 def test_a_fresh_portal_makes_its_own_keys_readable_by_itself_alone_and_keeps_them(tmp_path):
     fresh = tmp_path
     settings, _ = load(fresh, {})
-    for name in ("secret_key", "link_key"):
+    for name in ("secret_key", "link_key", "factor_key"):
         path = fresh / name
         assert stat.S_IMODE(path.stat().st_mode) == 0o600
         assert settings[name.upper()] == path.read_text()
         assert len(path.read_text()) >= 32
-    assert settings["SECRET_KEY"] != settings["LINK_KEY"]
+    assert len({settings[name] for name in KEYS}) == 3
     assert load(fresh, {})[0] == settings
+
+
+def test_a_portal_of_before_the_factor_key_takes_its_link_keys_over(tmp_path):
+    (tmp_path / "link_key").write_text("l" * 32)
+    settings, _ = from_environment(tmp_path, LINK_KEY_FALLBACKS="o" * 32)
+    assert settings["FACTOR_KEY"] == (tmp_path / "factor_key").read_text() == "l" * 32
+    assert "o" * 32 in settings["FACTOR_KEY_FALLBACKS"]
+    rotated, _ = from_environment(tmp_path, LINK_KEY="n" * 32, LINK_KEY_FALLBACKS=f"{'l' * 32},{'o' * 32}")
+    assert rotated["FACTOR_KEY"] == "l" * 32
+    assert "o" * 32 in rotated["FACTOR_KEY_FALLBACKS"]
+
+
+def test_a_factor_key_of_its_own_has_nothing_to_do_with_the_link_keys(tmp_path):
+    own, _ = from_environment(tmp_path, LINK_KEY="l" * 32, FACTOR_KEY="f" * 32, FACTOR_KEY_FALLBACKS="g" * 32)
+    assert (own["FACTOR_KEY"], own["FACTOR_KEY_FALLBACKS"]) == ("f" * 32, ["g" * 32])
 
 
 def test_without_settings_all_have_their_defaults(tmp_path):
     settings, warnings = load(tmp_path, {})
-    made = {"SECRET_KEY", "LINK_KEY", "SQLALCHEMY_DATABASE_URI", "MAIL_DEFAULT_SENDER"}
+    made = {*KEYS, "SQLALCHEMY_DATABASE_URI", "MAIL_DEFAULT_SENDER"}
     assert {s.name: settings[s.name] for s in SETTINGS if s.name not in made} == {
         s.name: s.default for s in SETTINGS if s.name not in made
     }

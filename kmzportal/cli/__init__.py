@@ -3,6 +3,7 @@
 import os
 import sys
 from datetime import UTC, datetime
+from functools import partial
 from importlib.metadata import version
 from typing import Any
 
@@ -15,18 +16,21 @@ from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from kmzportal import create_app, logs, settings
 from kmzportal.cli import instance as instance_folder
+from kmzportal.cli.backup import backup, keys, restore
 from kmzportal.cli.clerks import clerks, links
 from kmzportal.cli.customers import customers
+from kmzportal.cli.database import prepare
 from kmzportal.cli.fault import BadSettings, Fault, PortTaken, database_fault
 from kmzportal.cli.init import init
 from kmzportal.cli.mail import mail
 from kmzportal.cli.support import support
 from kmzportal.dates import format_datetime
-from kmzportal.db import NEWEST_VERSION, db, up_to_date
-from kmzportal.migrations import migrate, upgrade
+from kmzportal.db import NEWEST_VERSION, close, db, up_to_date
+from kmzportal.migrations import migrate
 from kmzportal.server import become_gunicorn, port_fault, worker
 from kmzportal.server import demo as demo_server
 from kmzportal.services import office_pages, support_mail
+from kmzportal.services.refusals import OperationRefused
 from kmzportal.settings import SETTINGS, Setting, SettingsError
 
 DEBUGGING = "FLASK_DEBUG ist gesetzt. Das ist nur für `kmzportal run` auf dem eigenen Rechner."
@@ -68,6 +72,8 @@ class PortalGroup(FlaskGroup):
             raise  # a bug
         except DBAPIError as error:
             raise _fault_of(ctx, error) from None
+        except OperationRefused as refused:
+            raise Fault(str(refused)) from None
 
 
 def _fault_of(ctx: click.Context, error: DBAPIError) -> Fault:
@@ -94,7 +100,14 @@ def create_console_app() -> Flask:
     click.echo(f"Ordner des Portals: {instance}", err=True)
     app = create_app(make_keys=command not in TOUCH_NOTHING)
     migrate.init_app(app)
+    click.get_current_context().call_on_close(partial(_close_database, app))
     return app
+
+
+def _close_database(app: Flask) -> None:
+    """Leave SQLite's database whole in one file, unless another process uses it."""
+    with app.app_context():
+        close()
 
 
 TOUCH_NOTHING = {"routes"}
@@ -103,8 +116,8 @@ cli = PortalGroup(
 )
 cli.params.clear()  # Flask's options for another app or environment
 click.version_option(version("kmzportal"), message=f"kmzportal %(version)s (Datenbank {NEWEST_VERSION})")(cli)
-for group in (database_commands, init, customers, clerks, links, mail, support):
-    cli.add_command(group)
+for command in (database_commands, init, customers, clerks, links, mail, support, backup, restore, keys):
+    cli.add_command(command)
 
 
 @cli.command()
@@ -120,7 +133,7 @@ def serve(host: str, port: int, no_worker: bool) -> None:
         raise BadSettings("\n".join(faults))
     if fault := port_fault(host, port):
         raise PortTaken(fault)
-    prepare_database()
+    prepare()
     if not current_app.config["MAIL_SERVER"]:
         click.echo(MAIL_WAITS, err=True)
     become_gunicorn(host, port, with_worker=not no_worker, log_format=current_app.config["LOG_FORMAT"])
@@ -133,12 +146,8 @@ def work() -> None:
     Er beantwortet „Passwort vergessen“, verschickt E-Mails und löscht, was alt ist.
     """
     logs.configure(current_app.config["LOG_FORMAT"])
-    prepare_database()
+    prepare()
     worker.work(current_app._get_current_object())  # type: ignore[attr-defined]
-
-
-def prepare_database() -> None:
-    upgrade(current_app)
 
 
 @cli.command(with_appcontext=False)

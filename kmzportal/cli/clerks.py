@@ -4,10 +4,10 @@ from collections.abc import Callable
 
 import click
 from flask import current_app
-from flask.cli import AppGroup
 from sqlalchemy import select
 
 from kmzportal import mail_address
+from kmzportal.cli.database import DatabaseGroup
 from kmzportal.cli.fault import Fault
 from kmzportal.db import db
 from kmzportal.mail_address import InvalidAddress
@@ -18,8 +18,8 @@ from kmzportal.services import links as link_service
 from kmzportal.services.refusals import AccountLocked, TooManyMails
 from kmzportal.services.transaction import Transaction, transaction
 
-clerks = AppGroup("clerks", help="Menschen im Kundenservice.")
-links = AppGroup("links", help="Links zum Konto.")
+clerks = DatabaseGroup("clerks", help="Menschen im Kundenservice.")
+links = DatabaseGroup("links", help="Links zum Konto.")
 
 
 @clerks.command()

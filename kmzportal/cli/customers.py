@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import click
-from flask.cli import AppGroup
 
+from kmzportal.cli.database import DatabaseGroup
 from kmzportal.cli.fault import Fault
 from kmzportal.dates import format_datetime
 from kmzportal.db import db
@@ -19,7 +19,7 @@ from kmzportal.services.transaction import link_keys, transaction
 
 SHOWN = 50  # rows of each kind
 
-customers = AppGroup("customers", help="Kundinnen und Kunden als CSV-Datei.")
+customers = DatabaseGroup("customers", help="Kundinnen und Kunden als CSV-Datei.")
 
 
 @customers.command("import")

@@ -9,9 +9,9 @@ from sqlalchemy import func, select
 from kmzportal import create_app, settings
 from kmzportal.cli import instance as instance_folder
 from kmzportal.cli.clerks import issue_first_link
+from kmzportal.cli.database import prepare
 from kmzportal.cli.fault import BadSettings, Fault
 from kmzportal.db import db
-from kmzportal.migrations import upgrade
 from kmzportal.models import Clerk
 from kmzportal.services import clerks
 from kmzportal.settings import BY_NAME, SettingsError
@@ -85,8 +85,8 @@ def _ask(option: str, given: str | None) -> Any:
 def _create(chosen: dict[str, Any], address: str, name: str, initials: str) -> str:
     """Make keys, tables and the first admin; return the admin's first link."""
     app = create_app(chosen)
-    upgrade(app)
     with app.app_context():
+        prepare()
         if db.session.scalar(select(func.count(Clerk.id))):
             raise Fault("In der Datenbank gibt es schon Mitarbeitende. Ein neuer Link: kmzportal clerks link.")
         return issue_first_link(address, True, lambda tx: clerks.add(tx, address, name, initials, admin=True))

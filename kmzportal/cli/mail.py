@@ -8,6 +8,7 @@ from flask import current_app
 from flask.cli import AppGroup
 
 from kmzportal import mail_address
+from kmzportal.cli.database import check
 from kmzportal.cli.fault import Fault
 from kmzportal.mail.compose import Email, compose
 from kmzportal.mail.delivery import deliver_due, post
@@ -33,6 +34,7 @@ def test(address: str) -> None:
 @mail.command()
 def deliver() -> None:
     """Verschickt einmal, was wartet; das tut sonst der Arbeitsprozess."""
+    check()
     _server()
     click.echo(f"Verschickte E-Mails: {deliver_due()}.")
 

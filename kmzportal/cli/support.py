@@ -7,6 +7,7 @@ import click
 from flask import current_app
 from flask.cli import AppGroup
 
+from kmzportal.cli.database import check
 from kmzportal.cli.fault import Fault
 from kmzportal.mail import inbox
 
@@ -16,6 +17,7 @@ support = AppGroup("support", help="Das Postfach für Anfragen.")
 @support.command()
 def fetch() -> None:
     """Liest das Postfach einmal; das tut sonst der Arbeitsprozess."""
+    check()
     with mailbox():
         effects = inbox.fetch()
     each = ", ".join(f"{effect} {number}" for effect, number in effects.items())

@@ -5,11 +5,14 @@ process waits, then finds nothing left to do. On SQLite foreign keys are off whi
 before the end.
 """
 
+from pathlib import Path
+
 from alembic import context
 from flask import current_app
 from sqlalchemy import Connection, text
 
-from kmzportal.db import WRITES, UTCDateTime, db
+from kmzportal.db import NEWEST_VERSION, WRITES, UTCDateTime, db
+from kmzportal.services import backup
 
 ADVISORY_LOCK = 4_761_526_001
 LOCK_TIMEOUT = 600_000  # milliseconds
@@ -26,7 +29,7 @@ def skip_empty_version(_context, _revision, directives):
         directives[:] = []
 
 
-def run_migrations(**target):
+def configure(**target):
     context.configure(
         **target,
         **current_app.extensions["migrate"].configure_args,
@@ -34,7 +37,21 @@ def run_migrations(**target):
         render_item=render_item,
         process_revision_directives=skip_empty_version,
     )
+
+
+def run_migrations(connection: Connection):
+    """Run what is due, after a backup of a database that has tables."""
+    configure(connection=connection)
+    before = context.get_context().get_current_revision()
+    backup.refuse_newer(before)
+    target = context.get_context().opts.get("destination_rev")  # none for commands that migrate nothing
+    due = target and before != {"head": NEWEST_VERSION}.get(target, target)
+    kept = backup.create(Path(current_app.instance_path), current_app.config) if due and before else None
     context.run_migrations()
+    if due:
+        after = context.get_context().get_current_revision()
+        saved = f", vorher gesichert in {kept}" if kept else ""
+        print(f"Datenbank: {before or 'neu'} → {after}{saved}", flush=True)
 
 
 def disable_foreign_keys(connection: Connection):
@@ -50,7 +67,8 @@ def check_foreign_keys(connection: Connection):
 
 
 if context.is_offline_mode():  # `db upgrade --sql` prints statements to be run by hand
-    run_migrations(url=db.engine.url, literal_binds=True)
+    configure(url=db.engine.url, literal_binds=True)
+    context.run_migrations()
 else:
     with db.engine.connect().execution_options(**{WRITES: True}) as connection:
         sqlite = connection.dialect.name == "sqlite"
@@ -59,6 +77,6 @@ else:
         with connection.begin():
             if not sqlite:
                 connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": ADVISORY_LOCK})
-            run_migrations(connection=connection)
+            run_migrations(connection)
             if sqlite:
                 check_foreign_keys(connection)

@@ -10,7 +10,7 @@ from kmzportal import create_app
 from kmzportal.migrations import upgrade
 from kmzportal.server import become_gunicorn, port_fault, sample_people
 from kmzportal.services.transaction import transaction
-from kmzportal.settings import PREFIX
+from kmzportal.settings import KEYS, PREFIX
 
 HOST = "127.0.0.1"
 DATABASE = "demo.db"  # never the name of a production database
@@ -60,8 +60,8 @@ def use_settings(folder: Path, port: int) -> None:
         "SQLALCHEMY_DATABASE_URI": f"sqlite:///{folder / DATABASE}",
         "MAIL_SERVER": "",
         "STAFF_SECOND_FACTOR": "offered",
-        **{name: secrets.token_urlsafe(48) for name in ("SECRET_KEY", "LINK_KEY")},
-        **dict.fromkeys(("SECRET_KEY_FALLBACKS", "LINK_KEY_FALLBACKS"), ""),
+        **{name: secrets.token_urlsafe(48) for name in KEYS},
+        **dict.fromkeys((f"{name}_FALLBACKS" for name in KEYS), ""),
     }
     for name, value in settings.items():
         os.environ[f"{PREFIX}{name}"] = value

@@ -9,14 +9,17 @@ import logging
 import os
 import signal
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from flask import Flask
 from gunicorn.glogging import Logger
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import configure_mappers
 
 from kmzportal import logs
+from kmzportal.db import close, up_to_date
 from kmzportal.server.receiving import ReceivingWorker
 from kmzportal.server.worker import run_loops
 
@@ -123,6 +126,13 @@ def child_exit(_server: Any, worker: PortalWorker) -> None:
         ran_long = time.monotonic() - Background.started > LONGEST_PAUSE
         Background.pause = FIRST_PAUSE if ran_long else min(max(Background.pause * 2, FIRST_PAUSE), LONGEST_PAUSE)
         Background.worker = None
+
+
+def on_exit(server: Any) -> None:
+    """Leave SQLite's database whole in one file, after all other processes have ended."""
+    with server.app.wsgi().app_context(), suppress(DBAPIError):
+        up_to_date()  # opens a connection; closing the last one writes the -wal file into the database
+        close()
 
 
 def on_reload(_server: Any) -> None:

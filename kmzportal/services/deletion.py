@@ -53,8 +53,11 @@ def request(tx: Transaction, customer: Customer) -> SupportCase:
     return case
 
 
-def delete_customer(tx: Transaction, customer: Customer, seen_version: int, why: str, loans_open: bool) -> None:
+def delete_customer(
+    tx: Transaction, customer: Customer, seen_version: int, why: str, loans_open: bool, again: bool = False
+) -> None:
     """Delete all data of the customer; history and cases stay without the person. Raises LoansOpen, ChangedMeanwhile.
+    `again`, after a restored backup, sends no second mail.
 
     The Kundennummer stays as a keyed hash, so that an import or a restored backup does not bring the account back.
     """
@@ -64,7 +67,7 @@ def delete_customer(tx: Transaction, customer: Customer, seen_version: int, why:
     upsert(
         tx.session,
         DeletedCustomer,
-        {"number_hash": _hashes(tx.keys, customer.number)[0], "deleted_at": tx.now},
+        {"number_hash": number_hash(tx.keys, customer.number), "deleted_at": tx.now},
         {"deleted_at": tx.now},
     )
     sessions.clear_failures(tx, customer)
@@ -76,7 +79,8 @@ def delete_customer(tx: Transaction, customer: Customer, seen_version: int, why:
     tx.session.execute(delete(RecoveryRequest).where(asked))
     for table in (AccountLink, LoginSession):
         tx.session.execute(delete(table).where(table.customer_id == customer.id))
-    tx.send("account_deleted", None, to=customer.email, always=True)
+    if not again:
+        tx.send("account_deleted", None, to=customer.email, always=True)
     tx.session.delete(customer)
 
 
@@ -125,6 +129,10 @@ def deleted_numbers(session: Session, keys: LinkKeys, numbers: Iterable[str]) ->
 def allow_again(tx: Transaction, number: str) -> None:
     """Forget that this Kundennummer was deleted, because the desk adds it again."""
     tx.session.execute(delete(DeletedCustomer).where(DeletedCustomer.number_hash.in_(_hashes(tx.keys, number))))
+
+
+def number_hash(keys: LinkKeys, number: str) -> str:
+    return _hashes(keys, number)[0]
 
 
 def _hashes(keys: LinkKeys, number: str) -> list[str]:

@@ -24,6 +24,10 @@ class Refusal(Exception):
         self.message = message or self.message
 
 
+class OperationRefused(Exception):
+    """A command or the start of the portal cannot go on; the text is German and names the reason and the cure."""
+
+
 class TooBusy(Refusal):
     """Too many passwords are being hashed at the same time."""
 

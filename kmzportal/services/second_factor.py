@@ -1,7 +1,7 @@
 """The second factor of a clerk: a code from an app (TOTP, RFC 6238), or one of ten recovery codes.
 
-Secret and codes derive by HMAC from LINK_KEY and a random nonce, like the token of a link: the database holds no
-secret. Codes of an older key are accepted as long as it is in LINK_KEY_FALLBACKS.
+Secret and codes derive by HMAC from FACTOR_KEY and a random nonce, like the token of a link: the database holds no
+secret. Codes of an older key are accepted as long as it is in FACTOR_KEY_FALLBACKS.
 """
 
 import base64
@@ -103,7 +103,7 @@ def _verify(tx: Transaction, clerk: Clerk, typed: str) -> bool:
 
 def set_up(tx: Transaction, clerk: Clerk, nonce: str, typed: str) -> None:
     """Store the nonce of a new second factor if the code shows that the app has its secret; raises WrongCode."""
-    step = SecondFactor(tx.keys, nonce).step_of(typed, tx.now)
+    step = SecondFactor(tx.factor_keys, nonce).step_of(typed, tx.now)
     if step is None:
         raise WrongCode("factor.refused", clerk)
     clerk.factor_nonce, clerk.factor_step, clerk.recovery_codes_used = nonce, step, []
@@ -115,7 +115,7 @@ def _accepts(tx: Transaction, clerk: Clerk, typed: str) -> bool:
     """Return whether the code is valid and unused, and mark it as used (RFC 6238, 5.2)."""
     if clerk.factor_nonce is None:
         return False
-    factor = SecondFactor(tx.keys, clerk.factor_nonce)
+    factor = SecondFactor(tx.factor_keys, clerk.factor_nonce)
     step, place = factor.step_of(typed, tx.now), factor.place_of(typed)
     if step is not None:
         unused = update(Clerk).where(Clerk.id == clerk.id, Clerk.factor_step < step)

@@ -31,6 +31,7 @@ class Transaction:
     now: datetime
     actor: str  #: `customer:12`, `clerk:3`, `link:5`, `visitor`, `worker`, `console`
     keys: LinkKeys
+    factor_keys: LinkKeys
     settings: Mapping[str, Any] = field(repr=False)
     source: str | None = None  #: address block of the request, for throttle and audit
     initials: str | None = None  #: of the clerk who acts, for the customer's history
@@ -176,7 +177,8 @@ def _open(actor: str, source: str | None, initials: str | None) -> Iterator[Tran
     session.expire_all()
     session.connection(execution_options={WRITES: True})
     try:
-        yield Transaction(session, datetime.now(UTC), actor, link_keys(), current_app.config, source, initials)
+        now, keys = datetime.now(UTC), (link_keys(), factor_keys())
+        yield Transaction(session, now, actor, *keys, current_app.config, source, initials)
         session.commit()
     except BaseException:
         session.rollback()
@@ -192,3 +194,8 @@ def run_outside_transaction(function: Callable[..., Result], *args: Any) -> Resu
 def link_keys() -> LinkKeys:
     config = current_app.config
     return LinkKeys([config["LINK_KEY"], *config["LINK_KEY_FALLBACKS"]])
+
+
+def factor_keys() -> LinkKeys:
+    config = current_app.config
+    return LinkKeys([config["FACTOR_KEY"], *config["FACTOR_KEY_FALLBACKS"]])

@@ -3,7 +3,10 @@
 import os
 import pty
 import signal
+import sqlite3
+import subprocess
 import time
+from contextlib import closing
 
 import pytest
 from aiosmtpd.controller import Controller
@@ -13,7 +16,7 @@ from kmzportal.db import db
 from kmzportal.services import recovery
 from kmzportal.services.transaction import transaction
 from tests import people
-from tests.server.conftest import Portal, free_port, until
+from tests.server.conftest import COMMAND, ROOT, Portal, free_port, until
 
 ALL = 4  # gunicorn, its two web workers and the background worker
 PUBLIC_URL = "https://konto.kmz.example"
@@ -129,3 +132,30 @@ def test_a_request_becomes_a_mail_within_two_seconds(start, mail_server, same_da
     assert time.monotonic() - asked < 2
     assert mail_server.handler.came[0].rcpt_tos == [people.ERIKA["email"]]
     assert people.ERIKA["email"] not in portal.output
+
+
+def test_after_the_stop_all_is_in_one_file_and_while_it_runs_nothing_is_restored(serving, same_database, tmp_path):
+    with transaction("console") as tx:
+        tx.session.add(people.person(people.ERIKA))
+    db.session.remove()
+    db.engine.dispose()
+    backup = subprocess.run([*COMMAND, "backup", tmp_path / "b.tar.gz"], env=serving.environment, cwd=ROOT, check=True)
+    restore = [*COMMAND, "restore", tmp_path / "b.tar.gz", "--yes"]
+    refused = subprocess.run(restore, env=serving.environment, cwd=ROOT, check=False, capture_output=True, text=True)
+    assert (backup.returncode, refused.returncode) == (0, 1)
+    assert "Das Portal läuft noch" in refused.stderr
+    assert serving.end() == 0
+    (copied := tmp_path / "copy.db").write_bytes((serving.folder / "kmzportal.db").read_bytes())
+    with closing(sqlite3.connect(copied)) as copy:
+        assert copy.execute("SELECT email FROM customer").fetchall() == [(people.ERIKA["email"],)]
+    assert not list(serving.folder.glob("kmzportal.db-*"))
+    subprocess.run(restore, env=serving.environment, cwd=ROOT, check=True)
+
+
+def test_a_host_with_another_key_does_not_start(start, serving, tmp_path):
+    serving.end()
+    (tmp_path / "factor_key").write_text("the key of another host, of many characters")
+    other = start("serve", PUBLIC_URL=PUBLIC_URL)
+    assert other.process.wait(60) == 1
+    assert "mit anderen Schlüsseln benutzt (FACTOR_KEY)" in other.output
+    assert "Traceback" not in other.output

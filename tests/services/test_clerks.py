@@ -45,7 +45,7 @@ def test_initials_and_address_are_unique_whatever_their_case(backend, initials):
 @pytest.fixture
 def app_code(backend):
     """Return the code that the app shows which was set up with a first link."""
-    return lambda: backend.totp_code(SecondFactor(backend.keys, NONCE).secret)
+    return lambda: backend.totp_code(SecondFactor(backend.factor_keys, NONCE).secret)
 
 
 def use(backend, link, code):
@@ -70,7 +70,7 @@ def test_without_the_right_code_nothing_is_set_and_the_link_stays_open(backend, 
         use(backend, link, code)
     saved = backend.read(rosa)
     assert saved.password_hash == rosa.password_hash
-    assert SecondFactor(backend.keys, saved.factor_nonce).secret == factor.secret
+    assert SecondFactor(backend.factor_keys, saved.factor_nonce).secret == factor.secret
     use(backend, link, app_code())
 
 

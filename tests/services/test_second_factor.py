@@ -164,7 +164,7 @@ def test_of_three_concurrent_codes_in_one_session_one_succeeds(backend, factor, 
 
 
 def test_a_new_factor_needs_a_code_of_its_app_and_replaces_the_old_one(backend, rosa, factor, enter, clock):
-    new = SecondFactor(backend.keys, "a new nonce")
+    new = SecondFactor(backend.factor_keys, "a new nonce")
     with pytest.raises(WrongCode):
         backend.run(second_factor.set_up, rosa, "a new nonce", backend.totp_code(factor.secret))
     assert backend.actions() == ["factor.refused"]
@@ -200,6 +200,6 @@ def test_six_concurrent_wrong_codes_are_counted_as_six_until_a_new_factor_is_set
     assert backend.run_concurrently(6, second_factor.verify_login, awaiting(), WRONG) == [None] * 6
     assert enter(factor.recovery_codes[0]) is None
     assert backend.actions()[-1] == "login.code_throttled"
-    new = SecondFactor(backend.keys, "a new nonce")
+    new = SecondFactor(backend.factor_keys, "a new nonce")
     backend.run(second_factor.set_up, rosa, "a new nonce", backend.totp_code(new.secret))
     assert enter(new.recovery_codes[0])

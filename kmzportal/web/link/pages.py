@@ -16,7 +16,7 @@ from kmzportal.models import AccountLink, Customer, LinkKind, LinkState
 from kmzportal.services import accounts, clerks, links, passwords
 from kmzportal.services.refusals import AddressTaken, ChangedMeanwhile, LinkUnusable, TooManyMails, WrongCode
 from kmzportal.services.second_factor import SecondFactor
-from kmzportal.services.transaction import Transaction, link_keys, run_outside_transaction, transaction
+from kmzportal.services.transaction import Transaction, factor_keys, run_outside_transaction, transaction
 from kmzportal.web.auth import anyone, source
 from kmzportal.web.forms import ActionForm, CustomerForm, NewPasswordForm, move_saved_input
 from kmzportal.web.link import visit as visits
@@ -227,7 +227,7 @@ def _nonce(link_id: int) -> str:
 
 
 def _factor(link_id: int) -> SecondFactor:
-    return SecondFactor(link_keys(), _nonce(link_id))
+    return SecondFactor(factor_keys(), _nonce(link_id))
 
 
 def _uri(link: AccountLink) -> str:

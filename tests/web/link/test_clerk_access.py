@@ -39,7 +39,7 @@ def set_up(browser, backend, **fields):
 def test_a_clerk_sets_password_and_factor_and_gets_ten_codes_until_the_login(landed, backend, rosa, mailed, link):
     done = set_up(landed, backend).path
     assert landed.heading == "Fertig"
-    assert codes(landed.open(done)) == SecondFactor(backend.keys, backend.read(rosa).factor_nonce).recovery_codes
+    assert codes(landed.open(done)) == SecondFactor(backend.factor_keys, backend.read(rosa).factor_nonce).recovery_codes
     assert len(codes(landed)) == 10
     last = codes(landed)[9]
     assert landed.follow("Zur Anmeldung im Kundenservice").value("E-Mail-Adresse") == rosa.email
@@ -109,7 +109,7 @@ def test_whoever_opened_the_link_before_knows_neither_secret_nor_codes(landed, a
     [seen] = codes(thief)
     done = set_up(landed, backend).path
     assert codes(thief.open(done)) == []
-    assert SecondFactor(backend.keys, backend.read(rosa).factor_nonce).secret != seen.replace(" ", "")
+    assert SecondFactor(backend.factor_keys, backend.read(rosa).factor_nonce).secret != seen.replace(" ", "")
     for page in ("zugang", "zugang/qr.svg"):
         assert thief.client.get(f"/konto-link/{link.id}/{page}", base_url=thief.site).status_code == 410
     backend.add_second_factor(rosa)

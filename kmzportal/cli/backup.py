@@ -1,0 +1,146 @@
+"""kmzportal backup, restore and keys."""
+
+import fcntl
+import os
+from collections.abc import Iterable
+from datetime import datetime
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import click
+from flask import current_app
+from flask.cli import AppGroup, ScriptInfo, with_appcontext
+
+from kmzportal import settings
+from kmzportal.cli.database import RUNS, hold
+from kmzportal.cli.fault import Fault
+from kmzportal.dates import format_datetime
+from kmzportal.db import close, db, schema_version
+from kmzportal.migrations import upgrade
+from kmzportal.models import Clerk
+from kmzportal.services import backup as backups
+from kmzportal.services import keys as key_service
+from kmzportal.services import restore as restoring
+from kmzportal.services.tokens import LinkKeys
+from kmzportal.services.transaction import link_keys, transaction
+
+NEED_LINK = "Der zweite Faktor gilt nicht mehr. Es brauchen einen neuen ersten Link (kmzportal clerks link ADRESSE):"
+
+keys = AppGroup("keys", help="Die Schlüssel der Instanz.")
+
+
+@click.command()
+@click.argument("file", metavar="[DATEI]", type=Path, required=False)
+@click.option("--keys", "keys_file", metavar="DATEI", type=Path, help="Schreibt auch die Schlüssel, in diese Datei.")
+@with_appcontext
+def backup(file: Path | None, keys_file: Path | None) -> None:
+    """Sichert Datenbank, Einstellungen und eigene Seiten in eine Datei, auch während das Portal läuft.
+
+    Die Sicherung enthält keine Schlüssel und keine Passwörter. Bewahren Sie die Datei mit den Schlüsseln an einem
+    anderen Ort auf: Ohne sie brauchen nach einem Verlust alle im Kundenservice einen neuen zweiten Faktor.
+    """
+    schema = schema_version()
+    backups.refuse_newer(schema)
+    if schema is None:
+        raise Fault("Die Datenbank hat noch keine Tabellen. Es gibt nichts zu sichern.")
+    instance, config = Path(current_app.instance_path), current_app.config
+    click.echo(f"Gesichert und geprüft: {backups.create(instance, config, file)}")
+    if keys_file:
+        backups.write_keys(config, keys_file)
+        click.echo(f"Schlüssel und Passwörter: {keys_file}")
+
+
+@click.command()
+@click.argument("file", metavar="DATEI", type=Path)
+@click.option("--keys", "keys_file", metavar="DATEI", type=Path, help="Die Schlüssel zu dieser Sicherung.")
+@click.option("--yes", is_flag=True, help="Fragt nicht.")
+@click.pass_context
+def restore(ctx: click.Context, file: Path, keys_file: Path | None, yes: bool) -> None:
+    """Spielt eine Sicherung ein; das Portal darf dabei nicht laufen.
+
+    Alle Anmeldungen und offenen Links enden. Wer seit der Sicherung gelöscht wurde, wird wieder gelöscht. Was ersetzt
+    wird, ist vorher gesichert.
+    """
+    script, instance = ctx.ensure_object(ScriptInfo), settings.instance_path()
+    secrets = restoring.read_keys(keys_file) if keys_file else {}
+    if not file.is_file():
+        raise Fault(f"{file} gibt es nicht.")
+    instance.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with (
+        os.fdopen(hold(instance, fcntl.LOCK_EX, RUNS)),
+        TemporaryDirectory(prefix=".restore-", dir=instance) as folder,
+    ):
+        content = Path(folder, "content")
+        manifest = backups.unpack(file, content)
+        if restoring.add_missing_files(instance, content, secrets):
+            click.echo(f"Einstellungen aus der Sicherung: {instance}/config.toml. Ohne --keys fehlen darin Passwörter.")
+        with script.load_app().app_context():
+            present = restoring.look(manifest)
+            _confirm(file, manifest, present, yes)
+            if present:
+                kept = restoring.keep(instance, current_app.config, present)
+                click.echo(f"Was ersetzt wird, ist gesichert in {kept}")
+            old_keys = link_keys()
+            restoring.replace_database(content)
+            restoring.replace_files(instance, content, secrets)
+            close()
+        app = script.create_app() if script.create_app else script.load_app()  # with the keys of the backup
+        upgrade(app)
+        with app.app_context():
+            _settle(manifest, present, old_keys, with_keys=bool(secrets))
+
+
+def _settle(manifest: backups.Manifest, present: restoring.Present | None, old_keys: LinkKeys, with_keys: bool) -> None:
+    deleted = present.deleted if present else ()
+    with transaction("console") as tx:
+        clerks, again = restoring.settle(tx, manifest, deleted, old_keys, with_keys)
+    click.echo("Die Sicherung ist eingespielt. Alle Anmeldungen und offenen Links sind beendet.")
+    if again:
+        click.echo(f"Wieder gelöscht, weil seit der Sicherung gelöscht: {again}")
+    _name(clerks)
+    key_service.check(db.session(), current_app.config)
+    close()
+
+
+@keys.command()
+def accept() -> None:
+    """Nimmt die Schlüssel dieser Instanz an, wenn die alten verloren sind.
+
+    Offene Links gelten dann nicht mehr.
+    """
+    backups.refuse_newer(schema_version())
+    with transaction("console") as tx:
+        names = key_service.differing(tx.session, tx.settings)
+        clerks = key_service.take(tx)
+        if names:
+            tx.record("keys.accepted", why=", ".join(names))
+    click.echo(f"Angenommen: {', '.join(names)}." if names else "Die Schlüssel passen zur Datenbank.")
+    _name(clerks)
+
+
+def _confirm(file: Path, manifest: backups.Manifest, present: restoring.Present | None, yes: bool) -> None:
+    """Show what is replaced by what, and ask; raises Fault."""
+    made_at = format_datetime(datetime.fromisoformat(manifest.made_at))
+    number = manifest.rows.get("customer", 0)
+    click.echo(f"{file}: vom {made_at}, Konten: {number}, Zugänge: {manifest.rows.get('clerk', 0)}")
+    if present is None:
+        click.echo("Die Datenbank ist noch leer.")
+        return
+    if present.customers is None:
+        click.echo("Ersetzt wird eine beschädigte Datenbank.")
+    else:
+        latest = format_datetime(present.latest) if present.latest else "–"
+        click.echo(f"Ersetzt wird: letzter Eintrag vom {latest}, Konten: {present.customers}")
+    try:
+        agreed = yes or click.confirm("Ersetzen?")
+    except click.Abort:
+        agreed = False
+    if not agreed:
+        raise Fault("Nichts wurde ersetzt. Ohne Frage: --yes.")
+
+
+def _name(clerks: Iterable[Clerk]) -> None:
+    for number, clerk in enumerate(clerks):
+        if number == 0:
+            click.echo(NEED_LINK)
+        click.echo(f"  {clerk.name} <{clerk.email}>")

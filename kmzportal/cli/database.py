@@ -1,0 +1,66 @@
+"""What commands check before they use the database: that this code and these keys are the ones it is used with."""
+
+import fcntl
+import os
+from collections.abc import Callable
+from functools import wraps
+from pathlib import Path
+from typing import Any
+
+import click
+from flask import current_app
+from flask.cli import AppGroup, with_appcontext
+
+from kmzportal.cli.fault import Fault
+from kmzportal.db import close, db, schema_version
+from kmzportal.migrations import upgrade
+from kmzportal.services import backup, keys
+from kmzportal.services.transaction import transaction
+
+RUNS = "Das Portal läuft noch ({folder}). Beenden Sie es vorher, zum Beispiel mit: systemctl stop kmzportal"
+BEING_RESTORED = "In {folder} wird gerade eine Sicherung eingespielt. Starten Sie das Portal danach."
+
+
+class DatabaseGroup(AppGroup):
+    """Commands that all use the database, and check it before."""
+
+    def add_command(self, cmd: click.Command, name: str | None = None) -> None:
+        callback: Callable[..., Any] = cmd.callback or (lambda: None)
+
+        @wraps(callback)
+        def checked(*args: Any, **options: Any) -> Any:
+            check()
+            return callback(*args, **options)
+
+        cmd.callback = with_appcontext(checked)
+        super().add_command(cmd, name)
+
+
+def check() -> None:
+    """Raise OperationRefused on the database of a newer version, and with other keys than its own."""
+    backup.refuse_newer(schema_version())
+    keys.check(db.session(), current_app.config)
+
+
+def prepare() -> None:
+    """Migrate the database, and store the fingerprints of the keys at the first start or after a rotation."""
+    hold(Path(current_app.instance_path), fcntl.LOCK_SH, BEING_RESTORED)
+    upgrade(current_app)
+    with transaction("console") as tx:
+        keys.check(tx.session, tx.settings)
+        keys.take(tx)
+    close()
+
+
+def hold(instance: Path, kind: int, refusal: str) -> int:
+    """Lock the instance folder until the last process that inherits the lock has ended; raises Fault.
+
+    `serve` and `work` share the lock, a restore needs it alone.
+    """
+    lock = os.open(instance / "portal.lock", os.O_RDONLY | os.O_CREAT, 0o600)
+    try:
+        fcntl.flock(lock, kind | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise Fault(refusal.format(folder=instance)) from None
+    os.set_inheritable(lock, True)
+    return lock

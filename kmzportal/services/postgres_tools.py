@@ -1,0 +1,95 @@
+"""PostgreSQL's own tools, pg_dump and pg_restore, for backups."""
+
+import os
+import shutil
+import subprocess
+import time
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import URL, func, inspect, select, table, text
+
+from kmzportal.db import db
+from kmzportal.services.refusals import OperationRefused
+
+IN_USE = "Die Datenbank wird noch benutzt (Verbindungen: {number}). Beenden Sie vorher das Portal auf allen Rechnern."
+OTHERS = text(
+    "SELECT count(*) FROM pg_stat_activity"
+    " WHERE datname = current_database() AND pid <> pg_backend_pid() AND backend_type = 'client backend'"
+)
+CLOSE_WITHIN = 3.0  # seconds for the server to notice that a connection was closed
+
+
+def dump(file: Path) -> dict[str, Any]:
+    """Dump the tables; return the number of rows of each in the same snapshot, and the version under ``""``."""
+    with db.engine.connect().execution_options(isolation_level="REPEATABLE READ") as connection:
+        snapshot = connection.scalar(text("SELECT pg_export_snapshot()"))
+        tables = inspect(connection).get_table_names()
+        counts: dict[str, Any] = {
+            name: connection.scalar(select(func.count()).select_from(table(name))) for name in tables
+        }
+        counts[""] = connection.scalar(text("SELECT version_num FROM alembic_version"))
+        names = [f"--table={name}" for name in tables]  # without the extension, which may belong to another user
+        options = ("--format=custom", "--no-owner", "--no-acl", f"--snapshot={snapshot}", f"--file={file}")
+        _run_connected("pg_dump", *options, *names)
+    return counts
+
+
+def check_dump(file: Path) -> None:
+    """Read a whole dump; raises ValueError."""
+    try:
+        _run("pg_restore", "--file=/dev/null", str(file))
+    except OperationRefused as refused:
+        raise ValueError(str(refused)) from None
+
+
+def load(file: Path) -> None:
+    """Replace all tables by those of a dump, in one transaction."""
+    with db.engine.begin() as connection:
+        connection.execute(text("CREATE EXTENSION IF NOT EXISTS pg_trgm"))
+        quote = connection.dialect.identifier_preparer.quote
+        for name in inspect(connection).get_table_names():
+            connection.execute(text(f"DROP TABLE {quote(name)} CASCADE"))
+    _run_connected("pg_restore", "--no-owner", "--no-acl", "--single-transaction", str(file))
+
+
+def refuse_if_used() -> None:
+    """Raise OperationRefused while others are connected to the database."""
+    db.engine.dispose()
+    deadline = time.monotonic() + CLOSE_WITHIN
+    with db.engine.connect() as connection:
+        while number := connection.scalar(OTHERS):
+            if time.monotonic() > deadline:
+                raise OperationRefused(IN_USE.format(number=number))
+            time.sleep(0.1)
+
+
+def without_password(url: URL) -> str:
+    query = {name: value for name, value in url.query.items() if name != "password"}
+    return str(URL.create(url.drivername, url.username, None, url.host, url.port, url.database, query))
+
+
+def _run_connected(program: str, *arguments: str) -> None:
+    """Run a tool on the database. Its password is no argument, which `ps` would show to everybody."""
+    url = db.engine.url
+    password = str(url.password or url.query.get("password") or "")
+    with db.engine.connect() as connection:
+        major = connection.scalar(text("SELECT current_setting('server_version_num')::int / 10000"))
+    address = f"--dbname={without_password(url.set(drivername='postgresql'))}"
+    _run(program, address, *arguments, major=str(major), **({"PGPASSWORD": password} if password else {}))
+
+
+def _run(program: str, *arguments: str, major: str = "", **environment: str) -> None:
+    """Run the tool of the server's version, or one on the PATH, or the newest; raises OperationRefused."""
+    installed = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda folder: -float(folder.parent.name))
+    folders = [f"/usr/lib/postgresql/{major}/bin", os.environ.get("PATH", ""), *map(str, installed)]
+    cure = f"Abhilfe: apt install postgresql-client{major and f'-{major}'}."
+    found = shutil.which(program, path=os.pathsep.join(folders))
+    if found is None:
+        raise OperationRefused(f"{program} fehlt, ohne das es keine Sicherung von PostgreSQL gibt. {cure}")
+    environment = os.environ | {"LC_ALL": "C"} | environment
+    result = subprocess.run([found, *arguments], env=environment, capture_output=True, text=True, check=False)
+    if "server version mismatch" in result.stderr:
+        raise OperationRefused(f"{program} ist älter als der Server von PostgreSQL. {cure}")
+    if result.returncode:
+        raise OperationRefused(f"{program} meldet: {(result.stderr.strip().splitlines() or ['nichts'])[0]}")

@@ -1,0 +1,193 @@
+"""Restoring a backup: what it replaces, and what must not come back with it: sessions, links, deleted customers."""
+
+import sqlite3
+import tomllib
+from collections.abc import Sequence
+from contextlib import closing, suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from shutil import copytree
+from typing import Any
+
+from sqlalchemy import func, inspect, select, update
+from sqlalchemy.exc import DatabaseError
+
+from kmzportal.dates import format_datetime
+from kmzportal.db import close, db
+from kmzportal.models import (
+    AccountLink,
+    AuditEvent,
+    Clerk,
+    Customer,
+    DeletedCustomer,
+    LinkKind,
+    LinkState,
+    LoginSession,
+    MailState,
+    OutgoingMail,
+)
+from kmzportal.services import backup, deletion, keys, postgres_tools
+from kmzportal.services.backup import CONFIG, DATABASES, Manifest
+from kmzportal.services.refusals import OperationRefused
+from kmzportal.services.tokens import LinkKeys
+from kmzportal.services.transaction import Transaction, upsert
+from kmzportal.settings import KEYS
+
+IN_USE = "Die Datenbank wird noch benutzt. Beenden Sie vorher das Portal und andere Befehle."
+OTHER_ENGINE = "Die Sicherung ist aus {theirs}, eingestellt ist {ours}: Ändern Sie SQLALCHEMY_DATABASE_URI."
+UNREADABLE = "{file} enthält keine Schlüssel des Portals ({why})."
+#: An objection ("Das war ich nicht") stays open: it guards against a takeover, and only locks the account.
+ENDED = [kind for kind in LinkKind if kind is not LinkKind.OBJECTION]
+
+
+@dataclass(frozen=True)
+class Present:
+    """What a restore replaces, and what of it must be kept."""
+
+    customers: int | None = None  #: None when the database is damaged
+    latest: datetime | None = None  #: of the audit trail
+    deleted: Sequence[DeletedCustomer] = ()
+
+
+def read_keys(file: Path) -> dict[str, Any]:
+    """Return the secrets that `backup --keys` wrote; raises OperationRefused."""
+    try:
+        secrets = tomllib.loads(file.read_text("utf-8"))
+        if not secrets.keys() >= set(KEYS):
+            raise ValueError(", ".join(set(KEYS) - secrets.keys()))
+    except (OSError, ValueError) as error:
+        raise OperationRefused(UNREADABLE.format(file=file, why=error)) from None
+    return secrets
+
+
+def add_missing_files(instance: Path, content: Path, secrets: dict[str, Any]) -> bool:
+    """Create configuration and keys where there are none; add the secrets that an own configuration lacks.
+
+    Return whether the configuration was created.
+    """
+    config = instance / CONFIG
+    source = config if config.exists() else content / CONFIG
+    text = source.read_text("utf-8") if source.exists() else ""
+    own = tomllib.loads(text)
+    if source != config:  # its address of the database has no password
+        text = backup.toml(own | {name: value for name, value in secrets.items() if name in own})
+    added = {name: value for name, value in secrets.items() if name not in own and name not in KEYS}
+    if added or (text and source != config):
+        backup.write_private(config, text.rstrip("\n") + "\n" * bool(text) + backup.toml(added))
+    for name in secrets.keys() & set(KEYS):
+        if not (instance / name.lower()).exists():
+            backup.write_private(instance / name.lower(), secrets[name])
+    return bool(text) and source != config
+
+
+def replace_files(instance: Path, content: Path, secrets: dict[str, Any]) -> None:
+    """Replace the office's pages and the keys; a key that differs is kept as NAME.replaced."""
+    (content / CONFIG).unlink(missing_ok=True)
+    (content / DATABASES[db.engine.dialect.name]).unlink()
+    copytree(content, instance, dirs_exist_ok=True)
+    for name in secrets.keys() & set(KEYS):
+        path = instance / name.lower()
+        if path.read_text("utf-8").strip() != secrets[name]:
+            path.replace(path.with_name(f"{path.name}.replaced"))
+            backup.write_private(path, secrets[name])
+
+
+def look(manifest: Manifest) -> Present | None:
+    """Return what is in the database; None when it has no tables. Raises OperationRefused if it is in use."""
+    ours = db.engine.dialect.name
+    if manifest.engine != ours:
+        raise OperationRefused(OTHER_ENGINE.format(theirs=manifest.engine, ours=ours))
+    _refuse_if_used()
+    try:
+        tables = inspect(db.engine).get_table_names()
+        if "customer" not in tables:
+            return None
+        deleted = select(DeletedCustomer) if DeletedCustomer.__tablename__ in tables else None
+        return Present(
+            db.session.scalar(select(func.count()).select_from(Customer)),
+            db.session.scalar(select(func.max(AuditEvent.at))),
+            db.session.scalars(deleted).all() if deleted is not None else (),
+        )
+    except DatabaseError as error:
+        if backup.is_damage(error.orig):
+            return Present()
+        raise
+
+
+def keep(instance: Path, settings: Any, present: Present) -> Path:
+    """Make a backup of what is replaced; a damaged file is kept as it is. Return its path."""
+    if present.customers is not None:
+        with suppress(backup.DamagedDatabase):
+            return backup.create(instance, settings)
+    close()
+    path = Path(str(db.engine.url.database))
+    return path.replace(path.with_name(f"{path.name}.damaged-{datetime.now(UTC):%Y%m%d-%H%M%S}"))
+
+
+def replace_database(content: Path) -> None:
+    """Replace all rows by those of an unpacked backup, in one transaction."""
+    _refuse_if_used()
+    if db.engine.dialect.name == "postgresql":
+        postgres_tools.load(content / DATABASES["postgresql"])
+        return
+    path = str(db.engine.url.database)
+    with closing(sqlite3.connect(content / DATABASES["sqlite"])) as source, closing(sqlite3.connect(path)) as target:
+        source.backup(target)
+
+
+def settle(
+    tx: Transaction, manifest: Manifest, deleted: Sequence[DeletedCustomer], old_keys: LinkKeys, with_keys: bool
+) -> tuple[Sequence[Clerk], int]:
+    """End sessions, links and their mails, and delete again those who were deleted since the backup.
+
+    Return the clerks who need a new second factor, and the number of customers deleted again. With keys that still
+    differ, because a setting overrides them, their fingerprints are not taken and the portal refuses to start.
+    """
+    made_at = datetime.fromisoformat(manifest.made_at)
+    tx.session.execute(update(LoginSession).where(LoginSession.ended_at.is_(None)).values(ended_at=tx.now))
+    still_open = update(AccountLink).where(AccountLink.ended_at.is_(None), AccountLink.kind.in_(ENDED))
+    tx.session.execute(still_open.values(ended_at=tx.now, ended_as=LinkState.WITHDRAWN))
+    ended = select(AccountLink.id).where(AccountLink.ended_at == tx.now)
+    waiting = OutgoingMail.state.in_((MailState.QUEUED, MailState.DEFERRED))
+    cancelled = {"state": MailState.CANCELLED, "settled_at": tx.now, "leased_until": None, "outage_since": None}
+    mails = update(OutgoingMail).where(waiting, OutgoingMail.link_id.in_(ended))
+    tx.session.execute(mails.values(cancelled | {"reason": "Der Link endete, als eine Sicherung eingespielt wurde."}))
+    number = _delete_again(tx, deleted, old_keys)
+    tx.record("backup.restored", why=f"Stand vom {format_datetime(made_at)}", number=number)
+    if with_keys and keys.differing(tx.session, tx.settings):
+        return [], number
+    return keys.take(tx), number
+
+
+def _delete_again(tx: Transaction, deleted: Sequence[DeletedCustomer], old_keys: LinkKeys) -> int:
+    """Delete the customers who were deleted since the backup; return how many."""
+    for row in deleted:
+        at = {"deleted_at": row.deleted_at}
+        upsert(tx.session, DeletedCustomer, {"number_hash": row.number_hash, **at}, at)
+    numbers = tx.session.scalars(select(Customer.number)).all()
+    again = deletion.deleted_numbers(tx.session, old_keys, numbers) | deletion.deleted_numbers(
+        tx.session, tx.keys, numbers
+    )
+    for customer in tx.session.scalars(select(Customer).where(Customer.number.in_(again))).all():
+        deleted_at = again[customer.number]
+        why = f"Gelöscht am {format_datetime(deleted_at)}; stand noch in der eingespielten Sicherung"
+        deletion.delete_customer(tx, customer, customer.version, why, loans_open=False, again=True)
+        hashed = deletion.number_hash(tx.keys, customer.number)
+        first = update(DeletedCustomer).where(DeletedCustomer.number_hash == hashed)
+        tx.session.execute(first.values(deleted_at=deleted_at))
+    return len(again)
+
+
+def _refuse_if_used() -> None:
+    """Raise OperationRefused while others use the database. SQLite's -wal file is written into it and removed."""
+    close()
+    if db.engine.dialect.name == "postgresql":
+        postgres_tools.refuse_if_used()
+        return
+    with closing(sqlite3.connect(str(db.engine.url.database), timeout=1)) as database:
+        try:
+            database.execute("PRAGMA journal_mode=DELETE")
+        except sqlite3.DatabaseError as error:
+            if not backup.is_damage(error):  # which a restore mends
+                raise OperationRefused(f"{IN_USE} ({error})") from None

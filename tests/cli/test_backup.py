@@ -1,0 +1,483 @@
+"""Backup, restore and the fingerprints of the keys, as an operator meets them."""
+
+import io
+import json
+import os
+import re
+import sqlite3
+import stat
+import tarfile
+import time
+import tomllib
+from contextlib import closing, contextmanager
+from pathlib import Path
+from shutil import copytree
+
+import pytest
+from click.testing import CliRunner
+from sqlalchemy import create_engine, make_url, select, text
+
+from kmzportal import create_app
+from kmzportal.cli import cli
+from kmzportal.db import NEWEST_VERSION, close, db
+from kmzportal.models import (
+    AccountLink,
+    AuditEvent,
+    Clerk,
+    Customer,
+    DeletedCustomer,
+    LinkKind,
+    LoginSession,
+    OutgoingMail,
+)
+from kmzportal.server import sample_people
+from kmzportal.services import deletion, links
+from kmzportal.services.second_factor import SecondFactor
+from kmzportal.services.transaction import factor_keys, transaction
+from kmzportal.settings import KEYS
+from tests import people, secret_scan
+from tests.backend import Backend
+from tests.browser import Browser
+
+LOGIN, FIELD = "/kundenservice/anmelden", "Code aus der App"
+CONFIG = """PUBLIC_URL = "https://konto.kmz.example"
+PROXY_HOPS = 1
+OFFICE_PHONE = "07051 1234"
+CLOSING_DAYS = ["2026-12-24"]
+MAIL_USERNAME = "kmz"
+MAIL_PASSWORD = "postfach geheim"
+# MAIL_PASSWORD = "postfach frueher"
+LINK_KEY_FALLBACKS = [
+  "an older link key of many characters",
+]
+"""
+
+
+class Office:
+    """One machine with an instance, its operator at the console."""
+
+    def __init__(self, folder, monkeypatch, uri=""):
+        self.instance, self.uri = folder / "instance", uri
+        monkeypatch.setenv("KMZPORTAL_INSTANCE_PATH", str(self.instance))
+        monkeypatch.chdir(folder)
+        os.umask(0o077)  # as the console script does
+        self.folder = folder
+
+    def run(self, *words, answer=None):
+        result = CliRunner().invoke(cli, [str(word) for word in words], input=answer)
+        assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
+        return result
+
+    def __call__(self, *words):
+        """Run a command that works, and return its output."""
+        result = self.run(*words)
+        assert result.exit_code == 0, result.output
+        return result.output
+
+    def refuses(self, *words, answer=None):
+        """Run a command that does not work, and return why in one line."""
+        result = self.run(*words, answer=answer)
+        assert result.exit_code in (1, 2), result.output
+        assert "Traceback" not in result.output
+        return "".join(line for line in result.stderr.splitlines(True) if not line.startswith("Ordner des Portals"))
+
+    @contextmanager
+    def app(self):
+        app = create_app(instance=self.instance)
+        with app.app_context():
+            try:
+                yield app
+            finally:
+                close()
+
+    def set_up(self):
+        self.instance.mkdir(mode=0o700)
+        self.write_config()
+        (self.instance / "pages").mkdir()
+        (self.instance / "pages" / "hilfe.md").write_text("# Unsere Hilfe")
+        self("db", "upgrade")
+        with self.app() as app, transaction("console") as tx:
+            sample_people.enter(tx)
+        with self.app() as app:
+            Backend(app).add_second_factor(db.session.scalar(select(Clerk).where(Clerk.initials == "ro")))
+        self("keys", "accept")
+        return self
+
+    def write_config(self):
+        uri = f'SQLALCHEMY_DATABASE_URI = "{self.uri}"\n' if self.uri else ""
+        (self.instance / "config.toml").write_text(CONFIG + uri)
+
+    def lose_everything(self):
+        self.instance.rename(self.folder / f"lost-{time.monotonic_ns()}")
+        if self.uri:
+            recreate(self.uri)
+
+    def totp(self):
+        """Return the code that Rosa's telephone shows now, with the keys that this machine has now."""
+        with self.app():
+            return Backend.totp_code(SecondFactor(factor_keys(), "nonce of ro").secret)
+
+    def logs_in(self, code):
+        """Log Rosa in through the web and return the path of the page that she gets."""
+        with self.app() as app:
+            browser = Browser(app)
+            browser.log_in(people.person(people.ROSA), path=LOGIN)
+            return browser.submit("Weiter", {FIELD: code}).path
+
+
+def recreate(uri, template="template1"):
+    name = make_url(uri).database
+    engine = create_engine(make_url(uri).set(database="postgres"), isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        connection.execute(text(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)"))
+        connection.execute(text(f"CREATE DATABASE {name} TEMPLATE {template}"))
+    engine.dispose()
+
+
+@pytest.fixture(scope="session")
+def first_office(tmp_path_factory):
+    """An office that the others are copied from."""
+    with pytest.MonkeyPatch.context() as patch:
+        return Office(tmp_path_factory.mktemp("office"), patch).set_up()
+
+
+@pytest.fixture(scope="session")
+def first_office_on_postgresql(tmp_path_factory, postgres_uri):
+    uri = make_url(postgres_uri).set(database="first_office", password="datenbank geheim")
+    uri = uri.render_as_string(hide_password=False)
+    recreate(uri)
+    with pytest.MonkeyPatch.context() as patch:
+        return Office(tmp_path_factory.mktemp("office"), patch, uri).set_up()
+
+
+@pytest.fixture
+def office(tmp_path, monkeypatch, first_office):
+    copytree(first_office.instance, tmp_path / "instance")
+    return Office(tmp_path, monkeypatch)
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def either(request, tmp_path, monkeypatch):
+    """An office on each of the two databases."""
+    if request.param == "sqlite":
+        return request.getfixturevalue("office")
+    first = request.getfixturevalue("first_office_on_postgresql")
+    office = Office(tmp_path, monkeypatch, first.uri.replace("first_office", "office"))
+    recreate(office.uri, "first_office")
+    copytree(first.instance, office.instance)
+    office.write_config()
+    return office
+
+
+@pytest.fixture
+def saved(office):
+    """An office with a backup and its keys."""
+    office("backup", "portal.tar.gz", "--keys", "portal.keys")
+    return office
+
+
+def everybody():
+    return [tuple(row) for row in db.session.execute(select(Customer.number, Customer.email, Customer.password_hash))]
+
+
+# Round trips
+
+
+def test_after_a_loss_backup_and_keys_bring_everybody_back_with_second_factor_and_settings(either):
+    code_before = either.totp()
+    output = either("backup", "portal.tar.gz", "--keys", "portal.keys")
+    assert "Gesichert und geprüft: portal.tar.gz" in output
+    with either.app() as app:
+        before, keys = everybody(), {name: app.config[name] for name in (*KEYS, "MAIL_PASSWORD")}
+    either.lose_everything()
+    output = either("restore", "portal.tar.gz", "--keys", "portal.keys", "--yes")
+    assert "Die Datenbank ist noch leer." in output
+    assert "zweite Faktor" not in output
+    with either.app() as app:
+        assert everybody() == before
+        assert len(before) == 5
+        assert {name: app.config[name] for name in keys} == keys
+        assert app.config["LINK_KEY_FALLBACKS"] == ["an older link key of many characters"]
+        assert app.config["OFFICE_PHONE"] == "07051 1234"
+        assert db.session.scalar(select(AuditEvent).where(AuditEvent.action == "backup.restored")).remark
+    assert either.logs_in(code_before) == "/kundenservice/kunden"
+    assert (either.instance / "pages" / "hilfe.md").read_text() == "# Unsere Hilfe"
+    modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in either.instance.iterdir() if path.is_file()}
+    assert set(modes.values()) == {0o600}
+    assert stat.S_IMODE(either.instance.stat().st_mode) == 0o700
+
+
+def test_without_the_keys_it_says_who_needs_a_new_second_factor_and_goes_on(either):
+    either("backup", "portal.tar.gz")
+    either.lose_everything()
+    either.instance.mkdir()
+    either.write_config()  # passwords of mail server and database are not in the backup
+    output = either("restore", "portal.tar.gz", "--yes")
+    assert "kmzportal clerks link" in output
+    assert "Rosa Otto <rosa.otto@kmz.example>" in output
+    assert "Tim" not in output  # has no second factor
+    assert "/link/" in either("clerks", "link", people.ROSA["email"], "--print-link")
+    assert either.logs_in("123456") == "/kundenservice/zweiter-faktor"
+
+
+def test_a_restore_ends_sessions_links_and_their_mails_but_not_the_objection(either):
+    with either.app() as app, transaction("console") as tx:
+        max_ = tx.session.scalar(select(Customer).where(Customer.number == people.MAX["number"]))
+        for kind in (LinkKind.RECOVERY, LinkKind.ADDRESS, LinkKind.OBJECTION):
+            link = links.issue(tx, kind, max_)
+            tx.send("recovery_link", max_, link=link)
+        Browser(app).log_in(people.person(people.ERIKA))
+    either("backup", "portal.tar.gz")
+    either("restore", "portal.tar.gz", "--yes")
+    with either.app():
+        still_open = db.session.scalars(select(AccountLink.kind).where(AccountLink.ended_at.is_(None))).all()
+        assert set(still_open) == {LinkKind.OBJECTION}
+        assert db.session.scalars(select(LoginSession).where(LoginSession.ended_at.is_(None))).all() == []
+        mails = db.session.scalars(select(OutgoingMail).where(OutgoingMail.link_id.is_not(None))).all()
+        assert {mail.state for mail in mails if mail.link.kind != LinkKind.OBJECTION} == {"cancelled"}
+        assert {mail.state for mail in mails if mail.link.kind == LinkKind.OBJECTION} == {"queued"}
+
+
+def test_who_was_deleted_since_the_backup_is_deleted_again_without_a_second_mail(either):
+    either("backup", "portal.tar.gz")
+    with either.app(), transaction("clerk:1", initials="ro") as tx:
+        erika = tx.session.scalar(select(Customer).where(Customer.number == people.ERIKA["number"]))
+        deletion.delete_customer(tx, erika, erika.version, "Wunsch", loans_open=False)
+    with either.app():
+        deleted_at = db.session.scalar(select(DeletedCustomer.deleted_at))
+    output = either("restore", "portal.tar.gz", "--yes")
+    assert "Konten: 5" in output
+    assert "Konten: 4" in output
+    assert "Wieder gelöscht, weil seit der Sicherung gelöscht: 1" in output
+    with either.app():
+        assert people.ERIKA["number"] not in {row[0] for row in everybody()}
+        assert db.session.scalars(select(DeletedCustomer.deleted_at)).all() == [deleted_at]
+        mails = db.session.scalars(select(OutgoingMail).where(OutgoingMail.template == "account_deleted")).all()
+        assert mails == []
+
+
+def test_what_a_restore_replaces_can_be_brought_back(either):
+    either("backup", "portal.tar.gz")
+    either("clerks", "add", "kim@kmz.example", "--name", "Kim Muster", "--initials", "km")
+    output = either("restore", "portal.tar.gz", "--yes")
+    kept = re.search(r"ist gesichert in (\S+)", output)[1]
+    with either.app():
+        assert db.session.scalar(select(Clerk).where(Clerk.initials == "km")) is None
+    either("restore", kept, "--yes")
+    with either.app():
+        assert db.session.scalar(select(Clerk).where(Clerk.initials == "km"))
+
+
+# What a backup contains
+
+
+def test_a_stolen_backup_has_no_key_no_password_and_nothing_that_derives_from_them(either):
+    either("backup", "portal.tar.gz", "--keys", "portal.keys")
+    with tarfile.open(either.folder / "portal.tar.gz") as archive:
+        members = {member.name: archive.extractfile(member).read() for member in archive}
+    content = b"\n".join(members.values()).decode("latin-1")
+    keys = tomllib.loads((either.folder / "portal.keys").read_text())
+    with either.app() as app:
+        secrets = [*secret_scan.tokens_and_codes(), *(app.config[name] for name in KEYS)]
+    secrets += ["geheim", "frueher", "an older link key", *people.PASSWORDS.values()]
+    assert [secret for secret in secrets if secret_scan.contains_secret(secret, content)] == []
+    assert keys["MAIL_PASSWORD"] == "postfach geheim"
+    assert keys["LINK_KEY_FALLBACKS"] == ["an older link key of many characters"]
+    assert ("datenbank geheim" in keys.get("SQLALCHEMY_DATABASE_URI", "")) is bool(either.uri)
+    for file in ("portal.tar.gz", "portal.keys"):
+        assert stat.S_IMODE((either.folder / file).stat().st_mode) == 0o600
+    manifest = json.loads(members["manifest.json"])
+    assert set(members) == {"manifest.json", *manifest["members"]} >= {"config.toml", "pages/hilfe.md"}
+    assert (manifest["schema"], manifest["rows"]["customer"]) == (NEWEST_VERSION, 5)
+
+
+def test_other_files_of_the_instance_are_left_out(saved):
+    (saved.instance / "smtp_password").write_text("postfach geheim")
+    (saved.instance / "pages" / "link").symlink_to(saved.instance / "link_key")
+    saved("backup", "again.tar.gz")
+    with tarfile.open("again.tar.gz") as archive:
+        assert sorted(archive.getnames()) == ["config.toml", "kmzportal.db", "manifest.json", "pages/hilfe.md"]
+
+
+def test_a_backup_while_the_portal_writes_is_whole(office):
+    with closing(sqlite3.connect(office.instance / "kmzportal.db")) as writer:
+        writer.execute("BEGIN IMMEDIATE")
+        writer.execute("DELETE FROM audit_event")
+        office("backup", "portal.tar.gz")
+        writer.rollback()
+    with tarfile.open("portal.tar.gz") as archive:
+        assert json.loads(archive.extractfile("manifest.json").read())["rows"]["audit_event"] > 0
+
+
+def test_only_so_many_of_our_own_backups_are_kept(office, monkeypatch):
+    monkeypatch.setenv("KMZPORTAL_BACKUP_KEEP", "2")
+    backups = office.instance / "backups"
+    backups.mkdir()
+    for name in ("kmzportal-20250101-000000.tar.gz", "kmzportal-20250102-000000.tar.gz", "vor-dem-umzug.tar.gz"):
+        (backups / name).touch()
+    office("backup")
+    left = sorted(path.name for path in backups.iterdir())
+    assert len(left) == 3
+    assert "kmzportal-20250101-000000.tar.gz" not in left
+    assert "vor-dem-umzug.tar.gz" in left
+    assert stat.S_IMODE((backups / left[1]).stat().st_mode) == 0o600
+
+
+def test_a_backup_that_cannot_be_written_is_one_sentence(office):
+    office.folder.joinpath("file").touch()
+    assert "file/portal.tar.gz kann nicht geschrieben werden" in office.refuses("backup", "file/portal.tar.gz")
+    assert list(office.folder.glob(".kmz*")) == []
+
+
+# Refusals
+
+
+def changed(file, **facts):
+    """Write a copy of the backup with other facts in its manifest."""
+    with tarfile.open(file) as archive, tarfile.open("changed.tar.gz", "w:gz") as copy:
+        for member in archive:
+            content = archive.extractfile(member).read()
+            if member.name == "manifest.json":
+                content = json.dumps(json.loads(content) | facts).encode()
+            member.size = len(content)
+            copy.addfile(member, io.BytesIO(content))
+    return "changed.tar.gz"
+
+
+def cut(file):
+    Path("cut.tar.gz").write_bytes(Path(file).read_bytes()[:-3000])
+    return "cut.tar.gz"
+
+
+def flipped(file):
+    content = bytearray(Path(file).read_bytes())
+    content[len(content) // 2] ^= 255
+    Path("flipped.tar.gz").write_bytes(content)
+    return "flipped.tar.gz"
+
+
+@pytest.mark.parametrize(("broken", "why"), [
+    (cut, "beschädigt"),
+    (flipped, "beschädigt"),
+    (lambda _: "portal.keys", "keine Sicherung"),
+    (lambda _: "nowhere.tar.gz", "gibt es nicht"),
+    (lambda file: changed(file, rows={}), "Zahl der Zeilen"),
+    (lambda file: changed(file, members={"kmzportal.db": "0" * 64}), "Prüfsumme"),
+    (lambda file: changed(file, members={"../../evil": "0" * 64}), "beschädigt"),
+    (lambda file: changed(file, members={"manifest.json/../../../evil": "0" * 64}), "beschädigt"),
+    (lambda file: changed(file, schema="9999"), "neueren Fassung"),
+    (lambda file: changed(file, format=99), "neueren Fassung"),
+])  # fmt: skip
+def test_what_is_no_whole_backup_of_this_version_is_refused_and_nothing_changes(saved, broken, why):
+    before = (saved.instance / "kmzportal.db").read_bytes()
+    assert why in saved.refuses("restore", broken("portal.tar.gz"), "--yes")
+    assert (saved.instance / "kmzportal.db").read_bytes() == before
+    assert not (saved.instance / "backups").exists()
+
+
+def test_a_backup_of_the_other_database_is_refused(saved, monkeypatch, postgres_uri):
+    monkeypatch.setenv("KMZPORTAL_SQLALCHEMY_DATABASE_URI", postgres_uri)
+    assert "Die Sicherung ist aus sqlite, eingestellt ist postgresql" in saved.refuses(
+        "restore", "portal.tar.gz", "--yes"
+    )
+
+
+def test_it_asks_before_it_replaces(saved):
+    assert "Nichts wurde ersetzt." in saved.refuses("restore", "portal.tar.gz", answer="n\n")
+    assert "Nichts wurde ersetzt." in saved.refuses("restore", "portal.tar.gz")
+    assert not (saved.instance / "backups").exists()
+    assert saved.run("restore", "portal.tar.gz", answer="y\n").exit_code == 0
+
+
+def test_a_database_in_use_is_refused(saved):
+    with closing(sqlite3.connect(saved.instance / "kmzportal.db")) as other:
+        other.execute("PRAGMA journal_mode=WAL")
+        other.execute("SELECT * FROM customer").fetchone()
+        assert "wird noch benutzt" in saved.refuses("restore", "portal.tar.gz", "--yes")
+
+
+def test_a_file_without_keys_is_refused_as_keys(saved):
+    for wrong in ("instance/config.toml", "portal.tar.gz", "nowhere"):
+        assert f"{wrong} enthält keine Schlüssel" in saved.refuses("restore", "portal.tar.gz", "--keys", wrong)
+
+
+@pytest.mark.parametrize("intact", [0, 60_000])
+def test_a_damaged_database_is_put_aside(saved, intact):
+    database = saved.instance / "kmzportal.db"
+    content = database.read_bytes()[:intact] + b"not a database" * 20_000
+    database.write_bytes(content)
+    saved.refuses("backup")
+    saved("restore", "portal.tar.gz", "--yes")
+    (damaged,) = saved.instance.glob("kmzportal.db.damaged-*")
+    assert damaged.read_bytes() == content
+    with saved.app():
+        assert len(everybody()) == 5
+
+
+# Keys
+
+
+KIM = ("clerks", "add", "kim@kmz.example", "--name", "Kim Muster", "--initials", "km", "--print-link")
+
+
+@pytest.mark.parametrize("name", KEYS)
+def test_another_key_is_refused_with_its_cures_until_it_is_accepted(office, name):
+    (office.instance / name.lower()).write_text("another key that has many characters")
+    sentence = office.refuses(*KIM)
+    assert sentence.startswith(f"Die Datenbank wurde zuletzt mit anderen Schlüsseln benutzt ({name}): ")
+    for cure in (f"instance/{name.lower()}", "kmzportal restore DATEI --keys", "kmzportal keys accept"):
+        assert cure in sentence
+    assert sentence == office.refuses("work")
+    accepted = office("keys", "accept")
+    assert f"Angenommen: {name}." in accepted
+    assert ("Rosa Otto" in accepted) is (name == "FACTOR_KEY")
+    assert "/link/" in office(*KIM)
+
+
+@pytest.mark.parametrize("name", KEYS)
+def test_a_key_whose_former_value_is_a_fallback_is_a_rotation(office, name, monkeypatch):
+    code = office.totp()
+    former = (office.instance / name.lower()).read_text()
+    (office.instance / name.lower()).write_text("a new key that has many characters")
+    monkeypatch.setenv(f"KMZPORTAL_{name}_FALLBACKS", former)
+    assert "/link/" in office(*KIM)
+    assert office.logs_in(code) == "/kundenservice/kunden"
+
+
+def test_a_database_of_before_the_fingerprints_knows_its_link_key_by_its_links(office):
+    with office.app(), db.engine.begin() as connection:
+        connection.execute(text("DELETE FROM key_fingerprint"))
+    assert "/link/" in office(*KIM)
+    (office.instance / "link_key").write_text("another key that has many characters")
+    assert "mit anderen Schlüsseln benutzt (LINK_KEY, FACTOR_KEY)" in office.refuses(
+        "links", "send", people.MAX["email"], "--by", "ro"
+    )
+
+
+# Versions
+
+
+@pytest.mark.parametrize("words", [KIM, ("customers", "export"), ("db", "upgrade"), ("work",), ("backup",)])
+def test_a_database_of_a_newer_version_is_refused_by_every_command(office, words):
+    with office.app(), db.engine.begin() as connection:
+        connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+    assert office.refuses(*words).startswith("Die Datenbank hat den Stand 9999, dieses Programm kennt nur")
+
+
+def test_after_a_failed_update_the_older_version_takes_its_backup_back(either):
+    either("backup", "portal.tar.gz")
+    with either.app(), db.engine.begin() as connection:
+        connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+        connection.execute(text("CREATE TABLE of_the_newer_version (customer_id INTEGER REFERENCES customer (id))"))
+    either("restore", "portal.tar.gz", "--yes")
+    assert "/link/" in either(*KIM)
+
+
+def test_without_tables_there_is_nothing_to_save(tmp_path, monkeypatch):
+    (tmp_path / "instance").mkdir()
+    assert "noch keine Tabellen" in Office(tmp_path, monkeypatch).refuses("backup")
+
+
+def test_the_database_is_whole_in_one_file_after_a_command(office):
+    office(*KIM)
+    assert [path.name for path in office.instance.glob("kmzportal.db*")] == ["kmzportal.db"]
