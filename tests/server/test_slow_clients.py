@@ -43,7 +43,7 @@ def portal(tmp_path_factory):
     with socket.create_connection(("127.0.0.1", portal.port)):  # a browser keeps an unused connection open
         began = time.monotonic()
         assert portal.end() == 0
-    assert time.monotonic() - began < 4
+    assert time.monotonic() - began < 10  # not gunicorn's graceful_timeout, 20 seconds
 
 
 def is_open(client: socket.socket) -> bool:
@@ -73,9 +73,9 @@ def test_slow_requests_are_ended_and_delay_no_page(portal):
             asked = time.monotonic()
             assert portal.answers() == 200
             slowest = max(slowest, time.monotonic() - asked)
-            assert time.monotonic() - began < WITHIN + 3
+            assert time.monotonic() - began < WITHIN + 10
             time.sleep(0.1)  # a slow client
-    assert slowest < 1
+    assert slowest < 4  # without a free thread none is answered
     assert "Traceback" not in portal.output
 
 
