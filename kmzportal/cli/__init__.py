@@ -20,6 +20,7 @@ from kmzportal.cli.customers import customers
 from kmzportal.cli.fault import BadSettings, Fault, PortTaken, database_fault
 from kmzportal.cli.init import init
 from kmzportal.cli.mail import mail
+from kmzportal.cli.purge import purge
 from kmzportal.cli.support import support
 from kmzportal.dates import format_datetime
 from kmzportal.db import NEWEST_VERSION, db, up_to_date
@@ -103,7 +104,7 @@ cli = PortalGroup(
 )
 cli.params.clear()  # Flask's options for another app or environment
 click.version_option(version("kmzportal"), message=f"kmzportal %(version)s (Datenbank {NEWEST_VERSION})")(cli)
-for group in (database_commands, init, customers, clerks, links, mail, support):
+for group in (database_commands, init, customers, clerks, links, mail, support, purge):
     cli.add_command(group)
 
 

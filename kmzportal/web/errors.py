@@ -2,9 +2,10 @@
 
 import logging
 import secrets
+from contextlib import suppress
 
 from flask import Flask, Response, request, url_for
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, SQLAlchemyError, TimeoutError
 from sqlalchemy.orm.exc import ObjectDeletedError
 from werkzeug.exceptions import HTTPException, NotFound
 
@@ -44,6 +45,8 @@ def init_app(app: Flask) -> None:
     app.register_error_handler(SessionOver, lambda _: login_manager.unauthorized())
     for kind in _REFUSALS:
         app.register_error_handler(kind, refused)
+    for kind in (OperationalError, InterfaceError, TimeoutError):
+        app.register_error_handler(kind, database_failed)
     app.register_error_handler(Exception, internal_error)
 
 
@@ -67,6 +70,19 @@ def refused(refusal: Refusal) -> Response:
     response = error_page(title, text, status, help="gesperrt" if status == 403 else None)
     if status == 503:
         response.headers["Retry-After"] = "5"
+    return response
+
+
+def database_failed(error: OperationalError | InterfaceError | TimeoutError) -> Response:
+    """The database cannot be reached or written, or all its connections are in use: one line in the log."""
+    with suppress(SQLAlchemyError):
+        db.session.rollback()
+    act_as_anonymous()
+    cause = error.orig if isinstance(error, DBAPIError) else error
+    log.error("Die Datenbank antwortet nicht (%s) in %s", str(cause).strip().partition("\n")[0], request.endpoint)
+    text = "Unsere Datenbank antwortet nicht. Bitte versuchen Sie es in einigen Minuten noch einmal."
+    response = error_page("Das geht gerade nicht", text, 503)
+    response.headers["Retry-After"] = "30"
     return response
 
 

@@ -1,0 +1,53 @@
+"""Whether the clock of this machine can be believed: nothing is deleted and no mail expires after it has jumped."""
+
+from datetime import datetime, timedelta
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from kmzportal.dates import format_datetime
+from kmzportal.models import AuditEvent, Heartbeat
+from kmzportal.services.transaction import Transaction, upsert
+
+CLOCKS_DIFFER = timedelta(minutes=1)  # between hosts, at most
+JUMP = timedelta(days=2)
+PURGE_LOOP = "purge"
+JUMPED = (
+    "Die Uhr dieses Rechners ist mehr als zwei Tage von der letzten bekannten Zeit entfernt ({known}). Bis sie stimmt, "
+    "wird nichts gelöscht, und E-Mails von vorher warten. Stimmt sie doch: kmzportal purge --clock-is-right"
+)
+
+
+def fault(session: Session, now: datetime) -> str | None:
+    """Return in German that the clock has jumped since the last known time, else None.
+
+    Also when the portal did not run for days: only a person can say which of the two it was.
+    """
+    known = last_known_time(session, now)
+    return JUMPED.format(known=format_datetime(known)) if known and abs(now - known) > JUMP else None
+
+
+def last_known_time(session: Session, now: datetime) -> datetime | None:
+    """Return when rows were last purged; if never, or in the future, the time of the newest audit event.
+
+    Later audit events do not count: people also log in while the clock is wrong.
+    """
+    purged = session.scalar(select(Heartbeat.beat_at).where(Heartbeat.loop == PURGE_LOOP))
+    if purged and purged <= now + JUMP:
+        return purged
+    newest = session.scalar(select(func.max(AuditEvent.at)).where(AuditEvent.at <= now + JUMP))
+    return newest or session.scalar(select(func.min(AuditEvent.at)))
+
+
+def record_fault(tx: Transaction, failure: str) -> None:
+    """Store why nothing is purged; the time of the last purge stays."""
+    change = {"failing_since": func.coalesce(Heartbeat.failing_since, tx.now), "failure": failure}
+    known = last_known_time(tx.session, tx.now)
+    first = {"loop": PURGE_LOOP, "beat_at": known, "failing_since": tx.now, "failure": failure}
+    upsert(tx.session, Heartbeat, first, change)
+
+
+def record_purge(tx: Transaction) -> None:
+    """Store that rows are purged now, so that the clock is believed."""
+    beat = {"beat_at": tx.now, "failing_since": None, "failure": None}
+    upsert(tx.session, Heartbeat, {"loop": PURGE_LOOP, **beat}, beat)
