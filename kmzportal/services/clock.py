@@ -32,11 +32,14 @@ def last_known_time(session: Session, now: datetime) -> datetime | None:
 
     Later audit events do not count: people also log in while the clock is wrong.
     """
-    purged = session.scalar(select(Heartbeat.beat_at).where(Heartbeat.loop == PURGE_LOOP))
-    if purged and purged <= now + JUMP:
-        return purged
-    newest = session.scalar(select(func.max(AuditEvent.at)).where(AuditEvent.at <= now + JUMP))
-    return newest or session.scalar(select(func.min(AuditEvent.at)))
+    purge = session.get(Heartbeat, PURGE_LOOP, populate_existing=True)
+    if purge and purge.beat_at <= now + JUMP:
+        return purge.beat_at
+    believed = [AuditEvent.at <= now + JUMP]
+    if purge and purge.failing_since:
+        believed.append(AuditEvent.at < purge.failing_since)
+    newest = session.scalar(select(func.max(AuditEvent.at)).where(*believed))
+    return newest or session.scalar(select(func.max(AuditEvent.at)))
 
 
 def record_fault(tx: Transaction, failure: str) -> None:
