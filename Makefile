@@ -16,7 +16,7 @@ test: .venv/ready .venv/chromium ## richtet alles ein und prüft alles, auch im 
 	KMZPORTAL_TEST_CHROMIUM="$$(cat .venv/chromium)" $(BIN)/pytest -n 3
 
 trial: .venv/ready .venv/chromium ## prüft, was lange dauert, auch in Firefox und WebKit, und nennt am Ende, was nicht lief
-	tools/dovecot
+	tools/servers
 	KMZPORTAL_TEST_CHROMIUM="$$(cat .venv/chromium)" $(BIN)/pytest -m trial -n 2 -ra
 	$(BIN)/python tools/plant_faults
 

@@ -80,11 +80,11 @@ class MailServer:
         return self.rcpt_replies.get(address, "250 OK")
 
     async def handle_DATA(self, _server: SMTP, _session: Session, envelope: Envelope) -> str:  # noqa: N802
-        await asyncio.sleep(self.data_takes)
         if not self.data_reply:
             with self._accepted:
                 self.messages.append(Message(envelope))
                 self._accepted.notify_all()
+        await asyncio.sleep(self.data_takes)
         return self.data_reply or "250 OK"
 
     async def handle_QUIT(self, server: SMTP, _session: Session, _envelope: Envelope) -> str:  # noqa: N802

@@ -16,6 +16,7 @@ from sqlalchemy.exc import DBAPIError, IntegrityError
 from kmzportal import create_app, settings
 from kmzportal.cli import instance as instance_folder
 from kmzportal.cli.clerks import clerks, links
+from kmzportal.cli.copy_from import copy_from
 from kmzportal.cli.customers import customers
 from kmzportal.cli.fault import BadSettings, Fault, PortTaken, database_fault
 from kmzportal.cli.init import init
@@ -104,7 +105,7 @@ cli = PortalGroup(
 )
 cli.params.clear()  # Flask's options for another app or environment
 click.version_option(version("kmzportal"), message=f"kmzportal %(version)s (Datenbank {NEWEST_VERSION})")(cli)
-for group in (database_commands, init, customers, clerks, links, mail, support, purge):
+for group in (database_commands, init, customers, clerks, links, mail, support, purge, copy_from):
     cli.add_command(group)
 
 
