@@ -48,7 +48,7 @@ def run_loops(app: Flask) -> Iterator[None]:
     """Run each loop in a thread; at the end wait at most STOP_WITHIN seconds for all to finish their turn."""
     mails = Loop(app, outbox.MAILS_LOOP, lambda: deliver_due(lambda: mails.ending))
     requests = Loop(app, outbox.REQUESTS_LOOP, Requests(then=mails.wake.set).answer)
-    loops = [mails, requests, Loop(app, clock.PURGE_LOOP, Purge().if_due, ASK_WHETHER_TO_PURGE_EVERY)]
+    loops = [mails, requests, Loop(app, outbox.PURGE_LOOP, purge_if_due, ASK_WHETHER_TO_PURGE_EVERY)]
     if app.config["IMAP_SERVER"]:
         loops.append(Loop(app, outbox.INBOX_LOOP, inbox.fetch_if_due, ASK_WHETHER_TO_FETCH_EVERY))
     threads = [threading.Thread(target=loop.run, name=loop.name, daemon=True) for loop in loops]
@@ -149,24 +149,16 @@ class Requests:
             self.paused[request] = time.monotonic() + PAUSE_AFTER_FAILURE
 
 
-@dataclass
-class Purge:
-    """Deletes old rows and opens unanswered cases again, once an hour, in only one of several worker processes."""
-
-    fault: str | None = None
-
-    def if_due(self) -> None:
-        """Purge if it is due and the clock has not jumped; a jump is logged once."""
-        now = datetime.now(UTC)
-        fault = clock.fault(db.session(), now)
-        if fault and fault != self.fault:
-            log.error("%s", fault)
-        self.fault = fault
-        if fault:
-            with transaction("worker") as tx:
-                clock.record_fault(tx, fault)
-        elif outbox.is_due(db.session(), clock.PURGE_LOOP, PURGE_EVERY, now):
-            purge()
+def purge_if_due() -> None:
+    """Purge once an hour, in only one of several worker processes; not while the clock seems wrong, which is logged."""
+    now = datetime.now(UTC)
+    if fault := clock.fault(db.session(), now):
+        with transaction("worker") as tx:
+            changed = clock.record_fault(tx, fault)
+        if changed:
+            log.error("%s.", fault)
+    elif outbox.is_due(db.session(), outbox.PURGE_LOOP, PURGE_EVERY, now):
+        purge()
 
 
 def purge() -> int:

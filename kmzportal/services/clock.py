@@ -7,7 +7,7 @@ from sqlalchemy.orm import Session
 
 from kmzportal.dates import format_datetime
 from kmzportal.models import AuditEvent, Heartbeat
-from kmzportal.services.transaction import Transaction, upsert
+from kmzportal.services.transaction import Transaction, insert_once, upsert
 
 CLOCKS_DIFFER = timedelta(minutes=1)  # between hosts, at most
 JUMP = timedelta(days=2)
@@ -42,12 +42,13 @@ def last_known_time(session: Session, now: datetime) -> datetime | None:
     return newest or session.scalar(select(func.max(AuditEvent.at)))
 
 
-def record_fault(tx: Transaction, failure: str) -> None:
-    """Store why nothing is purged; the time of the last purge stays."""
-    change = {"failing_since": func.coalesce(Heartbeat.failing_since, tx.now), "failure": failure}
-    known = last_known_time(tx.session, tx.now)
-    first = {"loop": PURGE_LOOP, "beat_at": known, "failing_since": tx.now, "failure": failure}
-    upsert(tx.session, Heartbeat, first, change)
+def record_fault(tx: Transaction, failure: str) -> bool:
+    """Store why nothing is purged; return whether that is new. The time of the last purge stays."""
+    insert_once(tx.session, Heartbeat, {"loop": PURGE_LOOP, "beat_at": last_known_time(tx.session, tx.now)})
+    purge = tx.session.get_one(Heartbeat, PURGE_LOOP)
+    new = purge.failing_since is None
+    purge.failing_since, purge.failure = purge.failing_since or tx.now, failure
+    return new
 
 
 def record_purge(tx: Transaction) -> None:

@@ -37,7 +37,7 @@ RETRYABLE_TOGETHER = (MailState.DEFERRED, MailState.REFUSED)
 RETRY_WINDOW = timedelta(days=5)
 
 WORKER_TIMEOUT = 60  # seconds without a heartbeat
-REQUESTS_LOOP, MAILS_LOOP, INBOX_LOOP = "requests", "mails", "inbox"
+REQUESTS_LOOP, MAILS_LOOP, PURGE_LOOP, INBOX_LOOP = "requests", "mails", clock.PURGE_LOOP, "inbox"
 MAIL_LOOPS = (REQUESTS_LOOP, MAILS_LOOP)  # both must run for a mail to arrive
 NO_SERVER = "In der Konfiguration steht kein Mailserver (MAIL_SERVER). E-Mails warten, bis einer eingetragen ist."
 RESUMES = "E-Mails gehen von selbst hinaus, sobald es wieder geht."

@@ -2,6 +2,7 @@
 
 import logging
 import secrets
+import sqlite3
 from contextlib import suppress
 
 from flask import Flask, Response, request, url_for
@@ -75,6 +76,8 @@ def refused(refusal: Refusal) -> Response:
 
 def database_failed(error: OperationalError | InterfaceError | TimeoutError) -> Response:
     """The database cannot be reached or written, or all its connections are in use: one line in the log."""
+    if getattr(getattr(error, "orig", None), "sqlite_errorcode", None) == sqlite3.SQLITE_ERROR:  # a wrong statement
+        return internal_error(error)
     with suppress(SQLAlchemyError):
         db.session.rollback()
     act_as_anonymous()

@@ -9,8 +9,7 @@ from kmzportal import create_app
 from kmzportal.cli import cli
 from kmzportal.db import db
 from kmzportal.models import OutgoingMail, RecoveryRequest, SourceFailure
-from kmzportal.server.worker import Loop, Purge, Requests
-from kmzportal.services import clock as clock_service
+from kmzportal.server.worker import Loop, Requests, purge_if_due
 from kmzportal.services import outbox, recovery
 from tests import people
 
@@ -74,7 +73,7 @@ def test_a_loop_that_fails_does_not_call_itself_alive(app, backend):
 
 def test_old_rows_go_once_an_hour(app, backend, clock):
     def purged_at():
-        Loop(app, clock_service.PURGE_LOOP, Purge().if_due).turn()
+        Loop(app, outbox.PURGE_LOOP, purge_if_due).turn()
         return backend.read(select(outbox.Heartbeat))[0].beat_at
 
     first = purged_at()
@@ -92,13 +91,12 @@ def test_nothing_is_deleted_while_the_clock_is_days_away_from_all_that_is_known(
     app, backend, clock, caplog, days, ran_before
 ):
     def turn():
-        Loop(app, clock_service.PURGE_LOOP, purge.if_due).turn()
+        Loop(app, outbox.PURGE_LOOP, purge_if_due).turn()
         return [beat.failure for beat in backend.read(select(outbox.Heartbeat))]
 
     def type_in(*words):
         return app.test_cli_runner().invoke(cli, words)
 
-    purge = Purge()
     if ran_before:
         turn()
     backend.run(lambda tx: tx.record("login.succeeded"))
