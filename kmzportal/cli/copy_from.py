@@ -13,9 +13,8 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
 from kmzportal.cli.fault import Fault
-from kmzportal.db import NEWEST_VERSION, WRITES, db
+from kmzportal.db import NEWEST_VERSION, WRITES, db, reason
 from kmzportal.migrations import upgrade
-from kmzportal.server import worker
 from kmzportal.services import outbox
 
 ROWS_AT_ONCE = 1000
@@ -40,7 +39,7 @@ def copy_from(file: Path) -> None:
             with db.engine.begin() as new:
                 number = sum(_copy(table, old, new) for table in db.metadata.sorted_tables)
     except DBAPIError as error:
-        raise Fault(f"Es wurde nichts übernommen: {worker.reason(error)}.") from None
+        raise Fault(f"Es wurde nichts übernommen: {reason(error)}.") from None
     finally:
         source.dispose()
     click.echo(f"Übernommene Zeilen: {number}, in {len(db.metadata.sorted_tables)} Tabellen. Sie sind nachgezählt.")
