@@ -8,7 +8,7 @@ import time
 from datetime import UTC, datetime
 
 from flask import g, has_request_context
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import SQLAlchemyError
 
 from kmzportal.db import reason
 
@@ -54,7 +54,7 @@ class LineFormatter(logging.Formatter):
         return "\n".join([text, *line.get("traceback", "").splitlines()])
 
 
-def log_database_error(doing: str, error: DBAPIError) -> str:
+def log_database_error(doing: str, error: SQLAlchemyError) -> str:
     """Log that the database failed, once a minute for the same reason; return the request id of the logged line."""
     why, now = reason(error), time.monotonic()
     at, logged_for = _logged.get(why, (now - REPEAT_AFTER, ""))

@@ -1,9 +1,11 @@
 """Error pages, or sentences for htmx, with the next step."""
 
 import logging
+import sqlite3
+from contextlib import suppress
 
 from flask import Flask, Response, g, request, url_for
-from sqlalchemy.exc import OperationalError, SQLAlchemyError
+from sqlalchemy.exc import InterfaceError, OperationalError, SQLAlchemyError, TimeoutError
 from sqlalchemy.orm.exc import ObjectDeletedError
 from werkzeug.exceptions import HTTPException, NotFound
 
@@ -44,6 +46,8 @@ def init_app(app: Flask) -> None:
     app.register_error_handler(SessionOver, lambda _: login_manager.unauthorized())
     for kind in _REFUSALS:
         app.register_error_handler(kind, refused)
+    for kind in (OperationalError, InterfaceError, TimeoutError):
+        app.register_error_handler(kind, database_failed)
     app.register_error_handler(Exception, internal_error)
 
 
@@ -67,6 +71,20 @@ def refused(refusal: Refusal) -> Response:
     response = error_page(title, text, status, help="gesperrt" if status == 403 else None)
     if status == 503:
         response.headers["Retry-After"] = "5"
+    return response
+
+
+def database_failed(error: OperationalError | InterfaceError | TimeoutError) -> Response:
+    """The database cannot be reached or written, or all its connections are in use: one line a minute in the log."""
+    if getattr(getattr(error, "orig", None), "sqlite_errorcode", None) == sqlite3.SQLITE_ERROR:  # a wrong statement
+        return internal_error(error)
+    with suppress(SQLAlchemyError):
+        db.session.rollback()
+    act_as_anonymous()
+    log_database_error(f"Anfrage {request_id()} an {request.endpoint}", error)
+    text = "Unsere Datenbank antwortet nicht. Bitte versuchen Sie es in einigen Minuten noch einmal."
+    response = error_page("Das geht gerade nicht", text, 503)
+    response.headers["Retry-After"] = "30"
     return response
 
 
