@@ -23,6 +23,7 @@ from kmzportal.cli.database import prepare
 from kmzportal.cli.fault import BadSettings, Fault, PortTaken, database_fault
 from kmzportal.cli.init import init
 from kmzportal.cli.mail import mail
+from kmzportal.cli.privacy import privacy
 from kmzportal.cli.support import support
 from kmzportal.dates import format_datetime
 from kmzportal.db import NEWEST_VERSION, close, db, up_to_date
@@ -117,6 +118,8 @@ cli = PortalGroup(
 cli.params.clear()  # Flask's options for another app or environment
 click.version_option(version("kmzportal"), message=f"kmzportal %(version)s (Datenbank {NEWEST_VERSION})")(cli)
 for command in (database_commands, init, customers, clerks, links, mail, support, backup, restore, keys):
+    cli.add_command(command)
+for command in privacy.commands.values():
     cli.add_command(command)
 
 
