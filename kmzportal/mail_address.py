@@ -7,29 +7,45 @@ from functools import lru_cache
 from email_validator import EmailNotValidError, validate_email
 from rapidfuzz.distance import OSA
 
-INVISIBLE = re.compile(r"[\u00ad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]")
+from kmzportal.plain_text import clean
+
 NAMED = re.compile(r"^[^<>]*<([^<>]+)>$")
 SCHEME = re.compile(r"^\s*mailto:", re.IGNORECASE)
+QUOTES = "\"'`´„“”‚‘’«»‹›"
+END = " ;,."
 MAX_LENGTH = 254  # RFC 5321, 4.5.3.1.3
 
 
 class InvalidAddress(ValueError):
     """The text cannot be a mail address."""
 
+    def __init__(self, text: str):
+        super().__init__(text)
+        foreign = re.search(r"[^\W_a-zA-Z0-9](?=[^@]*@)", text)
+        #: A German sentence if a letter before the @ is the cause (RFC 6531 is supported by few servers), or empty.
+        self.hint = (
+            f"Vor dem @ steht „{foreign[0]}“. Dort sind keine Umlaute möglich, meist steht dort ae, oe, ue oder ss."
+            if foreign
+            else ""
+        )
+
 
 @lru_cache(maxsize=32)  # most callers also need the canonical form of the same address
 def parse(text: str) -> str:
-    """Return the address without surrounding blanks, `mailto:` and the name of `Name <mail>`.
+    """Return the address without surrounding blanks and quotes, `;`, `mailto:` and the name of `Name <mail>`.
 
     Keeps the local part as it was typed. Raises InvalidAddress.
     """
     if len(text) > MAX_LENGTH * 4 or "=?" in text:  # an encoded word (RFC 2047) would change the header
         raise InvalidAddress(text[:MAX_LENGTH])
-    text = INVISIBLE.sub("", unicodedata.normalize("NFKC", text)).strip()
+    text = clean(unicodedata.normalize("NFKC", text)).strip().rstrip(END)
     named = NAMED.match(text)
+    plain = SCHEME.sub("", named[1] if named else text).strip().rstrip(END)
+    if plain.endswith(tuple(QUOTES)):  # an apostrophe alone may begin an address
+        plain = plain.strip(QUOTES + " ").rstrip(END)
     try:
         valid = validate_email(
-            SCHEME.sub("", named[1] if named else text).strip().rstrip("."),
+            plain,
             allow_smtputf8=False,
             check_deliverability=False,
             test_environment=True,  # accept special-use domains such as .test and .example

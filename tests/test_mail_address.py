@@ -22,6 +22,11 @@ ERIKA = "erika.mustermann@schule.example"
         f'"Mustermann, Erika" < {ERIKA} >',
         f"Erika <mailto:{ERIKA}>",
         f"{ERIKA}.",
+        f"{ERIKA};",
+        f'"{ERIKA}"',
+        f"„{ERIKA}“; ",
+        f"'{ERIKA};'",
+        f"<{ERIKA}>;",
         "ｅｒｉｋａ．ｍｕｓｔｅｒｍａｎｎ＠ｓｃｈｕｌｅ．ｅｘａｍｐｌｅ",
     ],
 )
@@ -93,3 +98,16 @@ def test_other_text_is_refused(typed):
         parse(typed)
     with pytest.raises(InvalidAddress):
         canonical(typed)
+
+
+@pytest.mark.parametrize(
+    ("address", "letter"), [("müller@gs.example", "ü"), ("Großer.ort@gs.example", "ß"), ("rené@x.de", "é")]
+)
+def test_a_letter_that_no_address_has_before_the_at_is_named(address, letter):
+    with pytest.raises(InvalidAddress) as refusal:
+        parse(address)
+    assert refusal.value.hint.startswith(f"Vor dem @ steht „{letter}“. ")
+
+
+def test_an_apostrophe_alone_may_begin_an_address():
+    assert parse("'t.hooft@schule.example") == "'t.hooft@schule.example"

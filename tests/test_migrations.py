@@ -5,11 +5,12 @@ import re
 import subprocess
 import sys
 import tarfile
+from datetime import datetime
 from pathlib import Path
 
 import flask_migrate
 import pytest
-from sqlalchemy import column, create_engine, insert, inspect, make_url, select, table, text
+from sqlalchemy import MetaData, Table, column, create_engine, insert, inspect, make_url, select, table, text
 
 from kmzportal import create_app, settings
 from kmzportal.db import db
@@ -103,3 +104,24 @@ def test_an_update_from_the_first_version_keeps_people_and_factors_and_makes_bac
 def add(name, row):
     with db.engine.begin() as connection:
         connection.execute(insert(table(name, *map(column, row))).values(row))
+
+
+def test_customers_whose_numbers_differ_only_in_spelling_stay_and_are_found_by_it(app):
+    with app.app_context():
+        flask_migrate.upgrade(revision="0008")
+        numbers = ("K-1", "k-1", "K\u20111", "K-2")
+        empty = ["salutation", "first_name", "school", "street", "postcode", "town", "phone", "search"]
+        table = Table("customer", MetaData(), autoload_with=db.session.connection())
+        for id_, number in enumerate(numbers, 1):
+            address = f"{id_}@x.example"
+            values = {"id": id_, "number": number, "email": address, "email_canonical": address, "last_name": "x"}
+            values |= {"created_at": datetime(2026, 1, 1), "version": 1} | dict.fromkeys(empty, "")
+            db.session.execute(table.insert().values(values | {"imported": {}}))
+        db.session.commit()
+        flask_migrate.upgrade()
+        for number in numbers:
+            assert db.session.scalar(Customer.with_number(number)).number == number
+        assert db.session.scalar(Customer.with_number("K–1")).number == "K-1"
+        twin = db.session.scalar(Customer.with_number("k-1"))
+        twin.town = "Calw"
+        db.session.commit()

@@ -24,6 +24,7 @@ from kmzportal.cli.database import prepare
 from kmzportal.cli.fault import BadSettings, Fault, PortTaken, database_fault
 from kmzportal.cli.init import init
 from kmzportal.cli.mail import mail
+from kmzportal.cli.privacy import privacy
 from kmzportal.cli.purge import purge
 from kmzportal.cli.support import support
 from kmzportal.dates import format_datetime
@@ -120,6 +121,8 @@ cli.params.clear()  # Flask's options for another app or environment
 click.version_option(version("kmzportal"), message=f"kmzportal %(version)s (Datenbank {NEWEST_VERSION})")(cli)
 COMMANDS = (database_commands, init, customers, clerks, links, mail, support, purge, backup, restore, keys, copy_from)
 for command in COMMANDS:
+    cli.add_command(command)
+for command in privacy.commands.values():
     cli.add_command(command)
 
 

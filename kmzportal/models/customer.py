@@ -2,16 +2,17 @@
 
 import re
 import unicodedata
-from datetime import datetime
+from datetime import date, datetime
 from functools import lru_cache
 from typing import Any, ClassVar, cast
 
-from sqlalchemy import DDL, Index, String, event
-from sqlalchemy.orm import Mapped, mapped_column
+from sqlalchemy import DDL, ForeignKey, Index, Select, String, event, or_, select
+from sqlalchemy.orm import Mapped, mapped_column, validates
 
 from kmzportal import mail_address, phone
 from kmzportal.db import Base
 from kmzportal.models.person import Person
+from kmzportal.plain_text import canonical_number
 
 SEARCHED = ("first_name", "last_name", "school", "street", "postcode", "town", "email", "pending_email")
 COMBINING = re.compile("[\u0300-\u036f]")
@@ -57,7 +58,9 @@ class Customer(Person, Base):
     email_canonical: Mapped[str] = mapped_column(
         String().with_variant(String(collation="C"), "postgresql"), unique=True
     )
-    number: Mapped[str] = mapped_column(unique=True)
+    number: Mapped[str] = mapped_column(unique=True)  #: as the office spells it
+    #: See canonical_number; of twins that are older than this column, all but the first have an ending with capitals.
+    number_canonical: Mapped[str] = mapped_column(unique=True, index=True)
     salutation: Mapped[str] = mapped_column(default="")
     first_name: Mapped[str] = mapped_column(default="")
     last_name: Mapped[str]
@@ -71,6 +74,18 @@ class Customer(Person, Base):
     #: The values of the last import; a field that differs was changed in the portal.
     imported: Mapped[dict[str, Any]] = mapped_column(default=dict)
     search: Mapped[str] = mapped_column(default="")  #: see search_text; written with every row
+
+    @validates("number")
+    def _set_canonical_number(self, _key: str, number: str) -> str:
+        self.number_canonical = canonical_number(number)
+        return number
+
+    @classmethod
+    def with_number(cls, number: str) -> "Select[Customer]":
+        """Select the customer with this Kundennummer in any spelling; of twins, the one spelled exactly so."""
+        exact = cls.number == number
+        either = or_(exact, cls.number_canonical == canonical_number(number))
+        return select(cls).where(either).order_by(exact.desc()).limit(1)
 
     @property
     def name(self) -> str:
@@ -103,6 +118,16 @@ class Customer(Person, Base):
         """Store a new address until its holder confirms it; None deletes it."""
         self.pending_email = mail_address.parse(email) if email else None
         self.pending_email_canonical = mail_address.canonical(email) if email else None
+
+
+class CustomerAccess(Base):
+    """On this day the clerk saw the customer's data at the desk."""
+
+    __tablename__ = "customer_access"
+
+    customer_id: Mapped[int] = mapped_column(ForeignKey("customer.id"), primary_key=True)
+    clerk_id: Mapped[int] = mapped_column(ForeignKey("clerk.id"), primary_key=True)
+    day: Mapped[date] = mapped_column(primary_key=True, index=True)  #: in Berlin
 
 
 class DeletedCustomer(Base):

@@ -15,10 +15,12 @@ from kmzportal.models import (
     CaseEntry,
     Clerk,
     Customer,
+    CustomerAccess,
     LoginSession,
     OutgoingMail,
     SupportCase,
 )
+from kmzportal.plain_text import canonical_number
 
 EVENTS_SHOWN = 50
 #: Events that can be caused without a login. The history shows fewer of them, so that they cannot displace others.
@@ -79,7 +81,8 @@ def _find_people(session: Session, text: str) -> list[Customer | Clerk]:
         address = mail_address.canonical(text)
     except mail_address.InvalidAddress:
         address = ""
-    customer = select(Customer).where(or_(Customer.number == text, Customer.email_canonical == address))
+    is_customer = Customer.number_canonical == canonical_number(text), Customer.number == text
+    customer = select(Customer).where(or_(*is_customer, Customer.email_canonical == address))
     clerk = select(Clerk).where(or_(func.lower(Clerk.initials) == text.lower(), Clerk.email_canonical == address))
     return [*session.scalars(customer), *session.scalars(clerk)]
 
@@ -112,6 +115,8 @@ def all_data(session: Session, customer: Customer) -> dict[str, object]:
     """Return all data stored about the customer, with German names, without secrets and data of others (GDPR 15)."""
     logins = select(LoginSession).where(LoginSession.customer_id == customer.id)
     mails = select(OutgoingMail).where(OutgoingMail.customer_id == customer.id)
+    seen = select(CustomerAccess.day, Clerk.initials).join(Clerk, Clerk.id == CustomerAccess.clerk_id)
+    seen = seen.where(CustomerAccess.customer_id == customer.id).order_by(CustomerAccess.day.desc())
     written = (
         select(CaseEntry).join(SupportCase).where(SupportCase.customer_id == customer.id, CaseEntry.kind != "note")
     )
@@ -134,6 +139,9 @@ def all_data(session: Session, customer: Customer) -> dict[str, object]:
         "Anfragen": [
             {"Zeit": entry.at, "Vorgangsnummer": entry.case.reference, "Von": entry.author, "Text": entry.text}
             for entry in session.scalars(written.order_by(CaseEntry.id.desc()))
+        ],
+        "Vom Kundenservice angesehen": [
+            {"Tag": f"{day:%d.%m.%Y}", "Von": f"Kundenservice ({initials})"} for day, initials in session.execute(seen)
         ],
         "Verlauf": [
             {"Zeit": event.at, "Vorgang": event.label, "Dazu": event.remark, "Von": event.actor_label}

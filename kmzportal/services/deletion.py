@@ -14,12 +14,14 @@ from kmzportal.models import (
     CaseEntry,
     CaseState,
     Customer,
+    CustomerAccess,
     DeletedCustomer,
     LoginSession,
     OutgoingMail,
     RecoveryRequest,
     SupportCase,
 )
+from kmzportal.plain_text import canonical_number
 from kmzportal.services import sessions, support
 from kmzportal.services.refusals import Refusal
 from kmzportal.services.tokens import LinkKeys
@@ -77,7 +79,7 @@ def delete_customer(
     tx.session.execute(delete(OutgoingMail).where(mailed))
     asked = _belongs_to(customer, RecoveryRequest, RecoveryRequest.email_canonical)
     tx.session.execute(delete(RecoveryRequest).where(asked))
-    for table in (AccountLink, LoginSession):
+    for table in (AccountLink, LoginSession, CustomerAccess):
         tx.session.execute(delete(table).where(table.customer_id == customer.id))
     if not again:
         tx.send("account_deleted", None, to=customer.email, always=True)
@@ -136,5 +138,7 @@ def number_hash(keys: LinkKeys, number: str) -> str:
 
 
 def _hashes(keys: LinkKeys, number: str) -> list[str]:
-    """Return the keyed hash of a Kundennummer under each key, the current one first."""
-    return [digest.hex() for digest in keys.derive("deleted-customer", number)]
+    """Return the keyed hashes of a Kundennummer under each key, that of today first."""
+    # Hashes of earlier versions are of the number as it was spelled.
+    spellings = dict.fromkeys((canonical_number(number), number, number.upper()))
+    return [digest.hex() for each in spellings for digest in keys.derive("deleted-customer", each)]

@@ -144,7 +144,7 @@ def create_customer(tx: Transaction, number: str, email: str, data: Mapping[str,
     """Add a customer without a password: only a link sets one. Raises AddressTaken, NumberTaken, ChangedMeanwhile."""
     if address_owner(tx.session, email, tx.now):
         raise AddressTaken(message=TAKEN + "Suchen Sie danach unter „Kunden“.")
-    if tx.session.scalar(select(Customer.id).where(Customer.number == number)):
+    if tx.session.scalar(Customer.with_number(number)):
         raise NumberTaken
     customer = Customer(number=number, created_at=tx.now, **data)
     customer.set_email(email)

@@ -7,6 +7,7 @@ from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from kmzportal.models import CODE_TRIES, POLICIES, AccountLink, Clerk, Customer, LinkKind, LinkState, UsedPuzzle
+from kmzportal.plain_text import canonical_number
 from kmzportal.services import sessions
 from kmzportal.services.refusals import AccountLocked, LinkUnusable
 from kmzportal.services.tokens import codes_match, normalize_code, token_hash
@@ -97,10 +98,10 @@ def find_letter(tx: Transaction, number: str, typed: str) -> AccountLink | None:
     They are counted by typed code as well, existing or not, so no finder of a letter can guess its Kundennummer.
     A throttled try is not recorded: anyone could fill the audit trail.
     """
-    customer = tx.session.scalar(select(Customer).where(Customer.number.in_({number, number.upper()})))
+    customer = tx.session.scalar(Customer.with_number(number))
     nonce, hashed = tx.keys.nonce_and_hash()
     letter, nobodys = newest_letter(tx.session, customer), AccountLink(nonce=nonce, token_hash=hashed)
-    key = f"{tx.keys.fingerprint(f'letter:{number.upper()}')}@{tx.keys.fingerprint(str(tx.source))}"
+    key = f"{tx.keys.fingerprint(f'letter:{canonical_number(number)}')}@{tx.keys.fingerprint(str(tx.source))}"
     code_key = tx.keys.fingerprint(f"letter-code:{normalize_code(typed)}")
     if sessions.is_throttled(tx, key, check_source=True, disables=False) or sessions.is_throttled(
         tx, code_key, check_source=False, disables=False

@@ -5,7 +5,7 @@ such as `{office_name}` are replaced by the setting OFFICE_NAME; no other code i
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from kmzportal.dates import format_duration
 from kmzportal.services import retention
 from kmzportal.settings import SETTINGS, did_you_mean
 
+REGISTER = "verzeichnis"  #: of processing (GDPR 30); printed by a command, not a page
 NAMES = ("hilfe", "impressum", "datenschutz", "barrierefreiheit", "leichte-sprache")
 SHIPPED = Path(__file__).parent.parent / "templates" / "legal"
 LATER = "wird noch ergänzt"
@@ -28,14 +29,14 @@ def own_folder(instance: Path) -> Path:
     return instance / "pages"
 
 
-def read(instance: Path, settings: Settings) -> dict[str, str]:
-    """Return the texts of all pages with their placeholders replaced."""
+def read(instance: Path, settings: Settings, names: Iterable[str] = NAMES) -> dict[str, str]:
+    """Return the texts of these pages with their placeholders replaced."""
     values = _values(settings)
 
     def replace(placeholder: re.Match[str]) -> str:
         return values.get(placeholder[1], placeholder[0]) or LATER
 
-    return {name: PLACEHOLDER.sub(replace, _text(instance, name)) for name in NAMES}
+    return {name: PLACEHOLDER.sub(replace, _text(instance, name)) for name in names}
 
 
 def is_draft(settings: Settings) -> bool:
@@ -94,7 +95,7 @@ def _unknown(texts: Mapping[str, str], values: Mapping[str, str]) -> Iterator[st
 
 
 def _files(instance: Path, video: str) -> Iterator[str]:
-    known = {*(f"{name}.md" for name in NAMES), video}
+    known = {*(f"{name}.md" for name in (*NAMES, REGISTER)), video}
     present = {path.name for path in own_folder(instance).glob("*")}
     for file in sorted(present - known):
         yield f"instance/pages/{file} wird nicht gelesen.{did_you_mean(file, known)}"

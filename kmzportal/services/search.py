@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 
 from kmzportal import phone
 from kmzportal.models import Customer, fold
+from kmzportal.plain_text import canonical_number, clean
 
 SHOWN, COUNTED = 20, 1000
 MAX_WORDS = 6
@@ -50,7 +51,7 @@ def search(session: Session, query: str) -> SearchResult | None:
 
     A complete number or address finds only that customer, even if it is a part of others.
     """
-    query = query.replace("\0", "").strip()
+    query = clean(query.replace("\0", "").strip())
     if rows := session.execute(select(*COLUMNS).where(_has_number_or_address(query))).all():
         return SearchResult(rows)
     words = [phone.digits(query)] if PHONE.fullmatch(query) else fold(query).split()[:MAX_WORDS]
@@ -61,7 +62,7 @@ def search(session: Session, query: str) -> SearchResult | None:
 
 def _has_number_or_address(query: str) -> ColumnElement[bool]:
     if "@" not in query:
-        return Customer.number.in_({query, query.upper()})
+        return or_(Customer.number_canonical == canonical_number(query), Customer.number == query)
     # Two queries: for an OR, SQLite scans the table when most customers have no pending address.
     addresses = (Customer.email_canonical, Customer.pending_email_canonical)
     return Customer.id.in_(union_all(*(select(Customer.id).where(email == query.casefold()) for email in addresses)))

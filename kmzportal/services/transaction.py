@@ -152,14 +152,18 @@ Result = TypeVar("Result")
 
 
 @contextmanager
-def transaction(actor: str, source: str | None = None, initials: str | None = None) -> Iterator[Transaction]:
+def transaction(
+    actor: str, source: str | None = None, initials: str | None = None, lock_now: bool = True
+) -> Iterator[Transaction]:
     """Yield a Transaction and commit it at the end.
+
+    Without `lock_now` SQLite's write lock is taken by the first statement that writes, which fails after one that read.
 
     A Refusal rolls back, writes its audit record in a second small transaction, and is raised again. Any other
     exception rolls back everything. Of two that save or delete the same row, the slower one gets ChangedMeanwhile.
     """
     try:
-        with _open(actor, source, initials) as tx:
+        with _open(actor, source, initials, lock_now) as tx:
             yield tx
     except (StaleDataError, ObjectDeletedError):
         raise ChangedMeanwhile from None
@@ -171,11 +175,11 @@ def transaction(actor: str, source: str | None = None, initials: str | None = No
 
 
 @contextmanager
-def _open(actor: str, source: str | None, initials: str | None) -> Iterator[Transaction]:
+def _open(actor: str, source: str | None, initials: str | None, lock_now: bool = True) -> Iterator[Transaction]:
     session = db.session()
     session.rollback()  # ends an open read transaction, whose snapshot would be older than the locked rows
     session.expire_all()
-    session.connection(execution_options={WRITES: True})
+    session.connection(execution_options={WRITES: lock_now})
     try:
         now, keys = datetime.now(UTC), (link_keys(), factor_keys())
         yield Transaction(session, now, actor, *keys, current_app.config, source, initials)

@@ -28,6 +28,7 @@ from wtforms.validators import DataRequired, EqualTo, InputRequired, Length
 
 from kmzportal import mail_address
 from kmzportal.models import Clerk, Customer
+from kmzportal.plain_text import clean
 from kmzportal.services import accounts, passwords
 from kmzportal.services.refusals import Refusal, WeakPassword
 
@@ -74,6 +75,13 @@ class PortalForm(FlaskForm):  # type: ignore[misc]
         def wrap_formdata(self, form: Form, formdata: Any) -> Any:
             """Return the sent data, or else the input saved when the session ended."""
             return super().wrap_formdata(form, formdata) or g.get("saved_input")
+
+        def bind_field(self, form: Form, unbound_field: Any, options: Any) -> Any:
+            """Remove what programs leave in text, before the field's own filters; never from a password."""
+            field = super().bind_field(form, unbound_field, options)
+            if isinstance(field, StringField) and not isinstance(field, PasswordField):
+                field.filters = [lambda text: clean(text) if isinstance(text, str) else text, *field.filters]
+            return field
 
     def add_refusal(self, refusal: Refusal) -> None:
         """Show a service's refusal at its field, or above the form when the form has no such field."""
@@ -125,9 +133,9 @@ def valid_address(_form: Form, field: Field) -> None:
     """Replace the input by the parsed address; an empty optional field is valid."""
     try:
         field.data = mail_address.parse(field.data) if field.data else field.data
-    except mail_address.InvalidAddress:
+    except mail_address.InvalidAddress as invalid:
         raise ValidationError(
-            "Das ist keine vollständige E-Mail-Adresse. Geben Sie sie so ein: name@schule.de"
+            invalid.hint or "Das ist keine vollständige E-Mail-Adresse. Geben Sie sie so ein: name@schule.de"
         ) from None
 
 
@@ -153,7 +161,7 @@ def repeat_field(required: bool = True) -> PasswordField:
 
 
 def trim(text: Any) -> Any:
-    return " ".join(text.split(" ")).strip() if isinstance(text, str) else text
+    return text.strip() if isinstance(text, str) else text
 
 
 def text_field(label: str, maximum: int, missing: str | None = None) -> StringField:

@@ -5,7 +5,7 @@ from urllib.request import HTTPCookieProcessor, Request, build_opener
 import pytest
 from playwright.sync_api import expect
 
-from kmzportal.services.customer_csv import COLUMNS
+from kmzportal.services.customer_file import COLUMNS
 from tests import people
 from tests.e2e.actions import (
     button,

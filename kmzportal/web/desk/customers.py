@@ -10,13 +10,14 @@ from wtforms.fields.choices import SelectChoice  # type: ignore[attr-defined]  #
 from wtforms.validators import InputRequired
 
 from kmzportal import mail_address
+from kmzportal.dates import BERLIN
 from kmzportal.db import db
 from kmzportal.mail.previews import redacted_preview
-from kmzportal.models import IDENTITY_CHECKS, AccountLink, Customer, SupportCase
+from kmzportal.models import IDENTITY_CHECKS, AccountLink, Customer, CustomerAccess, SupportCase
 from kmzportal.services import accounts, audit, desk, outbox, recovery, support
 from kmzportal.services import search as customer_search
 from kmzportal.services.refusals import ChangedMeanwhile
-from kmzportal.services.transaction import Transaction
+from kmzportal.services.transaction import Transaction, insert_once, transaction
 from kmzportal.web.auth import act, clerk_only, current_user
 from kmzportal.web.forms import ActionForm, CustomerForm, PortalForm, VersionedForm, mail_address_field, text_field
 from kmzportal.web.responses import redirect_in_place, redirect_to, render, wants_fragment
@@ -120,7 +121,17 @@ def current_case() -> SupportCase | None:
 @bp.get(CUSTOMER)
 @clerk_only
 def customer(customer_id: int) -> ResponseReturnValue:
-    return _screen(db.get_or_404(Customer, customer_id), email=request.args.get("neue-adresse"))
+    customer = db.get_or_404(Customer, customer_id)
+    record_access(customer)
+    return _screen(customer, email=request.args.get("neue-adresse"))
+
+
+def record_access(customer: Customer) -> None:
+    """Record who sees the data, once a clerk, customer and day; only the first time waits for the write lock."""
+    row = {"customer_id": customer.id, "clerk_id": current_user.clerk.id, "day": datetime.now(BERLIN).date()}
+    if request.method != "HEAD" and db.session.get(CustomerAccess, row) is None:
+        with transaction(current_user.login_session.actor) as tx:
+            insert_once(tx.session, CustomerAccess, row)
 
 
 @bp.get(f"{CUSTOMER}/vorschau")
@@ -285,6 +296,7 @@ def create() -> ResponseReturnValue:
 def data(customer_id: int) -> ResponseReturnValue:
     customer = db.get_or_404(Customer, customer_id)
     form = CustomerForm(data=customer.data() | {"version": customer.version})
+    record_access(customer)
     form.offer_salutations(customer.salutation)
     try:
         act(form, lambda tx: desk.correct_data(tx, customer, form.seen_version, form.customer_data()))
