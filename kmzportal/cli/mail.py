@@ -27,7 +27,8 @@ def test(address: str) -> None:
     result = post(_test_mail(address))
     code = f" ({result.code})" if result.code else ""
     if result.state is not MailState.SENT:
-        raise Fault(f"{server} hat die Probe nicht angenommen{code}: {result.reason}.")
+        words = f" Antwort des Mailservers: „{result.reply}“." if result.reply else ""
+        raise Fault(f"{server} hat die Probe nicht angenommen{code}: {result.reason}.{words}")
     click.echo(f"{server} hat die Probe an {address} angenommen{code}. Sehen Sie nach, ob sie ankommt.")
 
 

@@ -4,22 +4,30 @@ import logging
 import re
 import smtplib
 import ssl
+import threading
 import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from types import TracebackType
 from typing import Self
 from urllib.parse import urlsplit
 
-from flask import current_app
+from flask import Flask, current_app
 from flask_mail import Connection, Mail
+from sqlalchemy.exc import DBAPIError
 
 from kmzportal import mail_address
 from kmzportal.db import db
+from kmzportal.mail import smtp
 from kmzportal.mail.compose import Email, compose
+from kmzportal.mail.smtp import SENT, failure
 from kmzportal.models import MailState, OutgoingMail
 from kmzportal.services import outbox
 from kmzportal.services.outbox import DeliveryResult
 from kmzportal.services.transaction import link_keys, transaction
+
+RENEW_EVERY = 10.0  # seconds; the lease of outbox.LEASE then survives clocks that differ by a minute
 
 log = logging.getLogger(__name__)
 
@@ -45,9 +53,9 @@ class VerifiedConnection(Connection):
         server = (self.mail.server, self.mail.port, name.encode("idna").decode())
         timeout = current_app.config["MAIL_TIMEOUT"]
         if self.mail.use_ssl:
-            host: smtplib.SMTP = smtplib.SMTP_SSL(*server, timeout=timeout, context=context)
+            host: smtplib.SMTP = smtp.EncryptedClient(*server, timeout=timeout, context=context)
         else:
-            host = smtplib.SMTP(*server, timeout=timeout)
+            host = smtp.Client(*server, timeout=timeout)
         try:
             if self.mail.use_tls:
                 host.starttls(context=context)
@@ -67,12 +75,14 @@ class MailServer(Mail):
 mail_server = MailServer()
 
 
-def deliver_due() -> int:
-    """Send the mails that are due and return how many were accepted; stop when the mail server fails."""
+def deliver_due(stop: Callable[[], bool] = lambda: False) -> int:
+    """Send the mails that are due and return how many were accepted; end when the mail server fails, or at `stop`."""
     if not current_app.config["MAIL_SERVER"]:
         return 0
     accepted = 0
     for mail_id in outbox.due(db.session(), datetime.now(UTC)):
+        if stop():
+            break
         result = _deliver(mail_id)
         accepted += result is SENT
         if result and result.server_failed:
@@ -81,12 +91,13 @@ def deliver_due() -> int:
 
 
 def post(email: Email) -> DeliveryResult:
-    sender = current_app.config["MAIL_DEFAULT_SENDER"][1]
+    """Send the mail; whatever the connection or the login raises is the result."""
     try:
+        sender = current_app.config["MAIL_DEFAULT_SENDER"][1]
         with mail_server.connect() as connection:
             connection.send(email, envelope_from=sender)
-    except (smtplib.SMTPException, OSError) as error:
-        return result_of(error)
+    except Exception as error:
+        return failure(error, current_app.config)
     return SENT
 
 
@@ -95,16 +106,40 @@ def _deliver(mail_id: int) -> DeliveryResult | None:
         mail = outbox.claim(tx, mail_id)
     if mail is None:
         return None
-    lease = mail.leased_until
     email = _compose(mail)
-    result = post(email) if isinstance(email, Email) else email
+    with _renewed_lease(mail.id, mail.tries):
+        result = post(email) if isinstance(email, Email) else email
     with transaction("worker") as tx:
-        settled = outbox.settle(tx, mail_id, lease, result)
+        settled = outbox.settle(tx, mail.id, mail.tries, result)
     level = logging.INFO if result is SENT else logging.WARNING
-    log.log(level, "Mail %d: %s %s %s", mail_id, result.state, result.code or "", result.reason or "")
+    words = f" – {ADDRESS.sub('…', result.reply)}" if result.reply else ""
+    log.log(level, "Mail %d: %s %s %s%s", mail_id, result.state, result.code or "", result.reason or "", words)
     if not settled:
-        log.warning("Mail %d: took longer than its lease, another process has it", mail_id)
+        log.warning("Mail %d: another process has settled it", mail_id)
     return result
+
+
+@contextmanager
+def _renewed_lease(mail_id: int, claim: int) -> Iterator[None]:
+    """Renew the lease, in a thread, as long as the mail is being sent: the final dot alone may take ten minutes."""
+    app: Flask = current_app._get_current_object()  # type: ignore[attr-defined]
+    sent = threading.Event()
+
+    def renew() -> None:
+        while not sent.wait(RENEW_EVERY):
+            try:
+                with app.app_context(), transaction("worker") as tx:
+                    outbox.renew_lease(tx, mail_id, claim)
+            except DBAPIError as error:
+                log.warning("Mail %d: lease not renewed (%s)", mail_id, type(error.orig).__name__)
+
+    thread = threading.Thread(target=renew, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        sent.set()
+        thread.join()
 
 
 def _compose(mail: OutgoingMail) -> Email | DeliveryResult:
@@ -123,42 +158,5 @@ def _compose(mail: OutgoingMail) -> Email | DeliveryResult:
     return email
 
 
-SENT = DeliveryResult(MailState.SENT, 250)
 INVALID_RECIPIENT = DeliveryResult(MailState.REFUSED, reason="Das ist keine gültige E-Mail-Adresse")
-_NOT_NOW = "Der Mailserver nimmt die E-Mail gerade nicht an"
-#: By the subject of the enhanced status code (RFC 3463, 4), else by the reply code (RFC 5321, 4.2.2).
-_BY_STATUS = {"1": "Adresse unbekannt", "2": "Postfach voll oder gesperrt"}
-_BY_CODE = {550: _BY_STATUS["1"], 551: _BY_STATUS["1"], 552: _BY_STATUS["2"], 553: _BY_STATUS["1"]}
-_REJECTED = "Der Mailserver weist die E-Mail ab"
-#: The server refuses any mail from us: it is closing, or demands authentication or encryption.
-_SENDER_CODES = {421, 530, 534, 535, 538}
-_CONNECTION_FAULTS = (
-    (smtplib.SMTPAuthenticationError, "Der Mailserver nimmt unsere Anmeldung nicht an"),
-    (smtplib.SMTPSenderRefused, "Der Mailserver nimmt unseren Absender nicht an"),
-    (smtplib.SMTPNotSupportedError, "Der Mailserver bietet keine Verschlüsselung oder Anmeldung an"),
-    (ssl.SSLError, "Die Verbindung zum Mailserver ist nicht sicher; bitte sein Zertifikat prüfen"),
-    (Exception, "Der Mailserver ist nicht erreichbar"),
-)
-
-
-def result_of(error: smtplib.SMTPException | OSError) -> DeliveryResult:
-    """Return the result of a failed try, either for this mail or for the mail server as a whole."""
-    if isinstance(error, smtplib.SMTPRecipientsRefused):
-        return _from_reply(*next(iter(error.recipients.values())))
-    if isinstance(error, smtplib.SMTPDataError):
-        return _from_reply(error.smtp_code, error.smtp_error)
-    reason = next(text for kind, text in _CONNECTION_FAULTS if isinstance(error, kind))
-    return DeliveryResult(MailState.DEFERRED, getattr(error, "smtp_code", None), reason, server_failed=True)
-
-
-def _from_reply(code: int, text: bytes | str) -> DeliveryResult:
-    if code < 500 or code in _SENDER_CODES:
-        return DeliveryResult(MailState.DEFERRED, code, _NOT_NOW, server_failed=code in _SENDER_CODES)
-    reply = text.decode(errors="replace") if isinstance(text, bytes) else text
-    return DeliveryResult(MailState.REFUSED, code, refusal_reason(code, reply))
-
-
-def refusal_reason(code: int | None, reply: str) -> str:
-    """Return in German why a server refused or returned a mail; `reply` begins with its status code (RFC 3463)."""
-    status = re.match(r"5\.(\d{1,3})\.\d", reply)
-    return _BY_STATUS.get(status[1], _REJECTED) if status else _BY_CODE.get(code or 0, _REJECTED)
+ADDRESS = re.compile(r"\S+@\S+")  # in the words of a mail server; the log names no person

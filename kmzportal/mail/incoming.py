@@ -16,7 +16,7 @@ from email.parser import BytesHeaderParser
 from email.utils import getaddresses
 
 from kmzportal import mail_address
-from kmzportal.mail.delivery import refusal_reason
+from kmzportal.mail.smtp import refusal_reason
 from kmzportal.services.support_mail import Bounce, IncomingMail
 
 SIZE_READ = 10 * 2**20  # bytes

@@ -42,12 +42,14 @@ class OutgoingMail(Base):
     next_try_at: Mapped[datetime] = mapped_column(index=True)
     tries: Mapped[int] = mapped_column(default=0)
     leased_until: Mapped[datetime | None]  #: until then only the process with the lease sends it
+    leased_by: Mapped[str | None]  #: that process, see services/processes.py
     retried_at: Mapped[datetime | None]  #: by the desk; restarts the time until it expires
     #: When the mail server, not this mail, began to fail.
     outage_since: Mapped[datetime | None] = mapped_column(index=True)
     settled_at: Mapped[datetime | None]
     reply_code: Mapped[int | None]  #: of the mail server (RFC 5321, 4.2)
     reason: Mapped[str | None]
+    reply_text: Mapped[str | None]  #: the mail server's own words
 
     customer: Mapped[Customer | None] = relationship()
     clerk: Mapped[Clerk | None] = relationship()
@@ -62,7 +64,7 @@ class Heartbeat(Base):
 
     loop: Mapped[str] = mapped_column(primary_key=True)
     beat_at: Mapped[datetime]
-    failing_since: Mapped[datetime | None]  #: of the support mailbox
+    failing_since: Mapped[datetime | None]  #: of the support mailbox, and of the clean-up
     failure: Mapped[str | None]  #: why, in German
 
 

@@ -21,7 +21,7 @@ from kmzportal.db import db
 from kmzportal.logs import log_database_error
 from kmzportal.mail import inbox
 from kmzportal.mail.delivery import deliver_due
-from kmzportal.services import outbox, recovery, retention, support
+from kmzportal.services import clock, outbox, recovery, retention, support
 from kmzportal.services.transaction import transaction
 
 POLL_EVERY = 0.5  # seconds
@@ -30,7 +30,8 @@ PAUSE_AFTER_FAILURE = 60.0  # for one request
 PURGE_EVERY = timedelta(hours=1)
 ASK_WHETHER_TO_PURGE_EVERY = 60.0
 ASK_WHETHER_TO_FETCH_EVERY = 1.0
-STOP_WITHIN = 20.0
+LONGEST_PAUSE = 10.0  # seconds, between turns that fail
+STOP_WITHIN = 75.0  # for a mail that is being sent; systemd ends a service after 90 seconds
 END = {signal.SIGTERM, signal.SIGINT, signal.SIGHUP}
 
 log = logging.getLogger(__name__)
@@ -46,7 +47,7 @@ def work(app: Flask) -> None:
 @contextmanager
 def run_loops(app: Flask) -> Iterator[None]:
     """Run each loop in a thread; at the end wait at most STOP_WITHIN seconds for all to finish their turn."""
-    mails = Loop(app, outbox.MAILS_LOOP, deliver_due)
+    mails = Loop(app, outbox.MAILS_LOOP, lambda: deliver_due(lambda: mails.ending))
     requests = Loop(app, outbox.REQUESTS_LOOP, Requests(then=mails.wake.set).answer)
     loops = [mails, requests, Loop(app, outbox.PURGE_LOOP, purge_if_due, ASK_WHETHER_TO_PURGE_EVERY)]
     if app.config["IMAP_SERVER"]:
@@ -73,31 +74,45 @@ class Loop:
     beat_at: float = 0.0
     wake: threading.Event = field(default_factory=threading.Event)
     ending: bool = False
+    failures: int = 0  # turns that failed one after another
 
     def run(self) -> None:
         while not self.ending:
             self.turn()
-            self.wake.wait(self.every)
+            self.wake.wait(self.pause)
             self.wake.clear()
+
+    @property
+    def pause(self) -> float:
+        """Seconds until the next turn; they double with each turn that fails."""
+        return max(self.every, min(POLL_EVERY * 2**self.failures, LONGEST_PAUSE)) if self.failures else self.every
 
     def end(self) -> None:
         self.ending = True
         self.wake.set()
 
     def turn(self) -> None:
+        failures, self.failures = self.failures, 0
         try:
             with self.app.app_context():
                 self.do()
                 self._beat_if_due()
         except OperationalError as error:
+            self.failures = min(failures + 1, 10)
             log_database_error(self.name, error)
         except Exception as error:
+            self.failures = min(failures + 1, 10)
             report(self.name, error)
+        else:
+            if failures:
+                log.warning("%s: läuft wieder.", self.name)
 
     def _beat_if_due(self) -> None:
         if self.name in outbox.MAIL_LOOPS and time.monotonic() >= self.beat_at:
             with transaction("worker") as tx:
                 outbox.record_heartbeat(tx, self.name)
+                if self.name == outbox.MAILS_LOOP:
+                    outbox.release_dead_leases(tx)
             self.beat_at = time.monotonic() + BEAT_EVERY
 
 
@@ -128,12 +143,23 @@ class Requests:
 
 
 def purge_if_due() -> None:
-    """Delete old rows and open unanswered cases again, once an hour, in only one of several worker processes."""
-    if outbox.is_due(db.session(), outbox.PURGE_LOOP, PURGE_EVERY, datetime.now(UTC)):
+    """Purge once an hour, in only one of several worker processes; not while the clock seems wrong, which is logged."""
+    now = datetime.now(UTC)
+    if fault := clock.fault(db.session(), now):
         with transaction("worker") as tx:
-            outbox.record_heartbeat(tx, outbox.PURGE_LOOP)
-            support.reopen_unused(tx)
-            retention.purge(tx)
+            changed = clock.record_fault(tx, fault)
+        if changed:
+            log.error("%s.", fault)
+    elif outbox.is_due(db.session(), outbox.PURGE_LOOP, PURGE_EVERY, now):
+        purge()
+
+
+def purge() -> int:
+    """Delete old rows and open unanswered cases again; return how many rows were deleted or changed."""
+    with transaction("worker") as tx:
+        clock.record_purge(tx)
+        support.reopen_unused(tx)
+        return retention.purge(tx)
 
 
 def report(doing: str, error: Exception) -> None:

@@ -11,13 +11,15 @@ from sqlalchemy.orm import Session, joinedload
 
 from kmzportal.dates import format_short
 from kmzportal.models import MAIL_STATES, AccountLink, Customer, Heartbeat, LinkState, MailState, OutgoingMail
+from kmzportal.services import clock, processes
 from kmzportal.services.refusals import Refusal
 from kmzportal.services.support import TO_STRANGERS
 from kmzportal.services.transaction import Transaction, rows_changed, upsert
 
-LEASE = timedelta(minutes=10)  # longer than the final dot may take (RFC 5321, 4.5.3.2.6)
+LEASE = timedelta(seconds=85)  # renewed while the mail is being sent; at most so long waits the mail of a dead process
 #: Minutes from each failed try to the next; the last counts for all further ones (RFC 5321, 4.5.4.1).
 RETRY_MINUTES = (1, 5, 15, 30, 60)
+LONGEST_PAUSE = timedelta(minutes=2 * RETRY_MINUTES[-1])  # a later next try comes from a clock that was wrong
 NOTICE_PATIENCE = timedelta(days=5)  # for mails without a link
 #: The mail of an ended link is not sent: the state it gets, and why.
 ENDED_LINKS = {
@@ -27,6 +29,7 @@ ENDED_LINKS = {
     LinkState.REPLACED: (MailState.CANCELLED, "Der Link wurde durch einen neueren ersetzt."),
 }
 
+WAITING = (MailState.QUEUED, MailState.DEFERRED)
 MAILS_SHOWN = 50
 RETRYABLE = (MailState.DEFERRED, MailState.REFUSED, MailState.BOUNCED, MailState.EXPIRED)
 #: "Alle erneut senden" takes only these, and only what is recent enough to be still expected.
@@ -34,7 +37,7 @@ RETRYABLE_TOGETHER = (MailState.DEFERRED, MailState.REFUSED)
 RETRY_WINDOW = timedelta(days=5)
 
 WORKER_TIMEOUT = 60  # seconds without a heartbeat
-REQUESTS_LOOP, MAILS_LOOP, PURGE_LOOP, INBOX_LOOP = "requests", "mails", "purge", "inbox"
+REQUESTS_LOOP, MAILS_LOOP, PURGE_LOOP, INBOX_LOOP = "requests", "mails", clock.PURGE_LOOP, "inbox"
 MAIL_LOOPS = (REQUESTS_LOOP, MAILS_LOOP)  # both must run for a mail to arrive
 NO_SERVER = "In der Konfiguration steht kein Mailserver (MAIL_SERVER). E-Mails warten, bis einer eingetragen ist."
 RESUMES = "E-Mails gehen von selbst hinaus, sobald es wieder geht."
@@ -58,6 +61,7 @@ class DeliveryResult:
     code: int | None = None  #: reply code of the mail server
     reason: str | None = None
     server_failed: bool = False  #: the mail server failed, so the next mail would fail too
+    reply: str | None = None  #: the mail server's own words, one line
 
     @property
     def server_responded(self) -> bool:
@@ -69,23 +73,46 @@ class DeliveryResult:
 def due(session: Session, now: datetime) -> Sequence[int]:
     """Return the ids of the mails that are due, oldest first, at most 100."""
     waiting = select(OutgoingMail.id).where(_is_claimable(now))
+    if clock.fault(session, now):  # older mails would expire
+        waiting = waiting.where(OutgoingMail.queued_at.between(now - clock.JUMP, now + clock.JUMP))
     return session.scalars(waiting.order_by(OutgoingMail.next_try_at, OutgoingMail.id).limit(100)).all()
 
 
 def claim(tx: Transaction, mail_id: int) -> OutgoingMail | None:
     """Lease the mail and return it; None if another process has it or it must not be sent any more."""
     free = update(OutgoingMail).where(OutgoingMail.id == mail_id, _is_claimable(tx.now))
-    if not rows_changed(tx.session, free.values(leased_until=tx.now + LEASE, tries=OutgoingMail.tries + 1)):
+    lease = {"leased_until": tx.now + LEASE, "leased_by": processes.own_name()}
+    if not rows_changed(tx.session, free.values(lease | {"tries": OutgoingMail.tries + 1})):
         return None
     mail = tx.session.get_one(OutgoingMail, mail_id, options=_WITH_PERSON, populate_existing=True)
     if result := _reason_to_drop(mail, tx.now):
-        settle(tx, mail.id, mail.leased_until, result)
+        settle(tx, mail.id, mail.tries, result)
         return None
     return mail
 
 
-def settle(tx: Transaction, mail_id: int, lease: datetime | None, result: DeliveryResult) -> bool:
-    """Store the result of a try; return False, and store nothing, when the lease now belongs to another process."""
+def renew_lease(tx: Transaction, mail_id: int, claim: int) -> None:
+    """Prolong the lease while the mail is being sent; the loop that sends it is alive, however long it waits."""
+    tx.session.execute(update(OutgoingMail).where(*_leased(mail_id, claim)).values(leased_until=tx.now + LEASE))
+    record_heartbeat(tx, MAILS_LOOP)
+
+
+def release_dead_leases(tx: Transaction) -> None:
+    """Make the mails due that a process of this machine had claimed and that no longer runs."""
+    leased = OutgoingMail.leased_until.is_not(None), OutgoingMail.state.in_(WAITING)
+    for name in tx.session.scalars(select(OutgoingMail.leased_by).where(*leased).distinct()).all():
+        if name and processes.has_ended(name):
+            dead = update(OutgoingMail).where(*leased, OutgoingMail.leased_by == name)
+            tx.session.execute(dead.values(leased_until=None, leased_by=None))
+
+
+def _leased(mail_id: int, claim: int) -> tuple[ColumnElement[bool], ...]:
+    """Return the condition that the mail is still leased since this claim, the number of its try."""
+    return OutgoingMail.id == mail_id, OutgoingMail.tries == claim, OutgoingMail.leased_until.is_not(None)
+
+
+def settle(tx: Transaction, mail_id: int, claim: int, result: DeliveryResult) -> bool:
+    """Store the result of a try; return False, and store nothing, when another process has claimed the mail since."""
     mail = tx.session.get(OutgoingMail, mail_id, options=_WITH_PERSON, populate_existing=True)
     if mail is None:  # its customer was deleted meanwhile
         return False
@@ -95,14 +122,15 @@ def settle(tx: Transaction, mail_id: int, lease: datetime | None, result: Delive
     values: dict[str, Any] = {
         "state": result.state,
         "leased_until": None,
+        "leased_by": None,
         "reply_code": result.code,
         "reason": result.reason,
+        "reply_text": result.reply,
         "outage_since": (mail.outage_since or tx.now) if result.server_failed else None,
     }
     deferred = result.state is MailState.DEFERRED
     values |= {"next_try_at": next_try} if deferred else {"settled_at": tx.now}
-    leased = update(OutgoingMail).where(OutgoingMail.id == mail.id, OutgoingMail.leased_until == lease)
-    stored = rows_changed(tx.session, leased.values(values)) == 1
+    stored = rows_changed(tx.session, update(OutgoingMail).where(*_leased(mail.id, claim)).values(values)) == 1
     if stored and not deferred:
         tx.record(f"mail.{result.state}", mail.customer or mail.clerk, template=mail.template, code=result.code)
     if result.server_responded:
@@ -118,13 +146,14 @@ def _release_waiting(tx: Transaction) -> None:
 
 
 def _is_claimable(now: datetime) -> ColumnElement[bool]:
-    waits = OutgoingMail.state.in_((MailState.QUEUED, MailState.DEFERRED))
-    return and_(waits, OutgoingMail.next_try_at <= now, _is_free(now))
+    due = or_(OutgoingMail.next_try_at <= now, OutgoingMail.next_try_at > now + LONGEST_PAUSE)
+    return and_(OutgoingMail.state.in_(WAITING), due, _is_free(now))
 
 
 def _is_free(now: datetime) -> ColumnElement[bool]:
-    """No process has leased the mail."""
-    return or_(OutgoingMail.leased_until.is_(None), OutgoingMail.leased_until <= now)
+    """No process has leased the mail, or only by a clock that was wrong."""
+    lease = OutgoingMail.leased_until
+    return or_(lease.is_(None), lease <= now, lease > now + LEASE + 2 * clock.CLOCKS_DIFFER)
 
 
 def _reason_to_drop(mail: OutgoingMail, now: datetime) -> DeliveryResult | None:
@@ -181,18 +210,19 @@ def came_back(session: Session, address: str) -> OutgoingMail | None:
 def mark_bounced(tx: Transaction, mail: OutgoingMail, code: int | None, reason: str) -> None:
     """Mark a mail that came back; one that a process is just sending included, whose result then counts no more."""
     mail.state, mail.settled_at, mail.leased_until, mail.outage_since = MailState.BOUNCED, tx.now, None, None
-    mail.reply_code, mail.reason = code, reason
+    mail.leased_by, mail.reply_code, mail.reason, mail.reply_text = None, code, reason, None
     tx.record("mail.bounced", mail.customer or mail.clerk, template=mail.template, code=code)
 
 
 def mail_story(mail: OutgoingMail, now: datetime) -> list[str]:
     """Return the state of a mail in German, step by step, such as `abgelehnt: Adresse unbekannt (550)`."""
     state, code = MAIL_STATES[mail.state], f" ({mail.reply_code})" if mail.reply_code else ""
+    words = [f"Antwort des Mailservers: „{mail.reply_text}“"] if mail.reply_text else []
     if mail.state == MailState.DEFERRED:
-        return [f"{state} {format_short(mail.next_try_at, now)}{code}", *filter(None, [mail.reason])]
+        return [f"{state} {format_short(mail.next_try_at, now)}{code}", *filter(None, [mail.reason]), *words]
     if mail.state != MailState.SENT or not mail.settled_at:
         reason = f": {mail.reason.rstrip('.')}" if mail.reason and mail.state != MailState.QUEUED else ""
-        return [f"{state}{reason}{code}"]
+        return [f"{state}{reason}{code}", *words]
     story = [f"{state} {format_short(mail.settled_at, now)}"]
     if mail.link and mail.link.opened_at:
         story.append(f"Link geöffnet {format_short(mail.link.opened_at, now)}")
@@ -234,7 +264,7 @@ def retry_all(tx: Transaction) -> int:
 
 def _requeue(tx: Transaction, mails: Sequence[OutgoingMail]) -> int:
     """Queue and record each mail that is not leased and still retryable; return how many."""
-    values = dict.fromkeys(("settled_at", "leased_until", "reply_code", "reason"))
+    values = dict.fromkeys(("settled_at", "leased_until", "leased_by", "reply_code", "reason", "reply_text"))
     values |= {"state": MailState.QUEUED, "next_try_at": tx.now, "retried_at": tx.now}
     queued = 0
     for mail in mails:
@@ -257,24 +287,26 @@ class MailOutage:
 def mail_outage(session: Session, now: datetime, settings: Mapping[str, Any]) -> MailOutage | None:
     """Return why no mail is sent at present, or None when mail is sent."""
     if worker_silent(session, now):
-        oldest = select(func.min(Heartbeat.beat_at)).where(Heartbeat.loop.in_(MAIL_LOOPS))
+        oldest = select(func.min(Heartbeat.beat_at)).where(Heartbeat.loop.in_(MAIL_LOOPS), Heartbeat.beat_at <= now)
         return MailOutage(session.scalar(oldest) or _waiting_since(session), WORKER_SILENT)
     if not settings["MAIL_SERVER"]:
         return None if settings.get("DEMO") else MailOutage(_waiting_since(session), NO_SERVER)
-    failed = select(OutgoingMail.outage_since, OutgoingMail.reason).where(OutgoingMail.outage_since.is_not(None))
-    first = session.execute(failed.order_by(OutgoingMail.outage_since).limit(1)).first()
-    return MailOutage(first[0], f"{first[1]}. {RESUMES}") if first else None
+    failed = select(OutgoingMail).where(OutgoingMail.outage_since.is_not(None))
+    first = session.scalars(failed.order_by(OutgoingMail.outage_since).limit(1)).first()
+    if first is None:
+        return None
+    words = f" Antwort des Mailservers: „{first.reply_text}“." if first.reply_text else ""
+    return MailOutage(first.outage_since, f"{first.reason}.{words} {RESUMES}")
 
 
 def _waiting_since(session: Session) -> datetime | None:
-    waiting = OutgoingMail.state.in_((MailState.QUEUED, MailState.DEFERRED))
-    return session.scalar(select(func.min(OutgoingMail.queued_at)).where(waiting))
+    return session.scalar(select(func.min(OutgoingMail.queued_at)).where(OutgoingMail.state.in_(WAITING)))
 
 
 def worker_silent(session: Session, now: datetime) -> bool:
-    """Return whether a loop that mail needs has sent no heartbeat for WORKER_TIMEOUT."""
-    since = now - timedelta(seconds=WORKER_TIMEOUT)
-    alive = select(func.count()).where(Heartbeat.loop.in_(MAIL_LOOPS), Heartbeat.beat_at >= since)
+    """Return whether a loop that mail needs has sent no heartbeat for WORKER_TIMEOUT; one of the future is none."""
+    recent = Heartbeat.beat_at.between(now - timedelta(seconds=WORKER_TIMEOUT), now + clock.CLOCKS_DIFFER)
+    alive = select(func.count()).where(Heartbeat.loop.in_(MAIL_LOOPS), recent)
     return (session.scalar(alive) or 0) < len(MAIL_LOOPS)
 
 
@@ -283,6 +315,6 @@ def record_heartbeat(tx: Transaction, loop: str) -> None:
 
 
 def is_due(session: Session, loop: str, every: timedelta, now: datetime) -> bool:
-    """Return whether the loop last ran, in any worker process, longer ago than `every`."""
+    """Return whether the loop last ran, in any worker process, longer ago than `every`, or in the future."""
     last = session.scalar(select(Heartbeat.beat_at).where(Heartbeat.loop == loop))
-    return last is None or last <= now - every
+    return last is None or last <= now - every or last > now + clock.CLOCKS_DIFFER

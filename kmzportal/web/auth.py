@@ -11,10 +11,12 @@ from functools import wraps
 from typing import Any, TypeVar, cast
 from urllib.parse import urlsplit
 
-from flask import Flask, Response, abort, current_app, g, request, session
+from flask import Flask, Request, Response, abort, current_app, g, request, session
+from flask.sessions import SecureCookieSession, SecureCookieSessionInterface
 from flask.typing import ResponseReturnValue
 from flask_login import AnonymousUserMixin, LoginManager, UserMixin, login_user
 from flask_login import current_user as flask_login_user
+from itsdangerous import BadSignature
 from markupsafe import escape
 from werkzeug.urls import iri_to_uri
 
@@ -43,7 +45,23 @@ Result = TypeVar("Result")
 UNSAFE = {"POST", "PUT", "PATCH", "DELETE"}
 
 
+class CookieSessions(SecureCookieSessionInterface):
+    """Flask's signed cookie, whose own age does not count: that of its sessions and links is in rows and entries.
+
+    Flask would remove a cookie for good that was signed by another host whose clock is a second ahead.
+    """
+
+    def open_session(self, app: Flask, request: Request) -> SecureCookieSession | None:
+        serializer = self.get_signing_serializer(app)
+        try:
+            cookie = request.cookies.get(self.get_cookie_name(app), "")
+            return self.session_class(serializer.loads(cookie)) if serializer and cookie else self.session_class()
+        except BadSignature:
+            return self.session_class()
+
+
 def init_app(app: Flask) -> None:
+    app.session_interface = CookieSessions()
     login_manager.init_app(app)
     app.before_request(warn_of_ignored_proxy)
     app.before_request(refuse_other_hosts)

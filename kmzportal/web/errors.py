@@ -1,9 +1,11 @@
 """Error pages, or sentences for htmx, with the next step."""
 
 import logging
+import sqlite3
+from contextlib import suppress
 
 from flask import Flask, Response, g, request, url_for
-from sqlalchemy.exc import OperationalError, SQLAlchemyError
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, SQLAlchemyError, TimeoutError
 from sqlalchemy.orm.exc import ObjectDeletedError
 from werkzeug.exceptions import HTTPException, NotFound
 
@@ -44,6 +46,8 @@ def init_app(app: Flask) -> None:
     app.register_error_handler(SessionOver, lambda _: login_manager.unauthorized())
     for kind in _REFUSALS:
         app.register_error_handler(kind, refused)
+    for kind in (OperationalError, InterfaceError, TimeoutError):
+        app.register_error_handler(kind, database_failed)
     app.register_error_handler(Exception, internal_error)
 
 
@@ -70,18 +74,29 @@ def refused(refusal: Refusal) -> Response:
     return response
 
 
-def internal_error(error: Exception) -> Response:
-    """Roll back, log the error and show the request id. The path may contain a token and is not logged.
+def database_failed(error: OperationalError | InterfaceError | TimeoutError) -> Response:
+    """The database cannot be reached or written, or all its connections are in use: one line a minute in the log."""
+    if getattr(getattr(error, "orig", None), "sqlite_errorcode", None) == sqlite3.SQLITE_ERROR:  # a wrong statement
+        return internal_error(error)
+    with suppress(SQLAlchemyError):
+        db.session.rollback()
+    act_as_anonymous()
+    doing = f"Fehler {request_id()} in {request.endpoint}"
+    if isinstance(error, DBAPIError):
+        g.request_id = log_database_error(doing, error)
+    else:
+        log.error("%s: Alle Verbindungen zur Datenbank sind belegt", doing)
+    text = "Unsere Datenbank antwortet nicht. Bitte versuchen Sie es in einigen Minuten noch einmal."
+    response = error_page("Das geht gerade nicht", text, 503, error_number=request_id())
+    response.headers["Retry-After"] = "30"
+    return response
 
-    While the database is down, or the disk full, pages show the id of the one line that is logged a minute.
-    """
+
+def internal_error(error: Exception) -> Response:
+    """Roll back, log the error and show the request id. The path may contain a token and is not logged."""
     db.session.rollback()  # rendering the error page commits: it loads the user
     if isinstance(error, SQLAlchemyError):
         act_as_anonymous()
-    doing = f"Fehler {request_id()} in {request.endpoint}"
-    if isinstance(error, OperationalError):
-        g.request_id = log_database_error(doing, error)
-    else:
-        log.error(doing, exc_info=error)
+    log.error(f"Fehler {request_id()} in {request.endpoint}", exc_info=error)
     text = "Der Fehler liegt bei uns. Bitte versuchen Sie es in einigen Minuten noch einmal."
     return error_page("Das hat nicht geklappt", text, 500, error_number=request_id())

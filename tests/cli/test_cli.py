@@ -4,10 +4,19 @@ import pytest
 from sqlalchemy import select
 
 from kmzportal.models import AccountLink, AuditEvent, Clerk, OutgoingMail
-from kmzportal.services import links
+from kmzportal.services import links, outbox
+from kmzportal.services.outbox import NO_SERVER
 from tests import people
 
 ROBIN = ("clerks", "add", "robin@kmz.example", "--name", "Robin Ostermann", "--initials", "ob")
+
+
+@pytest.fixture(autouse=True)
+def sending(backend, settings):
+    """A worker that runs, and a mail server."""
+    settings["MAIL_SERVER"] = "mail.example"
+    for loop in outbox.MAIL_LOOPS:
+        backend.run(outbox.record_heartbeat, loop)
 
 
 def test_a_new_clerk_is_mailed_the_first_link(type_in, backend):
@@ -90,6 +99,18 @@ def test_a_link_goes_to_the_stored_address(type_in, backend, erika, rosa):
     assert (link.kind, link.email, link.initials, link.issued_by) == ("desk", people.ERIKA["email"], "ro", "console")
     (mail,) = backend.read(select(OutgoingMail))
     assert (mail.template, mail.recipient) == ("desk_link", people.ERIKA["email"])
+
+
+def test_a_link_that_waits_is_called_waiting_with_the_reason(type_in, backend, settings, erika, rosa, tim):
+    settings["MAIL_SERVER"] = ""
+    result = type_in(*ROBIN)
+    assert result.output == f"Robin Ostermann ist angelegt. Der erste Link an robin@kmz.example wartet: {NO_SERVER}\n"
+    assert type_in("clerks", "link", tim.email).output == f"Der Link an {tim.email} wartet: {NO_SERVER}\n"
+    settings["MAIL_SERVER"] = "mail.example"
+    backend.update(backend.mails()[0], outage_since=people.NOW, reason="Der Mailserver ist weg", reply_text="421 weg")
+    result = type_in("links", "send", erika.email, "--by", "ro")
+    waits = f"Der Link zum Konto an {erika.email} wartet: Der Mailserver ist weg. Antwort des Mailservers: „421 weg“."
+    assert result.output.startswith(waits)
 
 
 def test_a_newer_link_replaces_the_older(type_in, backend, erika, rosa):

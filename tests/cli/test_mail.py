@@ -49,6 +49,7 @@ def test_what_the_mail_server_dislikes_is_told(type_in, mail_server):
     result = type_in("mail", "test", "gibtsnicht@kmz.example")
     assert result.exit_code == 1
     assert "hat die Probe nicht angenommen (550): Adresse unbekannt." in result.output
+    assert "Antwort des Mailservers: „550 5.1.1 no such user“." in result.output
 
 
 def test_without_a_mail_server_nothing_is_pretended(type_in):

@@ -8,6 +8,7 @@ import pytest
 from kmzportal.db import db
 from kmzportal.mail import delivery
 from kmzportal.models import MailState
+from kmzportal.services import sessions
 
 
 def test_a_mail_is_sent_once_with_its_link_from_the_public_name(deliver, server, link, backend, states):
@@ -58,9 +59,9 @@ def test_a_link_whose_key_is_not_configured_does_not_stop_the_next(
     ("rcpt_replies", "550 No such user", 550, "Adresse unbekannt"),
     ("rcpt_replies", "550 5.1.1 <x> unknown", 550, "Adresse unbekannt"),
     ("rcpt_replies", "552 5.2.2 over quota", 552, "Postfach voll oder gesperrt"),
-    ("rcpt_replies", "550 5.7.1 see https://konto.kmz.example/geheim", 550, "Der Mailserver weist die E-Mail ab"),
+    ("rcpt_replies", "550 5.7.18 domain has another owner", 550, "Der Mailserver weist die E-Mail ab"),
     ("rcpt_replies", "554 no", 554, "Der Mailserver weist die E-Mail ab"),
-    ("data_reply", "554 5.7.1 looks like spam", 554, "Der Mailserver weist die E-Mail ab"),
+    ("data_reply", "554 5.6.0 malformed", 554, "Der Mailserver weist die E-Mail ab"),
 ])  # fmt: skip
 def test_a_refused_mail_is_not_tried_again_and_does_not_stop_the_next(
     deliver, server, queue, erika, max_, backend, states, where, reply, code, reason
@@ -90,12 +91,50 @@ def test_a_greylisted_mail_is_tried_again_with_the_same_message_id_and_link(deli
     assert backend.keys.token(link) in message.link
 
 
-@pytest.mark.parametrize("reply", ["550 not from you", "530 5.7.0 authenticate first", "451 later"])
-def test_when_the_office_is_refused_as_sender_its_mails_wait(deliver, server, link, backend, states, reply):
-    server.mail_reply = reply
+@pytest.mark.parametrize(("where", "reply", "reason"), [
+    ("mail", "550 not from you", "nimmt unseren Absender nicht an"),
+    ("mail", "530 5.7.0 authenticate first", "verlangt eine Anmeldung"),
+    ("mail", "530 5.7.0 Must issue a STARTTLS command first", "verlangt Verschlüsselung"),
+    ("mail", "451 4.3.0 later", "nimmt gerade keine E-Mails an"),
+    ("rcpt", "554 5.7.1 Relay access denied", "nimmt von uns keine E-Mails an"),
+    ("rcpt", "550 relay not permitted", "nimmt von uns keine E-Mails an"),
+    ("rcpt", "553 sorry, that domain is not in my list (#5.7.1)", "nimmt von uns keine E-Mails an"),
+    ("data", "550 5.7.60 Client does not have permissions to send as this sender", "nimmt von uns keine E-Mails an"),
+    ("data", "554 5.7.26 unauthenticated mail", "nimmt von uns keine E-Mails an"),
+])  # fmt: skip
+def test_when_the_server_refuses_the_office_its_mails_wait_and_the_desk_reads_the_servers_own_words(
+    deliver, server, link, backend, states, browser, rosa, where, reply, reason
+):
+    desk = browser.come_in(backend.run(sessions.start_session, rosa, "Firefox unter Linux").token)
+    server.mail_reply, server.data_reply = reply if where == "mail" else "", reply if where == "data" else ""
+    server.rcpt_replies = {link.email: reply} if where == "rcpt" else {}
     assert deliver() == 0
     assert states() == [(MailState.DEFERRED, int(reply[:3]))]
-    assert backend.mails()[0].reason == "Der Mailserver nimmt unseren Absender nicht an"
+    [mail] = backend.mails()
+    assert reason in mail.reason
+    assert mail.outage_since
+    assert f"Antwort des Mailservers: „{reply}“" in desk.open("/kundenservice/postausgang").text
+    server.reset()
+    backend.update(mail, next_try_at=mail.queued_at)
+    assert deliver() == 1
+    assert backend.mails()[0].reply_text is None
+
+
+def test_a_text_that_a_filter_refuses_waits_without_stopping_the_next(deliver, server, queue, erika, max_, states):
+    queue(erika)
+    server.data_reply = "554 5.7.1 looks like spam"
+    assert deliver() == 0
+    server.reset()
+    queue(max_)
+    assert deliver() == 1
+    assert states() == [(MailState.DEFERRED, 554), (MailState.SENT, 250)]
+
+
+def test_the_servers_words_are_kept_in_one_printable_line_without_link_and_code(deliver, server, link, backend):
+    token, code = backend.keys.token(link), backend.keys.code(link)
+    server.rcpt_replies[link.email] = f"550-5.1.1 no\x07\r\n550 https://konto.kmz.example/link/{token} {token} {code}"
+    deliver()
+    assert backend.mails()[0].reply_text == "550 5.1.1 no https://konto.kmz.example… … …"
 
 
 def test_the_log_has_the_result_of_each_mail_without_recipient_or_content(

@@ -1,8 +1,13 @@
 """Connections to the mail server: encrypted and verified, with login, and when it fails or does not answer."""
 
-import pytest
+import socket
 
-from kmzportal.models import MailState
+import pytest
+from aiosmtpd.smtp import AuthResult
+from sqlalchemy import select
+
+from kmzportal.mail import delivery, smtp
+from kmzportal.models import Heartbeat, MailState
 from tests.mail_server import PASSWORD, authenticate, listening
 from tests.server.conftest import free_port
 
@@ -43,15 +48,64 @@ def test_the_portal_logs_in_to_the_mail_server(
     assert len(server.messages) == sent
     if not sent:
         assert states() == [(MailState.DEFERRED, 535)]
-        assert backend.mails()[0].reason == "Der Mailserver nimmt unsere Anmeldung nicht an"
+        assert "nimmt unsere Anmeldung nicht an" in backend.mails()[0].reason
 
 
-def test_a_server_that_hangs_is_left_after_the_timeout(deliver, server, configure, app, link, backend, states):
+@pytest.mark.parametrize("seconds", [1, 3])
+def test_the_final_dot_may_take_longer_than_a_command_and_the_lease_is_renewed(
+    deliver, server, configure, app, link, backend, states, monkeypatch, seconds
+):
+    """Who gives up at the final dot sends the mail twice (RFC 5321, 4.5.3.2.6)."""
     configure(MAIL_PORT=app.config["MAIL_PORT"], MAIL_TIMEOUT=1)
-    server.hangs_at_data = True
-    assert deliver() == 0
+    monkeypatch.setattr(smtp, "FINAL_DOT_TIMEOUT", seconds)
+    monkeypatch.setattr(delivery, "RENEW_EVERY", 0.5)
+    server.data_takes = 2
+    assert deliver() == (1 if seconds == 3 else 0)
+    assert states() == ([(MailState.SENT, 250)] if seconds == 3 else WAITING)
+    assert [beat.loop for beat in backend.read(select(Heartbeat))] == ["mails"], "the loop is alive while it waits"
+    if seconds == 1:
+        assert "nicht rechtzeitig geantwortet" in backend.mails()[0].reason
+
+
+@pytest.mark.parametrize(("settings", "reason"), [
+    ({"MAIL_SERVER": "gibt-es-nicht.invalid"}, "Den Namen gibt-es-nicht.invalid kennt das DNS nicht"),
+    ({"MAIL_SERVER": "x" * 70 + ".example"}, "Die Verbindung zum Mailserver ist nicht möglich (UnicodeError)"),
+    ({"MAIL_PORT": "closed"}, "nimmt auf Port"),
+    ({"MAIL_PORT": "silent"}, "nicht rechtzeitig geantwortet"),
+    ({"MAIL_USE_SSL": True}, "Die Verschlüsselung passt nicht zum Port"),
+    ({"MAIL_CA_FILE": "/gibt/es/nicht"}, "MAIL_CA_FILE ist nicht lesbar"),
+    ({"MAIL_USERNAME": "portal", "MAIL_PASSWORD": "x"}, "bietet keine Anmeldung an"),
+])  # fmt: skip
+def test_whatever_connecting_raises_is_an_outage_with_its_reason(
+    deliver, server, configure, app, link, backend, states, settings, reason
+):
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        ports = {"closed": free_port(), "silent": silent.getsockname()[1]}
+        settings = {"MAIL_PORT": app.config["MAIL_PORT"], "MAIL_TIMEOUT": 1} | settings
+        configure(**settings | {"MAIL_PORT": ports.get(settings["MAIL_PORT"], settings["MAIL_PORT"])})
+        assert deliver() == 0
     assert states() == WAITING
-    assert backend.mails()[0].reason == "Der Mailserver ist nicht erreichbar"
+    assert reason in backend.mails()[0].reason
+    assert backend.mails()[0].outage_since
+
+
+@pytest.mark.parametrize(("mechanism", "reason"), [("PLAIN", None), ("LOGIN", "keine Umlaute und Sonderzeichen")])
+def test_a_password_with_an_umlaut_works_where_the_server_allows_it(
+    deliver, server, configure, link, backend, certificate, mechanism, reason
+):
+    authority, context = certificate()
+
+    def check(_server, _session, _envelope, _mechanism, login):
+        return AuthResult(success=login.password == "schlüssel§2026".encode(), handled=False)
+
+    other = {"PLAIN": "LOGIN", "LOGIN": "PLAIN"}[mechanism]
+    options = {"authenticator": check, "auth_required": True, "auth_exclude_mechanism": [other]}
+    with listening(server, tls_context=context, **options) as port:
+        login = {"MAIL_USERNAME": "portal", "MAIL_PASSWORD": "schlüssel§2026"}
+        configure(MAIL_PORT=port, MAIL_USE_TLS=True, MAIL_CA_FILE=authority, **login)
+        assert deliver() == (0 if reason else 1)
+    if reason:
+        assert reason in backend.mails()[0].reason
 
 
 def test_a_mail_at_which_the_server_disconnects_does_not_stop_the_next_which_is_sent_once(

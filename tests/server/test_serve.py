@@ -9,14 +9,16 @@ import time
 from contextlib import closing
 
 import pytest
-from aiosmtpd.controller import Controller
+from sqlalchemy import select
 
 from kmzportal import create_app
 from kmzportal.db import db
+from kmzportal.models import OutgoingMail
 from kmzportal.services import recovery
 from kmzportal.services.transaction import transaction
 from tests import people
-from tests.server.conftest import COMMAND, ROOT, Portal, free_port, until
+from tests.mail_server import MailServer, listening
+from tests.server.conftest import COMMAND, ROOT, Portal, until
 
 ALL = 4  # gunicorn, its two web workers and the background worker
 PUBLIC_URL = "https://konto.kmz.example"
@@ -49,6 +51,22 @@ def test_a_killed_worker_is_started_again_and_sighup_renews_all_processes(servin
     before = serving.members()
     serving.process.send_signal(signal.SIGHUP)
     until(lambda: len(serving.members() - before) == 3)  # two of the web server, and the worker
+    assert serving.answers() == 200
+
+
+def test_it_is_ready_while_its_worker_writes(serving):
+    def answers_after(beat_at):
+        with closing(sqlite3.connect(serving.folder / "kmzportal.db", timeout=10)) as database, database:
+            database.execute("UPDATE heartbeat SET beat_at = datetime('now', ?) || '.000000'", [beat_at])
+        return serving.answers("/readyz")
+
+    until(lambda: serving.answers("/readyz") == 200)
+    (worker,) = serving.members("kmz-worker")
+    os.kill(worker, signal.SIGSTOP)
+    try:
+        assert [answers_after(beat_at) for beat_at in ("-50 seconds", "-70 seconds", "+1 day")] == [200, 503, 503]
+    finally:
+        os.kill(worker, signal.SIGCONT)
     assert serving.answers() == 200
 
 
@@ -101,37 +119,59 @@ def same_database(tmp_path):
         db.engine.dispose()
 
 
-class Letters:
-    """A mail server that keeps what it is given."""
-
-    def __init__(self):
-        self.came = []
-
-    async def handle_DATA(self, _server, _session, envelope):  # noqa: N802  the name is aiosmtpd's
-        self.came.append(envelope)
-        return "250 OK"
+@pytest.fixture
+def sink():
+    return MailServer()
 
 
 @pytest.fixture
-def mail_server():
-    controller = Controller(Letters(), hostname="127.0.0.1", port=free_port())
-    controller.start()
-    yield controller
-    controller.stop()
+def sending(start, sink):
+    """A portal that sends to the sink."""
+    with listening(sink) as port:
+        portal = start("serve", PUBLIC_URL=PUBLIC_URL, MAIL_SERVER="127.0.0.1", MAIL_PORT=str(port))
+        until(portal.answers)
+        yield portal
 
 
-def test_a_request_becomes_a_mail_within_two_seconds(start, mail_server, same_database):
-    portal = start("serve", PUBLIC_URL=PUBLIC_URL, MAIL_SERVER="127.0.0.1", MAIL_PORT=str(mail_server.port))
-    until(portal.answers)
+def ask_for_a_link():
     with transaction("console") as tx:
         tx.session.add(people.person(people.ERIKA))
     with transaction("visitor") as tx:
         recovery.request_link(tx, people.ERIKA["email"])
+
+
+def test_a_request_becomes_a_mail_within_two_seconds(sending, sink, same_database):
+    ask_for_a_link()
     asked = time.monotonic()
-    until(lambda: mail_server.handler.came)
+    until(lambda: sink.messages)
     assert time.monotonic() - asked < 2
-    assert mail_server.handler.came[0].rcpt_tos == [people.ERIKA["email"]]
-    assert people.ERIKA["email"] not in portal.output
+    assert sink.messages[0].to == [people.ERIKA["email"]]
+    assert people.ERIKA["email"] not in sending.output
+
+
+def test_after_all_processes_were_killed_the_mail_goes_out_right_after_the_start(sending, sink, same_database):
+    sink.data_takes = 60
+    ask_for_a_link()
+    until(lambda: sink.messages)
+    for pid in sending.members():
+        os.kill(pid, signal.SIGKILL)
+    sending.process.wait()
+    sink.data_takes = 0
+    sending.start()
+    until(sending.answers)
+    until(lambda: len(sink.messages) == 2, within=5)
+    assert len({message.mail["Message-ID"] for message in sink.messages}) == 1, "receivers drop the second"
+
+
+@pytest.mark.trial
+def test_a_mail_that_takes_half_a_minute_is_finished_before_the_end(sending, sink, same_database):
+    sink.data_takes = 30
+    ask_for_a_link()
+    until(lambda: sink.messages)
+    assert sending.end(signal.SIGTERM) == 0
+    with transaction("console") as tx:
+        (mail,) = tx.session.scalars(select(OutgoingMail))
+        assert (mail.state, mail.tries) == ("sent", 1)
 
 
 def test_after_the_stop_all_is_in_one_file_and_while_it_runs_nothing_is_restored(serving, same_database, tmp_path):

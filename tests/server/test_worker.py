@@ -1,11 +1,14 @@
 """The worker's loops, turn by turn."""
 
+from datetime import timedelta
+
 import pytest
 from sqlalchemy import select
 
 from kmzportal import create_app
+from kmzportal.cli import cli
 from kmzportal.db import db
-from kmzportal.models import OutgoingMail, RecoveryRequest
+from kmzportal.models import OutgoingMail, RecoveryRequest, SourceFailure
 from kmzportal.server.worker import Loop, Requests, purge_if_due
 from kmzportal.services import outbox, recovery
 from tests import people
@@ -44,19 +47,6 @@ def test_a_request_is_answered_once(backend, max_, requests):
     assert len(backend.read(select(OutgoingMail))) == 1
 
 
-def test_a_database_that_does_not_answer_ends_no_loop(tmp_path, caplog):
-    app = create_app({"PUBLIC_URL": "https://konto.kmz.example"}, tmp_path)  # without a single table
-    loop = Loop(app, outbox.REQUESTS_LOOP, Requests().answer)
-    loop.turn()
-    assert "Die Datenbank antwortet nicht (no such table: recovery_request)." in caplog.text
-    with app.app_context():
-        db.create_all()
-    loop.turn()
-    assert caplog.text.count("antwortet nicht") == 1
-    with app.app_context():
-        db.engine.dispose()
-
-
 def test_silence_of_either_loop_is_noticed(app, backend, clock, requests):
     def silent():
         with backend.transaction() as tx:
@@ -83,8 +73,7 @@ def test_a_loop_that_fails_does_not_call_itself_alive(app, backend):
 
 def test_old_rows_go_once_an_hour(app, backend, clock):
     def purged_at():
-        purge = Loop(app, outbox.PURGE_LOOP, purge_if_due)
-        purge.turn()
+        Loop(app, outbox.PURGE_LOOP, purge_if_due).turn()
         return backend.read(select(outbox.Heartbeat))[0].beat_at
 
     first = purged_at()
@@ -92,3 +81,56 @@ def test_old_rows_go_once_an_hour(app, backend, clock):
     assert purged_at() == first
     clock.shift(1)
     assert purged_at() > first
+    clock.shift(-7200)
+    assert purged_at() < first, "one of the future is none"
+
+
+@pytest.mark.parametrize("days", [800, -800])
+@pytest.mark.parametrize("ran_before", [True, False])
+def test_nothing_is_deleted_while_the_clock_is_days_away_from_all_that_is_known(
+    app, backend, clock, caplog, days, ran_before
+):
+    def turn():
+        Loop(app, outbox.PURGE_LOOP, purge_if_due).turn()
+        return [beat.failure for beat in backend.read(select(outbox.Heartbeat))]
+
+    def type_in(*words):
+        return app.test_cli_runner().invoke(cli, words)
+
+    if ran_before:
+        turn()
+    backend.run(lambda tx: tx.record("login.succeeded"))
+    backend.add(SourceFailure(source="203.0.113.7", account="a", failed_at=people.NOW - timedelta(days=6)))
+    clock.shift(timedelta(days=days))
+    (failure,) = turn()
+    assert "Uhr dieses Rechners" in failure and "23.11.2026" in failure
+    backend.run(lambda tx: tx.record("login.succeeded"))  # people use the portal while the clock is wrong
+    turn(), turn()
+    assert len(backend.read(select(SourceFailure))) == 1
+    assert caplog.text.count("Uhr dieses Rechners") == 1
+    refused = type_in("purge")
+    assert (refused.exit_code, "Uhr dieses Rechners" in refused.output) == (1, True)
+    clock.move_to(people.NOW + timedelta(hours=2))
+    assert turn() == [None], "the clock is right again, and the clean-up runs"
+    clock.shift(timedelta(days=20))  # the portal was off: a person says that the clock is right
+    assert turn() != [None]
+    assert type_in("purge", "--clock-is-right").exit_code == 0
+    assert turn() == [None]
+    assert backend.read(select(SourceFailure)) == []
+
+
+def test_a_database_that_fails_is_asked_less_and_less_often_and_logged_once(tmp_path, caplog):
+    app = create_app({"PUBLIC_URL": "https://konto.kmz.example"}, tmp_path)  # without a single table
+    loop = Loop(app, outbox.REQUESTS_LOOP, Requests().answer)
+    pauses = []
+    for _ in range(8):
+        loop.turn()
+        pauses.append(loop.pause)
+    assert pauses == [1, 2, 4, 8, 10, 10, 10, 10]
+    assert caplog.text.count("antwortet nicht") <= 1
+    with app.app_context():
+        db.create_all()
+    loop.turn()
+    assert (loop.pause, caplog.text.count("läuft wieder")) == (0.5, 1)
+    with app.app_context():
+        db.engine.dispose()

@@ -1,12 +1,15 @@
 """The outbox: claimed, settled, tried again, given up, sent again by a clerk; and whether mail leaves at all."""
 
+import os
+import subprocess
 from datetime import timedelta
 
 import pytest
 from sqlalchemy import select
 
 from kmzportal.models import AuditEvent, LinkKind, LinkState, MailState, OutgoingMail
-from kmzportal.services import links, outbox
+from kmzportal.services import clock as clock_service
+from kmzportal.services import links, outbox, processes
 from kmzportal.services.outbox import NO_SERVER, RESUMES, WORKER_SILENT, DeliveryResult, RetryRefused, mail_outage
 from tests.answers import DOWN, GREYLISTED, TAKEN, UNKNOWN
 from tests.people import NOW
@@ -34,7 +37,7 @@ class Worker:
         return self.backend.run(outbox.claim, mail.id, actor="worker")
 
     def settle(self, claimed, result):
-        return self.backend.run(outbox.settle, claimed.id, claimed.leased_until, result, actor="worker")
+        return self.backend.run(outbox.settle, claimed.id, claimed.tries, result, actor="worker")
 
     def deliver(self, mail, result):
         """Claim the mail and settle it with this result; returns the mail as it is stored then."""
@@ -60,17 +63,22 @@ def test_of_two_workers_who_claim_concurrently_one_gets_the_mail(backend, worker
     assert [one.id for one in claimed if one] == [mail.id]
 
 
-def test_a_claimed_mail_is_due_again_after_ten_minutes_and_the_slower_worker_settles_nothing(
+def test_a_claimed_mail_is_due_again_within_90_seconds_of_its_last_renewal_and_the_slower_worker_settles_nothing(
     backend, worker, mail, clock
 ):
     assert worker.due() == [mail.id]
     slow = worker.claim(mail)
-    clock.shift(timedelta(minutes=9, seconds=59))
+    for _ in range(3):
+        clock.shift(80)
+        backend.run(outbox.renew_lease, slow.id, slow.tries)
+    clock.shift(80)
     assert worker.due() == []
     assert worker.claim(mail) is None
-    clock.shift(1)
+    clock.shift(9)
     quick = worker.claim(mail)
     assert quick.tries == 2
+    backend.run(outbox.renew_lease, slow.id, slow.tries)
+    assert backend.read(mail).leased_until == quick.leased_until
     assert not worker.settle(slow, UNKNOWN)
     assert backend.read(mail).state == MailState.QUEUED
     assert worker.settle(quick, TAKEN)
@@ -109,6 +117,40 @@ def test_the_waits_of_a_deferred_mail_grow_from_a_minute_to_an_hour_and_are_not_
     others = [worker.queue(erika) for _ in range(8)]
     assert worker.due() == [mail.id, *(other.id for other in others)], "the oldest first"
     assert len({worker.deliver(other, GREYLISTED).next_try_at for other in others}) > 1, "not all in the same second"
+
+
+def test_the_mail_of_a_process_of_this_machine_that_has_ended_is_due_at_once(backend, worker, mail, erika):
+    other = worker.queue(erika)
+    worker.claim(mail), worker.claim(other)
+    with subprocess.Popen(["true"]) as ended:
+        name = processes.own_name().replace(f" {os.getpid()}/", f" {ended.pid}/")
+    backend.run(outbox.release_dead_leases)
+    assert worker.due() == [], "this process runs"
+    backend.update(mail, leased_by=name)
+    backend.update(other, leased_by=name.replace("/", "/another boot "))
+    backend.run(outbox.release_dead_leases)
+    assert worker.due() == [mail.id], "only another machine knows whether its process runs"
+
+
+# The clock
+
+
+def test_no_mail_expires_or_waits_for_ever_because_the_clock_had_jumped(backend, worker, erika, max_, clock):
+    backend.run(clock_service.record_purge)
+    waiting = worker.queue(erika, LinkKind.DESK)
+    clock.shift(timedelta(days=800))
+    queued_since = worker.queue(max_)
+    assert worker.due() == [queued_since.id]
+    deferred = worker.deliver(queued_since, GREYLISTED)
+    clock.move_to(NOW + timedelta(seconds=30))
+    assert worker.due() == [waiting.id, deferred.id]
+
+
+def test_a_lease_of_a_clock_that_had_jumped_ends_with_it(worker, mail, clock):
+    clock.shift(timedelta(days=4))
+    worker.claim(mail)
+    clock.move_to(NOW)
+    assert worker.claim(mail)
 
 
 # Given up
@@ -309,6 +351,9 @@ def test_a_worker_is_an_outage_while_one_of_its_mail_loops_has_no_heartbeat_for_
     assert outage() is None
     clock.shift(1)
     assert outage() == outage(MAIL_SERVER="") == (started, WORKER_SILENT)
+    clock.shift(-timedelta(days=800))
+    assert outage()[1] == WORKER_SILENT, "a heartbeat of the future is none"
+    clock.shift(timedelta(days=800))
     backend.run(outbox.record_heartbeat, loop)
     assert outage() == (started, WORKER_SILENT)
 

@@ -92,7 +92,7 @@ def queue(backend):
         [mail] = backend.read(select(OutgoingMail).where(OutgoingMail.link_id == link.id))
         if answer:
             claimed = backend.run(outbox.claim, mail.id)
-            backend.run(outbox.settle, mail.id, claimed.leased_until, answer)
+            backend.run(outbox.settle, mail.id, claimed.tries, answer)
         return mail
 
     return queue

@@ -59,6 +59,14 @@ def test_monitoring_gets_an_answer_under_any_host(fetch, host):
     assert (answer.status_code, answer.text) == (503, "not ready\n")  # the tests make their tables without migrations
 
 
+def test_a_cookie_that_another_host_signed_with_its_clock_a_few_seconds_ahead_is_kept(app, erika, clock):
+    browser = Browser(app).log_in(erika)
+    clock.shift(-5)
+    assert browser.open("/einstellungen").heading == "Einstellungen"
+    clock.shift(5)
+    assert browser.open("/einstellungen").heading == "Einstellungen"
+
+
 @pytest.mark.parametrize(("hops", "recorded"), [(0, "192.0.2.7"), (1, "203.0.113.3"), (2, "203.0.113.2")])
 def test_the_source_of_a_request_is_the_one_that_the_own_proxies_added(app, build_portal, hops, recorded):
     browser = Browser(build_portal(PROXY_HOPS=hops))

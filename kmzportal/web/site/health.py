@@ -3,9 +3,10 @@
 from datetime import UTC, datetime
 
 from flask import Blueprint, Response, abort, current_app, request
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, TimeoutError
 
 from kmzportal.db import db, schema_version, up_to_date
+from kmzportal.services import outbox
 from kmzportal.services.metrics import Metric, collect
 from kmzportal.web.auth import anyone
 
@@ -28,10 +29,13 @@ def healthz() -> Response:
 @bp.get("/readyz")
 @anyone
 def readyz() -> Response:
-    """Respond with 503 unless the database is reachable and migrated to the version of this code."""
+    """Respond with 503 unless the database is migrated to the version of this code, and can be written.
+
+    That is known from the worker's heartbeat, which it writes every few seconds: a GET writes nothing.
+    """
     try:
-        ready = up_to_date()
-    except DBAPIError:
+        ready = up_to_date() and not outbox.worker_silent(db.session(), datetime.now(UTC))
+    except (DBAPIError, TimeoutError):
         ready = False
     return Response("ready\n" if ready else "not ready\n", 200 if ready else 503, mimetype="text/plain")
 
