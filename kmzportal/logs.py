@@ -54,7 +54,7 @@ class LineFormatter(logging.Formatter):
         return "\n".join([text, *line.get("traceback", "").splitlines()])
 
 
-def log_database_error(doing: str, error: SQLAlchemyError) -> str:
+def log_database_error(doing: str, error: SQLAlchemyError, traceback: bool = False) -> str:
     """Log that the database failed, once a minute for the same reason; return the request id of the logged line."""
     why, now = reason(error), time.monotonic()
     at, logged_for = _logged.get(why, (now - REPEAT_AFTER, ""))
@@ -63,5 +63,5 @@ def log_database_error(doing: str, error: SQLAlchemyError) -> str:
         if len(_logged) >= 100:  # a driver's message that holds a number must not fill the memory
             _logged.clear()
         _logged[why] = now, logged_for
-        log.error("%s: Die Datenbank antwortet nicht (%s).", doing, why)
+        log.error("%s: Die Datenbank antwortet nicht (%s).", doing, why, exc_info=error if traceback else None)
     return logged_for

@@ -98,8 +98,10 @@ class Loop:
                 self.do()
                 self._beat_if_due()
         except OperationalError as error:
+            self.failures = min(failures + 1, 10)
             log_database_error(self.name, error)
         except Exception as error:
+            self.failures = min(failures + 1, 10)
             report(self.name, error)
         else:
             if failures:

@@ -81,9 +81,9 @@ def database_failed(error: OperationalError | InterfaceError | TimeoutError) -> 
     with suppress(SQLAlchemyError):
         db.session.rollback()
     act_as_anonymous()
-    log_database_error(f"Anfrage {request_id()} an {request.endpoint}", error)
+    g.request_id = log_database_error(f"Fehler {request_id()} in {request.endpoint}", error)
     text = "Unsere Datenbank antwortet nicht. Bitte versuchen Sie es in einigen Minuten noch einmal."
-    response = error_page("Das geht gerade nicht", text, 503)
+    response = error_page("Das geht gerade nicht", text, 503, error_number=request_id())
     response.headers["Retry-After"] = "30"
     return response
 
@@ -91,14 +91,14 @@ def database_failed(error: OperationalError | InterfaceError | TimeoutError) -> 
 def internal_error(error: Exception) -> Response:
     """Roll back, log the error and show the request id. The path may contain a token and is not logged.
 
-    While the database is down, or the disk full, pages show the id of the one line that is logged a minute.
+    A wrong statement, or a table that is missing, is logged once a minute; pages in between show the id of that line.
     """
     db.session.rollback()  # rendering the error page commits: it loads the user
     if isinstance(error, SQLAlchemyError):
         act_as_anonymous()
     doing = f"Fehler {request_id()} in {request.endpoint}"
     if isinstance(error, OperationalError):
-        g.request_id = log_database_error(doing, error)
+        g.request_id = log_database_error(doing, error, traceback=True)
     else:
         log.error(doing, exc_info=error)
     text = "Der Fehler liegt bei uns. Bitte versuchen Sie es in einigen Minuten noch einmal."

@@ -76,7 +76,7 @@ def test_all_rows_move_and_ids_continue(sqlite, postgres, tmp_path):
     assert result.exit_code == 0, result.output
     moved = rows(postgres)
     assert moved == rows(sqlite)
-    assert result.output.startswith(f"Übernommene Zeilen: {sum(map(len, moved.values()))}, in {len(moved)} Tabellen.")
+    assert f"Übernommene Zeilen: {sum(map(len, moved.values()))}, in {len(moved)} Tabellen." in result.output
     with postgres.app_context(), transaction("console") as tx:
         assert tx.session.scalar(select(SupportCase.merged_into_id).where(SupportCase.merged_into_id.is_not(None)))
         tx.session.add(tim := people.person(people.ANNELIESE))

@@ -114,14 +114,6 @@ def test_a_hash_of_the_number_as_it_was_spelled_before_still_counts(backend, eri
         assert list(deletion.deleted_numbers(tx.session, tx.keys, spellings)) == spellings[:2]
 
 
-def test_purge_deletes_now_what_is_old(type_in, backend, erika, clock):
-    backend.run(lambda tx, person: tx.record("password.changed", person), erika)
-    clock.shift(timedelta(days=366))
-    done = type_in("purge")
-    assert (done.exit_code, done.stdout) == (0, "Gelöschte oder gekürzte Zeilen: 1.\n")
-    assert backend.actions() == []
-
-
 def test_the_register_of_processing_names_office_data_and_retention(type_in, app):
     text = type_in("register").stdout
     assert text.startswith("# Verzeichnis von Verarbeitungstätigkeiten")

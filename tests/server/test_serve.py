@@ -149,6 +149,31 @@ def test_a_request_becomes_a_mail_within_two_seconds(sending, sink, same_databas
     assert people.ERIKA["email"] not in sending.output
 
 
+def test_after_all_processes_were_killed_the_mail_goes_out_right_after_the_start(sending, sink, same_database):
+    sink.data_takes = 60
+    ask_for_a_link()
+    until(lambda: sink.messages)
+    for pid in sending.members():
+        os.kill(pid, signal.SIGKILL)
+    sending.process.wait()
+    sink.data_takes = 0
+    sending.start()
+    until(sending.answers)
+    until(lambda: len(sink.messages) == 2, within=5)
+    assert len({message.mail["Message-ID"] for message in sink.messages}) == 1, "receivers drop the second"
+
+
+@pytest.mark.trial
+def test_a_mail_that_takes_half_a_minute_is_finished_before_the_end(sending, sink, same_database):
+    sink.data_takes = 30
+    ask_for_a_link()
+    until(lambda: sink.messages)
+    assert sending.end(signal.SIGTERM) == 0
+    with transaction("console") as tx:
+        (mail,) = tx.session.scalars(select(OutgoingMail))
+        assert (mail.state, mail.tries) == ("sent", 1)
+
+
 def test_after_the_stop_all_is_in_one_file_and_while_it_runs_nothing_is_restored(serving, same_database, tmp_path):
     with transaction("console") as tx:
         tx.session.add(people.person(people.ERIKA))
@@ -174,28 +199,3 @@ def test_a_host_with_another_key_does_not_start(start, serving, tmp_path):
     assert other.process.wait(60) == 1
     assert "mit anderen Schlüsseln benutzt (FACTOR_KEY)" in other.output
     assert "Traceback" not in other.output
-
-
-def test_after_all_processes_were_killed_the_mail_goes_out_right_after_the_start(sending, sink, same_database):
-    sink.data_takes = 60
-    ask_for_a_link()
-    until(lambda: sink.messages)
-    for pid in sending.members():
-        os.kill(pid, signal.SIGKILL)
-    sending.process.wait()
-    sink.data_takes = 0
-    sending.start()
-    until(sending.answers)
-    until(lambda: len(sink.messages) == 2, within=5)
-    assert len({message.mail["Message-ID"] for message in sink.messages}) == 1, "receivers drop the second"
-
-
-@pytest.mark.trial
-def test_a_mail_that_takes_half_a_minute_is_finished_before_the_end(sending, sink, same_database):
-    sink.data_takes = 30
-    ask_for_a_link()
-    until(lambda: sink.messages)
-    assert sending.end(signal.SIGTERM) == 0
-    with transaction("console") as tx:
-        (mail,) = tx.session.scalars(select(OutgoingMail))
-        assert (mail.state, mail.tries) == ("sent", 1)
