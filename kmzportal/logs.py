@@ -51,7 +51,7 @@ class LineFormatter(logging.Formatter):
         if self.as_json:
             return json.dumps(line, ensure_ascii=False)
         text = "{time} {level} {logger} [{request}] {message}".format(**line)
-        return "\n".join([text, *line.get("traceback", "").splitlines()])
+        return "\n".join([text, *(f"    {more}" for more in line.get("traceback", "").splitlines())])
 
 
 def log_database_error(doing: str, error: SQLAlchemyError, traceback: bool = False) -> str:

@@ -14,7 +14,6 @@ from tests.server.conftest import until
 
 HOST = "konto.kmz.example"
 TOKEN = "Zq7" * 14 + "x"  # 43 characters, as of a link
-TRACEBACK = re.compile(r"\s|Traceback|[\w.]+(Error|Exception)\b|\[SQL|\(Background|$|The above")
 LINE = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}\+00:00 (INFO|WARNING|ERROR) [\w.]+ \[([0-9A-F]{8}|-)\] .+")
 
 
@@ -50,4 +49,4 @@ def test_each_line_has_time_level_and_request_id_and_a_broken_database_fills_no_
         if log_format == "json":
             assert json.loads(line).keys() - {"traceback"} == {"time", "level", "logger", "request", "message"}
         else:
-            assert LINE.fullmatch(line) or TRACEBACK.match(line), line
+            assert LINE.fullmatch(line) or line.startswith("    "), line
