@@ -71,6 +71,8 @@ class PortalGroup(FlaskGroup):
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
+        except SettingsError as error:
+            raise BadSettings(str(error)) from None
         except IntegrityError:
             raise  # a bug
         except DBAPIError as error:
@@ -220,8 +222,4 @@ def shown(setting: Setting, value: Any) -> str:
 
 def main() -> None:
     os.umask(0o077)  # settings, keys, database and backups are readable by their owner alone
-    try:
-        cli.main(prog_name="kmzportal")
-    except SettingsError as error:
-        click.echo(str(error), err=True)
-        sys.exit(BadSettings.exit_code)
+    cli.main(prog_name="kmzportal")

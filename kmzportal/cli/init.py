@@ -1,7 +1,10 @@
 """kmzportal init: a new instance with settings, keys, tables and the first admin."""
 
 import json
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import click
 from sqlalchemy import func, select
@@ -13,6 +16,7 @@ from kmzportal.cli.database import prepare
 from kmzportal.cli.fault import BadSettings, Fault
 from kmzportal.db import db
 from kmzportal.models import Clerk
+from kmzportal.server import deploy
 from kmzportal.services import clerks
 from kmzportal.settings import BY_NAME, SettingsError
 
@@ -27,6 +31,13 @@ QUESTIONS = {
     "name": (None, "Ihr Vor- und Nachname"),
     "initials": (None, "Ihr Kürzel, wie es in E-Mails steht"),
 }
+PRINTED = ("kmzportal.service", "nginx.conf")
+DEPLOY_FILES = (*PRINTED, "kmzportal-backup.service", "kmzportal-backup.timer", "Caddyfile")
+START = (
+    "cp {folder}/*.service {folder}/*.timer /etc/systemd/system && cp {folder}/nginx.conf "
+    "/etc/nginx/sites-enabled/kmzportal && systemctl daemon-reload && "
+    "systemctl enable --now kmzportal kmzportal-backup.timer && systemctl reload nginx"
+)
 HEAD = "# Einstellungen des Portals. Alle mit Wert und Grund zeigt: kmzportal config\n"
 
 
@@ -60,8 +71,23 @@ def init(proxy_hops: int, **given: str | None) -> None:
     link = _create(chosen, answers["admin"], answers["name"], answers["initials"])
     lines = [f"{name} = {json.dumps(value, ensure_ascii=False)}\n" for name, value in chosen.items() if value != ""]
     (instance / "config.toml").write_text(HEAD + "".join(lines), "utf-8")
-    click.echo(f"Das Portal ist angelegt. Einstellungen, Schlüssel und Datenbank liegen in {instance}.")
-    click.echo(f"\nDer erste Link für {answers['name']}. Er gilt einmal, sobald das Portal läuft:\n{link}\n")
+    for name, text in _deploy_files(instance, loaded.values["PUBLIC_URL"]):
+        if name in PRINTED:
+            click.echo(f"# {instance / 'deploy' / name}\n{text}")
+    click.echo(f"Das Portal ist angelegt. Einstellungen, Schlüssel und Datenbank liegen in {instance},")
+    click.echo(f"die Dateien für systemd, nginx und Caddy in {instance / 'deploy'}. Als root starten Sie es so:\n")
+    click.echo(START.format(folder=instance / "deploy"))
+    click.echo(f"\nDer erste Link für {answers['name']}. Er gilt einmal, sobald das Portal läuft:\n{link}")
+
+
+def _deploy_files(instance: Path, public_url: str) -> Iterator[tuple[str, str]]:
+    """Write and yield the files for systemd and the proxies, with the names and folders of this portal."""
+    folder = instance / "deploy"
+    folder.mkdir(exist_ok=True)
+    for name in DEPLOY_FILES:
+        text = deploy.filled(name, urlsplit(public_url).hostname or "", instance)
+        (folder / name).write_text(text, "utf-8")
+        yield name, text
 
 
 def _ask(option: str, given: str | None) -> Any:

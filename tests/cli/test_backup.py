@@ -156,7 +156,7 @@ def office(tmp_path, monkeypatch, first_office):
     return Office(tmp_path, monkeypatch)
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.trial)])
 def either(request, tmp_path, monkeypatch):
     """An office on each of the two databases."""
     if request.param == "sqlite":

@@ -6,7 +6,7 @@ import stat
 import pytest
 
 from kmzportal.cli import cli
-from tests.cli.test_console import ADMIN, console
+from tests.cli.test_console import ADMIN, console, installed
 
 URL = ("--url", "https://Konto.kmz.example/")
 
@@ -17,7 +17,7 @@ def mode(path):
 
 def test_options_answer_all_questions_and_the_first_admin_gets_a_link(tmp_path):
     folder = tmp_path / "neu" / "instance"
-    made = console(folder, "init", *URL, *ADMIN, "--mail-server", "mail.kmz.example", "--office", 'Verleih "Süd"')
+    made = installed(folder, "init", *URL, *ADMIN, "--mail-server", "mail.kmz.example", "--office", 'Verleih "Süd"')
     assert made.returncode == 0, made.stderr
     assert re.search(r"^https://konto\.kmz\.example/link/[\w-]{43}$", made.stdout, re.MULTILINE)
     assert mode(folder) == 0o700
