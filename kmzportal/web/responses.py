@@ -73,7 +73,8 @@ def init_app(app: Flask) -> None:
 
 def _add_headers(response: Response) -> Response:
     response.headers.add("Vary", "HX-Request, Accept-Encoding")  # pages and fragments have the same URL
-    response.headers["X-Request-ID"] = request_id()
+    if response.status_code >= 500:  # on other pages it would tell answers apart that must be equal
+        response.headers["X-Request-ID"] = request_id()
     for name, value in HEADERS.items():
         response.headers.setdefault(name, value)
     if current_app.config["SESSION_COOKIE_SECURE"]:
