@@ -10,7 +10,7 @@ from urllib.parse import urlencode
 
 import pytest
 
-from tests.mail_server import listening
+from tests.mail_server import MailServer, listening
 from tests.proxies import HOST, PROGRAMS, Proxy
 from tests.server.conftest import ROOT, Portal, until
 
@@ -65,7 +65,8 @@ def test_four_commands_lead_to_a_customer_who_is_logged_in(tmp_path):
         return subprocess.run(shell, cwd=cwd, env=environment, check=True, capture_output=True, text=True)
 
     run(install, tmp_path)
-    with listening() as sink, ExitStack() as stack:
+    sink = MailServer()
+    with listening(sink) as mail_port, ExitStack() as stack:
         answers = f"--url {PUBLIC_URL} --mail-server 127.0.0.1 --admin ro@kmz.example --name 'Rosa Otto' --initials ro"
         shown = run(f"{init.partition(as_user)[2]} {answers}").stdout
         assert re.search(rf"{PUBLIC_URL}/link/[\w-]{{43}}", shown)
@@ -74,7 +75,7 @@ def test_four_commands_lead_to_a_customer_who_is_logged_in(tmp_path):
         unit = (folder / "deploy" / "kmzportal.service").read_text()
         program = re.search(r"^ExecStart=(.+) serve", unit, re.MULTILINE)[1]
         assert f"KMZPORTAL_INSTANCE_PATH={folder}" in unit and (folder / "deploy" / "nginx.conf").exists()
-        portal = Portal(folder, "serve", MAIL_PORT=str(sink.port))
+        portal = Portal(folder, "serve", MAIL_PORT=str(mail_port))
         portal.command = (program, "serve")
         stack.callback(lambda: portal.end())
         portal.start()
