@@ -30,15 +30,6 @@ BOOLEANS = dict.fromkeys(("1", "true", "yes", "on", "ja"), True)
 BOOLEANS |= dict.fromkeys(("0", "false", "no", "off", "nein"), False)
 REQUIRED = {"OFFICE_NAME", "OFFICE_SUPPORT_EMAIL", "IMAP_FOLDER", "IMAP_DONE_FOLDER"}
 SECRET_KINDS = {"Schlüssel", "Passwort"}
-#: The first is never longer than the second.
-ORDERED = (
-    ("LINK_SESSION_IDLE", "LINK_SESSION_LIFETIME"),
-    ("SESSION_IDLE", "SESSION_LIFETIME"),
-    ("STAFF_SESSION_IDLE", "STAFF_SESSION_LIFETIME"),
-    ("THROTTLE_FIRST_WAIT", "THROTTLE_LONGEST_WAIT"),
-    ("THROTTLE_FREE_FAILURES", "THROTTLE_DISABLED_AT"),
-    ("RECOVERY_PER_HOUR", "RECOVERY_PER_DAY"),
-)
 
 
 class SettingsError(ValueError):
@@ -173,7 +164,7 @@ def read(instance: Path, environ: Mapping[str, str] = os.environ, overrides: Map
     values["SQLALCHEMY_DATABASE_URI"] = values["SQLALCHEMY_DATABASE_URI"] or f"sqlite:///{instance / 'kmzportal.db'}"
     name, address = values["MAIL_DEFAULT_SENDER"] or ("", setting_types.sender(values["OFFICE_SUPPORT_EMAIL"])[1])
     values["MAIL_DEFAULT_SENDER"] = (name or values["OFFICE_NAME"], address)
-    for check in (_mail_contradictions, _imap_contradictions, _wrong_order, _short_keys, _missing_folder):
+    for check in (_mail_contradictions, _imap_contradictions, _short_keys, _missing_folder):
         loaded.faults += check(values, instance)
     return loaded
 
@@ -199,12 +190,6 @@ def _half_a_login(values: Mapping[str, Any], server: str) -> Iterator[str]:
     for given, missing in (("USERNAME", "PASSWORD"), ("PASSWORD", "USERNAME")):
         if values[f"{server}_{given}"] and not values[f"{server}_{missing}"]:
             yield f"{server}_{given} steht ohne {server}_{missing} da. Tragen Sie beides ein oder keines."
-
-
-def _wrong_order(values: Mapping[str, Any], _instance: Path) -> Iterator[str]:
-    for short, long in ORDERED:
-        if values[short] > values[long]:
-            yield f"{short} ({values[short]}) ist größer als {long} ({values[long]}). Ändern Sie eines davon."
 
 
 def _short_keys(values: Mapping[str, Any], instance: Path) -> Iterator[str]:

@@ -104,7 +104,7 @@ def test_a_server_error_is_shown_in_german_with_a_telephone_link_and_the_input_s
         message = form.locator("#meldung")
         expect(message).to_contain_text("Das hat nicht geklappt, der Fehler liegt bei uns. Ihre Eingaben sind noch da.")
         expect(message).to_contain_text("Oder rufen Sie uns an: 07051 965 220.")
-        expect(message.get_by_role("link")).to_have_attribute("href", "tel:07051965220")
+        expect(message.get_by_role("link")).to_have_attribute("href", "tel:+497051965220")
         expect(message).to_be_in_viewport()
         assert faults(form) == []
         expect(form.locator("html")).not_to_contain_text("Bad Gateway")
