@@ -11,6 +11,7 @@ import click
 from kmzportal import create_app, settings
 from kmzportal import doctor as checks
 from kmzportal.services import diagnosis
+from kmzportal.services import instance as instance_folder
 from kmzportal.settings import SettingsError
 
 
@@ -24,8 +25,9 @@ def doctor(as_json: bool, report: bool) -> None:
     Fehler dabei ist.
     """
     instance, app = settings.instance_path(), None
-    with suppress(SettingsError):  # the check settings_faults names them
-        app = create_app(instance=instance, make_keys=False)
+    if not instance_folder.faults(instance):
+        with suppress(SettingsError):  # the check settings_faults names them
+            app = create_app(instance=instance, make_keys=False)
     results = diagnosis.worst_first(checks.examine(instance, app))
     if as_json:
         click.echo(json.dumps([asdict(result) for result in results], ensure_ascii=False, indent=1))

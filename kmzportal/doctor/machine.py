@@ -84,6 +84,8 @@ def modes(portal: Portal) -> Finding | None:
 
 @check
 def disk(portal: Portal) -> Finding | None:
+    if not portal.instance.is_dir():
+        raise Skip
     total, _, free = shutil.disk_usage(portal.instance)
     percent = 100 * free // (total or 1)
     if free >= LOW_DISK * MIB and percent >= LOW_PERCENT:

@@ -12,7 +12,8 @@ from kmzportal.doctor.check import TIMEOUT, Finding, Portal, Skip, check, fail, 
 
 MOST_LOOKUPS = 10  # RFC 7208, 4.6.4
 SPF, DMARC, DKIM_KEY = (re.compile(text, re.IGNORECASE) for text in (r"v=spf1( |$)", r"v=DMARC1\b", r"\bp=\s*\w"))
-Network = ipaddress.IPv4Address | ipaddress.IPv6Address
+SPF_TERMS = {"ip4", "ip6", "include", "redirect", "a", "mx", "all", "-all", "~all", "?all", "exp"}
+Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 
 def _domain(portal: Portal) -> str:
@@ -84,37 +85,36 @@ def spf_relay(portal: Portal) -> Finding | None:
     addresses = [address for address in _addresses(portal, server) if address.is_global]
     if not addresses:
         raise Skip
-    permitted = list(_permitted(portal, domain, MOST_LOOKUPS))
+    permitted = [ipaddress.ip_network(text, strict=False) for text in _permitted(portal, domain)]
     refused = [one for one in addresses if not any(one in network for network in permitted)]
     return warn(domain=domain, server=server, address=refused[0]) if refused else None
 
 
-def _addresses(portal: Portal, name: str) -> list[Network]:
+def _addresses(portal: Portal, name: str) -> list[Address]:
     try:
         return [ipaddress.ip_address(name)]
     except ValueError:
         return [ipaddress.ip_address(text) for kind in ("A", "AAAA") for text in _records(portal, name, kind)]
 
 
-def _permitted(portal: Portal, domain: str, depth: int) -> Iterator[ipaddress.IPv4Network | ipaddress.IPv6Network]:
-    """Yield the networks that a policy permits. Raises Skip for one with macros, `exists` or `ptr`."""
-    if depth == 0:
-        return
+def _permitted(portal: Portal, domain: str, depth: int = MOST_LOOKUPS) -> Iterator[str]:
+    """Yield the addresses and networks that a policy permits. Raises Skip for one with rarer terms, such as macros."""
     for term in " ".join(_policies(portal, domain)).lower().split()[1:]:
-        kind, _, value = re.sub(r"^(redirect|exp)=", r"\1:", term.removeprefix("+")).partition(":")
-        kind, _, prefix = kind.partition("/")
-        if kind in ("exists", "ptr") or "%" in value:
+        kind, _, value = term.removeprefix("+").replace("=", ":").partition(":")
+        if kind not in SPF_TERMS or "%" in value or not depth:
             raise Skip
         if kind in ("ip4", "ip6"):
-            yield ipaddress.ip_network(value, strict=False)
+            yield value
         elif kind in ("include", "redirect"):
             yield from _permitted(portal, value, depth - 1)
-        elif kind in ("a", "mx"):
-            name, _, prefix = (value or domain).partition("/") if value or not prefix else (domain, "", prefix)
-            hosts = [name] if kind == "a" else [record.split()[1] for record in _records(portal, name, "MX")]
-            for address in (one for host in hosts for one in _addresses(portal, host)):
-                size = prefix.partition("/")[0] if address.version == 4 else prefix.rpartition("//")[2]
-                yield ipaddress.ip_network(f"{address}/{size or address.max_prefixlen}", strict=False)
+        else:
+            yield from (str(one) for host in _hosts(portal, kind, value or domain) for one in _addresses(portal, host))
+
+
+def _hosts(portal: Portal, kind: str, name: str) -> list[str]:
+    if kind == "mx":
+        return [record.split()[1] for record in _records(portal, name, "MX")]
+    return [name] if kind == "a" else []
 
 
 @check

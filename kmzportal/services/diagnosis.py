@@ -1,5 +1,6 @@
 """The results of `kmzportal doctor`: their texts, when the worker checks, and the report. The checks are in doctor/."""
 
+import hashlib
 import re
 import secrets
 import tomllib
@@ -103,4 +104,4 @@ def is_own_probe(settings: Mapping[str, Any], probe: str) -> bool:
 
 
 def _signer(settings: Mapping[str, Any]) -> Signer:
-    return Signer(settings["SECRET_KEY"], salt="doctor", digest_method="sha256")
+    return Signer(settings["SECRET_KEY"], salt="doctor", digest_method=hashlib.sha256)
