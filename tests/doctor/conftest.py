@@ -10,6 +10,7 @@ from types import SimpleNamespace
 import dns.resolver
 import pytest
 import trustme
+from sqlalchemy import text
 
 from kmzportal import create_app, doctor
 from kmzportal.db import close
@@ -80,8 +81,7 @@ def running(tls, authority, tmp_path_factory):
     folder = tmp_path_factory.mktemp("doctor")
     authority.cert_pem.write_to_path(folder / "ca.pem")
     (folder / "instance").mkdir(mode=0o700)
-    os.umask(before := os.umask(0o077))
-    os.umask(0o077)
+    before = os.umask(0o077)
     try:
         app = create_app(instance=folder / "instance")
         upgrade(app)
@@ -143,9 +143,7 @@ class Patient:
         return self
 
     def sql(self, statement, **values):
-        with self.portal.app_context(), self.backend.transaction("console") as tx:
-            from sqlalchemy import text
-
+        with self.backend.transaction("console") as tx:
             tx.session.execute(text(statement), values)
 
     def examine(self) -> dict[str, Result]:
