@@ -1,7 +1,7 @@
 """`kmzportal doctor`: small checks, each of which names a fault, its consequence and its cure.
 
-What asks over the network runs in threads: the mail server, the proxy and the DNS each hang at most DONE_WITHIN
-seconds. Nothing is sent to others than PUBLIC_URL, MAIL_SERVER, IMAP_SERVER and the DNS servers of this computer.
+Each group runs in a thread, so that all have ended within DONE_WITHIN seconds, whichever server does not answer.
+Nothing is sent to others than PUBLIC_URL, MAIL_SERVER, IMAP_SERVER and the DNS servers of this computer.
 """
 
 import threading
@@ -9,20 +9,24 @@ import time
 from contextlib import nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
-from types import ModuleType
 
 from flask import Flask
 from sqlalchemy.exc import DBAPIError
 
 from kmzportal import settings
 from kmzportal.db import db
-from kmzportal.doctor import configuration, database, machine, mail, proxy, sender_domain
-from kmzportal.doctor.check import CHECKS, Check, Portal, Skip
+from kmzportal.doctor.check import Checks, Skip
+from kmzportal.doctor.configuration import Configuration
+from kmzportal.doctor.database import Database
+from kmzportal.doctor.machine import Machine
+from kmzportal.doctor.mail import MailServers
+from kmzportal.doctor.proxy import PublicAddress
+from kmzportal.doctor.sender_domain import SenderDomain
 from kmzportal.services.diagnosis import TEXTS, Result
 
 DONE_WITHIN = 25.0  # seconds
-WITHOUT_APP = (machine, configuration)
-NETWORK = (proxy, mail, sender_domain)
+WITHOUT_APP = (Machine, Configuration)
+GROUPS = (*WITHOUT_APP, Database, PublicAddress, MailServers, SenderDomain)
 TOO_LATE = f"Die Prüfung hat in {DONE_WITHIN:.0f} Sekunden keine Antwort bekommen."
 BROKEN = "Die Prüfung selbst ist gescheitert ({error})."
 NOT_KNOWN = ("Ob hier etwas fehlt, ist nicht bekannt.", "Prüfen Sie noch einmal: kmzportal doctor")
@@ -32,31 +36,27 @@ Found = dict[str, Result | None]  #: by check; None for one that does not apply
 def examine(instance: Path, app: Flask | None, http_port: int | None = None) -> list[Result]:
     """Return the results of all checks that apply. `app` is None when the settings have faults."""
     loaded = settings.read(instance)
-    config = app.config if app else loaded.values
-    portal = Portal(app, instance, config, datetime.now(UTC), loaded.faults, loaded.warnings, http_port)
-    found: Found = {}
+    facts = (app, instance, app.config if app else loaded.values, datetime.now(UTC), loaded.faults, loaded.warnings)
+    groups = [group(*facts, http_port) for group in (GROUPS if app else WITHOUT_APP)]
+    found: Found = {name: _unknown(name, TOO_LATE) for group in groups for name in group.names()}
     deadline = time.monotonic() + DONE_WITHIN
-    modules = NETWORK if app else ()
-    threads = [threading.Thread(target=_run, args=(module, portal, found), daemon=True) for module in modules]
+    threads = [threading.Thread(target=_run, args=(group, found), daemon=True) for group in groups]
     for thread in threads:
         thread.start()
-    for module in (*WITHOUT_APP, *([database] if app else [])):
-        _run(module, portal, found)
     for thread in threads:
         thread.join(max(0.0, deadline - time.monotonic()))
-    late = {name: _unknown(name, TOO_LATE) for module in modules for name in CHECKS[module.__name__]}
-    return [result for result in (late | found).values() if result]
+    return [result for result in list(found.values()) if result]
 
 
-def _run(module: ModuleType, portal: Portal, found: Found) -> None:
-    with portal.app.app_context() if portal.app else nullcontext():
-        for name, check in CHECKS[module.__name__].items():
-            found[name] = _result(name, check, portal)
+def _run(group: Checks, found: Found) -> None:
+    with group.app.app_context() if group.app else nullcontext():
+        for name in group.names():
+            found[name] = _result(group, name)
 
 
-def _result(name: str, check: Check, portal: Portal) -> Result | None:
+def _result(group: Checks, name: str) -> Result | None:
     try:
-        finding = check(portal)
+        finding = getattr(group, name)()
     except Skip:
         return None
     except DBAPIError:  # the checks `database` and `migrations` name the cause

@@ -1,4 +1,4 @@
-"""What each check gets and returns."""
+"""What the groups of checks have in common."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -12,9 +12,12 @@ from flask import Flask
 TIMEOUT = 5.0  # seconds, for each probe
 
 
-@dataclass(eq=False)
-class Portal:
-    """What is checked. `app` is None where the settings do not allow one."""
+@dataclass
+class Checks:
+    """Checks of one kind: each public method of a subclass, with the name of its texts in services/diagnosis.toml.
+
+    It returns its finding, None if all is well, or raises Skip. `app` is None where the settings do not allow one.
+    """
 
     app: Flask | None
     instance: Path
@@ -23,6 +26,10 @@ class Portal:
     faults: list[str] = field(default_factory=list)  #: of the settings, in German
     warnings: list[str] = field(default_factory=list)
     http_port: int | None = None  #: of plain http; None: 80
+
+    @classmethod
+    def names(cls) -> list[str]:
+        return [name for name in vars(cls) if not name.startswith("_")]
 
     @property
     def url(self) -> SplitResult:
@@ -33,7 +40,7 @@ class Portal:
 
 @dataclass(frozen=True)
 class Finding:
-    """A fault: `values` are inserted into its sentences in services/diagnosis.toml."""
+    """A fault: `values` are inserted into its three sentences."""
 
     status: str
     values: Mapping[str, Any]
@@ -41,16 +48,6 @@ class Finding:
 
 class Skip(Exception):
     """The check does not apply here, or an earlier one names the cause."""
-
-
-Check = Callable[[Portal], Finding | None]
-CHECKS: dict[str, dict[str, Check]] = {}  #: by module, then by the key of their texts
-
-
-def check(function: Check) -> Check:
-    """Register a check under the name of its function. It returns its finding, None if all is well, or raises Skip."""
-    CHECKS.setdefault(function.__module__, {})[function.__name__] = function
-    return function
 
 
 def warn(**values: Any) -> Finding:
