@@ -164,7 +164,8 @@ class PublicAddress(Checks):
         return fail() if self._probe_again(X_Forwarded_For=STRANGER)["source"] == STRANGER else None
 
     def buffering(self) -> Finding | None:
-        if not self.config["PROXY_HOPS"]:
+        caddy = "Caddy" in (self._answer.headers.get_all("Server") or ())  # 2.6 buffers, but passes chunks on
+        if caddy or not self.config["PROXY_HOPS"]:
             raise Skip
         return None if self._probe_again((b"half", b"half"))["buffered"] else warn()
 
