@@ -122,22 +122,8 @@ cli = PortalGroup(
 )
 cli.params.clear()  # Flask's options for another app or environment
 click.version_option(version("kmzportal"), message=f"kmzportal %(version)s (Datenbank {NEWEST_VERSION})")(cli)
-COMMANDS = (
-    database_commands,
-    init,
-    doctor,
-    customers,
-    clerks,
-    links,
-    mail,
-    support,
-    purge,
-    backup,
-    restore,
-    keys,
-    copy_from,
-)
-for command in COMMANDS:
+COMMANDS = (database_commands, init, doctor, customers, clerks, links, mail, support, purge, backup, restore, keys)
+for command in (*COMMANDS, copy_from):
     cli.add_command(command)
 for command in privacy.commands.values():
     cli.add_command(command)

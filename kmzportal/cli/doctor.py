@@ -10,6 +10,7 @@ import click
 
 from kmzportal import create_app, settings
 from kmzportal import doctor as checks
+from kmzportal.db import close
 from kmzportal.services import diagnosis
 from kmzportal.services import instance as instance_folder
 from kmzportal.settings import SettingsError
@@ -29,6 +30,9 @@ def doctor(as_json: bool, report: bool) -> None:
         with suppress(SettingsError):  # the check settings_faults names them
             app = create_app(instance=instance, make_keys=False)
     results = diagnosis.worst_first(checks.examine(instance, app))
+    if app:
+        with app.app_context():
+            close()  # leaves SQLite's database whole in one file
     if as_json:
         click.echo(json.dumps([asdict(result) for result in results], ensure_ascii=False, indent=1))
     elif report:

@@ -1,6 +1,6 @@
 """Diagnose: the latest results of `kmzportal doctor`, for admins. The worker checks; a request never does."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from flask import Blueprint, current_app
 from flask.typing import ResponseReturnValue
@@ -11,6 +11,7 @@ from kmzportal.web.auth import act, admin_only
 from kmzportal.web.forms import ActionForm
 from kmzportal.web.responses import redirect_in_place, render
 
+LATE = timedelta(minutes=5)  # a check takes half a minute
 bp = Blueprint("diagnosis", __name__, url_prefix="/kundenservice")
 
 
@@ -19,7 +20,9 @@ bp = Blueprint("diagnosis", __name__, url_prefix="/kundenservice")
 def overview(form: ActionForm | None = None) -> ResponseReturnValue:
     hosts = diagnosis.latest(db.session())
     reports = {row.host: diagnosis.report(results, current_app.config) for row, results in hosts}
-    context = {"hosts": hosts, "reports": reports, "labels": diagnosis.LABELS, "now": datetime.now(UTC)}
+    now = datetime.now(UTC)
+    late = [row.host for row, _ in hosts if now - row.due_at > LATE]
+    context = {"hosts": hosts, "late": late, "reports": reports, "labels": diagnosis.LABELS, "now": now}
     return render("desk/diagnosis.html", form, **context)
 
 

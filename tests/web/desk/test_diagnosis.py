@@ -42,6 +42,9 @@ def test_an_admin_reads_the_latest_results_and_asks_for_new_ones(desk, backend, 
     assert "Die Prüfung läuft." in desk.answer.text
     assert backend.read(select(Diagnosis))[0].due_at == datetime.now(UTC)
     assert backend.actions()[-1] == "diagnosis.requested"
+    assert "prüft nicht mehr" not in desk.open(PAGE).text
+    clock.shift(timedelta(minutes=6))
+    assert "Der Arbeitsprozess dieses Rechners prüft nicht mehr. Läuft er?" in desk.open(PAGE).text
 
 
 def test_hosts_that_are_gone_disappear(backend, clock):
