@@ -132,7 +132,8 @@ class PublicAddress(Checks):
 
     def redirect(self) -> Finding | None:
         host = self.url.hostname or ""
-        if self.url.scheme != "https" or (self.url.port and not self.http_port):
+        unknown = isinstance(self._reached, socket.gaierror)
+        if unknown or self.url.scheme != "https" or (self.url.port and not self.http_port):
             raise Skip
         try:
             with closing(HTTPConnection(host, self.http_port or 80, timeout=TIMEOUT)) as connection:
