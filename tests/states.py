@@ -14,7 +14,7 @@ from sqlalchemy import select
 
 from kmzportal.models import CODE_TRIES, AccountLink, Customer, LinkKind, LinkState, MailState, SupportCase
 from kmzportal.server import sample_people
-from kmzportal.services import accounts, links, outbox, sessions, support, support_mail
+from kmzportal.services import accounts, diagnosis, links, outbox, sessions, support, support_mail
 from kmzportal.services.transaction import Transaction
 from tests import people
 from tests.backend import Backend
@@ -22,6 +22,20 @@ from tests.people import NEW
 
 State = tuple[str, Any]
 LONG = "Wolfeschlegelsteinhausenbergerdorff-Müller-Lüdenscheidt"
+SOME_RESULTS = [
+    diagnosis.Result(
+        "disk",
+        "Dateien",
+        "fail",
+        "Es sind nur noch 12 MB frei.",
+        "Nichts wird gespeichert.",
+        "Löschen Sie Entbehrliches.",
+    ),
+    diagnosis.Result(
+        "spf", "Absender im DNS", "warn", "Die Domain kmz.example hat 0 SPF-Einträge.", "Spam.", "Legen Sie einen an."
+    ),
+    diagnosis.Result("wal", "Datenbank", "ok"),
+]
 LONG_ADDRESS = "anna.wolfeschlegelsteinhausenbergerdorff@gesamtschule-beispielhausen.example"
 
 
@@ -250,6 +264,12 @@ def desk_list_flow(scenario: Scenario) -> Iterator[State]:
     yield "postausgang/erneut", browser.press("Erneut senden")
     yield "kunde-emails/neu", browser.open(f"/kundenservice/kunden/{scenario.erika.id}/emails")
     yield "bericht/neu", browser.open("/kundenservice/bericht")
+    yield "diagnose/neu", browser.open("/kundenservice/diagnose")
+    scenario.backend.run(diagnosis.register_host, "konto.kmz.example")
+    yield "diagnose/noch-nicht", browser.open("/kundenservice/diagnose")
+    scenario.backend.run(diagnosis.store, "konto.kmz.example", SOME_RESULTS)
+    yield "diagnose/ergebnis", browser.open("/kundenservice/diagnose")
+    yield "diagnose/angefordert", browser.press("Jetzt prüfen")
     yield "protokoll/neu", browser.open("/kundenservice/protokoll")
     yield "protokoll/abgewiesen", browser.open("/kundenservice/protokoll?von=1999-12-31&person=ro")
 

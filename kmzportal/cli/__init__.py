@@ -15,12 +15,12 @@ from sqlalchemy import make_url
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from kmzportal import create_app, logs, settings
-from kmzportal.cli import instance as instance_folder
 from kmzportal.cli.backup import backup, keys, restore
 from kmzportal.cli.clerks import clerks, links
 from kmzportal.cli.copy_from import copy_from
 from kmzportal.cli.customers import customers
 from kmzportal.cli.database import prepare
+from kmzportal.cli.doctor import doctor
 from kmzportal.cli.fault import BadSettings, Fault, PortTaken, database_fault
 from kmzportal.cli.init import init
 from kmzportal.cli.mail import mail
@@ -32,6 +32,7 @@ from kmzportal.db import NEWEST_VERSION, close, db, up_to_date
 from kmzportal.migrations import migrate
 from kmzportal.server import become_gunicorn, port_fault, worker
 from kmzportal.server import demo as demo_server
+from kmzportal.services import instance as instance_folder
 from kmzportal.services import office_pages, support_mail
 from kmzportal.services.refusals import OperationRefused
 from kmzportal.settings import SETTINGS, Setting, SettingsError
@@ -121,8 +122,8 @@ cli = PortalGroup(
 )
 cli.params.clear()  # Flask's options for another app or environment
 click.version_option(version("kmzportal"), message=f"kmzportal %(version)s (Datenbank {NEWEST_VERSION})")(cli)
-COMMANDS = (database_commands, init, customers, clerks, links, mail, support, purge, backup, restore, keys, copy_from)
-for command in COMMANDS:
+COMMANDS = (database_commands, init, doctor, customers, clerks, links, mail, support, purge, backup, restore, keys)
+for command in (*COMMANDS, copy_from):
     cli.add_command(command)
 for command in privacy.commands.values():
     cli.add_command(command)

@@ -10,7 +10,6 @@ import click
 from sqlalchemy import func, select
 
 from kmzportal import create_app, settings
-from kmzportal.cli import instance as instance_folder
 from kmzportal.cli.clerks import issue_first_link
 from kmzportal.cli.database import prepare
 from kmzportal.cli.fault import BadSettings, Fault
@@ -18,6 +17,7 @@ from kmzportal.db import db
 from kmzportal.models import Clerk
 from kmzportal.server import deploy
 from kmzportal.services import clerks
+from kmzportal.services import instance as instance_folder
 from kmzportal.settings import BY_NAME, SettingsError
 
 #: Setting and question of each option. Those without a setting are about the first admin.

@@ -14,6 +14,7 @@ from kmzportal.models.account_link import (
 )
 from kmzportal.models.audit_event import ACTIONS, DETAILS, IDENTITY_CHECKS, AuditEvent
 from kmzportal.models.customer import Customer, CustomerAccess, DeletedCustomer, fold, search_text
+from kmzportal.models.diagnosis import Diagnosis
 from kmzportal.models.key_fingerprint import KeyFingerprint
 from kmzportal.models.login_session import LoginSession, SourceFailure, Throttle
 from kmzportal.models.outgoing_mail import MAIL_STATES, Heartbeat, MailState, OutgoingMail

@@ -6,6 +6,7 @@ request is retried after a pause. The message of an exception is not logged: it 
 
 import logging
 import signal
+import socket
 import threading
 import time
 import traceback
@@ -13,15 +14,17 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
-from flask import Flask
+from flask import Flask, current_app
 from sqlalchemy.exc import OperationalError
 
+from kmzportal import doctor
 from kmzportal.db import db
 from kmzportal.logs import log_database_error
 from kmzportal.mail import inbox
 from kmzportal.mail.delivery import deliver_due
-from kmzportal.services import clock, outbox, recovery, retention, support
+from kmzportal.services import clock, diagnosis, outbox, recovery, retention, support
 from kmzportal.services.transaction import transaction
 
 POLL_EVERY = 0.5  # seconds
@@ -30,6 +33,7 @@ PAUSE_AFTER_FAILURE = 60.0  # for one request
 PURGE_EVERY = timedelta(hours=1)
 ASK_WHETHER_TO_PURGE_EVERY = 60.0
 ASK_WHETHER_TO_FETCH_EVERY = 1.0
+ASK_WHETHER_TO_CHECK_EVERY = 2.0
 LONGEST_PAUSE = 10.0  # seconds, between turns that fail
 STOP_WITHIN = 75.0  # for a mail that is being sent; systemd ends a service after 90 seconds
 END = {signal.SIGTERM, signal.SIGINT, signal.SIGHUP}
@@ -52,14 +56,15 @@ def run_loops(app: Flask) -> Iterator[None]:
     loops = [mails, requests, Loop(app, outbox.PURGE_LOOP, purge_if_due, ASK_WHETHER_TO_PURGE_EVERY)]
     if app.config["IMAP_SERVER"]:
         loops.append(Loop(app, outbox.INBOX_LOOP, inbox.fetch_if_due, ASK_WHETHER_TO_FETCH_EVERY))
-    threads = [threading.Thread(target=loop.run, name=loop.name, daemon=True) for loop in loops]
+    checks = Loop(app, "diagnosis", Checks().check_if_due, ASK_WHETHER_TO_CHECK_EVERY)
+    threads = [threading.Thread(target=loop.run, name=loop.name, daemon=True) for loop in (*loops, checks)]
     for thread in threads:
         thread.start()
     yield
-    for loop in loops:
+    for loop in (*loops, checks):
         loop.end()
     deadline = time.monotonic() + STOP_WITHIN
-    for thread in threads:
+    for thread in threads[:-1]:  # not for the checks, which may wait for a server that does not answer
         thread.join(max(0.0, deadline - time.monotonic()))
 
 
@@ -161,6 +166,26 @@ def purge() -> int:
         clock.record_purge(tx)
         support.reopen_unused(tx)
         return retention.purge(tx)
+
+
+@dataclass
+class Checks:
+    """Runs the doctor once an hour and when an admin wants it, and stores the results under the name of this host."""
+
+    host: str = field(default_factory=socket.gethostname)
+    registered: bool = False
+
+    def check_if_due(self) -> None:
+        if not self.registered:
+            with transaction("worker") as tx:
+                diagnosis.register_host(tx, self.host)
+            self.registered = True
+        if diagnosis.is_due(db.session(), self.host, datetime.now(UTC)):
+            db.session.commit()  # no connection is held meanwhile
+            app: Flask = current_app._get_current_object()  # type: ignore[attr-defined]
+            results = doctor.examine(Path(app.instance_path), app)
+            with transaction("worker") as tx:
+                diagnosis.store(tx, self.host, results)
 
 
 def report(doing: str, error: Exception) -> None:

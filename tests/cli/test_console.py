@@ -15,7 +15,7 @@ from click.testing import CliRunner
 from sqlalchemy import create_engine, text
 
 from kmzportal import cli, create_app
-from kmzportal.cli import instance
+from kmzportal.services import instance
 from tests.server.conftest import COMMAND, ROOT
 
 ADMIN = ("--admin", "ro@kmz.example", "--name", "Rosa Otto", "--initials", "ro")

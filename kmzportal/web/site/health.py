@@ -2,11 +2,11 @@
 
 from datetime import UTC, datetime
 
-from flask import Blueprint, Response, abort, current_app, request
+from flask import Blueprint, Response, abort, current_app, jsonify, request
 from sqlalchemy.exc import DBAPIError, TimeoutError
 
 from kmzportal.db import db, schema_version, up_to_date
-from kmzportal.services import outbox
+from kmzportal.services import diagnosis, outbox
 from kmzportal.services.metrics import Metric, collect
 from kmzportal.web.auth import anyone
 
@@ -22,8 +22,17 @@ bp = Blueprint("health", __name__)
 @bp.get("/healthz")
 @anyone
 def healthz() -> Response:
-    """Respond whenever the process runs."""
-    return Response("ok\n", mimetype="text/plain")
+    """Respond whenever the process runs; to the doctor's own probe with what has arrived through the proxy."""
+    if not diagnosis.is_own_probe(current_app.config, request.args.get("probe", "")):
+        return Response("ok\n", mimetype="text/plain")
+    hops = [hop for hop in request.headers.get("X-Forwarded-For", "").split(",") if hop.strip()]
+    return jsonify(
+        host=request.headers.get("Host", ""),
+        scheme=request.scheme,
+        hops=len(hops),
+        source=request.remote_addr,
+        buffered="Transfer-Encoding" not in request.headers,  # a proxy that buffers knows the length
+    )
 
 
 @bp.get("/readyz")
