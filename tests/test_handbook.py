@@ -29,6 +29,7 @@ NAME = re.compile(r"(?:KMZPORTAL_)?([A-Z][A-Z0-9]*_[A-Z0-9_]+|PUBLIC_URL)(?= ?=|
 OUR_URL = re.compile(r"https?://(?:127\.0\.0\.1:8000|konto\.kmz\.example)(/[\w./-]*)")
 LINK = re.compile(r"\]\(([^)#\s]*)(?:#([^)\s]+))?\)")
 PLACEHOLDER = re.compile(r"%(?:\.\d+)?[a-z]|\{\w*\}")
+COUNT = re.compile(r"(\w+): (\d+)")
 OTHER_NAMES = {"INSTANCE_PATH", "FLASK_DEBUG", "KMZPORTAL_NAME", "NAME"}  # of the environment alone, and an example
 FILES = ("/opt", "/var", "/etc", "/usr", "/root", "/mnt", "/tmp")  # noqa: S108  folders that the handbook names
 
@@ -47,7 +48,7 @@ def quotes(page: Path) -> list[str]:
 
 def commands(page: Path) -> Iterator[list[str]]:
     lines = [line for block in blocks(page, "sh") for line in re.sub(r"\\\n\s*", "", block).splitlines()]
-    quoted = re.findall(r"(kmzportal (?=[a-z-]+(?:[\s“).]|$))[^(“„)…]*)", "\n".join(quotes(page)))
+    quoted = re.findall(r"(kmzportal (?=[a-z-]+(?:[\s“).]|$))[^(“„)….]*)", "\n".join(quotes(page)))
     for line in [*lines, *spans(page), *quoted]:
         if found := COMMAND.search(line):
             yield shlex.split(re.split(r"\s[|>;]|&&|\s#", found[1])[0].rstrip(".,:;"))
@@ -126,15 +127,16 @@ def is_known(text: str, values_vary: bool = False) -> bool:
         if (found := pattern.fullmatch(text)) and (values_vary or all(map(is_known, found.groups()))):
             return True
     return not values_vary and any(
-        is_known(text[: at.start()]) and is_known(text[at.end() :]) for at in re.finditer(r"(?<=[.:]) ", text)
+        is_known(text[: at.start()]) and is_known(text[at.end() :]) for at in re.finditer(r"(?<=[.:]) |(?<=…)(?=,)", text)
     )
 
 
 @cache
 def patterns() -> list[re.Pattern[str]]:
     """Return the texts with something inserted that have at least four letters of their own."""
-    inserted = (text for text in texts() if "…" in text and len(re.findall(r"\w", text)) >= 4)
-    return [re.compile(re.escape(text).replace("…", "(.*)")) for text in inserted] + [re.compile(r"(\w+): (\d+)")]
+    inserted = [re.escape(text) for text in texts() if "…" in text and len(re.findall(r"\w", text)) >= 4]
+    groups = ("(.*)", "(.*?)")  # where a text has several places, either may divide it rightly
+    return [re.compile(text.replace("…", group)) for text in inserted for group in groups] + [COUNT]
 
 
 @cache
@@ -165,7 +167,7 @@ def literals(tree: ast.AST) -> Iterator[str]:
             text = "".join(str(part.value) if isinstance(part, ast.Constant) else "…" for part in node.values)
             yield from text.splitlines()
         elif isinstance(node, ast.Constant) and isinstance(node.value, str):
-            yield node.value
+            yield from [node.value, *re.sub(r"<[^>]+>", "\n", node.value).splitlines()]
 
 
 def test_every_relative_link_leads_somewhere_in_the_source_and_in_the_wheel():
