@@ -1,4 +1,4 @@
-"""The handbook docs/betrieb agrees with the code: its commands, options, settings, paths, links, and the texts it quotes.
+"""The handbook docs/betrieb agrees with the code: commands, options, settings, paths, links, and quoted texts.
 
 How it is written: a command begins with `kmzportal`. A line `> …` quotes a message in full, a block ```text output of
 a command, and „…“ in a line `> …` or in a table stands for itself. `…` stands for what is inserted at run time.
@@ -10,6 +10,7 @@ import runpy
 import shlex
 import tomllib
 from collections.abc import Iterator
+from datetime import timedelta
 from functools import cache
 from pathlib import Path
 
@@ -17,6 +18,7 @@ import click
 import pytest
 
 from kmzportal.cli import cli
+from kmzportal.services import retention
 from kmzportal.settings import BY_NAME
 
 ROOT = Path(__file__).parents[1]
@@ -28,8 +30,10 @@ COMMAND = re.compile(r"(?:^|[|;&(]\s*|bin/|exec portal |\$ )kmzportal (?=[a-z-])
 NAME = re.compile(r"(?:KMZPORTAL_)?([A-Z][A-Z0-9]*_[A-Z0-9_]+|PUBLIC_URL)(?= ?=|$)")
 OUR_URL = re.compile(r"https?://(?:127\.0\.0\.1:8000|konto\.kmz\.example)(/[\w./-]*)")
 LINK = re.compile(r"\]\(([^)#\s]*)(?:#([^)\s]+))?\)")
-PLACEHOLDER = re.compile(r"%(?:\.\d+)?[a-z]|\{\w*\}")
-COUNT = re.compile(r"(\w+): (\d+)")
+PLACEHOLDER = re.compile(r"%(?:\(\w+\))?(?:\.\d+)?[a-z]|\{\w*\}")
+COUNT = re.compile(r"(\w+): \d+")
+MESSAGE, OUTPUT = re.compile(r"(?<=[.:]) |(?<=…)(?=,)"), re.compile(r" – |(?<=\D): ")  # between two texts
+VALUE = re.compile(r"\s*\S+(?: [A-Z0-9]\S*){0,2}")
 OTHER_NAMES = {"INSTANCE_PATH", "FLASK_DEBUG", "KMZPORTAL_NAME", "NAME"}  # of the environment alone, and an example
 FILES = ("/opt", "/var", "/etc", "/usr", "/root", "/mnt", "/tmp")  # noqa: S108  folders that the handbook names
 
@@ -110,6 +114,24 @@ def test_every_quoted_message_is_one_of_the_program(page):
     assert [line for line in lines if not is_known(line.strip(), values_vary=True)] == []
 
 
+def test_the_table_of_retention_says_what_is_deleted_when():
+    rows = re.findall(r"^\| [^|]+ \| ([^|]+) \| (.+) \|$", (FOLDER / "datenschutz.md").read_text("utf-8"), re.MULTILINE)
+    days = {
+        name.strip("`"): int(re.search(r"\d+", text)[0])
+        for text, name in rows
+        if name.strip("`") in BY_NAME and re.search(r"\d", text)
+    }
+    assert days == {name: BY_NAME[name].default for name in days} and len(days) == 4
+    kept = [timedelta(days=int(found[0])) for text, name in rows if name == "–" and (found := re.search(r"\d+", text))]
+    assert kept == [
+        retention.REQUESTS_KEPT,
+        retention.SESSIONS_KEPT,
+        retention.THROTTLES_KEPT,
+        retention.LINKS_KEPT,
+        retention.MAILS_KEPT,
+    ]
+
+
 @pytest.mark.parametrize("changed", ["Das Portal läuft nun (…).", "In … gibt es schon ein Lokal. Ändern Sie es dort."])
 def test_a_message_with_another_word_is_not_known(changed):
     assert not is_known(changed)
@@ -119,15 +141,18 @@ def test_a_message_with_another_word_is_not_known(changed):
 def is_known(text: str, values_vary: bool = False) -> bool:
     """Return whether a text of the program, or several one after another, make this text.
 
-    What is inserted must be `…`, a number or again a text of the program; with `values_vary` it may be anything.
+    What is inserted must be `…`, a number or again a text of the program; with `values_vary` also a name or a value.
     """
+    text = text.strip()
     if text in ("", "…") or text.isdecimal() or text in texts():
         return True
-    for pattern in patterns():
-        if (found := pattern.fullmatch(text)) and (values_vary or all(map(is_known, found.groups()))):
-            return True
-    return not values_vary and any(
-        is_known(text[: at.start()]) and is_known(text[at.end() :]) for at in re.finditer(r"(?<=[.:]) |(?<=…)(?=,)", text)
+    if values_vary and ((count := COUNT.fullmatch(text)) and count[1] in texts()):
+        return True
+    found = [match for pattern in patterns() if (match := pattern.fullmatch(text))]
+    parts = [match.groups() for match in found]
+    parts += [(text[: at.start()], text[at.end() :]) for at in (OUTPUT if values_vary else MESSAGE).finditer(text)]
+    return any(
+        all((values_vary and VALUE.fullmatch(one)) or is_known(one, values_vary) for one in each) for each in parts
     )
 
 
@@ -136,7 +161,7 @@ def patterns() -> list[re.Pattern[str]]:
     """Return the texts with something inserted that have at least four letters of their own."""
     inserted = [re.escape(text) for text in texts() if "…" in text and len(re.findall(r"\w", text)) >= 4]
     groups = ("(.*)", "(.*?)")  # where a text has several places, either may divide it rightly
-    return [re.compile(text.replace("…", group)) for text in inserted for group in groups] + [COUNT]
+    return [re.compile(text.replace("…", group)) for text in inserted for group in groups]
 
 
 @cache
