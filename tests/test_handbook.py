@@ -32,7 +32,7 @@ OUR_URL = re.compile(r"https?://(?:127\.0\.0\.1:8000|konto\.kmz\.example)(/[\w./
 LINK = re.compile(r"\]\(([^)#\s]*)(?:#([^)\s]+))?\)")
 PLACEHOLDER = re.compile(r"%(?:\(\w+\))?(?:\.\d+)?[a-z]|\{\w*\}")
 COUNT = re.compile(r"(\w+): \d+")
-MESSAGE, OUTPUT = re.compile(r"(?<=[.:]) |(?<=…)(?=,)"), re.compile(r" – |(?<=\D): ")  # between two texts
+MESSAGE, OUTPUT = re.compile(r"(?<=[.:]) |(?<=…)(?=,)"), re.compile(r" – |(?<=\D): (?=\w+ \w+ )")  # between two texts
 VALUE = re.compile(r"\s*\S+(?: [A-Z0-9]\S*){0,2}")
 OTHER_NAMES = {"INSTANCE_PATH", "FLASK_DEBUG", "KMZPORTAL_NAME", "NAME"}  # of the environment alone, and an example
 FILES = ("/opt", "/var", "/etc", "/usr", "/root", "/mnt", "/tmp")  # noqa: S108  folders that the handbook names
