@@ -51,7 +51,7 @@ def quotes(page: Path) -> list[str]:
 
 
 def commands(page: Path) -> Iterator[list[str]]:
-    lines = [line for block in blocks(page, "sh") for line in re.sub(r"\\\n\s*", "", block).splitlines()]
+    lines = [line for block in blocks(page, "sh", "ini") for line in re.sub(r"\\\n\s*", "", block).splitlines()]
     quoted = re.findall(r"(kmzportal (?=[a-z-]+(?:[\s“).]|$))[^(“„)….]*)", "\n".join(quotes(page)))
     for line in [*lines, *spans(page), *quoted]:
         if found := COMMAND.search(line):
