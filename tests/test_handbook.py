@@ -137,6 +137,11 @@ def test_a_message_with_another_word_is_not_known(changed):
     assert not is_known(changed)
 
 
+@pytest.mark.parametrize("wrong", ["backups", "customers inport kunden.csv", "restore --key DATEI", "db upgrades"])
+def test_a_command_with_another_word_is_none(wrong):
+    assert fault_of(wrong.split())
+
+
 @cache
 def is_known(text: str, values_vary: bool = False) -> bool:
     """Return whether a text of the program, or several one after another, make this text.
