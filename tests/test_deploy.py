@@ -87,4 +87,5 @@ def test_the_wheel_holds_the_files(tmp_path):
     names = zipfile.ZipFile(wheel).namelist()
     missing = [path.name for path in DEPLOY.iterdir() if f"kmzportal/deploy/{path.name}" not in names]
     assert missing == []
+    assert "kmzportal/docs/betrieb/README.md" in names and fnmatch.filter(names, "*.dist-info/licenses/LICENSE")
     assert not fnmatch.filter(names, "instance/*")
