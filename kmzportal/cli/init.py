@@ -20,23 +20,31 @@ from kmzportal.services import clerks
 from kmzportal.services import instance as instance_folder
 from kmzportal.settings import BY_NAME, SettingsError
 
-#: Setting and question of each option. Those without a setting are about the first admin.
-QUESTIONS = {
-    "url": ("PUBLIC_URL", "Adresse des Portals, zum Beispiel https://konto.kmz.example"),
-    "office": ("OFFICE_NAME", "Name der Stelle"),
-    "support": ("OFFICE_SUPPORT_EMAIL", "E-Mail-Adresse für Hilfe; von ihr kommen alle E-Mails"),
-    "phone": ("OFFICE_PHONE", "Telefon"),
-    "mail_server": ("MAIL_SERVER", "Rechnername des Mailservers; ohne ihn warten E-Mails"),
-    "admin": (None, "E-Mail-Adresse der ersten Person, die verwaltet"),
-    "name": (None, "Ihr Vor- und Nachname"),
-    "initials": (None, "Ihr Kürzel, wie es in E-Mails steht"),
+#: Setting, question, and the answer where nobody can answer; None: there must be one.
+QUESTIONS: dict[str, tuple[str | None, str, str | None]] = {
+    "url": ("PUBLIC_URL", "Adresse des Portals, zum Beispiel https://konto.kmz.example", None),
+    "office": ("OFFICE_NAME", "Name der Stelle", BY_NAME["OFFICE_NAME"].default),
+    "support": (
+        "OFFICE_SUPPORT_EMAIL",
+        "E-Mail-Adresse für Hilfe; von ihr kommen alle E-Mails",
+        BY_NAME["OFFICE_SUPPORT_EMAIL"].default,
+    ),
+    "phone": ("OFFICE_PHONE", "Telefon", BY_NAME["OFFICE_PHONE"].default),
+    "mail_server": ("MAIL_SERVER", "Rechnername des Mailservers; ohne ihn warten E-Mails", ""),
+    "proxy": (None, "Proxy davor: nginx oder caddy", "nginx"),
+    "admin": (None, "E-Mail-Adresse der ersten Person, die verwaltet", None),
+    "name": (None, "Ihr Vor- und Nachname", None),
+    "initials": (None, "Ihr Kürzel, wie es in E-Mails steht", None),
 }
-PRINTED = ("kmzportal.service", "nginx.conf")
-DEPLOY_FILES = (*PRINTED, "kmzportal-backup.service", "kmzportal-backup.timer", "Caddyfile")
+#: File of each proxy, and where it reads it.
+PROXIES = {
+    "nginx": ("nginx.conf", "/etc/nginx/sites-enabled/kmzportal"),
+    "caddy": ("Caddyfile", "/etc/caddy/Caddyfile"),
+}
+UNITS = ("kmzportal.service", "kmzportal-backup.service", "kmzportal-backup.timer")
 START = (
-    "cp {folder}/*.service {folder}/*.timer /etc/systemd/system && cp {folder}/nginx.conf "
-    "/etc/nginx/sites-enabled/kmzportal && systemctl daemon-reload && "
-    "systemctl enable --now kmzportal kmzportal-backup.timer && systemctl reload nginx"
+    "cp {folder}/*.service {folder}/*.timer /etc/systemd/system && cp {folder}/{file} {place} && "
+    "systemctl daemon-reload && systemctl enable --now kmzportal kmzportal-backup.timer && systemctl reload {proxy}"
 )
 HEAD = "# Einstellungen des Portals. Alle mit Wert und Grund zeigt: kmzportal config\n"
 
@@ -47,6 +55,7 @@ HEAD = "# Einstellungen des Portals. Alle mit Wert und Grund zeigt: kmzportal co
 @click.option("--support", help="E-Mail-Adresse für Hilfe; von ihr kommen alle E-Mails.")
 @click.option("--phone", help="Telefon der Stelle.")
 @click.option("--mail-server", help="Rechnername des Mailservers.")
+@click.option("--proxy", help="nginx oder caddy; ohne Angabe und Terminal: nginx.")
 @click.option("--proxy-hops", default=1, show_default=True, help="So viele Proxys stehen davor.")
 @click.option("--admin", help="E-Mail-Adresse der ersten Person, die verwaltet.")
 @click.option("--name", help="Ihr Vor- und Nachname.")
@@ -57,12 +66,12 @@ def init(proxy_hops: int, **given: str | None) -> None:
     Fragt nach allem, was nicht als Option angegeben ist.
     """
     instance = settings.instance_path()
-    if instance.exists() and (faults := instance_folder.faults(instance)):
-        raise BadSettings("\n".join(faults))
-    if (instance / "config.toml").exists():
-        raise Fault(f"In {instance} gibt es schon ein Portal. Ändern Sie dort config.toml.")
+    _check_folder(instance)
     answers = {option: _ask(option, given[option]) for option in QUESTIONS}
-    chosen = {name: answers[option] for option, (name, _) in QUESTIONS.items() if name}
+    if answers["proxy"] not in PROXIES:
+        raise BadSettings(f"--proxy: „{answers['proxy']}“ gibt es nicht. Möglich sind: nginx, caddy.")
+    file, place = PROXIES[answers["proxy"]]
+    chosen = {name: answers[option] for option, (name, *_) in QUESTIONS.items() if name}
     chosen |= {"PROXY_HOPS": proxy_hops}
     loaded = settings.read(instance, overrides=chosen)
     if faults := [*loaded.faults, *settings.faults(loaded.values)]:
@@ -72,19 +81,26 @@ def init(proxy_hops: int, **given: str | None) -> None:
     lines = [f"{name} = {json.dumps(value, ensure_ascii=False)}\n" for name, value in chosen.items() if value != ""]
     (instance / "config.toml").write_text(HEAD + "".join(lines), "utf-8")
     for name, text in _deploy_files(instance, loaded.values["PUBLIC_URL"]):
-        if name in PRINTED:
+        if name in (UNITS[0], file):
             click.echo(f"# {instance / 'deploy' / name}\n{text}")
     click.echo(f"Das Portal ist angelegt. Einstellungen, Schlüssel und Datenbank liegen in {instance},")
-    click.echo(f"die Dateien für systemd, nginx und Caddy in {instance / 'deploy'}. Als root starten Sie es so:\n")
-    click.echo(START.format(folder=instance / "deploy"))
+    click.echo(f"die Dateien für systemd und den Proxy in {instance / 'deploy'}. Als root starten Sie es so:\n")
+    click.echo(START.format(folder=instance / "deploy", file=file, place=place, proxy=answers["proxy"]))
     click.echo(f"\nDer erste Link für {answers['name']}. Er gilt einmal, sobald das Portal läuft:\n{link}")
+
+
+def _check_folder(instance: Path) -> None:
+    if instance.exists() and (faults := instance_folder.faults(instance)):
+        raise BadSettings("\n".join(faults))
+    if (instance / "config.toml").exists():
+        raise Fault(f"In {instance} gibt es schon ein Portal. Ändern Sie dort config.toml.")
 
 
 def _deploy_files(instance: Path, public_url: str) -> Iterator[tuple[str, str]]:
     """Write and yield the files for systemd and the proxies, with the names and folders of this portal."""
     folder = instance / "deploy"
     folder.mkdir(exist_ok=True)
-    for name in DEPLOY_FILES:
+    for name in (*UNITS, *(file for file, _ in PROXIES.values())):
         text = deploy.filled(name, urlsplit(public_url).hostname or "", instance)
         (folder / name).write_text(text, "utf-8")
         yield name, text
@@ -92,16 +108,15 @@ def _deploy_files(instance: Path, public_url: str) -> Iterator[tuple[str, str]]:
 
 def _ask(option: str, given: str | None) -> Any:
     """Return the valid answer to a question; raises BadSettings when it was an option, or nobody can answer."""
-    name, question = QUESTIONS[option]
-    default = BY_NAME[name].default if name else None
+    name, question, default = QUESTIONS[option]
     while True:
         try:
             text = click.prompt(question, default=default) if given is None else given
             return BY_NAME[name].parse(text) if name else text.strip()
         except click.Abort:  # no terminal
-            if name and name != "PUBLIC_URL":
-                return default
-            raise BadSettings(f"Es fehlt --{option}: {question}.") from None
+            if default is None:
+                raise BadSettings(f"Es fehlt --{option}: {question}.") from None
+            return default
         except SettingsError as error:
             if given is not None:
                 raise BadSettings(str(error)) from None

@@ -23,6 +23,8 @@ def test_options_answer_all_questions_and_the_first_admin_gets_a_link(tmp_path):
     assert mode(folder) == 0o700
     assert {path.name for path in folder.iterdir()} >= {"config.toml", "secret_key", "link_key", "kmzportal.db"}
     assert {mode(path) for path in folder.iterdir() if path.is_file()} == {0o600}
+    assert f"KMZPORTAL_INSTANCE_PATH={folder}" in made.stdout and "server_name konto.kmz.example;" in made.stdout
+    assert "systemctl reload nginx" in made.stdout
     shown = console(folder, "config")
     assert shown.returncode == 0
     for line in ("PUBLIC_URL = https://konto.kmz.example", "PROXY_HOPS = 1", 'OFFICE_NAME = Verleih "Süd"'):
@@ -36,6 +38,7 @@ def test_options_answer_all_questions_and_the_first_admin_gets_a_link(tmp_path):
     (URL, "Es fehlt --admin"),
     (("--url", "konto.kmz.example", *ADMIN), "ohne https:// geschrieben"),
     (("--url", "http://konto.kmz.example", *ADMIN), "nur über https"),
+    ((*URL, *ADMIN, "--proxy", "apache"), "Möglich sind: nginx, caddy"),
     ((*URL, *ADMIN, "--proxy-hops", "0"), "Tragen Sie ein: PROXY_HOPS = 1"),
     ((*URL, *ADMIN, "--mail-server", "mail:25"), "MAIL_SERVER: „mail:25“"),
     ((*URL, *ADMIN[2:], "--admin", "ro@"), "„ro@“ ist keine E-Mail-Adresse"),
@@ -58,6 +61,7 @@ def test_questions_are_asked_one_by_one_and_again_after_a_wrong_answer(app, tmp_
         "hilfe@kmz.example",
         "",
         "",
+        "caddy",
         "ro@kmz.example",
         "Rosa Otto",
         "ro",
@@ -65,4 +69,5 @@ def test_questions_are_asked_one_by_one_and_again_after_a_wrong_answer(app, tmp_
     asked = app.test_cli_runner().invoke(args=["init"], cli=cli, input="\n".join(answers))
     assert asked.exit_code == 0, asked.output
     assert "ist ohne https:// geschrieben" in asked.output and "„kein“ ist keine E-Mail-Adresse" in asked.output
+    assert "reverse_proxy" in asked.output and "systemctl reload caddy" in asked.output
     assert 'OFFICE_SUPPORT_EMAIL = "hilfe@kmz.example"' in (tmp_path / "instance" / "config.toml").read_text()
