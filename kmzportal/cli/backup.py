@@ -2,7 +2,7 @@
 
 import fcntl
 import os
-from collections.abc import Iterable
+from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -21,7 +21,6 @@ from kmzportal.models import Clerk
 from kmzportal.services import backup as backups
 from kmzportal.services import keys as key_service
 from kmzportal.services import restore as restoring
-from kmzportal.services.tokens import LinkKeys
 from kmzportal.services.transaction import link_keys, transaction
 
 NEED_LINK = "Der zweite Faktor gilt nicht mehr. Es brauchen einen neuen ersten Link (kmzportal clerks link ADRESSE):"
@@ -87,19 +86,15 @@ def restore(ctx: click.Context, file: Path, keys_file: Path | None, yes: bool) -
         app = script.create_app() if script.create_app else script.load_app()  # with the keys of the backup
         upgrade(app)
         with app.app_context():
-            _settle(manifest, present, old_keys, with_keys=bool(secrets))
-
-
-def _settle(manifest: backups.Manifest, present: restoring.Present | None, old_keys: LinkKeys, with_keys: bool) -> None:
-    deleted = present.deleted if present else ()
-    with transaction("console") as tx:
-        clerks, again = restoring.settle(tx, manifest, deleted, old_keys, with_keys)
-    click.echo("Die Sicherung ist eingespielt. Alle Anmeldungen und offenen Links sind beendet.")
-    if again:
-        click.echo(f"Wieder gelöscht, weil seit der Sicherung gelöscht: {again}")
-    _name(clerks)
-    key_service.check(db.session(), current_app.config)
-    close()
+            with transaction("console") as tx:
+                deleted = present.deleted if present else ()
+                clerks, again = restoring.settle(tx, manifest, deleted, old_keys, with_keys=bool(secrets))
+            click.echo("Die Sicherung ist eingespielt. Alle Anmeldungen und offenen Links sind beendet.")
+            if again:
+                click.echo(f"Wieder gelöscht, weil seit der Sicherung gelöscht: {again}")
+            _name(clerks)
+            key_service.check(db.session(), current_app.config)
+            close()
 
 
 @keys.command()
@@ -139,8 +134,8 @@ def _confirm(file: Path, manifest: backups.Manifest, present: restoring.Present 
         raise Fault("Nichts wurde ersetzt. Ohne Frage: --yes.")
 
 
-def _name(clerks: Iterable[Clerk]) -> None:
-    for number, clerk in enumerate(clerks):
-        if number == 0:
-            click.echo(NEED_LINK)
+def _name(clerks: Sequence[Clerk]) -> None:
+    if clerks:
+        click.echo(NEED_LINK)
+    for clerk in clerks:
         click.echo(f"  {clerk.name} <{clerk.email}>")

@@ -2,8 +2,6 @@
 
 import fcntl
 import os
-from collections.abc import Callable
-from functools import wraps
 from pathlib import Path
 from typing import Any
 
@@ -21,19 +19,16 @@ RUNS = "Das Portal läuft noch ({folder}). Beenden Sie es vorher, zum Beispiel m
 BEING_RESTORED = "In {folder} wird gerade eine Sicherung eingespielt. Starten Sie das Portal danach."
 
 
+class DatabaseCommand(click.Command):
+    """A command that checks the database before."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        with_appcontext(check)()
+        return super().invoke(ctx)
+
+
 class DatabaseGroup(AppGroup):
-    """Commands that all use the database, and check it before."""
-
-    def add_command(self, cmd: click.Command, name: str | None = None) -> None:
-        callback: Callable[..., Any] = cmd.callback or (lambda: None)
-
-        @wraps(callback)
-        def checked(*args: Any, **options: Any) -> Any:
-            check()
-            return callback(*args, **options)
-
-        cmd.callback = with_appcontext(checked)
-        super().add_command(cmd, name)
+    command_class = DatabaseCommand
 
 
 def check() -> None:

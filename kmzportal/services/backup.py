@@ -14,13 +14,13 @@ import tarfile
 import tomllib
 import zlib
 from collections.abc import Iterator, Mapping
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from importlib.metadata import version
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import IO, Any
 
 from sqlalchemy import make_url
 
@@ -34,8 +34,18 @@ MANIFEST, CONFIG = "manifest.json", "config.toml"
 DATABASES = {"sqlite": "kmzportal.db", "postgresql": "kmzportal.dump"}
 OUR_NAME = re.compile(r"kmzportal-\d{8}-\d{6}\.tar\.gz")
 DAMAGED = "{file} ist keine Sicherung des Portals oder ist beschädigt ({why}). Nehmen Sie eine andere."
-NOT_A_BACKUP = (tarfile.TarError, OSError, EOFError, zlib.error, sqlite3.Error)  # the file, or the database in it
-BAD_MANIFEST = (LookupError, AttributeError, TypeError, ValueError)
+#: What reading the file, the database in it and the manifest raise.
+NOT_A_BACKUP = (
+    tarfile.TarError,
+    OSError,
+    EOFError,
+    zlib.error,
+    sqlite3.Error,
+    LookupError,
+    AttributeError,
+    TypeError,
+    ValueError,
+)
 DAMAGED_DATABASE = (
     "Die Datenbank ist beschädigt ({why}): Spielen Sie die letzte Sicherung ein (kmzportal restore DATEI)."
 )
@@ -75,30 +85,33 @@ def refuse_newer(schema: str | None) -> None:
 
 def create(instance: Path, settings: Settings, target: Path | None = None) -> Path:
     """Write a backup to `target`, or into instance/backups, where only BACKUP_KEEP of them stay. Return its path."""
-    made_at = datetime.now(UTC)
-    target = target or _free_name(instance / "backups", made_at)
+    made_at, backups = datetime.now(UTC), instance / "backups"
+    target = target or _free_name(backups, made_at)
     try:
         target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         with TemporaryDirectory(prefix=".kmzportal-", dir=target.parent) as folder:
             content, archive = Path(folder, "content"), Path(folder, "archive")
             content.mkdir()
             engine = db.engine.dialect.name
-            rows = _copy_database(content / DATABASES[engine])
-            schema = rows.pop("")
+            schema, rows = _copy_database(content / DATABASES[engine])
             _copy_files(instance, content)
-            members = {str(path.relative_to(content)): _sha256(path) for path in _files(content)}
+            files = sorted(path for path in content.rglob("*") if path.is_file() and not path.is_symlink())
+            members = {str(path.relative_to(content)): _sha256(path) for path in files}
             manifest = Manifest(FORMAT, version("kmzportal"), schema, made_at.isoformat(), engine, rows, members)
             (content / MANIFEST).write_text(json.dumps(asdict(manifest), indent=1), "utf-8")
-            _write_archive(content, [MANIFEST, *members], archive)
+            with _lasting(archive) as out, tarfile.open(fileobj=out, mode="w:gz") as packed:
+                for name in (MANIFEST, *members):
+                    packed.add(content / name, name)
             shutil.rmtree(content)
-            unpack(archive, Path(folder, "check"), schema)
+            unpack(archive, content, schema)  # read back
             archive.replace(target)
-        _sync(target.parent)
     except (OSError, sqlite3.Error) as error:
         if is_damage(error):
             raise DamagedDatabase(DAMAGED_DATABASE.format(why=error)) from None
         raise OperationRefused(f"{target} kann nicht geschrieben werden ({error}).") from None
-    _rotate(instance / "backups", settings["BACKUP_KEEP"])
+    ours = sorted(path for path in backups.glob("*") if OUR_NAME.fullmatch(path.name))
+    for path in ours[: -settings["BACKUP_KEEP"]]:
+        path.unlink()
     return target
 
 
@@ -116,14 +129,13 @@ def unpack(file: Path, folder: Path, newest: str = NEWEST_VERSION) -> Manifest:
             for name, digest in manifest.members.items():
                 _extract(archive, name, digest, folder.resolve())
         _check_database(folder, manifest)
-    except FileNotFoundError:
-        raise OperationRefused(f"{file} gibt es nicht.") from None
-    except (*NOT_A_BACKUP, *BAD_MANIFEST) as why:
+    except NOT_A_BACKUP as why:
         raise OperationRefused(DAMAGED.format(file=file, why=why)) from None
     return manifest
 
 
 def _extract(archive: tarfile.TarFile, name: str, digest: str, folder: Path) -> None:
+    """Extract a file, without the filters of tarfile, which the Python 3.11.2 of Debian 12 lacks."""
     path = (folder / name).resolve()
     path.relative_to(folder)  # ValueError for a name that leads elsewhere
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -147,11 +159,19 @@ def write_keys(settings: Settings, file: Path) -> None:
 def write_private(path: Path, text: str) -> None:
     """Replace a file by one that only its owner can read, at once and lastingly."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as out:
-        out.write(text)
+    with _lasting(temporary) as out:
+        out.write(text.encode())
+    temporary.replace(path)
+
+
+@contextmanager
+def _lasting(path: Path) -> Iterator[IO[bytes]]:
+    """Open a file that only its owner can read; at the end it is on the disk, whatever happens to the power."""
+    path.touch(0o600)
+    with path.open("wb") as out:
+        yield out
         out.flush()
         os.fsync(out.fileno())
-    temporary.replace(path)
 
 
 def toml(values: Mapping[str, Any]) -> str:
@@ -165,8 +185,8 @@ def _free_name(folder: Path, at: datetime) -> Path:
     return path
 
 
-def _copy_database(copy: Path) -> dict[str, Any]:
-    """Copy the database in one transaction; return its number of rows by table, and its version under ``""``."""
+def _copy_database(copy: Path) -> tuple[str, dict[str, int]]:
+    """Copy the database in one transaction; return its version and its number of rows by table."""
     if db.engine.dialect.name == "postgresql":
         return postgres_tools.dump(copy)
     with closing(sqlite3.connect(str(db.engine.url.database))) as source:
@@ -174,13 +194,13 @@ def _copy_database(copy: Path) -> dict[str, Any]:
     return _content_of_sqlite(copy)
 
 
-def _content_of_sqlite(path: Path) -> dict[str, Any]:
+def _content_of_sqlite(path: Path) -> tuple[str, dict[str, int]]:
     with closing(sqlite3.connect(path)) as database:
         tables = database.execute(
             r"SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite\_%' ESCAPE '\'"
         )
         counts = {name: database.execute(f'SELECT count(*) FROM "{name}"').fetchone()[0] for (name,) in tables}  # noqa: S608
-        return counts | {"": database.execute("SELECT version_num FROM alembic_version").fetchone()[0]}
+        return database.execute("SELECT version_num FROM alembic_version").fetchone()[0], counts
 
 
 def _check_database(folder: Path, manifest: Manifest) -> None:
@@ -191,7 +211,7 @@ def _check_database(folder: Path, manifest: Manifest) -> None:
     with closing(sqlite3.connect(path)) as database:
         if (result := database.execute("PRAGMA integrity_check").fetchone()[0]) != "ok":
             raise ValueError(f"Datenbank: {result}")
-    if _content_of_sqlite(path) != manifest.rows | {"": manifest.schema}:
+    if _content_of_sqlite(path) != (manifest.schema, manifest.rows):
         raise ValueError("Zahl der Zeilen")
 
 
@@ -200,43 +220,13 @@ def _copy_files(instance: Path, content: Path) -> None:
     if (instance / CONFIG).exists():
         own = tomllib.loads((instance / CONFIG).read_text("utf-8"))
         public = {name: own[name] for name in own if name in BY_NAME and not BY_NAME[name].secret}
-        if "SQLALCHEMY_DATABASE_URI" in public:
-            public["SQLALCHEMY_DATABASE_URI"] = postgres_tools.without_password(
-                make_url(public["SQLALCHEMY_DATABASE_URI"])
-            )
+        if uri := public.get("SQLALCHEMY_DATABASE_URI"):
+            public["SQLALCHEMY_DATABASE_URI"] = postgres_tools.without_password(make_url(uri))
         (content / CONFIG).write_text(toml(public), "utf-8")
-    for path in _files(instance / "pages"):
-        copy = content / path.relative_to(instance)
-        copy.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(path, copy)
-
-
-def _files(folder: Path) -> Iterator[Path]:
-    return (path for path in sorted(folder.rglob("*")) if path.is_file() and not path.is_symlink())
+    if (instance / "pages").is_dir():
+        shutil.copytree(instance / "pages", content / "pages", symlinks=True)  # a link may lead to a key
 
 
 def _sha256(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _write_archive(content: Path, names: list[str], archive: Path) -> None:
-    with os.fdopen(os.open(archive, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as out:
-        with tarfile.open(fileobj=out, mode="w:gz") as packed:
-            for name in names:
-                packed.add(content / name, name)
-        out.flush()
-        os.fsync(out.fileno())
-
-
-def _sync(folder: Path) -> None:
-    """Make a new name in the folder last through a power cut."""
-    handle = os.open(folder, os.O_RDONLY)
-    os.fsync(handle)
-    os.close(handle)
-
-
-def _rotate(folder: Path, keep: int) -> None:
-    ours = sorted(path for path in folder.glob("*") if OUR_NAME.fullmatch(path.name))
-    for path in ours[:-keep]:
-        path.unlink()

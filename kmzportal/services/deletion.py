@@ -56,22 +56,18 @@ def request(tx: Transaction, customer: Customer) -> SupportCase:
 
 
 def delete_customer(
-    tx: Transaction, customer: Customer, seen_version: int, why: str, loans_open: bool, again: bool = False
+    tx: Transaction, customer: Customer, seen_version: int, why: str, loans_open: bool, before: datetime | None = None
 ) -> None:
     """Delete all data of the customer; history and cases stay without the person. Raises LoansOpen, ChangedMeanwhile.
-    `again`, after a restored backup, sends no second mail.
+    After a restored backup, `before` is the time of the first deletion, and no second mail is sent.
 
     The Kundennummer stays as a keyed hash, so that an import or a restored backup does not bring the account back.
     """
     tx.lock(customer, seen_version)
     if loans_open:
         raise LoansOpen
-    upsert(
-        tx.session,
-        DeletedCustomer,
-        {"number_hash": number_hash(tx.keys, customer.number), "deleted_at": tx.now},
-        {"deleted_at": tx.now},
-    )
+    at = {"deleted_at": before or tx.now}
+    upsert(tx.session, DeletedCustomer, {"number_hash": _hashes(tx.keys, customer.number)[0], **at}, at)
     sessions.clear_failures(tx, customer)
     _forget_cases(tx, _belongs_to(customer, SupportCase, SupportCase.email_canonical))
     _forget_in_audit(tx, customer.id, why)
@@ -81,7 +77,7 @@ def delete_customer(
     tx.session.execute(delete(RecoveryRequest).where(asked))
     for table in (AccountLink, LoginSession, CustomerAccess):
         tx.session.execute(delete(table).where(table.customer_id == customer.id))
-    if not again:
+    if not before:
         tx.send("account_deleted", None, to=customer.email, always=True)
     tx.session.delete(customer)
 
@@ -131,10 +127,6 @@ def deleted_numbers(session: Session, keys: LinkKeys, numbers: Iterable[str]) ->
 def allow_again(tx: Transaction, number: str) -> None:
     """Forget that this Kundennummer was deleted, because the desk adds it again."""
     tx.session.execute(delete(DeletedCustomer).where(DeletedCustomer.number_hash.in_(_hashes(tx.keys, number))))
-
-
-def number_hash(keys: LinkKeys, number: str) -> str:
-    return _hashes(keys, number)[0]
 
 
 def _hashes(keys: LinkKeys, number: str) -> list[str]:

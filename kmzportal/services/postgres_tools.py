@@ -5,9 +5,8 @@ import shutil
 import subprocess
 import time
 from pathlib import Path
-from typing import Any
 
-from sqlalchemy import URL, func, inspect, select, table, text
+from sqlalchemy import URL, MetaData, func, inspect, select, table, text
 
 from kmzportal.db import db
 from kmzportal.services.refusals import OperationRefused
@@ -20,19 +19,17 @@ OTHERS = text(
 CLOSE_WITHIN = 3.0  # seconds for the server to notice that a connection was closed
 
 
-def dump(file: Path) -> dict[str, Any]:
-    """Dump the tables; return the number of rows of each in the same snapshot, and the version under ``""``."""
+def dump(file: Path) -> tuple[str, dict[str, int]]:
+    """Dump the tables; return the version and the number of rows by table, of the same snapshot."""
     with db.engine.connect().execution_options(isolation_level="REPEATABLE READ") as connection:
         snapshot = connection.scalar(text("SELECT pg_export_snapshot()"))
         tables = inspect(connection).get_table_names()
-        counts: dict[str, Any] = {
-            name: connection.scalar(select(func.count()).select_from(table(name))) for name in tables
-        }
-        counts[""] = connection.scalar(text("SELECT version_num FROM alembic_version"))
+        counts = {name: connection.scalar(select(func.count()).select_from(table(name))) or 0 for name in tables}
+        version: str = connection.execute(text("SELECT version_num FROM alembic_version")).scalar_one()
         names = [f"--table={name}" for name in tables]  # without the extension, which may belong to another user
         options = ("--format=custom", "--no-owner", "--no-acl", f"--snapshot={snapshot}", f"--file={file}")
         _run_connected("pg_dump", *options, *names)
-    return counts
+    return version, counts
 
 
 def check_dump(file: Path) -> None:
@@ -44,12 +41,12 @@ def check_dump(file: Path) -> None:
 
 
 def load(file: Path) -> None:
-    """Replace all tables by those of a dump, in one transaction."""
+    """Replace all tables by those of a dump. `pg_restore --clean` would leave those that only a newer version has."""
     with db.engine.begin() as connection:
         connection.execute(text("CREATE EXTENSION IF NOT EXISTS pg_trgm"))
-        quote = connection.dialect.identifier_preparer.quote
-        for name in inspect(connection).get_table_names():
-            connection.execute(text(f"DROP TABLE {quote(name)} CASCADE"))
+        present = MetaData()
+        present.reflect(connection)
+        present.drop_all(connection)
     _run_connected("pg_restore", "--no-owner", "--no-acl", "--single-transaction", str(file))
 
 

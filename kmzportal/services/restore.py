@@ -66,26 +66,24 @@ def add_missing_files(instance: Path, content: Path, secrets: dict[str, Any]) ->
 
     Return whether the configuration was created.
     """
-    config = instance / CONFIG
-    source = config if config.exists() else content / CONFIG
-    text = source.read_text("utf-8") if source.exists() else ""
-    own = tomllib.loads(text)
-    if source != config:  # its address of the database has no password
-        text = backup.toml(own | {name: value for name, value in secrets.items() if name in own})
-    added = {name: value for name, value in secrets.items() if name not in own and name not in KEYS}
-    if added or (text and source != config):
-        backup.write_private(config, text.rstrip("\n") + "\n" * bool(text) + backup.toml(added))
+    config, saved = instance / CONFIG, content / CONFIG
+    text = config.read_text("utf-8") if config.exists() else ""
+    own, added = tomllib.loads(text), {name: secrets[name] for name in secrets if name not in KEYS}
+    created = not config.exists() and saved.exists()
+    if created:
+        added = tomllib.loads(saved.read_text("utf-8")) | added  # with the password of the database, if it has one
+    if added := {name: value for name, value in added.items() if name not in own}:
+        backup.write_private(config, f"{text.rstrip()}\n{backup.toml(added)}".lstrip())
     for name in secrets.keys() & set(KEYS):
         if not (instance / name.lower()).exists():
             backup.write_private(instance / name.lower(), secrets[name])
-    return bool(text) and source != config
+    return created
 
 
 def replace_files(instance: Path, content: Path, secrets: dict[str, Any]) -> None:
     """Replace the office's pages and the keys; a key that differs is kept as NAME.replaced."""
-    (content / CONFIG).unlink(missing_ok=True)
-    (content / DATABASES[db.engine.dialect.name]).unlink()
-    copytree(content, instance, dirs_exist_ok=True)
+    if (content / "pages").exists():
+        copytree(content / "pages", instance / "pages", dirs_exist_ok=True)
     for name in secrets.keys() & set(KEYS):
         path = instance / name.lower()
         if path.read_text("utf-8").strip() != secrets[name]:
@@ -166,16 +164,13 @@ def _delete_again(tx: Transaction, deleted: Sequence[DeletedCustomer], old_keys:
         at = {"deleted_at": row.deleted_at}
         upsert(tx.session, DeletedCustomer, {"number_hash": row.number_hash, **at}, at)
     numbers = tx.session.scalars(select(Customer.number)).all()
-    again = deletion.deleted_numbers(tx.session, old_keys, numbers) | deletion.deleted_numbers(
-        tx.session, tx.keys, numbers
-    )
+    again: dict[str, datetime] = {}
+    for link_keys in (old_keys, tx.keys):
+        again |= deletion.deleted_numbers(tx.session, link_keys, numbers)
     for customer in tx.session.scalars(select(Customer).where(Customer.number.in_(again))).all():
-        deleted_at = again[customer.number]
-        why = f"Gelöscht am {format_datetime(deleted_at)}; stand noch in der eingespielten Sicherung"
-        deletion.delete_customer(tx, customer, customer.version, why, loans_open=False, again=True)
-        hashed = deletion.number_hash(tx.keys, customer.number)
-        first = update(DeletedCustomer).where(DeletedCustomer.number_hash == hashed)
-        tx.session.execute(first.values(deleted_at=deleted_at))
+        before = again[customer.number]
+        why = f"Gelöscht am {format_datetime(before)}; stand noch in der eingespielten Sicherung"
+        deletion.delete_customer(tx, customer, customer.version, why, loans_open=False, before=before)
     return len(again)
 
 
