@@ -25,7 +25,6 @@ from kmzportal.cli.fault import BadSettings, Fault, PortTaken, database_fault
 from kmzportal.cli.init import init
 from kmzportal.cli.mail import mail
 from kmzportal.cli.privacy import privacy
-from kmzportal.cli.purge import purge
 from kmzportal.cli.support import support
 from kmzportal.dates import format_datetime
 from kmzportal.db import NEWEST_VERSION, close, db, up_to_date
@@ -122,8 +121,8 @@ cli = PortalGroup(
 )
 cli.params.clear()  # Flask's options for another app or environment
 click.version_option(version("kmzportal"), message=f"kmzportal %(version)s (Datenbank {NEWEST_VERSION})")(cli)
-COMMANDS = (database_commands, init, doctor, customers, clerks, links, mail, support, purge, backup, restore, keys)
-for command in (*COMMANDS, copy_from):
+COMMANDS = (database_commands, init, doctor, customers, clerks, links, mail, support, backup, restore, keys, copy_from)
+for command in COMMANDS:
     cli.add_command(command)
 for command in privacy.commands.values():
     cli.add_command(command)

@@ -1,4 +1,4 @@
-"""kmzportal accesses, breach-report, register: what the GDPR asks of the office."""
+"""kmzportal accesses, breach-report, register, purge: what the GDPR asks of the office."""
 
 import csv
 import sys
@@ -12,13 +12,15 @@ from flask import current_app
 from kmzportal.cli.database import DatabaseGroup
 from kmzportal.cli.fault import Fault
 from kmzportal.dates import BERLIN
+from kmzportal.db import db
 from kmzportal.models import Clerk, Customer
-from kmzportal.services import office_pages
+from kmzportal.server import worker
+from kmzportal.services import clock, office_pages
 from kmzportal.services import privacy as facts
 from kmzportal.services.customer_file import guard
 from kmzportal.services.transaction import transaction
 
-DAYS, TIMES = ("%d.%m.%Y", "%Y-%m-%d"), ("%d.%m.%Y %H:%M", "%Y-%m-%d %H:%M", "%Y-%m-%dT%H:%M")
+FORMATS = ("%d.%m.%Y %H:%M", "%Y-%m-%d %H:%M", "%d.%m.%Y", "%Y-%m-%d")
 HEADER = ("Art", "Nummer", "Name", "E-Mail", "Anmeldungen", "Sitzungen", "Links", "Zugriffe", "Exporte")
 
 
@@ -57,18 +59,17 @@ def breach_report(since: str, until: str) -> None:
         tx.record("breach.reported", number=len(concerned), note=f"{since} bis {until}")
     writer = csv.writer(sys.stdout, delimiter=";")
     writer.writerow(HEADER)
-    for one in concerned:
-        kind = ("Mitarbeit", one.person.initials) if isinstance(one.person, Clerk) else ("Konto", one.person.number)
-        counts = (one.logins, one.sessions, one.links, one.accesses, one.exports)
-        writer.writerow([*map(guard, (*kind, one.person.name, one.person.email)), *counts])
+    for person, counts in concerned:
+        kind = ("Mitarbeit", person.initials) if isinstance(person, Clerk) else ("Konto", person.number)
+        writer.writerow([*map(guard, (*kind, person.name, person.email)), *counts])
 
 
 def _time(text: str, day: timedelta) -> datetime:
     """Return the time in UTC; that of a day alone is its beginning plus `day`. Raises Fault."""
-    for formats, after in ((TIMES, timedelta()), (DAYS, day)):
-        for each in formats:
-            with suppress(ValueError):
-                return (datetime.strptime(text, each) + after).replace(tzinfo=BERLIN).astimezone(UTC)
+    for each in FORMATS:
+        with suppress(ValueError):
+            at = datetime.strptime(text, each) + (timedelta() if "%H" in each else day)
+            return at.replace(tzinfo=BERLIN).astimezone(UTC)
     raise Fault(f'„{text}“ ist keine Zeit. Schreiben Sie 23.11.2026 oder "23.11.2026 14:05".')
 
 
@@ -77,3 +78,13 @@ def register() -> None:
     """Schreibt das Verzeichnis von Verarbeitungstätigkeiten (Artikel 30 DSGVO) als Text in Markdown."""
     name = office_pages.REGISTER
     click.echo(office_pages.read(Path(current_app.instance_path), current_app.config, [name])[name])
+
+
+@privacy.command()
+@click.option("--clock-is-right", is_flag=True, help="Auch wenn die Uhr gesprungen zu sein scheint.")
+def purge(clock_is_right: bool) -> None:
+    """Löscht einmal, was alt ist; das tut sonst der Arbeitsprozess."""
+    fault = clock.fault(db.session(), datetime.now(UTC))
+    if fault and not clock_is_right:
+        raise Fault(f"{fault}.")
+    click.echo(f"Gelöschte oder geänderte Zeilen: {worker.purge()}.")
