@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import click
 from flask import current_app
@@ -61,8 +60,8 @@ def _copy(table: Table, old: Connection, new: Connection) -> int:
     own = [column.name for column in table.columns if any(key.column.table is table for key in column.foreign_keys)]
     linked = []  # rows that refer to rows of the same table, maybe to later ones
     with _without_indexes(table, new):
-        for rows in _chunks(table, old):
-            new.execute(insert(table), [row | dict.fromkeys(own) for row in rows])
+        for rows in old.execute(select(table).order_by(*table.primary_key)).mappings().partitions(ROWS_AT_ONCE):
+            new.execute(insert(table), [{**row, **dict.fromkeys(own)} for row in rows])
             linked += [row for row in rows if any(row[name] for name in own)]
     for row in linked:
         new.execute(update(table).where(table.c.id == row["id"]).values({name: row[name] for name in own}))
@@ -81,12 +80,6 @@ def _without_indexes(table: Table, new: Connection) -> Iterator[None]:
     yield
     for index in table.indexes:
         index.create(new)
-
-
-def _chunks(table: Table, old: Connection) -> Iterator[list[dict[str, Any]]]:
-    found = old.execute(select(table).order_by(*table.primary_key)).mappings()
-    while rows := found.fetchmany(ROWS_AT_ONCE):
-        yield [dict(row) for row in rows]
 
 
 def _continue_ids(table: Table, old: Connection, new: Connection) -> None:

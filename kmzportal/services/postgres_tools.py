@@ -77,11 +77,9 @@ def _run_connected(program: str, *arguments: str) -> None:
 
 
 def _run(program: str, *arguments: str, major: str = "", **environment: str) -> None:
-    """Run the tool of the server's version, or one on the PATH, or the newest; raises OperationRefused."""
-    installed = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda folder: -float(folder.parent.name))
-    folders = [f"/usr/lib/postgresql/{major}/bin", os.environ.get("PATH", ""), *map(str, installed)]
+    """Run the tool of the server's version, where Debian puts it, or the one on the PATH; raises OperationRefused."""
     cure = f"Abhilfe: apt install postgresql-client{major and f'-{major}'}."
-    found = shutil.which(program, path=os.pathsep.join(folders))
+    found = shutil.which(program, path=f"/usr/lib/postgresql/{major}/bin:{os.environ.get('PATH', '')}")
     if found is None:
         raise OperationRefused(f"{program} fehlt, ohne das es keine Sicherung von PostgreSQL gibt. {cure}")
     environment = os.environ | {"LC_ALL": "C"} | environment
