@@ -6,6 +6,7 @@ import re
 import secrets
 import time
 from datetime import UTC, datetime
+from traceback import format_tb
 
 from flask import g, has_request_context
 from sqlalchemy.exc import SQLAlchemyError
@@ -52,6 +53,11 @@ class LineFormatter(logging.Formatter):
             return json.dumps(line, ensure_ascii=False)
         text = "{time} {level} {logger} [{request}] {message}".format(**line)
         return "\n".join([text, *(f"    {more}" for more in line.get("traceback", "").splitlines())])
+
+
+def log_traceback(doing: str, error: BaseException) -> None:
+    """Log where an error happened, without its message, which may hold a mail or an address."""
+    log.error("%s: %s\n%s", doing, type(error).__name__, "".join(format_tb(error.__traceback__)))
 
 
 def log_database_error(doing: str, error: SQLAlchemyError, traceback: bool = False) -> str:

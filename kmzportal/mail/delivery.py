@@ -5,7 +5,6 @@ import re
 import smtplib
 import ssl
 import threading
-import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -19,6 +18,7 @@ from sqlalchemy.exc import DBAPIError
 
 from kmzportal import mail_address
 from kmzportal.db import db
+from kmzportal.logs import log_traceback
 from kmzportal.mail import smtp
 from kmzportal.mail.compose import Email, compose
 from kmzportal.mail.smtp import SENT, failure
@@ -152,9 +152,9 @@ def _compose(mail: OutgoingMail) -> Email | DeliveryResult:
         email = compose(mail, link_keys(), current_app.config, datetime.now(UTC))
         email.as_bytes()
     except Exception as error:  # must not block the other mails
-        name = type(error).__name__
-        log.error("Mail %d: %s\n%s", mail.id, name, "".join(traceback.format_tb(error.__traceback__)))
-        return DeliveryResult(MailState.DEFERRED, reason=f"Die E-Mail konnte nicht geschrieben werden ({name})")
+        log_traceback(f"Mail {mail.id}", error)
+        reason = f"Die E-Mail konnte nicht geschrieben werden ({type(error).__name__})"
+        return DeliveryResult(MailState.DEFERRED, reason=reason)
     return email
 
 

@@ -5,7 +5,6 @@ import imaplib
 import logging
 import socket
 import ssl
-import traceback
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -17,6 +16,7 @@ from imap_tools.errors import ImapToolsError, MailboxFolderCreateError, MailboxF
 from sqlalchemy.exc import OperationalError
 
 from kmzportal.db import db
+from kmzportal.logs import log_traceback
 from kmzportal.mail.incoming import SIZE_READ, parse
 from kmzportal.services import outbox, support_mail
 from kmzportal.services.support_mail import Effect
@@ -172,7 +172,6 @@ def _receive(raw: bytes) -> Effect | None:
         raise
     except Exception as error:  # must not block the other mails
         _failed_rounds[digest] += 1
-        name = type(error).__name__
-        log.error("Eine E-Mail im Postfach: %s\n%s", name, "".join(traceback.format_tb(error.__traceback__)))
+        log_traceback("Eine E-Mail im Postfach", error)
         return None
     return effect

@@ -1,15 +1,14 @@
 """The connection to the mail server (RFC 5321), and what each of its failures means."""
 
 import base64
-import logging
 import re
 import smtplib
 import socket
 import ssl
-import traceback
 from collections.abc import Mapping
 from typing import Any
 
+from kmzportal.logs import log_traceback
 from kmzportal.models import MailState
 from kmzportal.services.outbox import DeliveryResult
 
@@ -17,8 +16,6 @@ FINAL_DOT_TIMEOUT = 600  # seconds; RFC 5321, 4.5.3.2.6. Who gives up earlier se
 LONGEST_REPLY = 500  # characters
 #: A reply may quote the mail, whose link and code must be stored nowhere.
 SECRETS = re.compile(r"/link/\S+|[\w-]{40,}|\b[A-Z0-9]{4}-[A-Z0-9]{4}\b")
-
-log = logging.getLogger(__name__)
 
 
 class Client(smtplib.SMTP):
@@ -150,8 +147,8 @@ def _without_reply(error: Exception, settings: Mapping[str, Any]) -> str:
     cause = error.__context__ if isinstance(error.__context__, TimeoutError) else error  # smtplib hides a timeout
     reason = next((text for kind, text in _FAULTS if isinstance(cause, kind)), None)
     if reason is None:
+        log_traceback("Mailserver", error)
         name = type(error).__name__
-        log.error("Mailserver: %s\n%s", name, "".join(traceback.format_tb(error.__traceback__)))
         reason = f"Die Verbindung zum Mailserver ist nicht möglich ({name}). Prüfen Sie die Einstellungen MAIL_…"
     if isinstance(cause, TimeoutError) and settings["MAIL_PORT"] == 465 and not settings["MAIL_USE_SSL"]:
         reason = _MISFIT

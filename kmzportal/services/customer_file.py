@@ -43,6 +43,7 @@ LOST_ZERO = re.compile(r"\d{4}")
 SAVE_AS = "Speichern Sie sie in Excel als „CSV UTF-8 (durch Trennzeichen getrennt)“."
 #: What makes a text German: umlauts inside of words or at their beginning, ß after a vowel.
 GERMAN = re.compile("(?<=[^\\W\\d_])[äöü](?=[^\\W\\d_])|[ÄÖÜ](?=[a-zäöüß])|(?<=[aeiouäöü])ß")
+WORD = re.compile(r'[^ ;,\t"\r\n]+')
 OTHER_ENCODINGS = ("cp850", "mac_roman")
 
 
@@ -135,15 +136,12 @@ def _decode(data: bytes) -> str:
 def _refuse_other_encoding(data: bytes) -> None:
     """Raise FileRefused if the text of MS-DOS or an old Mac has more German letters than that of Windows."""
     read = data.decode("cp1252", "replace")
-    found = {encoding: list(GERMAN.finditer(data.decode(encoding))) for encoding in OTHER_ENCODINGS}
-    likely = max(found, key=lambda encoding: len(found[encoding]))
-    if len(found[likely]) <= len(GERMAN.findall(read)):
+    likely = max((data.decode(encoding) for encoding in OTHER_ENCODINGS), key=lambda text: len(GERMAN.findall(text)))
+    if len(GERMAN.findall(likely)) <= len(GERMAN.findall(read)):
         return
-    position = found[likely][0].start()
-    start = max(data.rfind(byte, 0, position) for byte in b' ;,\t"\r\n') + 1
-    word = re.match(rb'[^ ;,\t"\r\n]*', data[start:])[0]  # type: ignore[index]  # it matches the empty text too
+    word = next(word for word in WORD.finditer(likely) if GERMAN.search(likely, *word.span()))
     raise FileRefused(
-        f"Zeile {_line_at(data, position)}: „{word.decode('cp1252', 'replace')}“ ist wohl „{word.decode(likely)}“, "
+        f"Zeile {_line_at(data, word.start())}: „{read[slice(*word.span())]}“ ist wohl „{word[0]}“, "
         f"denn die Datei ist nicht wie unter Windows gespeichert. {SAVE_AS}"
     )
 

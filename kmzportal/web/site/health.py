@@ -14,7 +14,6 @@ LOOPBACK_PEERS = {"127.0.0.1", "::1", "::ffff:127.0.0.1"}
 PROXY_HEADERS = ("X-Forwarded-For", "Forwarded")
 #: Prometheus' text format, https://prometheus.io/docs/instrumenting/exposition_formats/
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
-LABEL_ESCAPES = str.maketrans({"\\": r"\\", '"': r"\"", "\n": r"\n"})
 
 bp = Blueprint("health", __name__)
 
@@ -66,6 +65,6 @@ def _exposition(metric: Metric) -> str:
     name = f"kmzportal_{metric.name}"
     lines = [f"# HELP {name} {metric.help}", f"# TYPE {name} gauge"]
     for value_of_label, value in metric.values.items():
-        label = f'{{{metric.label}="{value_of_label.translate(LABEL_ESCAPES)}"}}' if metric.label else ""
+        label = f'{{{metric.label}="{value_of_label}"}}' if metric.label else ""
         lines.append(f"{name}{label} {value:.15g}")
     return "\n".join([*lines, ""])
