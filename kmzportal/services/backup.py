@@ -34,18 +34,8 @@ MANIFEST, CONFIG = "manifest.json", "config.toml"
 DATABASES = {"sqlite": "kmzportal.db", "postgresql": "kmzportal.dump"}
 OUR_NAME = re.compile(r"kmzportal-\d{8}-\d{6}\.tar\.gz")
 DAMAGED = "{file} ist keine Sicherung des Portals oder ist beschädigt ({why}). Nehmen Sie eine andere."
-#: What reading the file, the database in it and the manifest raise.
-NOT_A_BACKUP = (
-    tarfile.TarError,
-    OSError,
-    EOFError,
-    zlib.error,
-    sqlite3.Error,
-    LookupError,
-    AttributeError,
-    TypeError,
-    ValueError,
-)
+NOT_A_BACKUP = (tarfile.TarError, OSError, EOFError, zlib.error, sqlite3.Error)  # the file, or the database in it
+BAD_MANIFEST = (LookupError, AttributeError, TypeError, ValueError)
 DAMAGED_DATABASE = (
     "Die Datenbank ist beschädigt ({why}): Spielen Sie die letzte Sicherung ein (kmzportal restore DATEI)."
 )
@@ -129,7 +119,7 @@ def unpack(file: Path, folder: Path, newest: str = NEWEST_VERSION) -> Manifest:
             for name, digest in manifest.members.items():
                 _extract(archive, name, digest, folder.resolve())
         _check_database(folder, manifest)
-    except NOT_A_BACKUP as why:
+    except (*NOT_A_BACKUP, *BAD_MANIFEST) as why:
         raise OperationRefused(DAMAGED.format(file=file, why=why)) from None
     return manifest
 
@@ -166,7 +156,7 @@ def write_private(path: Path, text: str) -> None:
 
 @contextmanager
 def _lasting(path: Path) -> Iterator[IO[bytes]]:
-    """Open a file that only its owner can read; at the end it is on the disk, whatever happens to the power."""
+    """Open a file that only its owner can read; what is written is on the disk when it is closed (fsync)."""
     path.touch(0o600)
     with path.open("wb") as out:
         yield out

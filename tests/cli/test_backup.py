@@ -457,7 +457,7 @@ def test_a_database_of_before_the_fingerprints_knows_its_link_key_by_its_links(o
 # Versions
 
 
-@pytest.mark.parametrize("words", [KIM, ("customers", "export"), ("db", "upgrade"), ("work",), ("backup",)])
+@pytest.mark.parametrize("words", [KIM, ("customers", "export"), ("purge",), ("db", "upgrade"), ("work",), ("backup",)])
 def test_a_database_of_a_newer_version_is_refused_by_every_command(office, words):
     with office.app(), db.engine.begin() as connection:
         connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
