@@ -13,7 +13,7 @@ from flask.cli import AppGroup, ScriptInfo, with_appcontext
 
 from kmzportal import settings
 from kmzportal.cli.database import RUNS, hold
-from kmzportal.cli.fault import Fault
+from kmzportal.cli.fault import Fault, agreed
 from kmzportal.dates import format_datetime
 from kmzportal.db import close, db, schema_version
 from kmzportal.migrations import upgrade
@@ -126,11 +126,7 @@ def _confirm(file: Path, manifest: backups.Manifest, present: restoring.Present 
     else:
         latest = format_datetime(present.latest) if present.latest else "–"
         click.echo(f"Ersetzt wird: letzter Eintrag vom {latest}, Konten: {present.customers}")
-    try:
-        agreed = yes or click.confirm("Ersetzen?")
-    except click.Abort:
-        agreed = False
-    if not agreed:
+    if not (yes or agreed("Ersetzen?")):
         raise Fault("Nichts wurde ersetzt. Ohne Frage: --yes.")
 
 

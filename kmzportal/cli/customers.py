@@ -11,7 +11,7 @@ import click
 from sqlalchemy import func, select
 
 from kmzportal.cli.database import DatabaseGroup
-from kmzportal.cli.fault import Fault
+from kmzportal.cli.fault import Fault, agreed
 from kmzportal.dates import format_datetime
 from kmzportal.db import db
 from kmzportal.models import Customer
@@ -96,8 +96,8 @@ def _review(number: int, delete: bool, no_loans: bool, many: bool, yes: bool) ->
             f"{number} von {total} Konten stehen nicht in der Datei, mehr als {MANY} %. Nichts wurde geändert. Ist die "
             "Datei vollständig? Dann wiederholen Sie den Befehl mit --many."
         )
-    sure = yes or _confirm(f"{number} Konten {'löschen' if delete else 'sperren'}?")
-    if not sure or (delete and not no_loans and not _confirm(LOANS)):
+    sure = yes or agreed(f"{number} Konten {'löschen' if delete else 'sperren'}?")
+    if not sure or (delete and not no_loans and not agreed(LOANS)):
         raise Fault("Abgebrochen, nichts wurde geändert.")
 
 
@@ -128,7 +128,7 @@ def delete(number: str, why: str, no_loans: bool) -> None:
     if customer is None:
         raise Fault(f"Die Kundennummer {_printable(number)} gibt es nicht.")
     name, version = customer.name, customer.version
-    loans_open = not no_loans and not _confirm(f"{_printable(name)}: {LOANS}")
+    loans_open = not no_loans and not agreed(f"{_printable(name)}: {LOANS}")
     try:
         with transaction("console") as tx:
             deletion.delete_customer(tx, customer, version, why, loans_open)
@@ -175,10 +175,6 @@ def _show_report(rows: list[Row], deleted: dict[str, datetime], ignored: Sequenc
         click.echo(_printable(text))
     for name in ignored:
         click.echo(_printable(f"Nicht gelesen: {name}"))
-
-
-def _confirm(question: str) -> bool:
-    return str(click.prompt(f"{question} [ja/nein]", default="nein", show_default=False)).strip().lower() in ("ja", "j")
 
 
 def _printable(text: str) -> str:

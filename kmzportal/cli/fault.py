@@ -25,6 +25,15 @@ class PortTaken(Fault):
     exit_code = os.EX_UNAVAILABLE
 
 
+def agreed(question: str) -> bool:
+    """Ask on the terminal; without one the answer is no."""
+    try:
+        answer = click.prompt(f"{question} [ja/nein]", default="nein", show_default=False)
+    except click.Abort:
+        return False
+    return str(answer).strip().lower() in ("ja", "j")
+
+
 #: By the driver's message, in English and German: PostgreSQL answers in the language of its server.
 DATABASE_FAULTS = (
     ("file is not a database", "Die Datei ist keine SQLite-Datenbank. Abhilfe: kmzportal restore SICHERUNG."),

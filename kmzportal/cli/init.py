@@ -1,6 +1,5 @@
 """kmzportal init: a new instance with settings, keys, tables and the first admin."""
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ from kmzportal.models import Clerk
 from kmzportal.server import deploy
 from kmzportal.services import clerks
 from kmzportal.services import instance as instance_folder
+from kmzportal.services.backup import toml
 from kmzportal.settings import BY_NAME, SettingsError
 
 #: Setting, question, and the answer where nobody can answer; None: there must be one.
@@ -78,8 +78,8 @@ def init(proxy_hops: int, **given: str | None) -> None:
         raise BadSettings("\n".join(faults))
     instance.mkdir(mode=0o700, parents=True, exist_ok=True)
     link = _create(chosen, answers["admin"], answers["name"], answers["initials"])
-    lines = [f"{name} = {json.dumps(value, ensure_ascii=False)}\n" for name, value in chosen.items() if value != ""]
-    (instance / "config.toml").write_text(HEAD + "".join(lines), "utf-8")
+    written = {name: value for name, value in chosen.items() if value != ""}
+    (instance / "config.toml").write_text(HEAD + toml(written), "utf-8")
     for name, text in _deploy_files(instance, loaded.values["PUBLIC_URL"]):
         if name in (UNITS[0], file):
             click.echo(f"# {instance / 'deploy' / name}\n{text}")

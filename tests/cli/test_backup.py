@@ -383,10 +383,10 @@ def test_a_backup_of_the_other_database_is_refused(saved, monkeypatch, postgres_
 
 
 def test_it_asks_before_it_replaces(saved):
-    assert "Nichts wurde ersetzt." in saved.refuses("restore", "portal.tar.gz", answer="n\n")
+    assert "Nichts wurde ersetzt." in saved.refuses("restore", "portal.tar.gz", answer="nein\n")
     assert "Nichts wurde ersetzt." in saved.refuses("restore", "portal.tar.gz")
     assert not (saved.instance / "backups").exists()
-    assert saved.run("restore", "portal.tar.gz", answer="y\n").exit_code == 0
+    assert saved.run("restore", "portal.tar.gz", answer="ja\n").exit_code == 0
 
 
 def test_a_database_in_use_is_refused(saved):
