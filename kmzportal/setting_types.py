@@ -5,7 +5,6 @@ sentence that contains the cure but not the name of the setting. No sentence rep
 """
 
 import importlib.util
-import os
 import re
 import ssl
 from collections.abc import Callable
@@ -14,7 +13,7 @@ from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
 import idna
-from sqlalchemy import make_url
+from sqlalchemy import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
 from kmzportal import mail_address
@@ -128,12 +127,12 @@ def day(value: Any) -> str:
 
 
 def certificates(value: str) -> str:
-    if not os.path.isfile(value):  # false also for a path that is too long, or that this user may not see
-        raise ValueError(f"Die Datei {value} gibt es nicht. Nennen Sie den ganzen Pfad einer PEM-Datei.")
     try:
         ssl.create_default_context(cafile=value)
-    except OSError as error:  # ssl.SSLError is one
-        reason = "" if isinstance(error, ssl.SSLError) else f" ({error.strerror})"
+    except FileNotFoundError:
+        raise ValueError(f"Die Datei {value} gibt es nicht. Nennen Sie den ganzen Pfad einer PEM-Datei.") from None
+    except (OSError, ValueError) as error:  # ssl.SSLError is an OSError
+        reason = f" ({error.strerror})" if isinstance(error, OSError) and not isinstance(error, ssl.SSLError) else ""
         raise ValueError(f"{value} ist nicht als Zertifikat im PEM-Format lesbar{reason}.") from None
     return value
 
@@ -155,15 +154,23 @@ def database(value: str) -> str:
         )
     if url.drivername not in ("sqlite", "postgresql", "postgresql+psycopg"):
         raise ValueError(f"{url.drivername} geht hier nicht. Möglich sind sqlite:///… und postgresql://…")
-    if url.drivername == "sqlite" and (url.host or url.query or url.database in (None, "", ":memory:") or "\0" in rest):
+    _check_parts(url)
+    if url.get_backend_name() == "postgresql" and not importlib.util.find_spec("psycopg"):
+        raise ValueError("Für PostgreSQL fehlt das Paket psycopg. Abhilfe: pip install 'kmzportal[postgres]'")
+    return url.render_as_string(hide_password=False)
+
+
+def _check_parts(url: URL) -> None:
+    if url.drivername == "sqlite" and (
+        url.host or url.query or url.database in (None, "", ":memory:") or "\0" in url.database
+    ):
         raise ValueError(
             "Das ist keine Datei. Schreiben Sie zum Beispiel sqlite:////var/lib/kmzportal/kmzportal.db, ohne „?“."
         )
     if "password" in url.query:
-        raise ValueError("Das Passwort steht hinter dem „?“. Schreiben Sie: postgresql://Benutzer:Passwort@Rechner/Name")
-    if url.get_backend_name() == "postgresql" and not importlib.util.find_spec("psycopg"):
-        raise ValueError("Für PostgreSQL fehlt das Paket psycopg. Abhilfe: pip install 'kmzportal[postgres]'")
-    return url.render_as_string(hide_password=False)
+        raise ValueError(
+            "Das Passwort steht hinter dem „?“. Schreiben Sie: postgresql://Benutzer:Passwort@Rechner/Name"
+        )
 
 
 #: By the kind in settings.toml. Keys and passwords are taken as they are.

@@ -68,12 +68,17 @@ class Setting:
             raise ValueError(f"Erwartet wird {self.expected}{shown}.")
         if isinstance(value, str):
             return self._check_text(value)
-        if self.kind == "Liste von Tagen":
-            return [date.fromisoformat(setting_types.day(item)) for item in value]
-        if self.secret and not all(isinstance(key, str) and len(key) >= MIN_KEY_LENGTH for key in value):
-            raise ValueError(f"Jeder Schlüssel der Liste ist ein Text von mindestens {MIN_KEY_LENGTH} Zeichen.")
+        if isinstance(value, list):
+            return self._check_list(value)
         if self.valid and not self.valid[0] <= value <= self.valid[1]:
             raise ValueError(f"{value} geht nicht. Möglich sind {self.valid[0]} bis {self.valid[1]} ({self.kind}).")
+        return value
+
+    def _check_list(self, value: list[Any]) -> list[Any]:
+        if self.kind == "Liste von Tagen":
+            return [date.fromisoformat(setting_types.day(item)) for item in value]
+        if not all(isinstance(key, str) and len(key) >= MIN_KEY_LENGTH for key in value):
+            raise ValueError(f"Jeder Schlüssel der Liste ist ein Text von mindestens {MIN_KEY_LENGTH} Zeichen.")
         return value
 
     def _check_text(self, value: str) -> Any:
