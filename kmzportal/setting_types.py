@@ -9,20 +9,21 @@ import re
 import ssl
 from collections.abc import Callable
 from datetime import date
-from pathlib import Path
 from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
 import idna
-from sqlalchemy import make_url
+from sqlalchemy import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
 from kmzportal import mail_address
+from kmzportal.plain_text import DASH, clean
 
+MOST_DIGITS = 18  # of a telephone number: 15 (E.164) after 00 and with a (0)
 OWN_PORTS = {"http": 80, "https": 443}
 PHONE = re.compile(r"\+?[\d\s()/.–-]{3,40}")
-LABEL = re.compile(r"[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?")
-NAMED = re.compile(r'\s*"?(.*?)"?\s*<([^<>]*)>\s*')
+LABEL = re.compile(r"[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?")
+NAMED = re.compile(r'\s*"?(.*?)"?\s*<([^<>]*)>\s*', re.DOTALL)
 WITHOUT_SPACES = re.compile(r"[^\s\x00-\x1f\x7f]+")
 
 
@@ -34,9 +35,12 @@ def text(value: str) -> str:
 
 def host_name(value: str) -> str:
     """Return the name in ASCII and small letters (UTS 46), without the dot at its end; an IP address as it is."""
-    name = value.strip().removesuffix(".").lower()
+    name = clean(value).strip().removesuffix(".").lower()
+    name = name[1:-1] if name.startswith("[") and name.endswith("]") else name
     if re.fullmatch(r"[0-9a-f:]*:[0-9a-f:.]+", name):  # IPv6
         return name
+    if "@" in name:
+        raise ValueError("Das ist kein Rechnername. Schreiben Sie ihn ohne Benutzer, Passwort und „@“.")
     if ":" in name or "/" in name:
         raise ValueError(f"„{value}“ ist kein Rechnername. Schreiben Sie nur den Namen, ohne Port und ohne „//“.")
     try:
@@ -50,7 +54,7 @@ def host_name(value: str) -> str:
 
 def web_address(value: str) -> str:
     split_web_address(value)
-    return value.strip()
+    return clean(value).strip()
 
 
 def public_url(value: str) -> str:
@@ -67,17 +71,20 @@ def public_url(value: str) -> str:
 
 def split_web_address(value: str) -> tuple[SplitResult, str, int | None]:
     """Return the parts, the host in ASCII, and the port; raises ValueError."""
-    value = value.strip()
+    value = clean(value).strip()
+    if "@" in value:
+        raise ValueError("Das ist keine Webadresse. Schreiben Sie sie ohne Benutzer, Passwort und „@“.")
     if "://" not in value:
-        raise ValueError(f"„{value}“ ist ohne https:// geschrieben. Schreiben Sie zum Beispiel: https://{value}")
+        plain = re.sub(r"^(https?:)?/*", "", value)
+        raise ValueError(f"„{value}“ ist ohne https:// geschrieben. Schreiben Sie zum Beispiel: https://{plain}")
     try:
         url = urlsplit(value)
         host, port = host_name(url.hostname or ""), url.port
+        if WITHOUT_SPACES.fullmatch(value) and url.scheme in OWN_PORTS and port != 0:
+            return url, host, port
     except ValueError:
-        host, port = "", None
-    if not WITHOUT_SPACES.fullmatch(value) or url.scheme not in OWN_PORTS or not host or "@" in url.netloc or port == 0:
-        raise ValueError(f"„{value}“ ist keine Webadresse. Schreiben Sie sie so: https://konto.kmz.example")
-    return url, host, port
+        pass
+    raise ValueError(f"„{value}“ ist keine Webadresse. Schreiben Sie sie so: https://konto.kmz.example")
 
 
 def web_address_or_file(value: str) -> str:
@@ -87,8 +94,9 @@ def web_address_or_file(value: str) -> str:
 def address(value: str) -> str:
     try:
         return mail_address.parse(value)
-    except mail_address.InvalidAddress:
-        raise ValueError(f"„{value}“ ist keine E-Mail-Adresse. Schreiben Sie sie so: name@kmz.example") from None
+    except mail_address.InvalidAddress as invalid:
+        cure = invalid.hint or "Schreiben Sie sie so: name@kmz.example"
+        raise ValueError(f"„{value}“ ist keine E-Mail-Adresse. {cure}") from None
 
 
 def sender(value: str) -> tuple[str, str]:
@@ -97,17 +105,18 @@ def sender(value: str) -> tuple[str, str]:
     name, plain = named.groups() if named else ("", value)
     try:
         return text(name), mail_address.mailable(plain)
-    except mail_address.InvalidAddress:
-        raise ValueError(
-            f"„{value}“ ist kein Absender. Schreiben Sie ihn so: verleih@kmz.example, "
-            "oder mit Namen: Medienzentrum <verleih@kmz.example>"
-        ) from None
+    except mail_address.InvalidAddress as invalid:
+        cure = invalid.hint or (
+            "Schreiben Sie ihn so: verleih@kmz.example, oder mit Namen: Medienzentrum <verleih@kmz.example>"
+        )
+        raise ValueError(f"„{value}“ ist kein Absender. {cure}") from None
 
 
 def phone_number(value: str) -> str:
-    if not PHONE.fullmatch(value.strip()) or not any(char.isdigit() for char in value):
+    number = DASH.sub("-", clean(value)).strip()
+    if not PHONE.fullmatch(number) or not 0 < sum(char.isdigit() for char in number) <= MOST_DIGITS:
         raise ValueError(f"„{value}“ ist keine Telefonnummer. Schreiben Sie eine einzige, zum Beispiel: 07051 965 220")
-    return value.strip()
+    return number
 
 
 def day(value: Any) -> str:
@@ -118,35 +127,50 @@ def day(value: Any) -> str:
 
 
 def certificates(value: str) -> str:
-    if not Path(value).is_file():
-        raise ValueError(f"Die Datei {value} gibt es nicht. Nennen Sie den ganzen Pfad einer PEM-Datei.")
     try:
         ssl.create_default_context(cafile=value)
-    except OSError as error:  # ssl.SSLError is one
-        reason = "" if isinstance(error, ssl.SSLError) else f" ({error.strerror})"
+    except FileNotFoundError:
+        raise ValueError(f"Die Datei {value} gibt es nicht. Nennen Sie den ganzen Pfad einer PEM-Datei.") from None
+    except (OSError, ValueError) as error:  # ssl.SSLError is an OSError
+        reason = f" ({error.strerror})" if isinstance(error, OSError) and not isinstance(error, ssl.SSLError) else ""
         raise ValueError(f"{value} ist nicht als Zertifikat im PEM-Format lesbar{reason}.") from None
     return value
 
 
 def database(value: str) -> str:
     """Return the URL of an SQLite or PostgreSQL database; the driver is installed."""
-    scheme = value.partition(":")[0].casefold()
+    scheme, colon, rest = value.strip().partition(":")
+    scheme = scheme.casefold()
     try:
-        url = make_url(value)
+        url = make_url(scheme + colon + rest)
     except (ArgumentError, ValueError):
         url = None
     if scheme == "postgres":
         raise ValueError("Schreiben Sie postgresql:// statt postgres://.")
-    if url is None:
+    if url is None or "@" in (url.host or ""):
         raise ValueError(
             "Das ist keine Datenbankadresse. Schreiben Sie zum Beispiel: postgresql://kmz@localhost/kmzportal. "
             "Sonderzeichen im Passwort werden ersetzt: @ durch %40, / durch %2F."
         )
     if url.drivername not in ("sqlite", "postgresql", "postgresql+psycopg"):
         raise ValueError(f"{url.drivername} geht hier nicht. Möglich sind sqlite:///… und postgresql://…")
+    _check_parts(url)
     if url.get_backend_name() == "postgresql" and not importlib.util.find_spec("psycopg"):
         raise ValueError("Für PostgreSQL fehlt das Paket psycopg. Abhilfe: pip install 'kmzportal[postgres]'")
-    return value
+    return url.render_as_string(hide_password=False)
+
+
+def _check_parts(url: URL) -> None:
+    if url.drivername == "sqlite" and (
+        url.host or url.query or url.database in (None, "", ":memory:") or "\0" in url.database
+    ):
+        raise ValueError(
+            "Das ist keine Datei. Schreiben Sie zum Beispiel sqlite:////var/lib/kmzportal/kmzportal.db, ohne „?“."
+        )
+    if "password" in url.query:
+        raise ValueError(
+            "Das Passwort steht hinter dem „?“. Schreiben Sie: postgresql://Benutzer:Passwort@Rechner/Name"
+        )
 
 
 #: By the kind in settings.toml. Keys and passwords are taken as they are.

@@ -6,6 +6,7 @@ file which `KMZPORTAL_<NAME>_FILE` names. Each is parsed once, at start; all fau
 
 import contextlib
 import difflib
+import json
 import os
 import re
 import secrets
@@ -62,13 +63,22 @@ class Setting:
         if self.kind == "Tag" and isinstance(value, date):
             value = value.isoformat()
         if type(value) is not type(self.default):
-            raise ValueError(f"Erwartet wird {self.expected}{'' if self.secret else f', nicht {value!r}'}.")
+            hidden = self.secret or self.kind == "Datenbank"
+            shown = "" if hidden else f", nicht {json.dumps(value, default=str, ensure_ascii=False)}"
+            raise ValueError(f"Erwartet wird {self.expected}{shown}.")
         if isinstance(value, str):
             return self._check_text(value)
-        if self.kind == "Liste von Tagen":
-            return [date.fromisoformat(setting_types.day(item)) for item in value]
+        if isinstance(value, list):
+            return self._check_list(value)
         if self.valid and not self.valid[0] <= value <= self.valid[1]:
             raise ValueError(f"{value} geht nicht. Möglich sind {self.valid[0]} bis {self.valid[1]} ({self.kind}).")
+        return value
+
+    def _check_list(self, value: list[Any]) -> list[Any]:
+        if self.kind == "Liste von Tagen":
+            return [date.fromisoformat(setting_types.day(item)) for item in value]
+        if not all(isinstance(key, str) and len(key) >= MIN_KEY_LENGTH for key in value):
+            raise ValueError(f"Jeder Schlüssel der Liste ist ein Text von mindestens {MIN_KEY_LENGTH} Zeichen.")
         return value
 
     def _check_text(self, value: str) -> Any:
@@ -77,7 +87,9 @@ class Setting:
         if not value.strip() and self.name in REQUIRED:
             raise ValueError("Das darf nicht leer sein.")
         parser = setting_types.PARSERS.get(self.kind)
-        return parser(value) if parser and value.strip() else value
+        if not parser:
+            return value
+        return parser(value) if value.strip() else ""
 
     @property
     def expected(self) -> str:
@@ -112,10 +124,14 @@ def instance_path(environ: Mapping[str, str] = os.environ) -> Path:
 class Loaded:
     values: dict[str, Any] = field(default_factory=dict)
     faults: list[str] = field(default_factory=list)  #: in German, each with its cure
+    unknown: set[str] = field(default_factory=set)  #: settings whose value is not known, as it cannot be read
     warnings: list[str] = field(default_factory=list)
 
     def take(self, name: str, value: Any, from_text: bool = False) -> None:
         """Store a value, or the content of a file that holds it."""
+        if name not in BY_NAME and isinstance(value, dict):
+            self.faults.append(f"[{name}]: Abschnitte gibt es in config.toml nicht. Löschen Sie diese Zeile.")
+            return
         if name not in BY_NAME:
             self.warnings.append(f"Unbekannte Einstellung {name}.{did_you_mean(name.upper(), BY_NAME)}")
             return
@@ -123,8 +139,14 @@ class Loaded:
             if isinstance(value, Path):
                 value = _read_text(value, name).strip()
             self.values[name] = BY_NAME[name].parse(value, from_text)
+            self.unknown.discard(name)
         except SettingsError as error:
             self.faults.append(str(error))
+            self.unknown.add(name)
+
+    def add_faults(self, sentences: Iterable[str]) -> None:
+        """Add those that follow from values that are known: the cause of the others has its own sentence."""
+        self.faults += (text for text in sentences if self.unknown.isdisjoint(re.findall(r"[A-Z_]{5,}", text)))
 
     def take_all(self, values: Iterable[tuple[str, Any]], from_text: bool = False) -> None:
         for name, value in values:
@@ -143,7 +165,8 @@ def load(
     """
     loaded = read(instance, environ, overrides)
     if loaded.faults:
-        raise SettingsError("\n".join([*loaded.faults, *faults(loaded.values)]))
+        loaded.add_faults(faults(loaded.values))
+        raise SettingsError("\n".join(loaded.faults))
     if make_keys and instance.is_dir():
         _make_keys(loaded.values, instance)
     return loaded.values, loaded.warnings
@@ -156,6 +179,7 @@ def read(instance: Path, environ: Mapping[str, str] = os.environ, overrides: Map
         loaded.take_all(_read_file(instance / "config.toml").items())
     except SettingsError as error:
         loaded.faults.append(str(error))
+        loaded.unknown |= BY_NAME.keys()
     loaded.take_all(_read_environment(environ), from_text=True)
     loaded.take_all((name, value) for name, value in (overrides or {}).items() if name in BY_NAME)
     key_files = ((name, instance / name.lower()) for name in KEYS if not loaded.values[name])
@@ -165,7 +189,7 @@ def read(instance: Path, environ: Mapping[str, str] = os.environ, overrides: Map
     name, address = values["MAIL_DEFAULT_SENDER"] or ("", setting_types.sender(values["OFFICE_SUPPORT_EMAIL"])[1])
     values["MAIL_DEFAULT_SENDER"] = (name or values["OFFICE_NAME"], address)
     for check in (_mail_contradictions, _imap_contradictions, _short_keys, _missing_folder):
-        loaded.faults += check(values, instance)
+        loaded.add_faults(check(values, instance))
     return loaded
 
 
@@ -242,7 +266,9 @@ def faults(settings: Mapping[str, Any]) -> list[str]:
 def _read_file(path: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(_read_text(path) if _exists(path) else "")
-    except tomllib.TOMLDecodeError as error:
+    except (ValueError, RecursionError) as error:  # of tomllib; SettingsError is a ValueError too
+        if isinstance(error, SettingsError):
+            raise
         line = re.search(r"line (\d+)", str(error))
         raise SettingsError(
             f"{path}{f', Zeile {line[1]}' if line else ''}: Das ist kein gültiges TOML. Jede Einstellung steht einmal "
@@ -266,7 +292,7 @@ def _read_environment(environ: Mapping[str, str]) -> Iterator[tuple[str, str | P
 def _exists(path: Path) -> bool:
     """Return whether there is such a file, or one that this user may not see; reading that one names the reason."""
     try:
-        return path.exists()
+        return path.is_symlink() or path.exists()
     except PermissionError:
         return True
 
@@ -279,7 +305,8 @@ def _read_text(path: Path, named_by: str = "") -> str:
     except UnicodeDecodeError:
         raise SettingsError(f"{where} ist nicht in UTF-8 gespeichert. Speichern Sie die Datei neu als UTF-8.") from None
     except OSError as error:
-        reason = "gibt es nicht" if isinstance(error, FileNotFoundError) else f"ist nicht lesbar ({error.strerror})"
+        reasons = {FileNotFoundError: "gibt es nicht", IsADirectoryError: "ist ein Ordner"}
+        reason = reasons.get(type(error), f"ist nicht lesbar ({error.strerror})")
         raise SettingsError(f"{where} {reason}. Prüfen Sie Namen, Besitzer und Rechte der Datei.") from None
 
 

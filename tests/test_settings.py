@@ -104,7 +104,7 @@ def test_where_the_instance_lies_is_no_unknown_setting(tmp_path):
     ("MAIL_USE_TLS", "True", True),
     ("MAIL_USE_TLS", "0", False),
     ("MAIL_USE_TLS", "nein", False),
-    ("LINK_KEY_FALLBACKS", "one, two,", ["one", "two"]),
+    ("LINK_KEY_FALLBACKS", f"{'1' * 32}, {'2' * 32},", ["1" * 32, "2" * 32]),
     ("PROXY_HOPS", "1", 1),
 ])  # fmt: skip
 def test_yes_and_no_lists_and_numbers_are_understood(tmp_path, name, text, value):
@@ -114,11 +114,16 @@ def test_yes_and_no_lists_and_numbers_are_understood(tmp_path, name, text, value
 @pytest.mark.parametrize(("read", "text", "complaint"), [
     (from_environment, {"PROXY_HOPS": "eins"}, "PROXY_HOPS: „eins“ ist keine ganze Zahl"),
     (from_environment, {"MAIL_USE_TLS": "vielleicht"}, "MAIL_USE_TLS: „vielleicht“ ist weder true noch false"),
-    (from_file, {"text": 'PROXY_HOPS = "1"'}, r"PROXY_HOPS: Erwartet wird eine ganze Zahl \(Proxys\), nicht '1'"),
+    (from_file, {"text": 'PROXY_HOPS = "1"'}, r'PROXY_HOPS: Erwartet wird eine ganze Zahl \(Proxys\), nicht "1"'),
     (from_file, {"text": "MAIL_USE_TLS = 1"}, "MAIL_USE_TLS: Erwartet wird true oder false, nicht 1"),
     (from_file, {"text": "PROXY_HOPS = true"}, "PROXY_HOPS: Erwartet wird eine ganze Zahl"),
     (from_file, {"text": 'CLOSING_DAYS = "2026-12-24"'}, "CLOSING_DAYS: Erwartet wird eine Liste von Tagen"),
     (from_file, {"text": "MAIL_PASSWORD = 123456789"}, r"(?m)MAIL_PASSWORD: Erwartet .* Anführungszeichen\.$"),
+    (from_file, {"text": "MAIL_PORT = 2026-01-01"}, 'MAIL_PORT: Erwartet wird .*, nicht "2026-01-01"'),
+    (from_file, {"text": 'SQLALCHEMY_DATABASE_URI = ["geheim"]'}, r"(?m)URI: Erwartet .* Anführungszeichen\.$"),
+    (from_file, {"text": "[portal]\nMAIL_PORT = 25"}, r"\[portal\]: Abschnitte gibt es in config.toml nicht"),
+    (from_file, {"text": f"MAIL_PORT = {'9' * 5000}"}, "Das ist kein gültiges TOML"),
+    (from_file, {"text": f"a = {'[' * 20_000}"}, "Das ist kein gültiges TOML"),
     (from_file, {"text": "\nPUBLIC_URL = https"}, "config.toml, Zeile 2: Das ist kein gültiges TOML"),
     (from_file, {"text": "MAIL_PORT = 25\nMAIL_PORT = 26"}, "config.toml.*: Das ist kein gültiges TOML"),
 ])  # fmt: skip
@@ -133,10 +138,19 @@ def test_a_wrong_type_is_named(tmp_path, read, text, complaint):
     (
         "PUBLIC_URL",
         ["https://", "https://a b.example", "ftp://a.example", "https://kmz:x@a.example", "https://a.example:99999",
-         "https://a..example", "https://-.example", "https://a.example:0", "https://*.example"],
+         "https://a..example", "https://-.example", "https://a.example:0", "https://*.example", "https://[::1",
+         f"https://{'a' * 64}.example", "https://kmz:geheim@a.example"],
         "ist keine Webadresse",
     ),
+    ("PUBLIC_URL", ["https:/a.example", "//a.example"], "Schreiben Sie zum Beispiel: https://a.example\n|$"),
     ("OFFICE_SITE", ["kmz.example"], "ohne https://"),
+    ("MAIL_SERVER", ["kmz:geheim@mail.kmz.example"], "ohne Benutzer, Passwort"),
+    ("OFFICE_EMAIL", ["müller@gs.example"], "Vor dem @ steht „ü“"),
+    ("MAIL_DEFAULT_SENDER", ["müller@gs.example"], "Vor dem @ steht „ü“"),
+    ("MAIL_DEFAULT_SENDER", ["Medien\nzentrum <a@kmz.example>"], "unsichtbare Zeichen"),
+    ("OFFICE_PHONE", ["07051 965 220 / 07051 965 221"], "Schreiben Sie eine einzige"),
+    ("MAIL_CA_FILE", ["x" * 5000, "/", "a\0"], "nicht als Zertifikat im PEM-Format lesbar"),
+    ("LINK_KEY_FALLBACKS", ["geheim"], "mindestens 32 Zeichen"),
     ("MAIL_SERVER", ["mail.kmz.example:25", "smtp://mail.kmz.example", "mail server", "mail..x"], "kein Rechnername"),
     ("OFFICE_EMAIL", ["kein", "a@b@c.example", "müller@gs.example", "a@b"], "keine E-Mail-Adresse"),
     ("MAIL_DEFAULT_SENDER", ["Verleih", "Verleih <verleih>", "<>", "a@kmz.example\nBcc: b@a.example"], "kein Absender"),
@@ -153,7 +167,11 @@ def test_a_wrong_type_is_named(tmp_path, read, text, complaint):
     ("SQLALCHEMY_DATABASE_URI", ["postgres://kmz@db/kmz"], r"postgresql:// statt postgres://"),
     ("SQLALCHEMY_DATABASE_URI", ["mysql://kmz:geheim@db/kmz", "postgresql+psycopg2://db/kmz"], "geht hier nicht"),
     ("SQLALCHEMY_DATABASE_URI", ["quatsch", "postgresql://kmz:ge/heim@:x@db/kmz"], "keine Datenbankadresse"),
+    ("SQLALCHEMY_DATABASE_URI", ["postgresql://kmz:ge@heim@db/kmz"], "keine Datenbankadresse"),
     ("SQLALCHEMY_DATABASE_URI", ["sqlite:////nirgends/kmzportal.db"], "Den Ordner /nirgends gibt es nicht"),
+    ("SQLALCHEMY_DATABASE_URI", ["sqlite://", "sqlite://x.db", "sqlite:///:memory:", "sqlite:///x.db?timeout=x",
+     "sqlite:///x%00.db".replace("%00", "\0")], "Das ist keine Datei"),
+    ("SQLALCHEMY_DATABASE_URI", ["postgresql://db/kmz?password=geheim"], "hinter dem „.“"),
     ("SECRET_KEY", ["kurz"], "SECRET_KEY ist kürzer als 32 Zeichen"),
     ("LINK_KEY", ["kurz"], "LINK_KEY ist kürzer als 32 Zeichen"),
 ])  # fmt: skip
@@ -172,6 +190,11 @@ def test_a_value_that_cannot_be_meant_is_named_with_its_cure(tmp_path, name, tex
     ("PUBLIC_URL", "http://[::1]:5000", "http://[::1]:5000"),
     ("MAIL_SERVER", " Mail.Müller.example. ", "mail.xn--mller-kva.example"),
     ("MAIL_SERVER", "192.0.2.7", "192.0.2.7"),
+    ("MAIL_SERVER", "[::1]", "::1"),
+    ("MAIL_SERVER", "  ", ""),
+    ("PUBLIC_URL", "\u200bhttps://konto.kmz.example", "https://konto.kmz.example"),
+    ("SQLALCHEMY_DATABASE_URI", " Postgresql://kmz:x@db/kmz\n", "postgresql://kmz:x@db/kmz"),
+    ("OFFICE_PHONE", "\u202d07051\u2011965\u202c", "07051-965"),
     ("MAIL_DEFAULT_SENDER", "verleih@medienzentrum-müller.example",
      ("Kreismedienzentrum Calw", "verleih@xn--medienzentrum-mller-kbc.example")),
     ("MAIL_DEFAULT_SENDER", "Medienzentrum Calw, Verleih <verleih@kmz.example>",
@@ -184,6 +207,25 @@ def test_a_value_that_cannot_be_meant_is_named_with_its_cure(tmp_path, name, tex
 ])  # fmt: skip
 def test_a_value_is_parsed_once_into_the_form_that_the_code_uses(tmp_path, name, text, value):
     assert from_environment(tmp_path, **{name: text})[0][name] == value
+
+
+@pytest.mark.parametrize(("text", "absent"), [
+    ('PUBLIC_URL = "konto.kmz.example"', "PUBLIC_URL fehlt"),
+    ('PUBLIC_URL = "https://konto.kmz.example"\nPROXY_HOPS = -1', "PROXY_HOPS ist 0"),
+    ('MAIL_PASSWORD = "x"\nMAIL_USERNAME = 5', "ohne MAIL_USERNAME"),
+    ("PUBLIC_URL = konto", "PUBLIC_URL fehlt"),
+])  # fmt: skip
+def test_a_value_that_cannot_be_read_is_not_reported_as_missing_too(tmp_path, text, absent):
+    with pytest.raises(SettingsError) as fault:
+        from_file(tmp_path, text)
+    assert absent not in str(fault.value)
+
+
+@pytest.mark.parametrize("name", ["config.toml", "secret_key"])
+def test_a_link_that_leads_nowhere_is_no_missing_file(tmp_path, name):
+    (tmp_path / name).symlink_to(tmp_path / "nirgends")
+    with pytest.raises(SettingsError, match=f"{name} gibt es nicht"):
+        load(tmp_path, {})
 
 
 @pytest.mark.parametrize(("settings", "complaint"), [

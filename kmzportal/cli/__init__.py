@@ -11,7 +11,7 @@ import click
 from flask import Flask, current_app
 from flask.cli import FlaskGroup, ScriptInfo
 from flask_migrate.cli import db as database_commands
-from sqlalchemy import make_url
+from sqlalchemy import inspect, make_url
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from kmzportal import create_app, logs, settings
@@ -27,18 +27,23 @@ from kmzportal.cli.mail import mail
 from kmzportal.cli.privacy import privacy
 from kmzportal.cli.support import support
 from kmzportal.dates import format_datetime
-from kmzportal.db import NEWEST_VERSION, close, db, up_to_date
+from kmzportal.db import NEWEST_VERSION, close, db, schema_version
 from kmzportal.migrations import migrate
 from kmzportal.server import become_gunicorn, port_fault, worker
 from kmzportal.server import demo as demo_server
 from kmzportal.services import instance as instance_folder
 from kmzportal.services import office_pages, support_mail
+from kmzportal.services.backup import refuse_newer
 from kmzportal.services.refusals import OperationRefused
 from kmzportal.settings import SETTINGS, Setting, SettingsError
 
 DEBUGGING = "FLASK_DEBUG ist gesetzt. Das ist nur für `kmzportal run` auf dem eigenen Rechner."
 MAIL_WAITS = "MAIL_SERVER ist leer: E-Mails warten im Postausgang, bis ein Mailserver eingetragen ist."
 NO_TABLES = "Die Tabellen der Datenbank fehlen oder sind alt. Abhilfe: kmzportal db upgrade."
+OTHER_DATABASE = (
+    "Die Datenbank enthält Tabellen eines anderen Programms. Nennen Sie in SQLALCHEMY_DATABASE_URI eine leere, "
+    "oder die des Portals."
+)
 HELP = """kmzportal: das Portal für Kundenkonten eines Medienzentrums.
 
 Einstellungen stehen in instance/config.toml oder in der Umgebung als KMZPORTAL_<NAME>; alle zeigt `kmzportal config`.
@@ -76,7 +81,10 @@ class PortalGroup(FlaskGroup):
         except IntegrityError:
             raise  # a bug
         except DBAPIError as error:
-            raise _fault_of(ctx, error) from None
+            try:
+                raise _fault_of(ctx, error) from None
+            except OperationRefused as refused:
+                raise Fault(str(refused)) from None
         except OperationRefused as refused:
             raise Fault(str(refused)) from None
 
@@ -86,7 +94,11 @@ def _fault_of(ctx: click.Context, error: DBAPIError) -> Fault:
     with ctx.ensure_object(ScriptInfo).load_app().app_context():
         try:
             db.session.rollback()
-            if not up_to_date():
+            version = schema_version()
+            refuse_newer(version)
+            if version is None and inspect(db.session.connection()).get_table_names():
+                return BadSettings(OTHER_DATABASE)
+            if version != NEWEST_VERSION:
                 return Fault(NO_TABLES)
         except DBAPIError as another:
             error = another
@@ -185,7 +197,8 @@ def config(ctx: click.Context) -> None:
         click.echo(f"{setting.name} = {shown(setting, loaded.values[setting.name])}")
         click.echo(f"    Vorgabe {shown(setting, setting.default)} ({setting.kind}); {setting.why}")
     click.echo(f"Texte der Seiten: {office_pages.SHIPPED}; eigene in {office_pages.own_folder(instance)}")
-    faults = [*instance_folder.faults(instance), *loaded.faults, *settings.faults(loaded.values)]
+    loaded.add_faults(settings.faults(loaded.values))
+    faults = [*instance_folder.faults(instance), *loaded.faults]
     notes = loaded.warnings
     if not faults:
         notes += office_pages.lacking(instance, loaded.values, datetime.now(UTC).date())

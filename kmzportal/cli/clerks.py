@@ -1,5 +1,6 @@
 """kmzportal clerks and kmzportal links: add clerks, send links from the command line."""
 
+import re
 from collections.abc import Callable
 from datetime import UTC, datetime
 
@@ -7,7 +8,7 @@ import click
 from flask import current_app
 from sqlalchemy import select
 
-from kmzportal import mail_address
+from kmzportal import mail_address, setting_types
 from kmzportal.cli.database import DatabaseGroup
 from kmzportal.cli.fault import Fault
 from kmzportal.db import db
@@ -23,6 +24,28 @@ clerks = DatabaseGroup("clerks", help="Menschen im Kundenservice.")
 links = DatabaseGroup("links", help="Links zum Konto.")
 
 
+def _full_name(value: str) -> str:
+    name = setting_types.text(value)
+    if not 0 < len(name) <= 100:
+        raise ValueError("Nennen Sie Vor- und Nachnamen, höchstens 100 Zeichen.")
+    return name
+
+
+def _initials(value: str) -> str:
+    if not re.fullmatch(clerk_service.INITIALS, value.strip()):
+        raise ValueError("Ein Kürzel hat 2 bis 4 Buchstaben.")
+    return value.strip()
+
+
+#: Each returns the value of this option; raises ValueError with a German sentence.
+PARSERS: dict[str, Callable[[str], str]] = {
+    "mail": setting_types.address,
+    "admin": setting_types.address,
+    "name": _full_name,
+    "initials": _initials,
+}
+
+
 @clerks.command()
 @click.argument("mail")
 @click.option("--name", required=True, help="Vor- und Nachname.")
@@ -31,6 +54,14 @@ links = DatabaseGroup("links", help="Links zum Konto.")
 @click.option("--print-link", is_flag=True, help="Gibt den ersten Link hier aus, statt ihn zu schicken.")
 def add(mail: str, name: str, initials: str, admin: bool, print_link: bool) -> None:
     """Legt jemanden an und schickt den ersten Link, mit dem das Passwort gesetzt wird."""
+    faults = []
+    for option, value in {"mail": mail, "name": name, "initials": initials}.items():
+        try:
+            PARSERS[option](value)
+        except ValueError as error:
+            faults.append(str(error))
+    if faults:
+        raise Fault("\n".join(faults))
     try:
         url = issue_first_link(mail, print_link, lambda tx: clerk_service.add(tx, mail, name, initials, admin))
     except clerk_service.ClerkExists:

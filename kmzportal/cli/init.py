@@ -1,6 +1,7 @@
 """kmzportal init: a new instance with settings, keys, tables and the first admin."""
 
-from collections.abc import Iterator
+import sys
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -9,16 +10,16 @@ import click
 from sqlalchemy import func, select
 
 from kmzportal import create_app, settings
-from kmzportal.cli.clerks import issue_first_link
+from kmzportal.cli.clerks import PARSERS, issue_first_link
 from kmzportal.cli.database import prepare
 from kmzportal.cli.fault import BadSettings, Fault
-from kmzportal.db import db
+from kmzportal.db import close, db
 from kmzportal.models import Clerk
 from kmzportal.server import deploy
 from kmzportal.services import clerks
 from kmzportal.services import instance as instance_folder
 from kmzportal.services.backup import toml
-from kmzportal.settings import BY_NAME, SettingsError
+from kmzportal.settings import BY_NAME
 
 #: Setting, question, and the answer where nobody can answer; None: there must be one.
 QUESTIONS: dict[str, tuple[str | None, str, str | None]] = {
@@ -67,9 +68,7 @@ def init(proxy_hops: int, **given: str | None) -> None:
     """
     instance = settings.instance_path()
     _check_folder(instance)
-    answers = {option: _ask(option, given[option]) for option in QUESTIONS}
-    if answers["proxy"] not in PROXIES:
-        raise BadSettings(f"--proxy: „{answers['proxy']}“ gibt es nicht. Möglich sind: nginx, caddy.")
+    answers = _ask_all(given)
     file, place = PROXIES[answers["proxy"]]
     chosen = {name: answers[option] for option, (name, *_) in QUESTIONS.items() if name}
     chosen |= {"PROXY_HOPS": proxy_hops}
@@ -106,20 +105,41 @@ def _deploy_files(instance: Path, public_url: str) -> Iterator[tuple[str, str]]:
         yield name, text
 
 
+def _ask_all(given: Mapping[str, str | None]) -> dict[str, Any]:
+    """Return an answer to each question; raises BadSettings, which names all that are missing or wrong."""
+    answers, faults = {}, []
+    for option in QUESTIONS:
+        try:
+            answers[option] = _ask(option, given[option])
+        except BadSettings as fault:
+            if sys.stdin.isatty() and given[option] is None:  # Ctrl+C
+                raise
+            faults.append(fault.message)
+    if faults:
+        raise BadSettings("\n".join(faults))
+    return answers
+
+
+def _proxy(value: str) -> str:
+    if value not in PROXIES:
+        raise ValueError(f"„{value}“ gibt es nicht. Möglich sind: nginx, caddy.")
+    return value
+
+
 def _ask(option: str, given: str | None) -> Any:
     """Return the valid answer to a question; raises BadSettings when it was an option, or nobody can answer."""
     name, question, default = QUESTIONS[option]
     while True:
         try:
             text = click.prompt(question, default=default) if given is None else given
-            return BY_NAME[name].parse(text) if name else text.strip()
+            return BY_NAME[name].parse(text) if name else (PARSERS | {"proxy": _proxy})[option](text)
         except click.Abort:  # no terminal
             if default is None:
                 raise BadSettings(f"Es fehlt --{option}: {question}.") from None
             return default
-        except SettingsError as error:
+        except ValueError as error:
             if given is not None:
-                raise BadSettings(str(error)) from None
+                raise BadSettings(f"--{option}: {error}") from None
             click.echo(str(error), err=True)
 
 
@@ -130,4 +150,6 @@ def _create(chosen: dict[str, Any], address: str, name: str, initials: str) -> s
         prepare()
         if db.session.scalar(select(func.count(Clerk.id))):
             raise Fault("In der Datenbank gibt es schon Mitarbeitende. Ein neuer Link: kmzportal clerks link.")
-        return issue_first_link(address, True, lambda tx: clerks.add(tx, address, name, initials, admin=True))
+        link = issue_first_link(address, True, lambda tx: clerks.add(tx, address, name, initials, admin=True))
+        close()
+        return link

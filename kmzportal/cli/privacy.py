@@ -67,7 +67,7 @@ def breach_report(since: str, until: str) -> None:
 def _time(text: str, day: timedelta) -> datetime:
     """Return the time in UTC; that of a day alone is its beginning plus `day`. Raises Fault."""
     for each in FORMATS:
-        with suppress(ValueError):
+        with suppress(ValueError, OverflowError):
             at = datetime.strptime(text, each) + (timedelta() if "%H" in each else day)
             return at.replace(tzinfo=BERLIN).astimezone(UTC)
     raise Fault(f'„{text}“ ist keine Zeit. Schreiben Sie 23.11.2026 oder "23.11.2026 14:05".')

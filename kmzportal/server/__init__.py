@@ -15,7 +15,11 @@ def port_fault(host: str, port: int) -> str | None:
     try:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
         socket.create_server((host, port), family=family).close()
-    except (OSError, OverflowError):
+    except (OSError, OverflowError, UnicodeError):  # UnicodeError: not even a name of a host
+        port_is_free = False
+    else:
+        port_is_free = port > 0  # 0 would be a port that changes with each start
+    if not port_is_free:
         return f"{host}, Port {port}, ist nicht frei oder keine Adresse dieses Rechners. Ändern Sie --port oder --host."
     return None
 

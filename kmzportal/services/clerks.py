@@ -45,6 +45,9 @@ def lock_all(tx: Transaction) -> None:
     tx.session.scalars(rows.execution_options(populate_existing=True)).all()
 
 
+INITIALS = "[A-Za-zÄÖÜäöüß]{2,4}"
+
+
 def add(tx: Transaction, email: str, name: str, initials: str, admin: bool = False) -> AccountLink:
     """Add a clerk without a password and return the first link, not yet mailed; raises ClerkExists.
 

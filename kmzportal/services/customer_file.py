@@ -34,8 +34,9 @@ FORMULA = re.compile(r"'*[=+\-@\t\r\0]")
 #: What a cell cannot be. Excel shows #NV, #NAME?, #DIV/0! for an error, and ### where the column is too narrow.
 BAD_CELLS = {
     CONTROL: "Zeilenumbruch oder Steuerzeichen",
-    re.compile(r"^#(NV|N/A|[A-ZÄÖÜ0/]+[!?]|#+)$"): "„{}“ ist ein Fehlerwert von Excel",
-    re.compile(r"^[+-]?\d+([.,]\d+)?E[+-]\d+$", re.IGNORECASE): (
+    re.compile("\ufffd|Ã[¤¶¼„–œŸ]"): "„{}“ enthält ein beschädigtes Zeichen",
+    re.compile(r"^(#(NV|N/A|GETTING_DATA|[A-ZÄÖÜ0/]+[!?]|#+)|Err:\d+)$"): "„{}“ ist ein Fehlerwert von Excel",
+    re.compile(r"^[+-]?(\d+E[+-]|\d+[.,]\d+E[+-]?)\d+$", re.IGNORECASE): (
         "„{}“ ist eine abgekürzte Zahl. Formatieren Sie die Spalte in Excel als Text"
     ),
 }
@@ -44,6 +45,8 @@ SAVE_AS = "Speichern Sie sie in Excel als „CSV UTF-8 (durch Trennzeichen getre
 #: What makes a text German: umlauts inside of words or at their beginning, ß after a vowel.
 GERMAN = re.compile("(?<=[^\\W\\d_])[äöü](?=[^\\W\\d_])|[ÄÖÜ](?=[a-zäöüß])|(?<=[aeiouäöü])ß")
 WORD = re.compile(r'[^ ;,\t"\r\n]+')
+OTHER_FORMATS = (b"<", b"%", b"{", b"[")  # HTML or XML that is named .xls, PDF, RTF, JSON
+END_OF_FILE = b"\x1a"  # of MS-DOS
 OTHER_ENCODINGS = ("cp850", "mac_roman")
 
 
@@ -105,7 +108,9 @@ def _load(path: Path) -> bytes:
 def _lines(data: bytes) -> tuple[Iterator[tuple[int, list[str]]], list[str]]:
     """Return line number and cells of each row that is not blank, and remarks as `read_file` does."""
     if not data.startswith(b"PK"):
-        return _parse(_decode(data)), []
+        if data.lstrip(codecs.BOM_UTF8 + b" \t\r\n")[:1] in OTHER_FORMATS:
+            raise FileRefused(f"Das ist keine CSV-Datei. {SAVE_AS}")
+        return _parse(_decode(data.rstrip(END_OF_FILE))), []
     if (book := spreadsheet.read(data)) is None:
         raise FileRefused(f"Die Datei ist beschädigt, viel zu groß oder keine Tabelle (.xlsx, .ods). {SAVE_AS}")
     rows, others = book
@@ -152,7 +157,7 @@ def _line_at(data: bytes, position: int) -> int:
 
 def _parse(text: str) -> Iterator[tuple[int, list[str]]]:
     start = 1
-    if named := re.match(r'"?sep=(.)"?[;,\t]*\r?\n', text):  # Excel's way to name the delimiter
+    if named := re.match(r'(?i)"?sep=(.)"?[;,\t]*(\r\n?|\n)', text):  # Excel's way to name the delimiter
         text, start = text[named.end() :], 2
     header = text.lstrip().partition("\n")[0]
     delimiter = named[1] if named else max(";,\t", key=header.count)
@@ -179,6 +184,8 @@ def _fields_of(line: int, header: Sequence[str], ignore_extra: bool) -> tuple[li
     known = {_plain(heading): name for name, heading in COLUMNS.items()} | ALIASES
     fields = [known.get(_plain(cell)) for cell in header]
     extra = [clean(cell)[:40] for name, cell in zip(fields, header, strict=True) if name is None and clean(cell)]
+    if not any(fields):
+        raise FileRefused(f"Zeile {line}: Hier fehlen die Überschriften: {';'.join(COLUMNS.values())}. {SAVE_AS}")
     if extra and not ignore_extra:
         near = difflib.get_close_matches(_plain(extra[0]), known, n=1)
         meant = f" Meinten Sie {COLUMNS[known[near[0]]]}?" if near else ""

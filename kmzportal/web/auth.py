@@ -104,7 +104,7 @@ def refuse_other_hosts() -> Response | None:
 
 def _host_and_port(host: str) -> tuple[str, str]:
     name, _, port = host.casefold().rpartition(":")
-    name, port = (name, port) if port.isdecimal() else (host.casefold(), "")
+    name, port = (name, port) if port.isdecimal() or host.endswith(":") else (host.casefold(), "")
     return name.removesuffix("."), port
 
 

@@ -50,7 +50,13 @@ def test_a_clerk_is_not_added_twice(type_in, backend, mail, initials):
 
 def test_a_clerk_needs_a_mail_address(type_in, backend):
     result = type_in("clerks", "add", "robin", "--name", "Robin Ostermann", "--initials", "ob")
-    assert (result.exit_code, result.output) == (1, "„robin“ ist keine E-Mail-Adresse.\n")
+    assert (result.exit_code, result.output) == (
+        1, "„robin“ ist keine E-Mail-Adresse. Schreiben Sie sie so: name@kmz.example\n"
+    )  # fmt: skip
+    result = type_in("clerks", "add", "robin@kmz.example", "--name", "", "--initials", "o\nb")
+    assert (result.exit_code, result.output) == (
+        1, "Nennen Sie Vor- und Nachnamen, höchstens 100 Zeichen.\nEin Kürzel hat 2 bis 4 Buchstaben.\n"
+    )  # fmt: skip
     assert not backend.read(select(Clerk))
 
 

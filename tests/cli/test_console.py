@@ -84,11 +84,10 @@ def test_all_commands_are_explained_in_german(tmp_path):
 def test_settings_that_cannot_be_meant_are_a_sentence_each(tmp_path, words):
     result = console(tmp_path, *words, KMZPORTAL_MAIL_PORT="fünf", KMZPORTAL_PUBLIC_URL="konto.kmz.example")
     assert result.returncode == 2
-    folder, port, url, missing = result.stderr.splitlines()
+    folder, port, url = result.stderr.splitlines()
     assert folder == f"Ordner des Portals: {tmp_path}"
     assert port == "MAIL_PORT: „fünf“ ist keine ganze Zahl (Port)."
     assert url.startswith("PUBLIC_URL: „konto.kmz.example“ ist ohne https://")
-    assert missing.startswith("PUBLIC_URL fehlt")
 
 
 @pytest.mark.parametrize("words", [
@@ -228,3 +227,24 @@ def test_what_postgresql_refuses_is_one_sentence_with_its_cure(tmp_path, postgre
     for wrong, sentence in cases.items():
         result = console(tmp_path, "db", "upgrade", KMZPORTAL_SQLALCHEMY_DATABASE_URI=wrong.render_as_string(False))
         assert result.returncode == 2 and sentence in result.stderr.splitlines()[-1], result.stderr
+
+
+@pytest.mark.parametrize(("words", "version", "code", "sentence"), [
+    (("db", "upgrade"), None, 2, "Die Datenbank enthält Tabellen eines anderen Programms."),
+    (("purge",), None, 2, "Die Datenbank enthält Tabellen eines anderen Programms."),
+    (("purge",), "0099", 1, "Die Datenbank hat den Stand 0099, dieses Programm kennt nur "),
+])  # fmt: skip
+def test_a_database_that_is_not_ours_is_not_advised_to_be_upgraded(tmp_path, words, version, code, sentence):
+    with closing(sqlite3.connect(tmp_path / "kmzportal.db")) as database, database:
+        database.execute("CREATE TABLE customer (x)")
+        if version:
+            database.execute("CREATE TABLE alembic_version (version_num)")
+            database.execute("INSERT INTO alembic_version VALUES (?)", (version,))
+    result = console(tmp_path, *words)
+    assert (result.returncode, result.stderr.splitlines()[-1].startswith(sentence)) == (code, True), result.stderr
+
+
+@pytest.mark.parametrize("words", [("--host", "a..b"), ("--port", "0")])
+def test_an_address_where_no_server_can_listen_is_refused(tmp_path, words):
+    result = console(tmp_path, "serve", *words, KMZPORTAL_PUBLIC_URL="http://localhost")
+    assert (result.returncode, "Ändern Sie --port oder --host." in result.stderr) == (os.EX_UNAVAILABLE, True)

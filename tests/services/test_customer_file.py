@@ -89,7 +89,22 @@ def test_a_row_is_refused_by_line_and_column(read, name, refused):
     assert faults(read(name)) == refused
 
 
-@pytest.mark.parametrize("value", ["#N/A", "#WERT!", "#DIV/0!", "#BEZUG!", "#ÜBERLAUF!", "########", "1E+05", "1.2e-3"])
+@pytest.mark.parametrize(
+    "value",
+    [
+        "#N/A",
+        "#WERT!",
+        "#DIV/0!",
+        "#BEZUG!",
+        "#ÜBERLAUF!",
+        "########",
+        "1E+05",
+        "1.2e-3",
+        "1.5e10",
+        "Err:502",
+        "#GETTING_DATA",
+    ],
+)
 def test_every_error_and_every_abbreviated_number_is_refused(read, value):
     assert faults(read(f"{HEADER}\n1;{value};a@gs.example"))[0].startswith(f"2 Nachname: „{value}“ ist ")
 
@@ -131,6 +146,30 @@ def test_headings_may_be_spelled_as_offices_do_between_any_delimiter(read, heade
     delimiter = next(each for each in ";\t," if each in header)
     (row,) = read(f"{header}\n{delimiter.join(('1', 'Weiß', 'w@gs.example', 'Höhenweg 1'))}")
     assert (row.number, row.fault, row.values["street"]) == ("1", "", "Höhenweg 1")
+
+
+@pytest.mark.parametrize("value", ["M\ufffdller", "MÃ¼ller", "GroÃŸ"])
+def test_text_that_another_program_damaged_is_refused(read, value):
+    assert faults(read(f"{HEADER}\n1;{value};a@gs.example")) == [
+        f"2 Nachname: „{value}“ enthält ein beschädigtes Zeichen"
+    ]
+
+
+@pytest.mark.parametrize("text", ["<html><table>", '<?xml version="1.0"?>', "%PDF-1.7", "{\\rtf1 a}", "\ufeff[{}]"])
+def test_other_formats_are_no_unknown_column(read, text):
+    with pytest.raises(FileRefused, match=r"^Das ist keine CSV-Datei\. Speichern"):
+        read(text)
+
+
+@pytest.mark.parametrize("first", ["Kundenliste\n", HEADER.replace(";", "|"), "sep=,\n"])
+def test_a_first_line_without_any_heading_is_named(read, first):
+    with pytest.raises(FileRefused, match="Hier fehlen die Überschriften: Kundennummer;Anrede"):
+        read(f"{first}\n{HEADER}\n1;Weiß;w@gs.example")
+
+
+@pytest.mark.parametrize("text", [f"SEP=;\r{HEADER}\r1;Weiß;w@gs.example", f"{HEADER}\n1;Weiß;w@gs.example\n\x1a"])
+def test_what_old_programs_write_around_the_rows_is_understood(read, text):
+    assert faults(read(text)) == []
 
 
 def test_unknown_columns_are_left_out_on_demand_and_named(read):

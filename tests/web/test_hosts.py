@@ -36,7 +36,9 @@ def test_under_a_foreign_host_there_is_only_the_way_to_the_portal(fetch, host):
         assert host in OWN or host not in answer.text
 
 
-@pytest.mark.parametrize("host", [OWN, OWN.upper(), "Konto.KMZ.example", f"{OWN}.", f"{OWN}:443", f"{OWN}.:443"])
+@pytest.mark.parametrize(
+    "host", [OWN, OWN.upper(), "Konto.KMZ.example", f"{OWN}.", f"{OWN}:443", f"{OWN}.:443", f"{OWN}:"]
+)
 def test_the_own_host_may_be_in_capitals_with_port_or_dot_and_forwarded_names_are_ignored(fetch, host):
     assert fetch("/einstellungen", host, **FORGED).location == "/anmelden?weiter=/einstellungen"
     assert "evil.example" not in fetch("/passwort-vergessen", host, **FORGED).text

@@ -34,7 +34,7 @@ class ClerkForm(PortalForm):
         "Kürzel",
         [
             InputRequired("Geben Sie ein Kürzel ein."),
-            Regexp("^[A-Za-zÄÖÜäöüß]{2,4}$", message="Ein Kürzel hat 2 bis 4 Buchstaben."),
+            Regexp(f"^{clerks.INITIALS}$", message="Ein Kürzel hat 2 bis 4 Buchstaben."),
         ],
         filters=[trim],
     )
