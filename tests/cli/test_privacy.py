@@ -78,6 +78,7 @@ def test_an_export_concerns_every_customer(type_in, backend, erika, anneliese, r
     ("times", "fault"),
     [
         (("gestern", "heute"), "„gestern“ ist keine Zeit."),
+        (("01.01.0001", "31.12.9999"), "„01.01.0001“ ist keine Zeit."),
         (("24.11.2026", "23.11.2026 10:00"), "VON liegt nicht vor BIS"),
     ],
 )
