@@ -70,7 +70,10 @@ _BY_CODE = {550: _BY_STATUS["1"], 551: _BY_STATUS["1"], 552: _BY_STATUS["2"], 55
 _SENDER_CODES = {421, 523, 530, 534, 535, 538}
 #: Policy (RFC 3463, 3.8), which qmail writes behind its text; and relaying, which some refuse without a status.
 _ABOUT_POLICY = re.compile(r"5\.7\.(\d{1,3})")
-_ABOUT_RELAYING = re.compile(r"\brelay", re.IGNORECASE)
+_ABOUT_RELAYING = re.compile(
+    r"\brelay(ing)?\b.{0,40}\b(denied|not|prohibited)\b|\b(not|unable|cannot)\b.{0,40}\brelay", re.IGNORECASE
+)
+_STATUS = re.compile(r"\b5\.\d{1,3}\.\d")
 #: Policies of the recipient: a closed list (RFC 3463, 3.8), an owner who changed (RFC 7293, 14).
 _RECIPIENT_POLICIES = {"2", "17", "18"}
 #: The first that matches, where the server gave no reply; {} are settings.
@@ -109,7 +112,8 @@ def _of_mail(code: int, reply: bytes | str, saw_content: bool) -> DeliveryResult
     """
     text = _text(reply)
     words, found = _words(code, text), _ABOUT_POLICY.search(text)
-    policy = found[1] if found else ("relay" if _ABOUT_RELAYING.search(text) else None)
+    relaying = _ABOUT_RELAYING.search(text) and not _STATUS.search(text)  # 5.1.1 … unknown in relay recipient table
+    policy = found[1] if found else ("relay" if relaying else None)
     about_us = code >= 500 and policy not in (None, *_RECIPIENT_POLICIES)
     if about_us and saw_content and policy == "1":
         return DeliveryResult(MailState.DEFERRED, code, _REJECTED, reply=words)

@@ -10,7 +10,7 @@ from pathlib import Path
 from shutil import copytree
 from typing import Any
 
-from sqlalchemy import func, inspect, select, update
+from sqlalchemy import delete, func, inspect, select, update
 from sqlalchemy.exc import DatabaseError
 
 from kmzportal.dates import format_datetime
@@ -21,6 +21,7 @@ from kmzportal.models import (
     Clerk,
     Customer,
     DeletedCustomer,
+    Heartbeat,
     LinkKind,
     LinkState,
     LoginSession,
@@ -151,6 +152,7 @@ def settle(
     cancelled = {"state": MailState.CANCELLED, "settled_at": tx.now, "leased_until": None, "outage_since": None}
     mails = update(OutgoingMail).where(waiting, OutgoingMail.link_id.in_(ended))
     tx.session.execute(mails.values(cancelled | {"reason": "Der Link endete, als eine Sicherung eingespielt wurde."}))
+    tx.session.execute(delete(Heartbeat))  # of the time of the backup; the clock would seem to have jumped since
     number = _delete_again(tx, deleted, old_keys)
     tx.record("backup.restored", why=f"Stand vom {format_datetime(made_at)}", number=number)
     if with_keys and keys.differing(tx.session, tx.settings):

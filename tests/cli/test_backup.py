@@ -10,6 +10,7 @@ import tarfile
 import time
 import tomllib
 from contextlib import closing, contextmanager
+from datetime import timedelta
 from pathlib import Path
 from shutil import copytree
 
@@ -26,6 +27,7 @@ from kmzportal.models import (
     Clerk,
     Customer,
     DeletedCustomer,
+    Heartbeat,
     LinkKind,
     LoginSession,
     OutgoingMail,
@@ -236,6 +238,15 @@ def test_a_restore_ends_sessions_links_and_their_mails_but_not_the_objection(eit
         mails = db.session.scalars(select(OutgoingMail).where(OutgoingMail.link_id.is_not(None))).all()
         assert {mail.state for mail in mails if mail.link.kind != LinkKind.OBJECTION} == {"cancelled"}
         assert {mail.state for mail in mails if mail.link.kind == LinkKind.OBJECTION} == {"queued"}
+
+
+def test_after_the_restore_of_an_old_backup_the_clock_is_believed(office):
+    with office.app(), transaction("console") as tx:
+        tx.session.add(Heartbeat(loop="purge", beat_at=tx.now - timedelta(days=9)))
+    office("backup", "portal.tar.gz")
+    assert "kmzportal purge --clock-is-right" in office.refuses("purge")
+    office("restore", "portal.tar.gz", "--yes")
+    office("purge")
 
 
 def test_who_was_deleted_since_the_backup_is_deleted_again_without_a_second_mail(either):

@@ -58,6 +58,7 @@ def test_a_link_whose_key_is_not_configured_does_not_stop_the_next(
 @pytest.mark.parametrize(("where", "reply", "code", "reason"), [
     ("rcpt_replies", "550 No such user", 550, "Adresse unbekannt"),
     ("rcpt_replies", "550 5.1.1 <x> unknown", 550, "Adresse unbekannt"),
+    ("rcpt_replies", "550 5.1.1 <x>: User unknown in relay recipient table", 550, "Adresse unbekannt"),
     ("rcpt_replies", "552 5.2.2 over quota", 552, "Postfach voll oder gesperrt"),
     ("rcpt_replies", "550 5.7.18 domain has another owner", 550, "Der Mailserver weist die E-Mail ab"),
     ("rcpt_replies", "554 no", 554, "Der Mailserver weist die E-Mail ab"),
