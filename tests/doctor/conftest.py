@@ -158,6 +158,8 @@ class Patient:
 
 @pytest.fixture
 def patient(running, tls, tmp_path, monkeypatch):
+    for name in [name for name in os.environ if name.startswith("KMZPORTAL_TEST_")]:
+        monkeypatch.delenv(name)  # of these tests, no settings
     monkeypatch.setenv("SSL_CERT_FILE", str(running.folder / "ca.pem"))
     resolver = dns.resolver.Resolver(configure=False)
     resolver.nameservers, resolver.port = ["127.0.0.1"], running.dns.server_address[1]
