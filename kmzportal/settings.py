@@ -161,7 +161,8 @@ def load(
 ) -> tuple[dict[str, Any], list[str]]:
     """Return all settings, and a German warning for each unknown name.
 
-    Makes missing keys in an instance folder that exists. Raises SettingsError, which names all faults.
+    Makes missing keys in an instance folder that exists; elsewhere they last as long as this process. Raises
+    SettingsError, which names all faults.
     """
     loaded = read(instance, environ, overrides)
     if loaded.faults:
@@ -169,6 +170,8 @@ def load(
         raise SettingsError("\n".join(loaded.faults))
     if make_keys and instance.is_dir():
         _make_keys(loaded.values, instance)
+    for name in KEYS:
+        loaded.values[name] = loaded.values[name] or secrets.token_urlsafe(48)
     return loaded.values, loaded.warnings
 
 

@@ -263,8 +263,10 @@ def test_a_file_that_is_not_utf_8_is_one_sentence(tmp_path):
 
 
 def test_nothing_is_made_where_there_is_no_instance(tmp_path):
-    settings, _ = load(tmp_path / "instance", {})
-    assert settings["SECRET_KEY"] == "" and not (tmp_path / "instance").exists()
+    first, second = (load(tmp_path / "instance", {})[0] for _ in range(2))
+    assert not (tmp_path / "instance").exists()
+    assert {len(first[name]) for name in ("SECRET_KEY", "LINK_KEY", "FACTOR_KEY")} == {64}
+    assert first["SECRET_KEY"] != second["SECRET_KEY"]
 
 
 @pytest.mark.parametrize(("wrong", "complaint"), [

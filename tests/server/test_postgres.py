@@ -33,13 +33,16 @@ KILLS, MAILS_EACH = 20, 3
 @contextmanager
 def portal(uri, folder, people_added=()):
     """An application in this process, with its tables and people."""
+    folder.mkdir(exist_ok=True)
     app = create_app({"PUBLIC_URL": PUBLIC_URL, "TESTING": True, "SQLALCHEMY_DATABASE_URI": uri}, folder)
-    upgrade(app)
-    with app.app_context(), transaction("console") as tx:
-        tx.session.add_all(people_added)
-    yield app
-    with app.app_context():
-        db.engine.dispose()
+    try:
+        upgrade(app)
+        with app.app_context(), transaction("console") as tx:
+            tx.session.add_all(people_added)
+        yield app
+    finally:
+        with app.app_context():
+            db.engine.dispose()
 
 
 def test_a_restart_of_the_database_is_no_error_and_its_outage_a_german_page(tmp_path, caplog):
