@@ -170,7 +170,7 @@ def load(
         raise SettingsError("\n".join(loaded.faults))
     if make_keys and instance.is_dir():
         _make_keys(loaded.values, instance)
-    for name in KEYS:
+    for name in KEYS if make_keys else ():
         loaded.values[name] = loaded.values[name] or secrets.token_urlsafe(48)
     return loaded.values, loaded.warnings
 

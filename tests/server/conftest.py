@@ -62,7 +62,7 @@ class Portal:
 
     def end(self, signum: int = signal.SIGTERM) -> int:
         self.process.send_signal(signum)
-        return self.process.wait(60)
+        return self.process.wait(120)
 
     @property
     def output(self) -> str:
