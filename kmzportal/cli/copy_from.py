@@ -32,7 +32,7 @@ def copy_from(file: Path) -> None:
         raise Fault("SQLALCHEMY_DATABASE_URI nennt kein PostgreSQL. Tragen Sie es zuerst in instance/config.toml ein.")
     source = create_engine(f"sqlite:///{file}")
     try:
-        # Writing transactions: nobody else writes into either database meanwhile.
+        # Writing transactions: no other process writes into either database until the end.
         with source.connect().execution_options(**{WRITES: True}) as old:
             _check(old, file)
             upgrade(current_app)

@@ -21,7 +21,7 @@ from kmzportal.services import instance as instance_folder
 from kmzportal.services.backup import toml
 from kmzportal.settings import BY_NAME
 
-#: Setting, question, and the answer where nobody can answer; None: there must be one.
+#: Setting, question, and the default without a terminal; None: an option is required.
 QUESTIONS: dict[str, tuple[str | None, str, str | None]] = {
     "url": ("PUBLIC_URL", "Adresse des Portals, zum Beispiel https://konto.kmz.example", None),
     "office": ("OFFICE_NAME", "Name der Stelle", BY_NAME["OFFICE_NAME"].default),
@@ -127,7 +127,7 @@ def _proxy(value: str) -> str:
 
 
 def _ask(option: str, given: str | None) -> Any:
-    """Return the valid answer to a question; raises BadSettings when it was an option, or nobody can answer."""
+    """Return the valid answer to a question; raises BadSettings for a wrong option, or a missing one without a terminal."""
     name, question, default = QUESTIONS[option]
     while True:
         try:

@@ -9,7 +9,6 @@ import signal
 import socket
 import threading
 import time
-import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -21,7 +20,7 @@ from sqlalchemy.exc import OperationalError
 
 from kmzportal import doctor
 from kmzportal.db import db
-from kmzportal.logs import log_database_error
+from kmzportal.logs import log_database_error, log_traceback
 from kmzportal.mail import inbox
 from kmzportal.mail.delivery import deliver_due
 from kmzportal.services import clock, diagnosis, outbox, recovery, retention, support
@@ -107,7 +106,7 @@ class Loop:
             log_database_error(self.name, error)
         except Exception as error:
             self.failures = min(failures + 1, 10)
-            report(self.name, error)
+            log_traceback(self.name, error)
         else:
             if failures:
                 log.warning("%s läuft wieder.", self.name)
@@ -144,7 +143,7 @@ class Requests:
         except OperationalError:
             raise
         except Exception as error:
-            report(f"Anfrage {request}", error)
+            log_traceback(f"Anfrage {request}", error)
             self.paused[request] = time.monotonic() + PAUSE_AFTER_FAILURE
 
 
@@ -186,7 +185,3 @@ class Checks:
             results = doctor.examine(Path(app.instance_path), app)
             with transaction("worker") as tx:
                 diagnosis.store(tx, self.host, results)
-
-
-def report(doing: str, error: Exception) -> None:
-    log.error("%s: %s\n%s", doing, type(error).__name__, "".join(traceback.format_tb(error.__traceback__)))

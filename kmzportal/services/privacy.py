@@ -1,4 +1,4 @@
-"""Answers that the GDPR asks for: who at the desk saw and did what (15), and whom a breach may concern (33, 34)."""
+"""Reports under the GDPR: which clerk saw and did what (15), and which accounts a breach may concern (33, 34)."""
 
 from collections import Counter
 from collections.abc import Iterator
