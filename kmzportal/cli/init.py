@@ -127,7 +127,7 @@ def _proxy(value: str) -> str:
 
 
 def _ask(option: str, given: str | None) -> Any:
-    """Return the valid answer to a question; raises BadSettings for a wrong option, or a missing one without a terminal."""
+    """Return the valid answer to a question; raises BadSettings for a wrong or missing option."""
     name, question, default = QUESTIONS[option]
     while True:
         try:

@@ -5,7 +5,8 @@ only the file changed, its value is taken; where only the stored value changed, 
 and the row is reported as Konflikt.
 
 SQLite lets one transaction write at a time, and a login waits for it. So `compare` and `prepare` do all the work that
-needs no lock, and `write` fills a temporary table before its few bulk statements. They fail where a row was saved since.
+needs no lock, and `write` fills a temporary table before its few bulk statements. They fail where a row was saved
+since.
 """
 
 from collections.abc import Iterable, Sequence
