@@ -56,6 +56,7 @@ class Proxy:
             blob.write_to_path(folder / "chain.pem", append=True)
         self.tls = ssl.create_default_context()
         authority.configure_trust(self.tls)
+        assert PROGRAMS[program], f"{program} is not installed: run tools/servers as root"
         command = getattr(self, f"_{program}")(str(PROGRAMS[program]))
         environment = {"PATH": os.environ["PATH"], "HOME": str(folder), "KMZPORTAL_UPSTREAM": self.upstream}
         with (folder / "output.log").open("wb") as output:

@@ -11,13 +11,10 @@ from urllib.parse import urlencode
 import pytest
 
 from tests.mail_server import MailServer, listening
-from tests.proxies import HOST, PROGRAMS, Proxy
+from tests.proxies import HOST, Proxy
 from tests.server.conftest import ROOT, Portal, until
 
-pytestmark = [
-    pytest.mark.trial,
-    pytest.mark.skipif(not PROGRAMS["nginx"], reason="nginx is not installed"),
-]
+pytestmark = pytest.mark.trial
 PUBLIC_URL = f"https://{HOST}"
 CUSTOMERS = "Kundennummer;Nachname;E-Mail\nK-1;Mustermann;erika@schule.example\n"
 PASSWORD = "kirschbaum im april"

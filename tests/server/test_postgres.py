@@ -74,6 +74,7 @@ def pgbouncer(uri, folder):
         f"listen_port = {port}\nunix_socket_dir =\nauth_type = any\npool_mode = transaction\ndefault_pool_size = 3\n"
     )
     folder.chmod(0o755)
+    assert PGBOUNCER, "pgbouncer is not installed: run tools/servers as root"
     process = subprocess.Popen([PGBOUNCER, folder / "pgbouncer.ini"], **postgres.system_user())
     try:
         yield f"postgresql+psycopg://postgres@127.0.0.1:{port}/postgres"
@@ -83,7 +84,6 @@ def pgbouncer(uri, folder):
 
 
 @pytest.mark.trial
-@pytest.mark.skipif(not PGBOUNCER, reason="PgBouncer is not installed")
 def test_behind_pgbouncer_with_transaction_pooling_no_request_fails(tmp_path_factory):
     folder = tmp_path_factory.mktemp("pgbouncer")
     for parent in folder.parents[:3]:

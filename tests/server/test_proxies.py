@@ -31,10 +31,7 @@ def portal(start):
     return portal
 
 
-@pytest.fixture(params=[
-    pytest.param(name, marks=pytest.mark.skipif(not program, reason=f"{name} is not installed"))
-    for name, program in PROGRAMS.items()
-])  # fmt: skip
+@pytest.fixture(params=PROGRAMS)
 def proxy(request, portal, tmp_path_factory):
     proxy = Proxy(request.param, tmp_path_factory.mktemp(request.param), portal.port)
     yield proxy
