@@ -1,15 +1,18 @@
 """The mail server as far as RCPT, without a mail, and the support mailbox."""
 
+import re
 import smtplib
 import socket
 import ssl
 from collections.abc import Callable
+from email.utils import parsedate_to_datetime
 from functools import cached_property, partial, partialmethod
 from typing import cast
 
-from kmzportal.doctor.check import Checks, Finding, Skip, fail, warn
+from kmzportal.doctor.check import CLOCKS_DIFFER, Checks, Finding, Skip, fail, warn
 from kmzportal.mail import inbox
 from kmzportal.mail.delivery import mail_server as server
+from kmzportal.mail.smtp import Client
 
 STAGES = (
     *("smtp_name", "smtp_connection", "smtp_greeting", "smtp_encryption", "smtp_login", "smtp_sender"),
@@ -27,6 +30,7 @@ ERRORS: tuple[tuple[type[Exception] | tuple[type[Exception], ...], str], ...] = 
     (Exception, "smtp_login"),
 )
 MANY_WAIT = 20
+DATE = re.compile(r"[A-Z][a-z]{2}, +\d{1,2} [A-Z][a-z]{2} \d{4} \d\d:\d\d:\d\d [+-]\d{4}")  # RFC 5322, 3.3
 
 
 def _words(code: int, reply: bytes | str) -> str:
@@ -34,7 +38,17 @@ def _words(code: int, reply: bytes | str) -> str:
     return f"{code} {' '.join(text.split())}"
 
 
+def _seconds_apart(smtp: Client) -> int | None:
+    """Return by how many seconds the clocks differ; None if the greeting has no time."""
+    found = DATE.search(smtp.greeting)
+    if not found or not smtp.greeted_at:
+        return None
+    return round(abs((parsedate_to_datetime(found[0]) - smtp.greeted_at).total_seconds()))
+
+
 class MailServers(Checks):
+    _seconds_apart: int | None = None  # from the mail server's clock, after _talk
+
     def mail_server(self) -> Finding | None:
         return None if self.config["MAIL_SERVER"] else warn()
 
@@ -55,12 +69,18 @@ class MailServers(Checks):
     smtp_sender = partialmethod(_stage, "smtp_sender")
     smtp_recipient = partialmethod(_stage, "smtp_recipient")
 
+    def smtp_clock(self) -> Finding | None:
+        if not self.config["MAIL_SERVER"] or self._talk[0] or self._seconds_apart is None:
+            raise Skip
+        return fail(seconds=self._seconds_apart) if self._seconds_apart > CLOCKS_DIFFER else None
+
     @cached_property
     def _talk(self) -> tuple[str, str]:
         """Return the stage that failed and the server's own words; empty if it would take a mail."""
         try:
             with server.connect() as connection:
-                smtp = cast(smtplib.SMTP, connection.host)
+                smtp = cast(Client, connection.host)
+                self._seconds_apart = _seconds_apart(smtp)
                 smtp.ehlo_or_helo_if_needed()
                 commands: tuple[tuple[str, Callable[[], tuple[int, bytes]]], ...] = (
                     ("smtp_sender", partial(smtp.mail, self.config["MAIL_DEFAULT_SENDER"][1])),

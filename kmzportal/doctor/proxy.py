@@ -15,11 +15,10 @@ from functools import cached_property
 from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from typing import Any
 
-from kmzportal.doctor.check import TIMEOUT, Checks, Finding, Skip, fail, warn
+from kmzportal.doctor.check import CLOCKS_DIFFER, TIMEOUT, Checks, Finding, Skip, fail, warn
 from kmzportal.services import diagnosis
 
 DAYS_WARN, DAYS_FAIL = 21, 7
-CLOCKS_DIFFER = 15  # seconds
 STRANGER = "192.0.2.77"  # RFC 5737: no client has it
 KEPT_HEADERS = ("Content-Security-Policy", "Strict-Transport-Security")
 EXPIRES = re.compile(r"^Expires: (\S+)$", re.MULTILINE)

@@ -6,6 +6,7 @@ import smtplib
 import socket
 import ssl
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Any
 
 from kmzportal.logs import log_traceback
@@ -20,6 +21,14 @@ SECRETS = re.compile(r"/link/\S+|[\w-]{40,}|\b[A-Z0-9]{4}-[A-Z0-9]{4}\b")
 
 class Client(smtplib.SMTP):
     """Waits longer for the reply to the final dot than for any other, and can log in with umlauts."""
+
+    greeting = ""  #: the server's first line; many write their time into it
+    greeted_at: datetime | None = None
+
+    def connect(self, *args: Any, **options: Any) -> tuple[int, bytes]:
+        code, reply = super().connect(*args, **options)
+        self.greeting, self.greeted_at = _text(reply), datetime.now(UTC)
+        return code, reply
 
     def send(self, s: Any) -> None:
         super().send(s)

@@ -18,6 +18,7 @@ from kmzportal.models import MailState, OutgoingMail
 from kmzportal.services import support_mail
 from kmzportal.services.diagnosis import TEXTS
 from tests.doctor.servers import serving
+from tests.mail_server import MailServer, authenticate, listening
 from tests.server.conftest import free_port
 
 FAULTS = {}
@@ -265,6 +266,15 @@ def changed_header(patient, **_):
 @plant("http_clock", "fail", cure="timedatectl")
 def wrong_clock(patient, **_):
     patient.proxy.added = {"Date": format_datetime(datetime.now(UTC) - timedelta(seconds=40), usegmt=True)}
+
+
+@plant("smtp_clock", "fail", cure="timedatectl")
+def wrong_clock_of_the_mail_server(patient, request, tls, **_):
+    at = format_datetime(datetime.now(UTC) - timedelta(seconds=40))
+    secured = {"tls_context": tls(), "authenticator": authenticate, "auth_required": True}
+    server = listening(MailServer(), ident=f"mail.kmz.example ESMTP; {at}", **secured)
+    patient.portal.extensions["mail"].port = server.__enter__()
+    request.addfinalizer(lambda: server.__exit__(None, None, None))
 
 
 @plant("security_txt", cure="/.well-known/")
