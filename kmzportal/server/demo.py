@@ -47,7 +47,10 @@ def run(folder: Path, port: int) -> NoReturn:
         sample_people.enter(tx)
     names = ("ERIKA", "MAX", "ANNELIESE", "JUERGEN", "LIESELOTTE", "ROSA", "TIM")
     people = {name.lower(): getattr(sample_people, name) for name in names}
-    print(INTRODUCTION.format(url=app.config["PUBLIC_URL"], passwords=sample_people.PASSWORDS, **people), flush=True)
+    print(
+        INTRODUCTION.format(url=app.config["PUBLIC_URL"], folder=folder, passwords=sample_people.PASSWORDS, **people),
+        flush=True,
+    )
     become_gunicorn(HOST, port, app="kmzportal:create_app({'DEMO': True})")
 
 
