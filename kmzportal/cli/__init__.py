@@ -81,10 +81,7 @@ class PortalGroup(FlaskGroup):
         except IntegrityError:
             raise  # a bug
         except DBAPIError as error:
-            try:
-                raise _fault_of(ctx, error) from None
-            except OperationRefused as refused:
-                raise Fault(str(refused)) from None
+            raise _fault_of(ctx, error) from None
         except OperationRefused as refused:
             raise Fault(str(refused)) from None
 
@@ -100,6 +97,8 @@ def _fault_of(ctx: click.Context, error: DBAPIError) -> Fault:
                 return BadSettings(OTHER_DATABASE)
             if version != NEWEST_VERSION:
                 return Fault(NO_TABLES)
+        except OperationRefused as refused:
+            return Fault(str(refused))
         except DBAPIError as another:
             error = another
     return BadSettings(database_fault(error))
