@@ -17,7 +17,7 @@ from kmzportal.services import accounts, clerks, links, passwords
 from kmzportal.services.refusals import AddressTaken, ChangedMeanwhile, LinkUnusable, TooManyMails, WrongCode
 from kmzportal.services.second_factor import SecondFactor
 from kmzportal.services.transaction import Transaction, factor_keys, run_outside_transaction, transaction
-from kmzportal.web.auth import anyone, source
+from kmzportal.web.auth import anyone, background_poll, source
 from kmzportal.web.forms import ActionForm, CustomerForm, NewPasswordForm, move_saved_input
 from kmzportal.web.link import visit as visits
 from kmzportal.web.link.visit import Visit, link_holder, link_not_found, link_transaction, visited_link
@@ -165,6 +165,7 @@ def done(link_id: int) -> ResponseReturnValue:
 
 @bp.get("/konto-link/<int:link_id>/zugang/qr.svg")
 @link_holder(LinkKind.CLERK_FIRST)
+@background_poll
 def show_qr_code(link: AccountLink, visit: Visit) -> ResponseReturnValue:
     return qr_code(_uri(link))
 

@@ -8,6 +8,7 @@ from wtforms.validators import InputRequired, Length
 from kmzportal.models import AccountLink, LinkKind
 from kmzportal.services import links
 from kmzportal.web import robot_check
+from kmzportal.web.auth import background_poll
 from kmzportal.web.forms import PortalForm
 from kmzportal.web.link.visit import Visit, link_holder, link_not_found, link_transaction, mark_checked
 from kmzportal.web.responses import redirect_in_place, render
@@ -56,7 +57,9 @@ def puzzle(link: AccountLink, visit: Visit) -> ResponseReturnValue:
 
 @bp.get("/bild/<token>")
 @link_holder(LinkKind.DESK)
+@background_poll
 def picture(link: AccountLink, visit: Visit, token: str) -> ResponseReturnValue:
+    """Sets no cookie: drawn late, the picture would arrive after the answer and undo that the check was passed."""
     return robot_check.picture(token) or link_not_found()
 
 

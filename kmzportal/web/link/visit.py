@@ -19,7 +19,7 @@ from kmzportal.models import AccountLink, LinkKind
 from kmzportal.services import links
 from kmzportal.services.refusals import AccountLocked, LinkUnusable
 from kmzportal.services.transaction import Transaction, transaction
-from kmzportal.web.auth import View, current_user, source
+from kmzportal.web.auth import View, current_user, is_background_poll, source
 from kmzportal.web.forms import ActionForm, restore_input, save_input
 from kmzportal.web.responses import error_page, redirect_to, render
 
@@ -52,10 +52,16 @@ def peek(link_id: int) -> Visit | None:
     return Visit(link_id, at(arrived), at(ends), at(expires), checked) if arrived else None
 
 
+def peek_alive(link_id: int) -> Visit | None:
+    """Return the visit unless it has ended, without prolonging it."""
+    visit = peek(link_id)
+    return visit if visit and datetime.now(UTC) < visit.ends_at else None
+
+
 def find(link_id: int) -> Visit | None:
     """Return the visit unless it has ended, and prolong it."""
-    visit = peek(link_id)
-    if visit is None or datetime.now(UTC) >= visit.ends_at:
+    visit = peek_alive(link_id)
+    if visit is None:
         return None
     _store(link_id, visit.arrived, visit.checked)
     return peek(link_id)
@@ -85,7 +91,7 @@ def link_holder(*kinds: LinkKind, checked: bool = False) -> Callable[[View], Vie
     def decorate(view: View) -> View:
         @wraps(view)
         def guarded(link_id: int, **values: Any) -> ResponseReturnValue:
-            visit = find(link_id)
+            visit = peek_alive(link_id) if is_background_poll() else find(link_id)
             link = db.session.get(AccountLink, link_id) if visit else None
             if visit is None or link is None or link.kind not in kinds:
                 return link_not_found()

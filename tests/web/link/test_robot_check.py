@@ -120,6 +120,7 @@ def test_the_image_is_shown_in_this_browser_only_and_the_page_names_no_picture(t
     (source,) = [one.get("src") for one in ticked.page.iter("img")]
     answer = ticked.open(source).answer
     assert answer.mimetype.startswith("image/") and answer.headers["Cache-Control"] == "no-store"
+    assert "Set-Cookie" not in answer.headers, "a late picture would undo a passed check"
     assert Browser(app).open(source).status == 404
     for token in ("x", "..%2f..%2fetc%2fpasswd", "%00", "x" * 3000):
         assert ticked.open(f"/konto-link/{link.id}/bild/{token}").status == 404
