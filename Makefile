@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
-.PHONY: help run test trial check bench screenshots css packed lock migration
+.PHONY: help run test trial check bench screenshots css packed wheel lock migration
 .DEFAULT_GOAL := help
 
 help: ## zeigt diese Liste
@@ -48,10 +48,14 @@ lock: .venv/ready ## schreibt requirements*.txt neu, mit Prüfsummen
 	$(PIP) install --quiet uv
 	$(BIN)/uv pip compile pyproject.toml --upgrade --universal --generate-hashes --no-header --extra postgres -o requirements.txt
 	$(BIN)/uv pip compile pyproject.toml --upgrade --universal --generate-hashes --no-header --all-extras -o requirements-dev.txt
+	echo hatchling | $(BIN)/uv pip compile - --upgrade --universal --generate-hashes --no-header -o deploy/build.txt
 	printf 'flask-security[fsqla]\nflask-mailman\nargon2-cffi\nemail-validator\ngunicorn\n' | \
 		$(BIN)/uv pip compile - --upgrade --universal --generate-hashes --no-header -o bench/flask-security.txt
 	printf 'django-allauth\nargon2-cffi\ngunicorn\n' | \
 		$(BIN)/uv pip compile - --upgrade --universal --generate-hashes --no-header -o bench/allauth.txt
+
+wheel: .venv/ready ## baut das Paket zum Installieren nach dist
+	$(PIP) wheel --quiet --no-deps --no-build-isolation --wheel-dir dist .
 
 migration: .venv/ready ## schreibt eine Version der Datenbank aus den Modellen (NAME="was sich ändert")
 	tools/new_migration "$(NAME)"

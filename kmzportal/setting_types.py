@@ -156,7 +156,9 @@ def database(value: str) -> str:
         raise ValueError(f"{url.drivername} geht hier nicht. Möglich sind sqlite:///… und postgresql://…")
     _check_parts(url)
     if url.get_backend_name() == "postgresql" and not importlib.util.find_spec("psycopg"):
-        raise ValueError("Für PostgreSQL fehlt das Paket psycopg. Abhilfe: pip install 'kmzportal[postgres]'")
+        raise ValueError(
+            "Für PostgreSQL fehlt das Paket psycopg. Abhilfe: pip install --require-hashes -r requirements.txt"
+        )
     return url.render_as_string(hide_password=False)
 
 

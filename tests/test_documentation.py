@@ -23,6 +23,22 @@ def test_every_dependency_has_a_documented_reason():
     assert named and [name for name in named if name not in reasons] == []
 
 
+def test_whatever_is_installed_has_a_checksum():
+    """Nothing is fetched by name alone: files with hashes, a wheel of ours, or what the environment holds already."""
+    locks = [ROOT / "deploy" / "build.txt", *ROOT.glob("requirements*.txt"), *ROOT.glob("bench/*.txt")]
+    assert len(locks) == 5
+    for lock in locks:
+        text = lock.read_text("utf-8")
+        packages = re.split(r"\n(?=\w)", text)
+        assert [package for package in packages if "--hash=sha256:" not in package] == [], lock
+        assert "://" not in text and "--index" not in text
+    guides = [ROOT / "README.md", *ROOT.glob("docs/*.md"), *ROOT.glob("docs/betrieb/*.md"), *ROOT.glob("deploy/*")]
+    for path in [*guides, ROOT / "Makefile", ROOT / "tools" / "venv", ROOT / "kmzportal" / "setting_types.py"]:
+        for command in re.findall(r"(?:\bpip|\$\(PIP\)|-check) (?:install|wheel) .*", path.read_text("utf-8")):
+            own = "--no-build-isolation" in command or ".whl" in command
+            assert own or "--require-hashes" in command or command.endswith("install --quiet uv"), (path, command)
+
+
 def test_every_path_in_the_tree_of_the_readme_exists():
     tree = (ROOT / "README.md").read_text("utf-8").split("## The tree")[1].split("```")[1]
     inside = re.findall(r"^  ([a-z_]+(?:/|\.py))", tree, re.MULTILINE)

@@ -11,6 +11,8 @@ from wsgiref.headers import Headers
 from flask import Flask
 from whitenoise import WhiteNoise
 
+from kmzportal.web.responses import HSTS
+
 FOLDER = Path(__file__).parent.parent / "static"
 
 
@@ -24,8 +26,13 @@ def init_app(app: Flask) -> None:
         FOLDER,
         prefix=f"static/{fingerprint}",
         allow_all_origins=False,
-        add_headers_function=_add_headers,
+        add_headers_function=_add_secure_headers if app.config["SESSION_COOKIE_SECURE"] else _add_headers,
     )
+
+
+def _add_secure_headers(headers: Headers, path: str, url: str) -> None:
+    _add_headers(headers, path, url)
+    headers["Strict-Transport-Security"] = HSTS
 
 
 def _add_headers(headers: Headers, path: str, url: str) -> None:

@@ -40,6 +40,8 @@ def test_every_kind_of_answer_has_the_security_headers(app, erika, issue, mailed
         ("GET", "/einstellungen/verlauf", {}, {}, 500),
         ("GET", "/einstellungen/verlauf", HTMX, {}, 500),
         ("GET", "/readyz", {}, {}, 503),
+        ("GET", "/healthz", {}, {}, 200),
+        ("GET", "/anmelden", {"Host": "anders.example"}, {}, 400),
     ]
     for method, path, headers, data, status in requests:
         answer = browser.client.open(path, method=method, base_url=browser.site, headers=headers, data=data or None)

@@ -37,6 +37,7 @@ def test_every_file_named_by_a_page_may_be_kept_for_a_year(fetch):
         assert answer.headers["Cache-Control"] == "public, max-age=31536000, immutable"
         assert answer.headers["X-Content-Type-Options"] == "nosniff"
         assert answer.headers["Cross-Origin-Resource-Policy"] == "same-origin"
+        assert answer.headers["Strict-Transport-Security"] == "max-age=31536000"  # the portal is under https here
         assert not {"Set-Cookie", "Access-Control-Allow-Origin"} & set(answer.headers.keys())
 
 
