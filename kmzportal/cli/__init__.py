@@ -197,11 +197,11 @@ def config(ctx: click.Context) -> None:
         click.echo(f"    Vorgabe {shown(setting, setting.default)} ({setting.kind}); {setting.why}")
     click.echo(f"Texte der Seiten: {office_pages.SHIPPED}; eigene in {office_pages.own_folder(instance)}")
     loaded.add_faults(settings.faults(loaded.values))
-    faults = [*instance_folder.faults(instance), *loaded.faults]
-    notes = loaded.warnings
+    folder_faults = instance_folder.faults(instance)
+    faults = [*folder_faults, *loaded.faults]
+    notes = loaded.warnings + ([] if folder_faults else instance_folder.open_to_others(instance))
     if not faults:
-        notes += office_pages.lacking(instance, loaded.values, datetime.now(UTC).date())
-        notes += [*instance_folder.open_to_others(instance), *_mailbox_faults(ctx)]
+        notes += [*office_pages.lacking(instance, loaded.values, datetime.now(UTC).date()), *_mailbox_faults(ctx)]
     for sentence in (*faults, *notes):
         click.echo(f"Achtung: {sentence}", err=True)
     if faults:
