@@ -114,12 +114,13 @@ def _way(what: str, mail: str) -> str:
 
 @links.command()
 @click.argument("mail")
-@click.option("--by", required=True, metavar="XX", help="Kürzel der Person, die als Bearbeiter in der E-Mail steht.")
-def send(mail: str, by: str) -> None:
+@click.option("--by", metavar="XX", help="Kürzel der Person, die als Bearbeiter in der E-Mail steht.")
+def send(mail: str, by: str | None) -> None:
     """Schickt den Link zum Konto an die hinterlegte Adresse."""
     try:
-        with transaction("console") as tx:
-            desk.send_link(tx, _customer(mail), _clerk(by).initials)
+        customer, initials = _customer(mail), _clerk(by).initials if by else None
+        with transaction("console", initials=initials) as tx:
+            desk.send_link(tx, customer)
     except AccountLocked:
         raise Fault(f"Das Konto von {mail} ist gesperrt. Ein Link würde es nicht öffnen.") from None
     except TooManyMails:

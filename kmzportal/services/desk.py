@@ -80,7 +80,7 @@ def correct_address(tx: Transaction, customer: Customer, seen_version: int, emai
     accounts.notify_old_address(tx, customer, customer.email, "address_corrected")
 
 
-def send_link(tx: Transaction, customer: Customer, initials: str, why: str = "") -> AccountLink:
+def send_link(tx: Transaction, customer: Customer, why: str = "") -> AccountLink:
     """Mail a new link to the stored address; an older one ends. Raises AccountLocked, TooManyMails.
 
     An address that the desk had corrected is no longer pending when its own link ends by this.
@@ -89,9 +89,9 @@ def send_link(tx: Transaction, customer: Customer, initials: str, why: str = "")
     pending = customer.pending_email
     if pending and links.end(tx, customer, LinkState.WITHDRAWN, {LinkKind.DESK}, pending):
         customer.set_pending_email(None)
-    link = links.issue(tx, LinkKind.DESK, customer, initials=initials)
+    link = links.issue(tx, LinkKind.DESK, customer, initials=tx.initials)
     links.send(tx, link)
-    tx.record("link.sent", customer, by=initials, why=why)
+    tx.record("link.sent", customer, why=why)
     return link
 
 

@@ -105,6 +105,8 @@ def test_a_link_goes_to_the_stored_address(type_in, backend, erika, rosa):
     assert (link.kind, link.email, link.initials, link.issued_by) == ("desk", people.ERIKA["email"], "ro", "console")
     (mail,) = backend.read(select(OutgoingMail))
     assert (mail.template, mail.recipient) == ("desk_link", people.ERIKA["email"])
+    assert type_in("links", "send", people.ERIKA["email"]).exit_code == 0
+    assert backend.read(select(AccountLink))[-1].initials is None
 
 
 def test_a_link_that_waits_is_called_waiting_with_the_reason(type_in, backend, settings, erika, rosa, tim):

@@ -24,8 +24,8 @@ def seen(backend, erika, rosa):
 
 @pytest.mark.parametrize("number", [people.ERIKA["number"], people.ERIKA["number"].lower().replace("-", "–")])
 def test_accesses_names_who_saw_and_did_what(type_in, backend, erika, max_, rosa, seen, number):
-    backend.run(desk.send_link, erika, "ro", "Anruf", actor=f"clerk:{rosa.id}", initials="ro")
-    backend.run(desk.send_link, max_, "ro", "Anruf", actor=f"clerk:{rosa.id}", initials="ro")
+    backend.run(desk.send_link, erika, "Anruf", actor=f"clerk:{rosa.id}", initials="ro")
+    backend.run(desk.send_link, max_, "Anruf", actor=f"clerk:{rosa.id}", initials="ro")
     backend.run(sessions.start_session, erika, "Firefox")
     backend.run(record_export, actor="console")
     done = type_in("accesses", number)

@@ -32,7 +32,7 @@ def sent(backend, rosa, mailbox):
     """Return a function that sends a customer the link and returns the mail."""
 
     def send(customer):
-        backend.run(desk.send_link, customer, "ro")
+        backend.run(desk.send_link, customer)
         return mailbox.wait_for(customer.email, DESK)
 
     return send

@@ -33,7 +33,7 @@ def test_a_refused_mail_shows_the_reason_within_five_seconds_and_is_sent_again_w
     mailbox.rcpt_replies[erika.email] = "550 5.1.1 User unknown"
     with in_place(outbox):
         sent_at = time.monotonic()
-        backend.run(desk.send_link, erika, "ro", "Anruf")
+        backend.run(desk.send_link, erika, "Anruf")
         expect(outbox.get_by_text("abgelehnt: Adresse unbekannt (550)")).to_be_visible()
         assert time.monotonic() - sent_at < 5
         expect(outbox.get_by_role("status").filter(has_text="1 E-Mail")).to_be_visible()
@@ -49,12 +49,12 @@ def test_a_refused_mail_shows_the_reason_within_five_seconds_and_is_sent_again_w
 
 def test_polling_moves_neither_the_focus_nor_the_filter(outbox, backend, erika, max_, mailbox):
     mailbox.rcpt_replies[erika.email] = "550 5.1.1 User unknown"
-    backend.run(desk.send_link, erika, "ro", "Anruf")
+    backend.run(desk.send_link, erika, "Anruf")
     again = button(outbox, "Erneut senden")
     again.focus()
     field(outbox, "Zustand").select_option("zurückgekommen")
     again.focus()
-    backend.run(desk.send_link, max_, "ro", "Anruf")
+    backend.run(desk.send_link, max_, "Anruf")
     expect(outbox.get_by_text(max_.email)).to_be_visible()
     expect(again).to_be_focused()
     expect(field(outbox, "Zustand")).to_have_value("zurueckgekommen")

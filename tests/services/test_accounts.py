@@ -28,7 +28,7 @@ def run_act(act, backend, erika, login_session):
         accounts.withdraw_address_change: (erika,),
         desk.lock: (erika, "Gerät gestohlen"),
         desk.withdraw_link: (links.get(LinkKind.DESK),),
-        desk.send_link: (erika, "ro"),
+        desk.send_link: (erika,),
     }
     backend.run(act, *arguments[act])
 

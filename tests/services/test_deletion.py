@@ -108,7 +108,7 @@ def test_an_unconfirmed_address_gives_no_power_over_the_data_of_its_owner(backen
         unassigned = support.open_case(tx, "other", "mail", max_.email, "Von Max.")
         recovery.request_link(tx, max_.email)
     as_clerk(support.assign, his, max_)
-    backend.run(desk.send_link, max_, "ro")
+    backend.run(desk.send_link, max_)
     mails = [mail.id for mail in backend.read(select(OutgoingMail))]
     delete(erika)
     kept = backend.read(select(SupportCase).order_by(SupportCase.id))

@@ -92,7 +92,7 @@ def test_of_four_concurrent_corrections_one_is_made(backend, erika):
 def test_a_sent_link_goes_to_the_stored_address_and_the_one_that_the_customer_entered_stays_pending(
     backend, as_clerk, erika, address_link, clock
 ):
-    link = as_clerk(desk.send_link, erika, "ro", "Anruf")
+    link = as_clerk(desk.send_link, erika, "Anruf")
     (sent,) = backend.read(select(AuditEvent).where(AuditEvent.action == "link.sent"))
     assert (sent.details["by"], sent.remark) == ("ro", "Anruf")
     assert backend.read(erika).pending_email == NEW_EMAIL

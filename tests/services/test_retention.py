@@ -49,7 +49,7 @@ def rows(backend, erika):
     backend.update(first, ended_at=NOW)
     backend.run(lambda tx, person: tx.record("password.changed", person), erika)
     backend.run(recovery.request_link, erika.email)
-    backend.run(desk.send_link, erika, "ro")
+    backend.run(desk.send_link, erika)
     backend.update(backend.mails()[0], settled_at=NOW)
     backend.add(ReceivedMail(message_id="<1@web.de>", received_at=NOW))
     backend.add(UsedPuzzle(puzzle="p", expires_at=NOW + timedelta(days=1)))
@@ -125,7 +125,7 @@ def test_sources_are_deleted_after_seven_days(backend, purge):
 
 
 def test_a_link_is_kept_as_long_as_its_mail(backend, purge, erika):
-    backend.run(desk.send_link, erika, "ro")
+    backend.run(desk.send_link, erika)
     purge(timedelta(days=200))
     assert len(backend.links()) == len(backend.mails()) == 1
 

@@ -223,7 +223,7 @@ def test_the_case_closes_itself_when_its_link_is_used(backend, as_clerk, erika, 
 def test_a_case_whose_link_was_not_used_is_open_again_and_keeps_its_day(app, backend, as_clerk, clock, erika, enter):
     case = enter()
     as_clerk(support.assign, case, erika)
-    as_clerk(desk.send_link, erika, "ro", "Anruf")
+    as_clerk(desk.send_link, erika, "Anruf")
     as_clerk(support.answer_with_link, case, erika)
     clock.shift(timedelta(seconds=app.config["DESK_LINK_LIFETIME"] - 1))
     backend.run(support.reopen_unused, actor="worker")

@@ -244,7 +244,7 @@ def send(customer_id: int) -> ResponseReturnValue:
     customer, form = db.get_or_404(Customer, customer_id), SendForm()
 
     def send_link(tx: Transaction) -> None:
-        desk.send_link(tx, customer, current_user.clerk.initials, form.why.data)
+        desk.send_link(tx, customer, form.why.data)
         answer_case(tx, customer)
 
     act(form, send_link)
