@@ -80,6 +80,16 @@ def test_a_cookie_needs_the_key_of_the_portal_and_the_token_of_a_session(app, bu
     assert thief.open("/einstellungen").heading == "Anmelden"
 
 
+def test_a_cookie_that_a_sibling_host_could_set_is_not_read(app, erika):
+    """Only names with __Host- cannot be set by other hosts of the domain (RFC 6265bis, 4.1.3.2)."""
+    stranger = Browser(app)
+    cookie = Browser(app).log_in(erika).cookie
+    stranger.client.set_cookie("kmzportal", cookie, domain="konto.kmz.example", secure=True)
+    assert stranger.open("/einstellungen").heading == "Anmelden"
+    stranger.cookie = cookie
+    assert stranger.open("/einstellungen").heading == "Einstellungen"
+
+
 def test_the_length_of_a_compressed_page_does_not_show_how_well_it_compressed(ask):
     answers = [ask("/hilfe", headers={"Accept-Encoding": "gzip"}) for _ in range(10)]
     assert len({gzip.decompress(answer.data) for answer in answers}) == 1
