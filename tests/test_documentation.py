@@ -10,11 +10,23 @@ import pytest
 ROOT = Path(__file__).parent.parent
 
 
-@pytest.mark.parametrize(("name", "page"), [("settings", "betrieb/einstellungen"), ("texts", "texts")])
-def test_every_setting_and_every_text_is_documented(name, page):
-    """After a change: python tools/settings.py, or tools/texts.py"""
+@pytest.mark.parametrize(("name", "page"), [
+    ("settings", "betrieb/einstellungen"), ("texts", "texts"), ("threats", "security"),
+])  # fmt: skip
+def test_generated_pages_are_up_to_date(name, page):
+    """After a change: python tools/settings.py, tools/texts.py, or tools/threats.py"""
     tool = runpy.run_path(str(ROOT / "tools" / f"{name}.py"))
     assert (ROOT / "docs" / f"{page}.md").read_text("utf-8") == tool["page"]()
+
+
+def test_each_threat_names_tests_that_exist():
+    threats = runpy.run_path(str(ROOT / "tools" / "threats.py"))["threats"]()
+    assert list(threats) == [f"T{number:02}" for number in range(1, 47)]
+    for number, threat in threats.items():
+        assert threat["tests"], number
+        for test in threat["tests"]:
+            path, _, name = test.partition("::")
+            assert f"\ndef {name}(" in (ROOT / path).read_text("utf-8"), (number, test)
 
 
 def test_every_dependency_has_a_documented_reason():
