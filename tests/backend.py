@@ -33,13 +33,13 @@ class Backend:
 
     @contextmanager
     def transaction(
-        self, actor: str = "visitor", source: str | None = None, initials: str | None = None
+        self, actor: str = "visitor", source: str | None = None, initials: str | None = None, device_token: str = ""
     ) -> Iterator[Transaction]:
-        with self.app.app_context(), transaction(actor, source, initials) as tx:
+        with self.app.app_context(), transaction(actor, source, initials, device_token=device_token) as tx:
             yield tx
 
     def run(self, function: Callable[..., Any], *arguments: Any, **context: Any) -> Any:
-        """Call `function(tx, *arguments)` in one transaction, with actor, source and initials in `context`.
+        """Call `function(tx, *arguments)` in one transaction, with `context` for `transaction`.
 
         Rows among the arguments are loaded anew.
         """

@@ -16,7 +16,7 @@ from kmzportal.models.audit_event import ACTIONS, DETAILS, IDENTITY_CHECKS, Audi
 from kmzportal.models.customer import Customer, CustomerAccess, DeletedCustomer, fold, search_text
 from kmzportal.models.diagnosis import Diagnosis
 from kmzportal.models.key_fingerprint import KeyFingerprint
-from kmzportal.models.login_session import LoginSession, SourceFailure, Throttle
+from kmzportal.models.login_session import KnownDevice, LoginSession, SourceFailure, Throttle
 from kmzportal.models.outgoing_mail import MAIL_STATES, Heartbeat, MailState, OutgoingMail
 from kmzportal.models.person import Clerk, Person
 from kmzportal.models.recovery_request import RecoveryRequest, RequestCount

@@ -1,8 +1,8 @@
-"""Login sessions, and failed logins: a growing wait for each account, and the accounts that each source failed at."""
+"""Login sessions, known devices, and failed logins: a growing wait for each account, and the failures of a source."""
 
 from datetime import datetime, timedelta
 
-from sqlalchemy import ForeignKey
+from sqlalchemy import ForeignKey, Index
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from kmzportal.db import Base, Id
@@ -48,6 +48,28 @@ class LoginSession(Base):
         """Return whether password or second factor was confirmed in this session in the last seconds."""
         checked = self.password_checked_at
         return checked is not None and (now - checked).total_seconds() < seconds
+
+
+class KnownDevice(Base):
+    """A browser in which this account logged in. Its cookie contains only the token, which names nobody.
+
+    A browser that is known to several accounts has a row for each, with the same token.
+    """
+
+    __tablename__ = "known_device"
+    __table_args__ = tuple(
+        Index(f"ix_known_device_token_hash_{owner}", "token_hash", owner, unique=True)
+        for owner in ("customer_id", "clerk_id")
+    )
+
+    id: Mapped[Id]
+    token_hash: Mapped[str]
+    customer_id: Mapped[int | None] = mapped_column(ForeignKey("customer.id"), index=True)
+    clerk_id: Mapped[int | None] = mapped_column(ForeignKey("clerk.id"), index=True)
+    created_at: Mapped[datetime]
+    last_used: Mapped[datetime]  #: the last login
+    failures: Mapped[int] = mapped_column(default=0)  #: wrong passwords since then
+    device: Mapped[str]  #: coarse, such as "Firefox unter Windows"
 
 
 class Throttle(Base):

@@ -2,12 +2,12 @@
 
 Only `set_password`, `move_email`, `lock` and `drop_pending_address` end sessions, links and pending addresses:
 
-| function | login sessions | links | pending address | failed logins |
-|---|---|---|---|---|
-| set_password | all but `keep` | ends_with_password, address | the customer's own | cleared |
-| move_email | – | ends_with_address | becomes the address | cleared |
-| lock | all | ends_with_address | dropped | – |
-| drop_pending_address | – | those mailed to it | dropped | – |
+| function | login sessions | known devices | links | pending address | failed logins |
+|---|---|---|---|---|---|
+| set_password | all but `keep` | all but this if `keep` | ends_with_password, address | the customer's own | cleared |
+| move_email | – | all but this | ends_with_address | becomes the address | cleared |
+| lock | all | all | ends_with_address | dropped | – |
+| drop_pending_address | – | – | those mailed to it | dropped | – |
 """
 
 from collections.abc import Mapping
@@ -32,7 +32,7 @@ from kmzportal.models import (
     LoginSession,
     OutgoingMail,
 )
-from kmzportal.services import links, passwords, sessions, support
+from kmzportal.services import devices, links, passwords, sessions, support
 from kmzportal.services.passwords import PasswordCheck
 from kmzportal.services.refusals import AddressTaken, LinkUnusable, TooManyMails
 from kmzportal.services.sessions import NewSession
@@ -51,6 +51,7 @@ def set_password(
     person.set_password_hash(password_hash, tx.now)
     sessions.clear_failures(tx, person)
     sessions.end_all(tx, person, keep=keep)
+    devices.end_all(tx, person, keep_this=keep is not None)
     links.end(tx, person, LinkState.REPLACED, ENDS_WITH_PASSWORD)
     if links.end(tx, person, LinkState.WITHDRAWN, {LinkKind.ADDRESS}) and isinstance(person, Customer):
         person.set_pending_email(None)
@@ -68,6 +69,7 @@ def move_email(tx: Transaction, customer: Customer) -> None:
     except IntegrityError:
         raise AddressTaken("address.refused", customer) from None
     links.end(tx, customer, LinkState.WITHDRAWN, ENDS_WITH_ADDRESS)
+    devices.end_all(tx, customer, keep_this=True)
     sessions.clear_failures(tx, customer)  # counted for this address while it was unknown
     tx.record("address.changed", customer)
     notify_old_address(tx, customer, old, "address_changed_old")
@@ -78,6 +80,7 @@ def lock(tx: Transaction, person: Customer | Clerk) -> None:
     """Block the account until the office unlocks it. Objection links stay valid: they belong to the old mailbox."""
     person.locked_at = person.locked_at or tx.now
     sessions.end_all(tx, person)
+    devices.end_all(tx, person)
     if isinstance(person, Customer):
         person.set_pending_email(None)
     links.end(tx, person, LinkState.WITHDRAWN, ENDS_WITH_ADDRESS)
@@ -168,8 +171,9 @@ def end_own_session(tx: Transaction, customer: Customer, session_id: int) -> boo
 
 
 def end_other_sessions(tx: Transaction, customer: Customer, login_session: LoginSession) -> int:
-    """End all sessions but this one and return how many there were."""
+    """End all sessions and known devices but this one; return how many sessions there were."""
     ended = sessions.end_all(tx, customer, keep=login_session)
+    devices.end_all(tx, customer, keep_this=True)
     if ended:
         tx.record("sessions.ended", customer, number=ended)
         tx.notify("sessions_ended", customer)

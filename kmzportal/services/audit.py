@@ -21,6 +21,7 @@ from kmzportal.models import (
     SupportCase,
 )
 from kmzportal.plain_text import canonical_number
+from kmzportal.services import devices
 
 EVENTS_SHOWN = 50
 #: Events that can be caused without a login. The history shows fewer of them, so that they cannot displace others.
@@ -131,6 +132,10 @@ def all_data(session: Session, customer: Customer) -> dict[str, object]:
         "Anmeldungen": [
             {"Angemeldet": one.started_at, "Zuletzt benutzt": one.last_seen, "Gerät": one.device}
             for one in session.scalars(logins.order_by(LoginSession.id.desc()))
+        ],
+        "Bekannte Geräte": [
+            {"Seit": one.created_at, "Zuletzt angemeldet": one.last_used, "Gerät": one.device}
+            for one in devices.all_of(session, customer)
         ],
         "E-Mails": [
             {"Zeit": one.queued_at, "An": one.recipient, "Zustand": MAIL_STATES[one.state]}

@@ -16,6 +16,7 @@ from kmzportal.models import (
     Customer,
     CustomerAccess,
     DeletedCustomer,
+    KnownDevice,
     LoginSession,
     OutgoingMail,
     RecoveryRequest,
@@ -75,7 +76,7 @@ def delete_customer(
     tx.session.execute(delete(OutgoingMail).where(mailed))
     asked = _belongs_to(customer, RecoveryRequest, RecoveryRequest.email_canonical)
     tx.session.execute(delete(RecoveryRequest).where(asked))
-    for table in (AccountLink, LoginSession, CustomerAccess):
+    for table in (AccountLink, LoginSession, KnownDevice, CustomerAccess):
         tx.session.execute(delete(table).where(table.customer_id == customer.id))
     if not before:
         tx.send("account_deleted", None, to=customer.email, always=True)

@@ -58,7 +58,8 @@ def _text(instance: Path, name: str) -> str:
 
 
 def _values(settings: Settings) -> dict[str, str]:
-    values = {"cookie_name": str(settings.get("SESSION_COOKIE_NAME")), **retention.TIMES}
+    names = {"cookie_name": "SESSION_COOKIE_NAME", "device_cookie_name": "DEVICE_COOKIE_NAME"}
+    values = {**{name: str(settings.get(setting)) for name, setting in names.items()}, **retention.TIMES}
     for setting in SETTINGS:
         value = settings[setting.name]
         if setting.kind in SECONDS:

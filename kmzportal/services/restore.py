@@ -22,6 +22,7 @@ from kmzportal.models import (
     Customer,
     DeletedCustomer,
     Heartbeat,
+    KnownDevice,
     LinkKind,
     LinkState,
     LoginSession,
@@ -138,13 +139,14 @@ def replace_database(content: Path) -> None:
 def settle(
     tx: Transaction, manifest: Manifest, deleted: Sequence[DeletedCustomer], old_keys: LinkKeys, with_keys: bool
 ) -> tuple[Sequence[Clerk], int]:
-    """End sessions, links and their mails, and delete again those who were deleted since the backup.
+    """End sessions, known devices, links and their mails, and delete again those who were deleted since the backup.
 
     Return the clerks who need a new second factor, and the number of customers deleted again. With keys that still
     differ, because a setting overrides them, their fingerprints are not taken and the portal refuses to start.
     """
     made_at = datetime.fromisoformat(manifest.made_at)
     tx.session.execute(update(LoginSession).where(LoginSession.ended_at.is_(None)).values(ended_at=tx.now))
+    tx.session.execute(delete(KnownDevice))  # some may have been ended since
     still_open = update(AccountLink).where(AccountLink.ended_at.is_(None), AccountLink.kind.in_(ENDED))
     tx.session.execute(still_open.values(ended_at=tx.now, ended_as=LinkState.WITHDRAWN))
     ended = select(AccountLink.id).where(AccountLink.ended_at == tx.now)

@@ -15,6 +15,7 @@ from kmzportal.models import (
     CaseEntry,
     CaseState,
     CustomerAccess,
+    KnownDevice,
     LoginSession,
     OutgoingMail,
     ReceivedMail,
@@ -25,6 +26,7 @@ from kmzportal.models import (
     Throttle,
     UsedPuzzle,
 )
+from kmzportal.services.devices import KEPT as DEVICES_KEPT
 from kmzportal.services.transaction import Transaction
 
 REQUESTS_KEPT = timedelta(days=7)
@@ -36,6 +38,7 @@ REGISTER = Path(__file__).parent.parent / "templates" / "legal" / "personal_data
 #: Placeholders in the register, besides the settings.
 TIMES = {
     "sessions_kept": format_duration(SESSIONS_KEPT),
+    "devices_kept": format_duration(DEVICES_KEPT),
     "links_kept": format_duration(LINKS_KEPT),
     "mails_kept": format_duration(MAILS_KEPT),
     "requests_kept": format_duration(REQUESTS_KEPT),
@@ -69,6 +72,7 @@ def purge(tx: Transaction) -> int:
             Throttle.failures < tx.settings["THROTTLE_DISABLED_AT"], Throttle.failed_at < tx.now - THROTTLES_KEPT
         ),
         delete(LoginSession).where(or_(LoginSession.ended_at < sessions, LoginSession.expires_at < sessions)),
+        delete(KnownDevice).where(KnownDevice.last_used < tx.now - DEVICES_KEPT),
         delete(AuditEvent).where(AuditEvent.at < audit),
         delete(CustomerAccess).where(CustomerAccess.day < audit.date()),
         delete(OutgoingMail).where(OutgoingMail.settled_at < tx.now - MAILS_KEPT),

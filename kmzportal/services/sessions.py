@@ -4,11 +4,12 @@ import secrets
 from datetime import timedelta
 from typing import Any, NamedTuple
 
-from sqlalchemy import Select, bindparam, delete, func, or_, select, update
+from sqlalchemy import Select, bindparam, delete, func, select, update
 from sqlalchemy.orm import Session
 
 from kmzportal import mail_address
-from kmzportal.models import AuditEvent, Clerk, Customer, LoginSession, SourceFailure, Throttle
+from kmzportal.models import Clerk, Customer, KnownDevice, LoginSession, SourceFailure, Throttle
+from kmzportal.services import devices
 from kmzportal.services.passwords import PasswordCheck
 from kmzportal.services.refusals import SessionOver
 from kmzportal.services.tokens import token_hash
@@ -29,6 +30,7 @@ class NewSession(NamedTuple):
 
     login_session: LoginSession
     token: str
+    device_token: str | None = None  #: for the device cookie, after a login
 
 
 # Login
@@ -47,23 +49,21 @@ def log_in(
     Unknown, wrong, locked, throttled and never activated differ only in what is recorded (OWASP ASVS 6.3.8).
     """
     canonical = mail_address.canonical(address)
-    known: Select[Any] = select(table).where(table.email_canonical == canonical)
-    person: Customer | Clerk | None = tx.session.scalar(known)
+    by_address: Select[Any] = select(table).where(table.email_canonical == canonical)
+    person: Customer | Clerk | None = tx.session.scalar(by_address)
     if person:
         tx.lock(person)  # otherwise a password changed now would not end the session that is about to start
     key = tx.keys.fingerprint(table.THROTTLE_PREFIX + canonical)
-    usual_source = isinstance(person, Clerk) and _is_usual_source(tx, person)
-    if usual_source:
-        # Counted separately: failures elsewhere must not lock clerks out, who cannot request a link themselves.
-        key = f"{key}@{tx.keys.fingerprint(str(tx.source))}"
-    if is_throttled(tx, key, check_source=not usual_source and not _password_set_recently(tx, person)):
+    known = devices.find(tx, person)  # after the lock, so that parallel tries cannot exceed its failures
+    if known is None and is_throttled(tx, key, check_source=not _password_set_recently(tx, person)):
         tx.record("login.throttled", person)
         return None
     if person is None or person.locked_at or not check.confirms(person.password_hash):
-        count_failure(tx, key, person)
+        count_failure(tx, key, person, known)
         tx.record("login.refused", person)
         return None
-    clear_throttle(tx, key)
+    if known is None:  # otherwise strangers could begin anew after each login of the owner
+        clear_throttle(tx, key)
     if check.new_hash:
         person.password_hash = check.new_hash
     # Also for a clerk who should have a second factor and has none.
@@ -73,30 +73,20 @@ def log_in(
     return start(tx, person, device, awaits_code)
 
 
-def _is_usual_source(tx: Transaction, clerk: Clerk) -> bool:
-    """Return whether the clerk logged in from this source within SOURCE_RETENTION."""
-    if not tx.source:
-        return False
-    logins = select(AuditEvent.id).where(
-        AuditEvent.action == "login.succeeded",
-        AuditEvent.at > tx.now - timedelta(days=tx.settings["SOURCE_RETENTION"]),
-        AuditEvent.clerk_id == clerk.id,
-        AuditEvent.source == tx.source,
-    )
-    return tx.session.scalar(logins.limit(1)) is not None
-
-
 def _password_set_recently(tx: Transaction, person: Customer | Clerk | None) -> bool:
     """Return whether the password is new: then the login works even if others behind the same source failed."""
     return bool(person and person.password_set_at and person.password_set_at > tx.now - SOURCE_WINDOW)
 
 
 def start(tx: Transaction, person: Customer | Clerk, device: str, awaits_code: bool = False) -> NewSession:
-    """Start a session and record the login."""
-    if not awaits_code:
-        tx.actor = f"{person.__tablename__}:{person.id}"
-    tx.record("login.code_due" if awaits_code else "login.succeeded", person, device=device)
-    return start_session(tx, person, device, awaits_code)
+    """Start a session and record the login; unless a code is due, the device becomes a known one."""
+    new = start_session(tx, person, device, awaits_code)
+    if awaits_code:
+        tx.record("login.code_due", person, device=device)
+        return new
+    tx.actor = f"{person.__tablename__}:{person.id}"
+    tx.record("login.succeeded", person, device=device)
+    return new._replace(device_token=devices.remember(tx, person, device))
 
 
 def start_session(tx: Transaction, person: Customer | Clerk, device: str, awaits_code: bool = False) -> NewSession:
@@ -170,9 +160,7 @@ def clear_failures(tx: Transaction, person: Customer | Clerk) -> None:
 
 
 def clear_throttle(tx: Transaction, key: str) -> None:
-    """Forget the failures under this key, and those of the same account that are counted by source."""
-    by_source = Throttle.account.startswith(f"{key}@", autoescape=True)
-    tx.session.execute(delete(Throttle).where(or_(Throttle.account == key, by_source)))
+    tx.session.execute(delete(Throttle).where(Throttle.account == key))
 
 
 def is_throttled(tx: Transaction, key: str, check_source: bool, disables: bool = True) -> bool:
@@ -207,8 +195,14 @@ def count_try(tx: Transaction, key: str) -> None:
     )
 
 
-def count_failure(tx: Transaction, key: str, person: Customer | Clerk | None) -> None:
-    """Count a wrong password for the account and the source; notify the person when it disables the password."""
+def count_failure(tx: Transaction, key: str, person: Customer | Clerk | None, known: KnownDevice | None = None) -> None:
+    """Count a wrong password for the account and the source, or only for the device that is known to the account.
+
+    Notifies the person when it disables the password.
+    """
+    if known and person:
+        devices.count_failure(tx, known, person)
+        return
     count_try(tx, key)
     if tx.source:
         failure = {"source": tx.source, "account": key, "failed_at": tx.now}

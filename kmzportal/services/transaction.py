@@ -35,6 +35,7 @@ class Transaction:
     settings: Mapping[str, Any] = field(repr=False)
     source: str | None = None  #: address block of the request, for throttle and audit
     initials: str | None = None  #: of the clerk who acts, for the customer's history
+    device_token: str = field(default="", repr=False)  #: of the browser's device cookie, see services/devices.py
     locked: set[Customer | Clerk] = field(default_factory=set, repr=False)  #: rows locked until the commit
 
     def lock(self, person: Customer | Clerk, seen_version: int | None = None) -> None:
@@ -153,7 +154,11 @@ Result = TypeVar("Result")
 
 @contextmanager
 def transaction(
-    actor: str, source: str | None = None, initials: str | None = None, lock_now: bool = True
+    actor: str,
+    source: str | None = None,
+    initials: str | None = None,
+    lock_now: bool = True,
+    device_token: str = "",
 ) -> Iterator[Transaction]:
     """Yield a Transaction and commit it at the end.
 
@@ -163,7 +168,7 @@ def transaction(
     exception rolls back everything. Of two that save or delete the same row, the slower one gets ChangedMeanwhile.
     """
     try:
-        with _open(actor, source, initials, lock_now) as tx:
+        with _open(actor, source, initials, lock_now, device_token) as tx:
             yield tx
     except (StaleDataError, ObjectDeletedError):
         raise ChangedMeanwhile from None
@@ -175,14 +180,16 @@ def transaction(
 
 
 @contextmanager
-def _open(actor: str, source: str | None, initials: str | None, lock_now: bool = True) -> Iterator[Transaction]:
+def _open(
+    actor: str, source: str | None, initials: str | None, lock_now: bool = True, device_token: str = ""
+) -> Iterator[Transaction]:
     session = db.session()
     session.rollback()  # ends an open read transaction, whose snapshot would be older than the locked rows
     session.expire_all()
     session.connection(execution_options={WRITES: lock_now})
     try:
         now, keys = datetime.now(UTC), (link_keys(), factor_keys())
-        yield Transaction(session, now, actor, *keys, current_app.config, source, initials)
+        yield Transaction(session, now, actor, *keys, current_app.config, source, initials, device_token)
         session.commit()
     except BaseException:
         session.rollback()

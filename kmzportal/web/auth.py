@@ -11,7 +11,7 @@ from functools import wraps
 from typing import Any, TypeVar, cast
 from urllib.parse import urlsplit
 
-from flask import Flask, Request, Response, abort, current_app, g, request, session
+from flask import Flask, Request, Response, abort, after_this_request, current_app, g, request, session
 from flask.sessions import SecureCookieSession, SecureCookieSessionInterface
 from flask.typing import ResponseReturnValue
 from flask_login import AnonymousUserMixin, LoginManager, UserMixin, login_user
@@ -22,7 +22,7 @@ from werkzeug.urls import iri_to_uri
 
 from kmzportal.db import db
 from kmzportal.models import Clerk, Customer, LoginSession, Person
-from kmzportal.services import passwords, sessions
+from kmzportal.services import devices, passwords, sessions
 from kmzportal.services.refusals import ChangedMeanwhile, Refusal, SessionOver
 from kmzportal.services.sessions import NewSession, PersonTable
 from kmzportal.services.transaction import Transaction, run_outside_transaction, transaction
@@ -192,7 +192,7 @@ def log_in(email: str, password: str, table: PersonTable) -> NewSession | None:
     """Return a new session for the right password, else None. The hash is compared outside of any transaction."""
     known = sessions.find_password_hash(db.session(), email, table)
     check = run_outside_transaction(passwords.check_password, password, known)
-    with transaction("visitor", source()) as tx:
+    with transaction("visitor", source(), device_token=device_token()) as tx:
         return sessions.log_in(tx, email, check, device(), table)
 
 
@@ -202,6 +202,28 @@ def sign_in(new: NewSession) -> None:
     clear_session()
     session.update(kept)
     store_session(new)
+    if new.device_token:
+        _set_device_cookie(new.device_token)
+
+
+def _set_device_cookie(token: str) -> None:
+    @after_this_request
+    def set_cookie(response: Response) -> Response:
+        config = current_app.config
+        kept = {"max_age": devices.KEPT, "secure": config["SESSION_COOKIE_SECURE"], "httponly": True, "samesite": "Lax"}
+        response.set_cookie(config["DEVICE_COOKIE_NAME"], token, **kept)
+        return response
+
+
+def device_token() -> str:
+    """Return the token of the browser's device cookie, or an empty text."""
+    return request.cookies.get(current_app.config["DEVICE_COOKIE_NAME"], "")
+
+
+def known_device() -> bool:
+    """Return whether somebody logged in with this browser before, whatever the account; see services/devices.py."""
+    token = device_token()
+    return bool(token) and devices.is_known(db.session(), token, datetime.now(UTC))
 
 
 def store_session(new: NewSession) -> None:
@@ -221,7 +243,7 @@ def clear_session() -> None:
 @contextmanager
 def user_transaction(first: Callable[[Transaction], None] = lambda _: None) -> Iterator[Transaction]:
     """Yield a transaction of the user, whose row is locked after calling `first`; raises SessionOver."""
-    with transaction(current_user.actor, source(), current_user.initials) as tx:
+    with transaction(current_user.actor, source(), current_user.initials, device_token=device_token()) as tx:
         first(tx)
         sessions.ensure_alive(tx, current_user.login_session)
         yield tx

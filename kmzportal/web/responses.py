@@ -47,9 +47,11 @@ def qr_code(text: str) -> Response:
 
 def init_app(app: Flask) -> None:
     secure = urlsplit(app.config["PUBLIC_URL"]).scheme == "https"
+    # __Host- prevents other subdomains from setting the cookie; browsers require https (RFC 6265bis, 4.1.3.2).
+    cookie = "__Host-kmzportal" if secure else "kmzportal"
     app.config.update(
-        # __Host- prevents other subdomains from setting the cookie; browsers require https (RFC 6265bis, 4.1.3.2).
-        SESSION_COOKIE_NAME="__Host-kmzportal" if secure else "kmzportal",
+        SESSION_COOKIE_NAME=cookie,
+        DEVICE_COOKIE_NAME=f"{cookie}-device",  # see services/devices.py
         SESSION_COOKIE_SECURE=secure,
         SESSION_COOKIE_HTTPONLY=True,
         SESSION_COOKIE_SAMESITE="Lax",  # with Strict the cookie is not sent after a click in a mail (OWASP ASVS 3.3.2)

@@ -179,6 +179,6 @@ def test_every_reference_to_a_customer_is_ended(app):
             for name in found.get_table_names()
             if any(key["referred_table"] == "customer" for key in found.get_foreign_keys(name))
         }
-    known = {"account_link", "audit_event", "customer_access", "login_session", "outgoing_mail"}
-    known |= {"recovery_request", "support_case"}
+    known = {"account_link", "audit_event", "customer_access", "known_device", "login_session"}
+    known |= {"outgoing_mail", "recovery_request", "support_case"}
     assert referring == known

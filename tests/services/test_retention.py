@@ -11,6 +11,7 @@ from kmzportal.models import (
     AuditEvent,
     CustomerAccess,
     DeletedCustomer,
+    KnownDevice,
     LoginSession,
     OutgoingMail,
     ReceivedMail,
@@ -20,7 +21,7 @@ from kmzportal.models import (
     Throttle,
     UsedPuzzle,
 )
-from kmzportal.services import desk, recovery, retention, sessions, support
+from kmzportal.services import desk, devices, recovery, retention, sessions, support
 from tests import people
 from tests.people import NOW
 
@@ -47,6 +48,7 @@ def rows(backend, erika):
         backend.run(sessions.start_session, erika, "Firefox unter Linux")
     first, _ = backend.read(select(LoginSession))
     backend.update(first, ended_at=NOW)
+    backend.run(devices.remember, erika, "Firefox unter Linux")
     backend.run(lambda tx, person: tx.record("password.changed", person), erika)
     backend.run(recovery.request_link, erika.email)
     backend.run(desk.send_link, erika)
@@ -82,6 +84,7 @@ def scenario_rows(rows, backend, erika, max_, rosa):
         (Throttle, timedelta(days=30), 2, 1),
         (LoginSession, timedelta(days=7), 2, 1),
         (LoginSession, timedelta(days=7, hours=8), 1, 0),  # from the end of its lifetime
+        (KnownDevice, timedelta(days=400), 1, 0),
         (UsedPuzzle, timedelta(days=1), 1, 0),
         (AuditEvent, timedelta(days=365), 3, 0),
         (OutgoingMail, timedelta(days=90), 1, 0),

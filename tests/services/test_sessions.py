@@ -143,7 +143,6 @@ def test_after_six_failures_the_right_password_is_refused_for_the_wait(backend, 
 def test_failures_at_a_customer_are_counted_together_from_all_sources_and_apart_from_a_clerk_of_the_same_address(
     backend, erika, rosa, fail, log_in
 ):
-    """Unlike those at a clerk, also where the customer has logged in."""
     backend.run(lambda tx, customer: customer.set_email(rosa.email), erika)
     erika = backend.read(erika)
     log_in(erika, None, OFFICE)
@@ -200,33 +199,3 @@ def test_failures_of_a_source_are_counted_by_account_and_not_against_the_account
     fail(erika, 1, SCHOOL)
     assert log_in(erika, None, SCHOOL), "29 other accounts are below the limit of 30"
     assert log_in(juergen, None, SCHOOL) is None
-
-
-@pytest.fixture
-def tim_at_the_office(backend, tim):
-    """Tim logged in from OFFICE before; his failures there are counted apart."""
-    backend.run(lambda tx, clerk: tx.record("login.succeeded", clerk), tim, source=OFFICE)
-    return tim
-
-
-@pytest.mark.parametrize(("days", "admitted"), [(0, True), (6, True), (8, False)])
-def test_failures_elsewhere_do_not_throttle_a_clerk_at_the_usual_source(
-    tim_at_the_office, fail, log_in, clock, days, admitted
-):
-    clock.shift(timedelta(days=days))
-    for number in range(20):
-        fail(tim_at_the_office, 1, f"198.51.100.{number}")
-    assert log_in(tim_at_the_office, None, ELSEWHERE) is None
-    assert bool(log_in(tim_at_the_office, None, OFFICE)) is admitted
-
-
-def test_only_failures_at_the_own_account_throttle_a_clerk_at_the_usual_source_until_they_are_cleared(
-    backend, tim_at_the_office, fail, log_in
-):
-    for number in range(40):
-        backend.log_in(f"unbekannt{number}@schule.example", WRONG, OFFICE)
-    assert log_in(tim_at_the_office, None, OFFICE)
-    fail(tim_at_the_office, 8, OFFICE)
-    assert log_in(tim_at_the_office, None, OFFICE) is None
-    backend.run(sessions.clear_failures, tim_at_the_office)
-    assert log_in(tim_at_the_office, None, OFFICE)

@@ -17,6 +17,7 @@ from kmzportal.web.auth import (
     anyone,
     clerk_only,
     current_user,
+    device_token,
     log_in,
     sign_in,
     source,
@@ -79,7 +80,7 @@ def enter_code() -> ResponseReturnValue:
 def _verify(login_session: LoginSession, form: CodeForm) -> ResponseReturnValue | None:
     """Return the redirect after a right code; None after a wrong one, with an error in the form."""
     try:
-        with transaction("visitor", source()) as tx:
+        with transaction("visitor", source(), device_token=device_token()) as tx:
             new = second_factor.verify_login(tx, login_session, form.code.data or "")
     except SessionOver:  # another tab logged in first
         return _restart()

@@ -19,7 +19,7 @@ from kmzportal.models import AccountLink, LinkKind
 from kmzportal.services import links
 from kmzportal.services.refusals import AccountLocked, LinkUnusable
 from kmzportal.services.transaction import Transaction, transaction
-from kmzportal.web.auth import View, current_user, is_background_poll, source
+from kmzportal.web.auth import View, current_user, device_token, is_background_poll, source
 from kmzportal.web.forms import ActionForm, restore_input, save_input
 from kmzportal.web.responses import error_page, redirect_to, render
 
@@ -112,7 +112,7 @@ def link_holder(*kinds: LinkKind, checked: bool = False) -> Callable[[View], Vie
 @contextmanager
 def link_transaction(link: AccountLink) -> Iterator[Transaction]:
     """Yield a transaction of the link's holder, and mark the link as opened."""
-    with transaction(f"link:{link.id}", source()) as tx:
+    with transaction(f"link:{link.id}", source(), device_token=device_token()) as tx:
         links.mark_opened(tx, link)
         yield tx
 

@@ -1,0 +1,227 @@
+"""The device cookie: a browser that logged in before is not kept out by the failures of others, and opens nothing."""
+
+from datetime import timedelta
+from urllib.parse import urlsplit
+
+import pytest
+from sqlalchemy import select
+
+from kmzportal.models import KnownDevice
+from kmzportal.services import accounts
+from kmzportal.services.passwords import hash_password
+from kmzportal.web.auth import known_device
+from tests import people, secret_scan
+from tests.browser import SOURCE, Browser
+
+pytestmark = pytest.mark.usefixtures("clock")
+COOKIE = "__Host-kmzportal-device"
+LOGINS = {"erika": "/anmelden", "rosa": "/kundenservice/anmelden"}
+INSIDE = {"erika": "/einstellungen", "rosa": "/kundenservice/kunden"}
+WRONG, REFUSED = "falsches passwort", "Falsche Zugangsdaten"
+both = pytest.mark.parametrize("who", LOGINS)
+
+
+def cookie(browser):
+    """Return the value of the device cookie, or None."""
+    stored = browser.client.get_cookie(COOKIE, urlsplit(browser.site).hostname)
+    return stored.value if stored else None
+
+
+def plant(browser, token):
+    browser.client.set_cookie(COOKIE, token, domain=urlsplit(browser.site).hostname, secure=True)
+    return browser
+
+
+def log_out(browser):
+    browser.client.delete_cookie("__Host-kmzportal", domain=urlsplit(browser.site).hostname)
+    return browser
+
+
+@pytest.fixture
+def person(request, who):
+    return request.getfixturevalue(who)
+
+
+@pytest.fixture
+def enter(app, backend, who, person):
+    """Log the person in, a clerk also with a code; returns whether that worked. The session of before ends."""
+    factor = backend.add_second_factor(person) if who == "rosa" else None
+    codes = iter(factor.recovery_codes if factor else ())
+
+    def enter(browser, password=None):
+        log_out(browser).log_in(person, password, LOGINS[who])
+        if browser.path == "/kundenservice/zweiter-faktor":
+            browser.submit("Weiter", {"Code aus der App": next(codes)})
+        return browser.path == INSIDE[who]
+
+    return enter
+
+
+@pytest.fixture
+def attack(app, backend, who, person, clock):
+    """Send 200 wrong passwords from elsewhere, after which the account takes none from there."""
+
+    def attack(source="203.0.113.9"):
+        stranger = Browser(app)
+        stranger.client.environ_base["REMOTE_ADDR"] = source
+        for _ in range(200):
+            assert REFUSED in stranger.log_in(person, WRONG, LOGINS[who]).text
+            clock.shift(timedelta(hours=1))
+        return stranger
+
+    return attack
+
+
+@both
+@pytest.mark.parametrize("source", ["203.0.113.9", SOURCE])
+def test_two_hundred_wrong_logins_of_others_keep_no_known_device_out_also_behind_the_same_address(
+    app, enter, attack, clock, source
+):
+    known = Browser(app)
+    assert enter(known)
+    clock.shift(timedelta(days=200))
+    stranger = attack(source)
+    assert enter(known)
+    assert not enter(stranger), "from an unknown device the password is off"
+    clock.shift(timedelta(days=200))
+    assert enter(known)
+
+
+@both
+def test_made_up_addresses_of_the_same_school_keep_no_known_device_out(app, enter, who):
+    known, stranger = Browser(app), Browser(app)
+    assert enter(known)
+    for number in range(40):
+        stranger.open(LOGINS[who])
+        stranger.submit("Anmelden", {"E-Mail-Adresse": f"unbekannt{number}@schule.example", "Passwort": WRONG})
+    assert enter(known)
+
+
+@both
+def test_five_wrong_passwords_end_the_device_and_a_right_one_begins_anew(app, backend, enter, attack):
+    known = Browser(app)
+    assert enter(known)
+    attack()
+    for _ in range(2):
+        for _ in range(4):
+            assert not enter(known, WRONG)
+        assert enter(known)
+    for _ in range(5):
+        assert not enter(known, WRONG)
+    assert not enter(known), "it is throttled as any other now"
+    assert "device.ended" in backend.actions()
+    assert backend.read(select(KnownDevice)) == []
+
+
+@both
+def test_a_copied_cookie_opens_nothing_without_the_password_and_gives_five_tries_once(app, backend, enter, attack, who):
+    known = Browser(app)
+    assert enter(known)
+    attack()
+    thief = plant(Browser(app), cookie(known))
+    assert thief.open(INSIDE[who]).path == LOGINS[who]
+    for _ in range(5):
+        assert not enter(thief, WRONG)
+    assert not enter(thief)
+
+
+@pytest.mark.parametrize("who", ["erika"])
+def test_a_device_of_one_account_helps_no_other(app, max_, enter, attack, clock):
+    stranger = Browser(app).log_in(max_)
+    assert stranger.path == "/einstellungen"
+    plant(other := Browser(app), cookie(stranger))
+    attack()
+    assert not enter(other)
+    assert cookie(other) == cookie(stranger)
+
+
+@pytest.mark.parametrize("who", ["erika"])
+def test_a_cookie_that_somebody_planted_is_replaced_by_the_first_login_and_the_other_account_moves_along(
+    app, max_, enter, attack
+):
+    thief = Browser(app).log_in(max_)
+    browser = plant(Browser(app), cookie(thief))
+    assert enter(browser)
+    assert cookie(browser) != cookie(thief)
+    attack()
+    assert not enter(thief)
+    assert enter(browser)
+    assert log_out(browser).log_in(max_).path == "/einstellungen"
+    assert enter(browser), "the browser is known for both"
+
+
+def test_a_browser_is_known_for_the_five_accounts_that_logged_in_last(app, backend, erika, clock):
+    browser = Browser(app)
+    for number in range(6):
+        customer = people.person(people.ERIKA | {"number": f"K-90{number}", "email": f"k{number}@schule.example"})
+        customer.set_password_hash(erika.password_hash, people.NOW)
+        backend.add(customer)
+        log_out(browser).log_in(customer, people.password_of(erika))
+        clock.shift(60)
+    rows = backend.read(select(KnownDevice).order_by(KnownDevice.id))
+    assert len({row.token_hash for row in rows}) == 1
+    assert [row.customer_id for row in rows] == [customer.id - 4 + number for number in range(5)]
+
+
+@both
+def test_only_a_complete_login_sets_the_cookie_which_is_not_stored(app, backend, person, enter, who):
+    browser = Browser(app)
+    browser.log_in(person, WRONG, LOGINS[who])
+    assert cookie(browser) is None
+    if who == "rosa":
+        browser.log_in(person, path=LOGINS[who])
+        assert (browser.path, cookie(browser)) == ("/kundenservice/zweiter-faktor", None)
+    assert enter(browser)
+    [sent] = [
+        header
+        for answer in (*browser.answer.history, browser.answer)
+        for header in answer.headers.getlist("Set-Cookie")
+        if header.startswith(COOKIE)
+    ]
+    token, *attributes = sent.removeprefix(f"{COOKIE}=").split("; ")
+    assert {*attributes} > {"Secure", "HttpOnly", "Path=/", "SameSite=Lax", f"Max-Age={400 * 24 * 3600}"}
+    assert len(token) == 43
+    secret_scan.check(app, token)
+    assert not enter(browser, WRONG)
+    assert cookie(browser) == token, "a refused login neither changes nor removes it"
+
+
+@both
+@pytest.mark.parametrize("why", ["password set by link", "locked", "not used for 400 days"])
+def test_a_device_is_no_longer_known_after(app, backend, person, enter, attack, clock, who, why):
+    known = Browser(app)
+    assert enter(known)
+    if why == "locked":
+        backend.run(accounts.lock, person)
+        backend.update(person, locked_at=None)
+    elif why == "password set by link":
+        backend.run(accounts.set_password, person, hash_password(people.password_of(person)))
+    else:
+        clock.shift(timedelta(days=400))
+    attack()
+    assert not enter(known)
+
+
+@pytest.mark.parametrize("who", ["erika"])
+@pytest.mark.parametrize("how", ["password", "end the others"])
+def test_changing_the_password_and_ending_the_others_keep_this_device_only(app, person, enter, attack, adjust, how):
+    mine, other = Browser(app), Browser(app)
+    assert enter(other) and enter(mine)
+    if how == "password":
+        adjust(log_out(mine), person)
+        mine.submit("Speichern", {"Passwort": people.NEW_PASSWORD, "Wdh. Passwort": people.NEW_PASSWORD})
+    else:
+        mine.open("/einstellungen/geraete").press("Alle anderen Geräte abmelden")
+    attack()
+    password = people.NEW_PASSWORD if how == "password" else None
+    assert not enter(other, password)
+    assert enter(mine, password)
+
+
+@pytest.mark.parametrize("who", ["erika"])
+def test_a_browser_is_recognised_whatever_the_account(app, enter):
+    browser = Browser(app)
+    for token, known in ((None, False), ("", False), ("x" * 43, False), (enter(browser) and cookie(browser), True)):
+        headers = {"Cookie": f"{COOKIE}={token}"} if token is not None else {}
+        with app.test_request_context(headers=headers, base_url=app.config["PUBLIC_URL"]):
+            assert known_device() is known
