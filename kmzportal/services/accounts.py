@@ -173,8 +173,8 @@ def end_own_session(tx: Transaction, customer: Customer, session_id: int) -> boo
 def end_other_sessions(tx: Transaction, customer: Customer, login_session: LoginSession) -> int:
     """End all sessions and known devices but this one; return how many sessions there were."""
     ended = sessions.end_all(tx, customer, keep=login_session)
-    devices.end_all(tx, customer, keep_this=True)
-    if ended:
+    forgotten = devices.end_all(tx, customer, keep_this=True)
+    if ended or forgotten:
         tx.record("sessions.ended", customer, number=ended)
         tx.notify("sessions_ended", customer)
     return ended

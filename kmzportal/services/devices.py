@@ -13,7 +13,7 @@ from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from kmzportal.models import Clerk, Customer, KnownDevice
 from kmzportal.services.tokens import token_hash
-from kmzportal.services.transaction import Transaction
+from kmzportal.services.transaction import Transaction, rows_changed
 
 KEPT = timedelta(days=400)  # after the last login; browsers keep no cookie for longer (RFC 6265bis, 5.5)
 MAX_ACCOUNTS = 5  # in one browser
@@ -75,12 +75,12 @@ def count_failure(tx: Transaction, known: KnownDevice, person: Customer | Clerk)
         tx.record("device.ended", person, device=known.device)
 
 
-def end_all(tx: Transaction, person: Customer | Clerk, keep_this: bool = False) -> None:
-    """End all known devices of the account, or all but this browser."""
+def end_all(tx: Transaction, person: Customer | Clerk, keep_this: bool = False) -> int:
+    """End all known devices of the account, or all but this browser; return how many there were."""
     theirs = delete(KnownDevice).where(_owner(person) == person.id)
     if keep_this:
         theirs = theirs.where(KnownDevice.token_hash != token_hash(tx.device_token))
-    tx.session.execute(theirs)
+    return rows_changed(tx.session, theirs)
 
 
 def _owner(person: Customer | Clerk | None) -> InstrumentedAttribute[int | None]:

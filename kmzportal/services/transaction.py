@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
 from flask import current_app
-from sqlalchemy import Update, func, select
+from sqlalchemy import Delete, Update, func, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 from sqlalchemy.orm.exc import ObjectDeletedError, StaleDataError
@@ -143,7 +143,7 @@ def insert_once(session: Session, table: type[Base], values: dict[str, Any]) -> 
     return session.execute(insert.returning(*keys)).first() is not None
 
 
-def rows_changed(session: Session, statement: Update) -> int:
+def rows_changed(session: Session, statement: Update | Delete) -> int:
     """Execute the statement and return how many rows met its condition."""
     result: Any = session.execute(statement)
     return int(result.rowcount)

@@ -9,9 +9,11 @@ from wtforms import PasswordField
 from kmzportal.db import db
 from kmzportal.models import Customer
 from kmzportal.services import accounts, audit, deletion, passwords
+from kmzportal.services import devices as known_devices
 from kmzportal.services.refusals import ChangedMeanwhile, TooManyMails
+from kmzportal.services.tokens import token_hash
 from kmzportal.services.transaction import run_outside_transaction
-from kmzportal.web.auth import act, current_user, customer_only, store_session, user_transaction
+from kmzportal.web.auth import act, current_user, customer_only, device_token, store_session, user_transaction
 from kmzportal.web.forms import (
     ActionForm,
     CustomerForm,
@@ -25,6 +27,7 @@ from kmzportal.web.responses import redirect_in_place, redirect_to, render
 
 bp = Blueprint("account", __name__, url_prefix="/einstellungen")
 
+DEVICES_SHOWN = 10  # known ones
 SAVED = "Ihre Änderungen sind gespeichert."
 LINK_SENT = " Wir haben einen Link an die neue E-Mail-Adresse gesendet. Bis Sie ihn öffnen, gilt die alte."
 #: Endpoint of each page that needs the current password, by its name in the URL.
@@ -174,8 +177,15 @@ def delete() -> ResponseReturnValue:
 @bp.get("/geraete")
 @customer_only
 def devices(form: ActionForm | None = None) -> ResponseReturnValue:
-    active = accounts.active_sessions(db.session(), current_user.customer, datetime.now(UTC))
-    return render("customer/devices.html", form, sessions=active, current=current_user.login_session)
+    customer, here = current_user.customer, token_hash(device_token())
+    active = accounts.active_sessions(db.session(), customer, datetime.now(UTC))
+    known = known_devices.all_of(db.session(), customer)
+    context = {
+        "known": known[:DEVICES_SHOWN],
+        "more": len(known[DEVICES_SHOWN:]),
+        "known_here": next((one.id for one in known if one.token_hash == here), None),
+    }
+    return render("customer/devices.html", form, sessions=active, current=current_user.login_session, **context)
 
 
 @bp.post("/geraete/<int(max=2147483647):session_id>/beenden")
