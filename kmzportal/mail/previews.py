@@ -30,6 +30,8 @@ MAILS = {
     "clerk_added": None,
     "clerk_password_set": None,
     "clerk_password_disabled": None,
+    "clerk_password_known": None,
+    "clerk_codes_guessed": None,
     "account_locked": None,
     "sessions_ended": None,
     "deletion_requested": None,

@@ -5,21 +5,25 @@ secret. Codes of an older key are accepted as long as it is in FACTOR_KEY_FALLBA
 """
 
 import base64
-from datetime import datetime
+import re
+from datetime import datetime, timedelta
 
 from pyotp import TOTP
-from sqlalchemy import update
+from sqlalchemy import func, select, update
 
-from kmzportal.models import Clerk, LoginSession
-from kmzportal.services import sessions
+from kmzportal.models import AuditEvent, Clerk, LoginSession
+from kmzportal.services import devices, sessions
 from kmzportal.services.refusals import SessionOver, WrongCode
 from kmzportal.services.sessions import NewSession
-from kmzportal.services.tokens import LinkKeys, codes_match, format_code
+from kmzportal.services.tokens import LinkKeys, codes_match, format_code, normalize_code
 from kmzportal.services.transaction import Transaction, rows_changed
 
 STEP = 30  # seconds
 _DRIFT = 1  # steps that the clock of a phone may be early or late (RFC 6238, 5.2)
 RECOVERY_CODES = 10
+APP_CODE = re.compile("[0-9]{6}")
+FREE_TOGETHER = 100  # wrong codes from all unknown devices, before they wait for each other
+WARN_AT = 3  # wrong codes in a day
 _GROUPS = 4  # of four characters with 5 bits each: 80 bits per code
 
 
@@ -71,7 +75,10 @@ def verify_login(tx: Transaction, login_session: LoginSession, typed: str) -> Ne
     clerk = login_session.clerk
     if clerk is None or not login_session.awaits_code:
         raise SessionOver
-    if not _verify(tx, clerk, typed):
+    # A known device has its own count, so that whoever knows the password cannot use up the owner's tries.
+    known = devices.find(tx, clerk)
+    place = f"device:{known.id}" if known else f"source:{tx.source}"
+    if not _verify(tx, clerk, typed, place, shared=known is None):
         return None
     login_session.ended_at = tx.now
     return sessions.start(tx, clerk, login_session.device)
@@ -80,25 +87,52 @@ def verify_login(tx: Transaction, login_session: LoginSession, typed: str) -> Ne
 def confirm(tx: Transaction, clerk: Clerk, login_session: LoginSession, typed: str) -> NewSession | None:
     """Store that the second factor was entered afresh and return the session with a new token; None if it is wrong."""
     tx.lock(clerk)
-    if not _verify(tx, clerk, typed):
+    if not _verify(tx, clerk, typed, f"session:{login_session.id}"):
         return None
     login_session.password_checked_at = tx.now
     tx.record("factor.proved", clerk)
     return sessions.renew_token(login_session)
 
 
-def _verify(tx: Transaction, clerk: Clerk, typed: str) -> bool:
-    """Return whether the code is right. A try is counted before it is compared, throttled as at the login."""
-    key = _throttle_key(tx, clerk)
-    if sessions.is_throttled(tx, key, check_source=False):
+def _verify(tx: Transaction, clerk: Clerk, typed: str, place: str, shared: bool = False) -> bool:
+    """Return whether the code is right. A try is counted before it is compared, and every wait ends.
+
+    Counted for the place, where codes of the app and recovery codes count apart. With `shared` the first tries at each
+    place also count together, so that many sources cannot guess the six digits (NIST SP 800-63B-4, 3.2.2).
+    """
+    kind = "app" if APP_CODE.fullmatch(normalize_code(typed)) else "recovery"
+    key, together = (tx.keys.fingerprint(f"codes:{clerk.factor_nonce}:{kind}:{where}") for where in (place, "all"))
+    if sessions.is_throttled(tx, key, check_source=False, disables=False) or (
+        shared and sessions.is_throttled(tx, together, check_source=False, disables=False, free=FREE_TOGETHER)
+    ):
         tx.record("login.code_throttled", clerk)
         return False
-    sessions.count_try(tx, key)
+    if sessions.count_try(tx, key) <= tx.settings["THROTTLE_FREE_FAILURES"] and shared:
+        sessions.count_try(tx, together)
     if not _accepts(tx, clerk, typed):
         tx.record("login.code_wrong", clerk)
+        _warn(tx, clerk)
         return False
-    sessions.clear_throttle(tx, key)
+    for counted in (key, together):
+        sessions.clear_throttle(tx, counted)
     return True
+
+
+def _warn(tx: Transaction, clerk: Clerk) -> None:
+    """Mail the clerk and all admins at the third wrong code in a day, once a day: somebody knows the password."""
+    wrong, warned = (
+        select(func.count()).where(
+            AuditEvent.clerk_id == clerk.id, AuditEvent.action == action, AuditEvent.at > tx.now - timedelta(days=1)
+        )
+        for action in ("login.code_wrong", "login.codes_warned")
+    )
+    if (tx.session.scalar(wrong) or 0) < WARN_AT or tx.session.scalar(warned):
+        return
+    tx.record("login.codes_warned", clerk)
+    tx.warn("clerk_password_known", clerk)
+    admins = select(Clerk).where(Clerk.admin, Clerk.locked_at.is_(None), Clerk.id != clerk.id)
+    for admin in tx.session.scalars(admins.order_by(Clerk.id)):
+        tx.warn("clerk_codes_guessed", admin, initials=clerk.initials)
 
 
 def set_up(tx: Transaction, clerk: Clerk, nonce: str, typed: str) -> None:
@@ -107,7 +141,6 @@ def set_up(tx: Transaction, clerk: Clerk, nonce: str, typed: str) -> None:
     if step is None:
         raise WrongCode("factor.refused", clerk)
     clerk.factor_nonce, clerk.factor_step, clerk.recovery_codes_used = nonce, step, []
-    sessions.clear_throttle(tx, _throttle_key(tx, clerk))
     tx.record("factor.set", clerk)
 
 
@@ -124,7 +157,3 @@ def _accepts(tx: Transaction, clerk: Clerk, typed: str) -> bool:
         return False
     clerk.recovery_codes_used = [*clerk.recovery_codes_used, place]
     return True
-
-
-def _throttle_key(tx: Transaction, clerk: Clerk) -> str:
-    return tx.keys.fingerprint(f"codes:{clerk.id}")

@@ -163,17 +163,19 @@ def clear_throttle(tx: Transaction, key: str) -> None:
     tx.session.execute(delete(Throttle).where(Throttle.account == key))
 
 
-def is_throttled(tx: Transaction, key: str, check_source: bool, disables: bool = True) -> bool:
+def is_throttled(tx: Transaction, key: str, check_source: bool, disables: bool = True, free: int | None = None) -> bool:
     """Return whether no password is compared now, for this account or, with `check_source`, from this source.
 
-    Very many failures end the password, unless `disables` is false: then each wait ends.
+    Very many failures end the password, unless `disables` is false: then each wait ends. `free`: failures without a
+    wait, instead of THROTTLE_FREE_FAILURES.
     """
     settings = tx.settings
     throttle = tx.session.get(Throttle, key, with_for_update=True)
     if throttle:
-        waits = ("THROTTLE_FREE_FAILURES", "THROTTLE_FIRST_WAIT", "THROTTLE_LONGEST_WAIT")
+        free = free or settings["THROTTLE_FREE_FAILURES"]
+        waits = free, settings["THROTTLE_FIRST_WAIT"], settings["THROTTLE_LONGEST_WAIT"]
         disabled = disables and throttle.failures >= settings["THROTTLE_DISABLED_AT"]
-        if disabled or throttle.waiting(tx.now, *(settings[name] for name in waits)):
+        if disabled or throttle.waiting(tx.now, *waits):
             return True
     if not check_source:
         return False
@@ -185,14 +187,15 @@ def is_throttled(tx: Transaction, key: str, check_source: bool, disables: bool =
     return (tx.session.scalar(other_accounts) or 0) >= int(settings["THROTTLE_SOURCE_ACCOUNTS"])
 
 
-def count_try(tx: Transaction, key: str) -> None:
-    """Count a failure for the account, known or not."""
+def count_try(tx: Transaction, key: str) -> int:
+    """Count a failure for the account, known or not, and return how many there are."""
     upsert(
         tx.session,
         Throttle,
         {"account": key, "failures": 1, "failed_at": tx.now},
         {"failures": Throttle.failures + 1, "failed_at": tx.now},
     )
+    return tx.session.get_one(Throttle, key, populate_existing=True).failures
 
 
 def count_failure(tx: Transaction, key: str, person: Customer | Clerk | None, known: KnownDevice | None = None) -> None:
@@ -203,10 +206,9 @@ def count_failure(tx: Transaction, key: str, person: Customer | Clerk | None, kn
     if known and person:
         devices.count_failure(tx, known, person)
         return
-    count_try(tx, key)
+    failures = count_try(tx, key)
     if tx.source:
         failure = {"source": tx.source, "account": key, "failed_at": tx.now}
         upsert(tx.session, SourceFailure, failure, {"failed_at": tx.now})
-    throttle = tx.session.get(Throttle, key, populate_existing=True)
-    if throttle and person and throttle.failures == tx.settings["THROTTLE_DISABLED_AT"]:
+    if person and failures == tx.settings["THROTTLE_DISABLED_AT"]:
         tx.warn("password_disabled" if isinstance(person, Customer) else "clerk_password_disabled", person)
