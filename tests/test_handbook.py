@@ -126,6 +126,7 @@ def test_the_table_of_retention_says_what_is_deleted_when():
     assert kept == [
         retention.REQUESTS_KEPT,
         retention.SESSIONS_KEPT,
+        retention.DEVICES_KEPT,
         retention.THROTTLES_KEPT,
         retention.LINKS_KEPT,
         retention.MAILS_KEPT,

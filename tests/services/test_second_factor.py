@@ -17,6 +17,7 @@ pytestmark = pytest.mark.usefixtures("clock")
 KEYS = LinkKeys(["a key", "an older key"])
 FACTOR = SecondFactor(KEYS, "nonce")
 WRONG = "000000"
+OFFICE, ELSEWHERE, STRANGER = "192.0.2.1", "192.0.2.9", "203.0.113.200"
 
 # The codes
 
@@ -78,12 +79,16 @@ def awaiting(backend, rosa, log_in):
 
 @pytest.fixture
 def enter(backend, awaiting):
-    """Log Rosa in with her password and a code; returns the token, or None."""
+    """Log Rosa in with her password and a code; returns the token, or None; `enter.device` that of the device."""
 
-    def enter(code):
-        new = backend.run(second_factor.verify_login, awaiting(), code)
+    def log_in(code, **context):
+        return backend.run(second_factor.verify_login, awaiting(), code, **context)
+
+    def enter(code, **context):
+        new = log_in(code, **context)
         return new.token if new else None
 
+    enter.device = lambda code, **context: log_in(code, **context).device_token
     return enter
 
 
@@ -179,27 +184,112 @@ def test_a_new_factor_needs_a_code_of_its_app_and_replaces_the_old_one(backend, 
 # Wrong codes
 
 
-def test_a_right_code_clears_five_wrong_ones_and_after_six_no_code_is_compared_for_the_wait(
+def test_a_right_code_clears_five_wrong_ones_and_after_six_no_code_of_the_app_is_compared_for_the_wait(
     backend, rosa, factor, enter, clock
 ):
     """The right password does not clear them: whoever knows it must not guess the code."""
     for failures in (5, 5, 6):
+        clock.shift(30)
         for _ in range(failures):
             assert enter(WRONG) is None
-        used = len(backend.read(rosa).recovery_codes_used)
-        assert bool(enter(factor.recovery_codes[used])) is (failures == 5)
+        assert bool(enter(backend.totp_code(factor.secret))) is (failures == 5)
     assert backend.actions()[-1] == "login.code_throttled"
-    assert len(backend.read(rosa).recovery_codes_used) == 2
+    assert enter(factor.recovery_codes[0]), "recovery codes are counted apart"
     clock.shift(30)
-    assert enter(factor.recovery_codes[2])
+    assert enter(backend.totp_code(factor.secret))
 
 
 def test_six_concurrent_wrong_codes_are_counted_as_six_until_a_new_factor_is_set_up(
     backend, rosa, factor, awaiting, enter
 ):
     assert backend.run_concurrently(6, second_factor.verify_login, awaiting(), WRONG) == [None] * 6
-    assert enter(factor.recovery_codes[0]) is None
+    assert enter(backend.totp_code(factor.secret)) is None
     assert backend.actions()[-1] == "login.code_throttled"
     new = SecondFactor(backend.factor_keys, "a new nonce")
-    backend.run(second_factor.set_up, rosa, "a new nonce", backend.totp_code(new.secret))
-    assert enter(new.recovery_codes[0])
+    backend.run(second_factor.set_up, rosa, "a new nonce", totp_code(new, -30))
+    assert enter(backend.totp_code(new.secret))
+
+
+def test_wrong_recovery_codes_are_counted_too(factor, enter, clock):
+    for _ in range(6):
+        assert enter("AAAA-AAAA-AAAA-AAAA") is None
+    assert enter(factor.recovery_codes[0]) is None
+    clock.shift(30)
+    assert enter(factor.recovery_codes[0])
+
+
+def test_whoever_knows_the_password_neither_uses_up_the_owners_tries_nor_is_refused_for_good(
+    backend, rosa, factor, enter, clock
+):
+    """Two hundred tries from one source, one an hour, count neither elsewhere nor at a device known to the clerk."""
+    token = enter.device(factor.recovery_codes[0], source=STRANGER)
+    for _ in range(200):
+        assert enter(WRONG, source=STRANGER) is None
+        clock.shift(timedelta(hours=1))
+    assert enter(WRONG, source=STRANGER) is None
+    assert enter(factor.recovery_codes[1], source=STRANGER, device_token=token), "the own device, at the same source"
+    clock.shift(-30)
+    assert enter(backend.totp_code(factor.secret), source=STRANGER, device_token=token)
+    clock.shift(30)
+    assert enter(backend.totp_code(factor.secret), source=OFFICE), "an unknown device elsewhere"
+    for _ in range(6):
+        assert enter(WRONG, source=STRANGER) is None
+    assert enter(factor.recovery_codes[2], source=STRANGER)
+
+
+def test_a_known_device_has_a_count_of_its_own(backend, factor, enter, clock):
+    token = enter.device(factor.recovery_codes[0], source=OFFICE)
+    for _ in range(6):
+        assert enter(WRONG, source=OFFICE, device_token=token) is None
+    assert enter(backend.totp_code(factor.secret), source=OFFICE, device_token=token) is None
+    assert enter(backend.totp_code(factor.secret), source=OFFICE)
+
+
+def test_a_hundred_wrong_codes_from_many_sources_slow_all_unknown_devices_but_no_known_one(
+    backend, factor, enter, clock
+):
+    token = enter.device(factor.recovery_codes[0], source=OFFICE)
+    for number in range(101):
+        assert enter(WRONG, source=f"198.51.100.{number}") is None
+    assert enter(backend.totp_code(factor.secret), source=ELSEWHERE) is None
+    assert enter(backend.totp_code(factor.secret), source=OFFICE, device_token=token)
+    for number in range(30):
+        clock.shift(timedelta(hours=1))
+        assert enter(WRONG, source=f"203.0.113.{number}") is None
+    clock.shift(timedelta(hours=1))
+    assert enter(backend.totp_code(factor.secret), source=ELSEWHERE), "after the longest wait"
+
+
+@pytest.mark.parametrize("where", ["login", "confirmation"])
+def test_the_third_wrong_code_in_a_day_is_mailed_to_the_clerk_and_all_admins_once_a_day(
+    backend, rosa, tim, factor, enter, clock, where
+):
+    session = backend.session_of(enter(factor.recovery_codes[0], source=OFFICE))
+
+    def fail():
+        """From another source each time, as whoever hides would."""
+        clock.shift(timedelta(hours=1))
+        if where == "login":
+            assert enter(WRONG, source=f"198.51.100.{len(backend.actions())}") is None
+        else:
+            assert backend.run(second_factor.confirm, rosa, session, WRONG) is None
+
+    backend.update(tim, admin=True)
+    fail(), fail()
+    assert backend.mails() == []
+    for _ in range(2):
+        for _ in range(4):
+            fail()
+        mails = [(mail.template, mail.recipient) for mail in backend.mails()]
+        assert mails == [("clerk_password_known", rosa.email), ("clerk_codes_guessed", tim.email)]
+    clock.shift(timedelta(days=1))
+    for _ in range(3):
+        fail()
+    assert [mail.template for mail in backend.mails()] == ["clerk_password_known", "clerk_codes_guessed"] * 2
+
+
+def test_no_locked_admin_and_no_other_clerk_is_told(backend, rosa, tim, factor, enter):
+    backend.update(tim, admin=True, locked_at=NOW)
+    for _ in range(3):
+        enter(WRONG)
+    assert [mail.recipient for mail in backend.mails()] == [rosa.email]

@@ -1,14 +1,16 @@
 """The device cookie: a browser that logged in before is not kept out by the failures of others, and opens nothing."""
 
+import re
 from datetime import timedelta
 from urllib.parse import urlsplit
 
 import pytest
 from sqlalchemy import select
 
-from kmzportal.models import KnownDevice
-from kmzportal.services import accounts
-from kmzportal.services.passwords import hash_password
+from kmzportal.models import KnownDevice, LinkKind
+from kmzportal.services import accounts, deletion, sessions
+from kmzportal.services.passwords import check_password, hash_password
+from kmzportal.services.tokens import token_hash
 from kmzportal.web.auth import known_device
 from tests import people, secret_scan
 from tests.browser import SOURCE, Browser
@@ -221,7 +223,90 @@ def test_changing_the_password_and_ending_the_others_keep_this_device_only(app, 
 @pytest.mark.parametrize("who", ["erika"])
 def test_a_browser_is_recognised_whatever_the_account(app, enter):
     browser = Browser(app)
-    for token, known in ((None, False), ("", False), ("x" * 43, False), (enter(browser) and cookie(browser), True)):
+    assert enter(browser)
+    unknown = (None, "", "x" * 43, "\xff\xfe", '"\\377"', "x" * 4000)
+    for token, known in (*((token, False) for token in unknown), (cookie(browser), True)):
         headers = {"Cookie": f"{COOKIE}={token}"} if token is not None else {}
         with app.test_request_context(headers=headers, base_url=app.config["PUBLIC_URL"]):
             assert known_device() is known
+
+
+@both
+def test_a_refusal_looks_the_same_with_and_without_a_known_device(app, person, max_, enter, who):
+    """Not even whose device it is shows, nor that its five tries are used up."""
+    known, another = Browser(app), Browser(app)
+    assert enter(known)
+    log_out(another).log_in(max_)
+    answers = []
+    for browser in (Browser(app), *[log_out(known)] * 6, log_out(another)):
+        browser.log_in(person, WRONG, LOGINS[who])
+        body = re.sub(r'(name="csrf_token"[^>]*value=)"[^"]+"', r'\1""', browser.answer.text)
+        headers = [re.sub(r"=\S{60,};", "", value) for _, value in browser.answer.headers]
+        answers.append((browser.status, body, sorted(headers)))
+        log_out(browser)
+    assert [answer == answers[0] for answer in answers] == [True] * len(answers)
+
+
+@pytest.mark.parametrize("who", ["erika"])
+def test_the_page_and_the_data_list_the_known_devices(app, backend, erika, enter, clock):
+    other, browser = Browser(app), Browser(app)
+    other.client.environ_base["HTTP_USER_AGENT"] = "Mozilla/5.0 (Windows NT 10.0) Firefox/140.0"
+    assert enter(other)
+    clock.shift(timedelta(days=3))
+    assert enter(browser)
+    browser.open("/einstellungen/geraete")
+    assert "Firefox unter Windows zuletzt angemeldet 23.11.2026, 14:05 Uhr" in browser.text
+    assert "Browser – hier sind Sie gerade zuletzt angemeldet 26.11.2026, 14:05 Uhr" in browser.text
+    browser.open("/einstellungen/daten").submit("Weiter", {"Aktuelles Passwort": people.password_of(erika)})
+    assert "Firefox unter Windows" in browser.text
+    listed = browser.open("/einstellungen/daten.json").answer.json["Bekannte Geräte"]
+    assert [row["Gerät"] for row in listed] == ["Browser", "Firefox unter Windows"]
+    browser.open("/einstellungen/geraete").press("Alle anderen Geräte abmelden")
+    assert "Firefox unter Windows" not in browser.text and "Browser – hier sind Sie gerade" in browser.text
+    assert [mail.template for mail in backend.mails()] == ["sessions_ended"]
+
+
+@pytest.mark.parametrize("who", ["erika"])
+def test_of_twelve_known_devices_ten_are_shown_and_the_others_counted(app, enter, clock):
+    for _ in range(12):
+        browser = Browser(app)
+        assert enter(browser)
+        clock.shift(60)
+    assert browser.open("/einstellungen/geraete").text.count("zuletzt angemeldet") == 10
+    assert "Und 2 weitere." in browser.text
+
+
+@pytest.mark.parametrize("who", ["erika"])
+def test_thirty_concurrent_wrong_passwords_from_a_known_device_are_five_and_then_those_of_any(app, backend, enter):
+    browser = Browser(app)
+    assert enter(browser)
+    token, check = cookie(browser), check_password(WRONG, None)
+
+    def log_in(tx):
+        tx.device_token = token
+        return sessions.log_in(tx, people.ERIKA["email"], check, "Firefox")
+
+    assert backend.run_concurrently(15, log_in) == [None] * 15
+    actions = backend.actions()
+    assert (actions.count("device.ended"), actions.count("login.refused")) == (1, 5 + 6)
+    assert actions.count("login.throttled") == 4
+
+
+@pytest.mark.parametrize("who", ["erika"])
+def test_a_deleted_account_leaves_no_device(app, backend, erika, enter):
+    assert enter(Browser(app))
+    backend.run(deletion.delete_customer, erika, backend.read(erika).version, "Antrag", False, actor="clerk:1")
+    assert backend.read(select(KnownDevice)) == []
+
+
+@pytest.mark.parametrize("who", ["erika"])
+def test_confirming_a_new_address_keeps_this_browser_and_an_objection_none(app, backend, erika, enter, mailed):
+    mine, other = Browser(app), Browser(app)
+    assert enter(other) and enter(mine)
+    backend.run(accounts.request_address_change, erika, people.NEW_EMAIL)
+    [confirmation, objection] = [mailed(backend.links(kind)[0]) for kind in (LinkKind.ADDRESS, LinkKind.OBJECTION)]
+    mine.open(confirmation).press("Bestätigen")
+    [row] = backend.read(select(KnownDevice))
+    assert row.token_hash == token_hash(cookie(mine))
+    Browser(app).open(objection).press("Das war ich nicht – Konto sperren")
+    assert backend.read(select(KnownDevice)) == []
