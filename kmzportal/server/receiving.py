@@ -17,6 +17,7 @@ from gunicorn.http.errors import NoMoreData
 from gunicorn.workers.gthread import ThreadWorker
 
 RECEIVE_WITHIN = 30.0  # seconds for head and body together
+MAX_RECEIVING = 500  # of the 1,000 connections of a process; beyond these the one that began first is closed
 MAX_HEAD = 64 * 1024
 MAX_DISCARDED = 1024 * 1024  # what proxies let through; a client that still sends may not read that it was too much
 READ_AT_ONCE = 64 * 1024
@@ -63,6 +64,8 @@ class ReceivingWorker(ThreadWorker):  # type: ignore[misc]
 
     def enqueue_req(self, conn: Any) -> None:
         """Receive a request; gunicorn calls this for a new connection, and for a kept one that is used again."""
+        if len(self.receiving) >= MAX_RECEIVING:
+            self.drop(next(iter(self.receiving)))
         incoming = self.receiving[conn] = Incoming(time.monotonic() + RECEIVE_WITHIN)
         if conn.parser:
             incoming.data += conn.parser.unreader.take_buffered()

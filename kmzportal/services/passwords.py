@@ -2,45 +2,55 @@
 
 The parameters are the second profile of RFC 9106, 4 (64 MiB, t=3, p=4, the default of argon2-cffi). Hashing takes
 about 0.2 s, so it runs outside transactions and in few threads: memory stays bounded and pages stay responsive during
-many logins (OWASP ASVS 15.2.2). A password is normalised (NFKC, NIST SP 800-63B-4, 3.1.1.2), never trimmed or cut.
+many logins (OWASP ASVS 15.2.2). Turns are shared between sources, so that none keeps others from logging in. A password
+is normalised (NFKC, NIST SP 800-63B-4, 3.1.1.2), never trimmed or cut.
 """
 
 import gzip
 import os
+import random
 import re
+import time
 import unicodedata
 from base64 import b64encode
+from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache
 from itertools import pairwise
 from pathlib import Path
-from threading import BoundedSemaphore
 from typing import TypeVar
 
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 
-from kmzportal.services.refusals import TooBusy, WeakPassword
+from kmzportal.services.refusals import WeakPassword
+from kmzportal.services.shares import Holder, Shares
 
 MAX_LENGTH = 256
 EXAMPLE = "lampe honig fahrplan wiese"  # shown beside every field for a new password
 SHORTEST_CONTEXT_WORD = 4
-MAX_WAITING = 16  # hashes per process; its other threads go on serving pages
+#: Turns per process, see Shares; its other threads go on serving pages. Strangers are those without session, link or
+#: known device.
+WAITING_EACH, STRANGERS, MAX_WAITING = 8, 12, 16
+MEASURED_WITHIN = 20  # seconds
 NICENESS = 10  # so that the rendering of pages takes precedence, see docs/decisions/0040
 
 _hasher = PasswordHasher()
 _threads: ThreadPoolExecutor
-_slots = BoundedSemaphore(MAX_WAITING)
+_shares: Shares
+_measured: deque[tuple[float, float]] = deque(maxlen=16)  # when a password was compared, and how long that took
+_PORTAL = Holder("portal", known=True)
 T = TypeVar("T")
 
 
 def set_hashing_threads(threads: int) -> None:
     """Set how many threads of this process may hash at the same time."""
-    global _threads
+    global _threads, _shares
     # In Linux each thread has its own niceness, which the threads started by Argon2 inherit.
     _threads = ThreadPoolExecutor(threads, "argon2", initializer=os.nice, initargs=(NICENESS,))
+    _shares = Shares(threads, WAITING_EACH, STRANGERS, MAX_WAITING)
 
 
 set_hashing_threads(1)
@@ -53,39 +63,54 @@ class PasswordCheck:
     compared_with: str | None
     matches: bool
     new_hash: str | None = None  #: with the current parameters, when those of the stored hash are outdated
+    throttled: bool = False  #: it was not compared
 
     def confirms(self, current_hash: str | None) -> bool:
         """Return whether the password matched and the stored hash has not changed since."""
         return self.matches and self.compared_with == current_hash
 
 
-def hash_password(password: str) -> str:
-    """Return the PHC string of a new password; raises TooBusy."""
-    return _run_bounded(_hasher.hash, _normalized(password))
+def hash_password(password: str, holder: Holder = _PORTAL) -> str:
+    """Return the PHC string of a new password, when it is the holder's turn; raises TooBusy."""
+    return _run(holder, _hasher.hash, _normalized(password))
 
 
-def check_password(password: str, password_hash: str | None) -> PasswordCheck:
-    """Compare a password with a stored hash, with equal work when there is none; raises TooBusy."""
-    return _run_bounded(_check, _normalized(password), password_hash)
+def check_password(
+    password: str, password_hash: str | None, holder: Holder = _PORTAL, throttled: bool = False
+) -> PasswordCheck:
+    """Compare a password with a stored hash, with equal work when there is none; raises TooBusy.
+
+    `throttled`: it is not compared, which takes a turn as long as a comparison took lately, but no processor time.
+    """
+    if not throttled:
+        return _run(holder, _check, _normalized(password), password_hash)
+    with _shares.turn(holder):
+        lately = [seconds for at, seconds in _measured.copy() if time.monotonic() - at < MEASURED_WITHIN]
+        if lately:
+            time.sleep(random.choice(lately))  # noqa: S311  hides no secret
+        else:
+            _threads.submit(_check, "", None).result()
+    return PasswordCheck(None, matches=False, throttled=True)
 
 
-def _run_bounded(function: Callable[..., T], *args: str | None) -> T:
-    """Run the function in a hashing thread; raises TooBusy at once when MAX_WAITING others wait or run."""
-    if not _slots.acquire(blocking=False):
-        raise TooBusy
-    try:
+def _run(holder: Holder, function: Callable[..., T], *args: str | None) -> T:
+    with _shares.turn(holder):
         return _threads.submit(function, *args).result()
-    finally:
-        _slots.release()
 
 
 def _check(password: str, password_hash: str | None) -> PasswordCheck:
+    began = time.monotonic()
     try:
-        _hasher.verify(password_hash or _decoy_hash(), password)
-    except (VerificationError, InvalidHashError):
+        matches = _hasher.verify(password_hash or _decoy_hash(), password)
+    except InvalidHashError:
         return PasswordCheck(password_hash, matches=False)
-    outdated = password_hash is not None and _hasher.check_needs_rehash(password_hash)
-    return PasswordCheck(password_hash, password_hash is not None, _hasher.hash(password) if outdated else None)
+    except VerificationError:
+        matches = False
+    _measured.append((began, time.monotonic() - began))
+    if not (matches and password_hash):
+        return PasswordCheck(password_hash, matches=False)
+    outdated = _hasher.check_needs_rehash(password_hash)
+    return PasswordCheck(password_hash, matches=True, new_hash=_hasher.hash(password) if outdated else None)
 
 
 def _decoy_hash() -> str:

@@ -29,7 +29,11 @@ class OperationRefused(Exception):
 
 
 class TooBusy(Refusal):
-    """Too many passwords are being hashed at the same time."""
+    """Too many ask for the same slow work, such as the hash of a password, at the same time."""
+
+
+class SourceBusy(TooBusy):
+    """From this source too many accounts failed, and so many try again that this one cannot wait."""
 
 
 class WeakPassword(Refusal):

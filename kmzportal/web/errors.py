@@ -11,7 +11,7 @@ from werkzeug.exceptions import HTTPException, NotFound
 
 from kmzportal.db import db
 from kmzportal.logs import log_database_error, request_id
-from kmzportal.services.refusals import AccountLocked, ChangedMeanwhile, Refusal, SessionOver, TooBusy
+from kmzportal.services.refusals import AccountLocked, ChangedMeanwhile, Refusal, SessionOver, SourceBusy, TooBusy
 from kmzportal.web.auth import act_as_anonymous, login_manager
 from kmzportal.web.responses import error_page
 
@@ -35,6 +35,12 @@ _REFUSALS: dict[type[Exception], tuple[str, str, int]] = {
     TooBusy: (
         "Bitte einen Moment",
         "Gerade melden sich sehr viele an. Warten Sie bitte einige Sekunden und versuchen Sie es noch einmal.",
+        503,
+    ),
+    SourceBusy: (
+        "Bitte einen Moment",
+        "Von Ihrem Internet-Anschluss kamen viele falsche Anmeldungen. Deshalb geht es dort nur langsam weiter. "
+        "An Ihrem Konto liegt es nicht. Warten Sie bitte einige Sekunden und versuchen Sie es noch einmal.",
         503,
     ),
 }

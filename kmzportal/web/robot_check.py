@@ -1,6 +1,5 @@
 """The robot check of links and of written requests: a picture puzzle, or a code from a mail (WCAG 2.2, 3.3.8)."""
 
-import threading
 from datetime import UTC, datetime
 
 from flask import Response, current_app
@@ -9,7 +8,7 @@ from wtforms import HiddenField, SelectMultipleField
 from kmzportal.db import db
 from kmzportal.robot_check.puzzle import Puzzles, PuzzleUnusable
 from kmzportal.services import links
-from kmzportal.services.refusals import TooBusy
+from kmzportal.services.shares import Holder, Shares
 from kmzportal.services.transaction import Transaction
 from kmzportal.web.forms import PortalForm
 
@@ -20,9 +19,10 @@ CODE_LABEL = "Code aus der E-Mail"
 CODE_MISSING = "Geben Sie den Code aus der E-Mail ein."
 CODE_TOO_LONG = "Der Code hat 8 Zeichen."
 
-#: Drawing takes some 10 ms of CPU time; the limits leave threads for other pages.
-DRAWING_WAIT = 2  # seconds
-_drawing = threading.BoundedSemaphore(2)
+#: Drawing takes some 10 ms of CPU time. One picture of a holder may wait, and few in all: other pages need the threads.
+_drawing = Shares(places=1, each=1, strangers=3, most=4)
+KEPT = 64  # pictures of some 20 KB: the same one is drawn once in each process
+_drawn: dict[tuple[str, ...], bytes] = {}
 
 
 class PuzzleForm(PortalForm):
@@ -56,18 +56,19 @@ def puzzles() -> Puzzles:
     return Puzzles(current_app.config["SECRET_KEY"].encode())
 
 
-def picture(token: str) -> Response | None:
+def picture(token: str, holder: Holder) -> Response | None:
     """Return the picture of a puzzle, or None for a token that is forged or expired; raises TooBusy."""
     try:
-        names = puzzles().pictures(token, datetime.now(UTC))
+        names = tuple(puzzles().pictures(token, datetime.now(UTC)))
     except PuzzleUnusable:
         return None
     db.session.commit()  # no connection is held while drawing
     from kmzportal.robot_check import drawing  # loads Pillow (4 MiB), which no other page needs
 
-    if not _drawing.acquire(timeout=DRAWING_WAIT):
-        raise TooBusy
-    try:
-        return Response(drawing.draw(names), mimetype=drawing.MEDIA_TYPE)
-    finally:
-        _drawing.release()
+    drawn = _drawn.get(names)
+    if drawn is None:
+        with _drawing.turn(holder):
+            drawn = _drawn[names] = _drawn.get(names) or drawing.draw(names)  # maybe drawn while this one waited
+            if len(_drawn) > KEPT:
+                del _drawn[next(iter(_drawn))]
+    return Response(drawn, mimetype=drawing.MEDIA_TYPE)

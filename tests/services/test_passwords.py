@@ -1,7 +1,9 @@
 """Passwords: hashed, compared with equal work for unknown accounts, and refused when they are easy to guess."""
 
 import gzip
+import time
 import unicodedata
+from collections import deque
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from threading import Event
 
@@ -11,8 +13,10 @@ from argon2 import PasswordHasher, extract_parameters
 from kmzportal.services import passwords
 from kmzportal.services.passwords import MAX_WAITING, check_password, check_strength, hash_password, is_common
 from kmzportal.services.refusals import TooBusy, WeakPassword
+from kmzportal.services.shares import Holder
 
 GOOD = "kirschbaum im april"
+STRANGER = Holder("192.0.2.1")
 
 
 # Hashed and compared
@@ -76,11 +80,40 @@ def test_when_too_many_passwords_wait_the_next_is_refused_at_once(monkeypatch):
 
     monkeypatch.setattr(passwords, "_hasher", BlockedHasher())
     with ThreadPoolExecutor(MAX_WAITING + 1) as threads:
-        waiting = [threads.submit(hash_password, GOOD) for _ in range(MAX_WAITING + 1)]
+        holders = [Holder(f"customer:{number}", known=True) for number in range(MAX_WAITING + 1)]
+        waiting = [threads.submit(hash_password, GOOD, holder) for holder in holders]
         done, others = wait(waiting, timeout=20, return_when=FIRST_COMPLETED)
         release.set()
         assert [type(one.exception()) for one in done] == [TooBusy]
         assert [one.result() for one in others] == ["True"] * MAX_WAITING
+
+
+def test_a_throttled_password_is_not_compared_but_takes_its_turn_as_long_as_one_that_is(monkeypatch):
+    compared = []
+
+    class SlowHasher(PasswordHasher):
+        def verify(self, stored, password):
+            compared.append(password)
+            time.sleep(0.2)
+            return super().verify(stored, password)
+
+    monkeypatch.setattr(passwords, "_hasher", SlowHasher(time_cost=1, memory_cost=8, parallelism=1))
+    monkeypatch.setattr(passwords, "_measured", deque(maxlen=16))
+    stored = hash_password(GOOD)
+    check_password("wrong", stored)
+    began, used = time.monotonic(), time.process_time()
+    checks = [check_password(GOOD, stored, STRANGER, throttled=True) for _ in range(3)]
+    assert 0.6 <= time.monotonic() - began < 1.2
+    assert time.process_time() - used < 0.1
+    assert [check.confirms(stored) for check in checks] == [False] * 3
+    assert compared == ["wrong"]
+
+
+def test_how_long_a_comparison_takes_is_measured_again_when_none_was_made_lately(monkeypatch):
+    monkeypatch.setattr(passwords, "_measured", deque([(time.monotonic() - 21, 5.0)], maxlen=16))
+    for _ in range(2):
+        check_password(GOOD, None, STRANGER, throttled=True)
+    assert [seconds < 1 for _, seconds in passwords._measured] == [False, True]
 
 
 # Refused when easy to guess

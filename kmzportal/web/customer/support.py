@@ -14,6 +14,7 @@ from wtforms.validators import DataRequired, Length
 from kmzportal.dates import format_day
 from kmzportal.models import BRANCHES
 from kmzportal.services import support
+from kmzportal.services.shares import Holder
 from kmzportal.services.transaction import transaction
 from kmzportal.web import robot_check
 from kmzportal.web.auth import anyone, source
@@ -171,4 +172,4 @@ def sent() -> ResponseReturnValue:
 @bp.get("/bild/<token>")
 @anyone
 def picture(token: str) -> ResponseReturnValue:
-    return robot_check.picture(token) or abort(404)
+    return robot_check.picture(token, Holder(source() or token)) or abort(404)

@@ -7,6 +7,7 @@ from wtforms.validators import InputRequired, Length
 
 from kmzportal.models import AccountLink, LinkKind
 from kmzportal.services import links
+from kmzportal.services.shares import Holder
 from kmzportal.web import robot_check
 from kmzportal.web.auth import background_poll
 from kmzportal.web.forms import PortalForm
@@ -60,7 +61,7 @@ def puzzle(link: AccountLink, visit: Visit) -> ResponseReturnValue:
 @background_poll
 def picture(link: AccountLink, visit: Visit, token: str) -> ResponseReturnValue:
     """Sets no cookie: drawn late, the picture would arrive after the answer and undo that the check was passed."""
-    return robot_check.picture(token) or link_not_found()
+    return robot_check.picture(token, Holder(f"link:{link.id}", known=True)) or link_not_found()
 
 
 @bp.route("/code", methods=["GET", "POST"])

@@ -1,0 +1,127 @@
+"""Slow work is done by few at a time, and those who ask for much of it do not keep others from their share.
+
+Start-time fair queuing (Goyal, Vin and Chen, ACM SIGCOMM 1996): each turn gets a start tag, which is that of the turn
+that began last, or one more than the tag of its holder's turn before. The smallest tag is next, so that holders take
+turns however many requests each of them has waiting.
+"""
+
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from threading import Event, Lock
+from typing import NamedTuple
+
+from kmzportal.services.refusals import SourceBusy, TooBusy
+
+
+class Holder(NamedTuple):
+    """Who asks: a source or, if `known`, a person who proved to be one, such as the holder of a session or a link."""
+
+    name: str
+    known: bool = False
+
+
+@dataclass(eq=False)
+class Turn:
+    holder: Holder
+    start: int
+    begun: bool = False
+    settled: Event = field(default_factory=Event)  #: it has begun, or was refused
+
+
+class Shares:
+    """Turns at `places` places. At most `each` turns of a holder wait, and `most` in all wait or run.
+
+    Of these unknown holders have at most `strangers`, so that the others are left to known ones, who also come first
+    among equals. When all are taken, a holder with fewer turns gets the newest of the holder with most turns.
+    """
+
+    def __init__(self, places: int, each: int, strangers: int, most: int):
+        self.places, self.each, self.strangers, self.most = places, each, strangers, most
+        self._lock = Lock()
+        self._turns: list[Turn] = []  # that wait or run, in the order of their arrival
+        self._now = 0  # the start tag of the turn that began last
+        self._next: dict[Holder, int] = {}  # start tag of a holder's next turn, where it is later than now
+
+    @contextmanager
+    def turn(self, holder: Holder) -> Iterator[None]:
+        """Wait for a turn of this holder and occupy a place; raises TooBusy, at once or when pushed out."""
+        turn = self.enter(holder)
+        turn.settled.wait()
+        if not turn.begun:
+            raise TooBusy
+        try:
+            yield
+        finally:
+            self.leave(turn)
+
+    def enter(self, holder: Holder) -> Turn:
+        """Return a turn that may still have to wait until it is settled; raises TooBusy."""
+        with self._lock:
+            if sum(turn.holder == holder and not turn.begun for turn in self._turns) >= self.each:
+                raise TooBusy
+            strangers = [turn for turn in self._turns if not turn.holder.known]
+            if len(self._turns) >= self.most:
+                self._push_out(self._turns, holder)
+            elif not holder.known and len(strangers) >= self.strangers:
+                self._push_out(strangers, holder)
+            turn = Turn(holder, max(self._now, self._next.get(holder, 0)))
+            self._next[holder] = turn.start + 1
+            self._turns.append(turn)
+            self._begin_next()
+            return turn
+
+    def leave(self, turn: Turn) -> None:
+        """Let the next turn begin in place of one that has begun."""
+        with self._lock:
+            self._turns.remove(turn)
+            self._begin_next()
+
+    def _push_out(self, turns: list[Turn], newcomer: Holder) -> None:
+        """Refuse the newest of these turns that waits, of the holder with most; raises TooBusy if all have as few."""
+        number = Counter(turn.holder for turn in turns)
+        longest, most = number.most_common(1)[0]
+        newest = next((turn for turn in reversed(turns) if turn.holder == longest and not turn.begun), None)
+        if newest is None or most <= number[newcomer] + 1:
+            raise TooBusy
+        self._turns.remove(newest)
+        self._next[longest] -= 1
+        newest.settled.set()
+
+    def _begin_next(self) -> None:
+        waiting = [turn for turn in self._turns if not turn.begun]
+        if waiting and len(self._turns) - len(waiting) < self.places:
+            turn = min(waiting, key=lambda turn: (turn.start, not turn.holder.known))  # of equals the first
+            if turn.start > self._now:
+                self._now = turn.start
+                self._next = {holder: start for holder, start in self._next.items() if start > self._now}
+            turn.begun = True
+            turn.settled.set()
+
+
+class Pace:
+    """One turn every `seconds` for each holder. At most `each` of a holder wait, and `most` in all."""
+
+    def __init__(self, seconds: float, each: int, most: int):
+        self.seconds, self.each, self.most = seconds, each, most
+        self._lock = Lock()
+        self._next: dict[Holder, float] = {}  # when a holder's next turn may begin, where that is not now
+        self._waiting = 0
+
+    def wait(self, holder: Holder) -> None:
+        """Wait for the next turn of this holder; raises SourceBusy at once if too many wait."""
+        with self._lock:
+            now = time.monotonic()
+            self._next = {other: at for other, at in self._next.items() if at > now}
+            at = self._next.get(holder, now)
+            if at - now > self.seconds * self.each or self._waiting >= self.most:
+                raise SourceBusy
+            self._next[holder] = at + self.seconds
+            self._waiting += 1
+        try:
+            time.sleep(at - now)
+        finally:
+            with self._lock:
+                self._waiting -= 1

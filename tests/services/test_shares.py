@@ -1,0 +1,101 @@
+"""Turns at slow work: shared between holders, bounded for each and in all, and at a pace."""
+
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from kmzportal.services.refusals import SourceBusy, TooBusy
+from kmzportal.services.shares import Holder, Pace, Shares
+
+LOUD, SCHOOL, OTHER, *SOURCES = (Holder(f"192.0.2.{number}") for number in range(20))
+CLERK, DEVICE = Holder("clerk:1", known=True), Holder("device:1", known=True)
+
+
+@pytest.fixture
+def shares():
+    return Shares(places=1, each=8, strangers=12, most=16)
+
+
+def finish(shares, turns):
+    """End the turns one after another as they begin; return their holders in this order."""
+    served, rest = [], list(turns)
+    while begun := [turn for turn in rest if turn.begun]:
+        served.append(begun[0].holder)
+        rest.remove(begun[0])
+        shares.leave(begun[0])
+    assert rest == [], "all had their turn"
+    return served
+
+
+def enter(shares, *holders):
+    return [shares.enter(holder) for holder in holders]
+
+
+def test_who_asks_much_takes_turns_with_the_others(shares):
+    turns = enter(shares, *[LOUD] * 6, SCHOOL, SCHOOL, OTHER)
+    assert finish(shares, turns) == [LOUD, SCHOOL, OTHER, LOUD, SCHOOL, LOUD, LOUD, LOUD, LOUD]
+
+
+def test_who_asks_again_at_once_does_not_come_before_those_who_wait(shares):
+    waiting = enter(shares, *[SCHOOL] * 3)
+    again = enter(shares, LOUD, OTHER)
+    shares.leave(waiting[0])
+    for _ in range(6):  # of two who always ask again, one always waits
+        [begun] = [turn for turn in (*again, *waiting[1:]) if turn.begun]
+        if begun in waiting:
+            waiting.remove(begun)
+        else:
+            again[again.index(begun)] = shares.enter(begun.holder)
+        shares.leave(begun)
+    assert len(waiting) == 1, "both of the school's had their turn"
+
+
+def test_a_known_holder_comes_next_and_has_places_that_strangers_do_not_take(shares):
+    turns = enter(shares, *SOURCES[:12])
+    with pytest.raises(TooBusy):
+        shares.enter(SOURCES[12])
+    turns += enter(shares, CLERK, DEVICE, CLERK, DEVICE)
+    assert finish(shares, turns)[:4] == [SOURCES[0], CLERK, DEVICE, SOURCES[1]]
+
+
+def test_of_one_holder_eight_wait_and_alone_it_uses_every_place():
+    shares = Shares(places=2, each=8, strangers=12, most=16)
+    turns = enter(shares, *[LOUD] * 10)
+    assert [turn.begun for turn in turns].count(True) == 2
+    with pytest.raises(TooBusy):
+        shares.enter(LOUD)
+    finish(shares, turns)
+    assert shares.enter(LOUD).begun
+
+
+def test_when_all_places_are_taken_the_newest_of_the_longest_row_makes_room(shares):
+    rows = enter(shares, *[LOUD] * 8, *[OTHER] * 4)
+    mine = shares.enter(SCHOOL)
+    assert [turn for turn in rows if turn.settled.is_set() and not turn.begun] == [rows[7]]
+    enter(shares, *[SCHOOL] * 3)
+    with pytest.raises(TooBusy):
+        shares.enter(SCHOOL)
+    assert sum(turn.settled.is_set() and not turn.begun for turn in rows) == 4, "all three have four now"
+    assert not mine.begun and not mine.settled.is_set()
+
+
+def test_at_a_pace_one_turn_begins_after_another_and_few_wait():
+    pace = Pace(0.4, each=2, most=3)
+
+    def wait(holder):
+        """Return the seconds it took to get a turn, or None."""
+        asked = time.monotonic()
+        try:
+            pace.wait(holder)
+        except SourceBusy:
+            return None
+        return time.monotonic() - asked
+
+    for holder in (LOUD, SCHOOL, OTHER):
+        assert wait(holder) < 0.2, "the first turn of a holder, whatever others do"
+    with ThreadPoolExecutor(10) as threads:
+        turns = [threads.submit(wait, holder) for holder in (*[LOUD] * 4, SCHOOL, OTHER)]
+    loud = [turn.result() for turn in turns[:4]]
+    assert loud.count(None) == 2 and sorted(filter(None, loud))[1] > 0.5
+    assert [turn.result() for turn in turns[4:]].count(None) == 1, "three wait in all"
