@@ -14,7 +14,9 @@ from sqlalchemy.exc import SQLAlchemyError
 from kmzportal.db import reason
 
 REPEAT_AFTER = 60.0  # seconds until the same database error is logged again
-LINES_PER_HOUR = 60  # of one place in the code and process: strangers send requests that are logged, as many as they like
+LINES_PER_HOUR = (
+    60  # of one place in the code and process: strangers send requests that are logged, as many as they like
+)
 #: Mail addresses, tokens in paths, and clients in gunicorn's messages about invalid requests.
 PRIVATE = re.compile(r"[\w.+-]+@[\w-]+(?:\.[\w-]+)*|(?<=/link/)[^\s/?\"']+|(?<=\bip=)\S+")
 

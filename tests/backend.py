@@ -90,9 +90,8 @@ class Backend:
         self, address: str, password: str, source: str | None = None, table: sessions.PersonTable = Customer
     ) -> str | None:
         """Log in as the web does, the password checked outside of any transaction; return the token, or None."""
-        with self.app.app_context():
-            known = sessions.find_password_hash(db.session(), address, table)
-        checked = check_password(password, known)
+        known = self.run(sessions.attempt, address, table)
+        checked = check_password(password, known.password_hash, throttled=known.throttled)
         new = self.run(sessions.log_in, address, checked, "Firefox unter Windows", table, source=source)
         return new.token if new else None
 

@@ -98,6 +98,15 @@ def drop_pending_address(tx: Transaction, customer: Customer) -> None:
 # Konto anpassen
 
 
+def confirmation_is_throttled(tx: Transaction, login_session: LoginSession) -> bool:
+    """Return whether check_current_password would refuse every password now."""
+    return sessions.is_throttled(tx, _confirmation_key(tx, login_session))
+
+
+def _confirmation_key(tx: Transaction, login_session: LoginSession) -> str:
+    return tx.keys.fingerprint(f"session:{login_session.id}")
+
+
 def check_current_password(
     tx: Transaction, person: Customer | Clerk, login_session: LoginSession, check: PasswordCheck
 ) -> NewSession | None:
@@ -107,8 +116,8 @@ def check_current_password(
     elsewhere do not block the person.
     """
     tx.lock(person)
-    key = tx.keys.fingerprint(f"session:{login_session.id}")
-    throttled = sessions.is_throttled(tx, key, check_source=False)
+    key = _confirmation_key(tx, login_session)
+    throttled = check.throttled or sessions.is_throttled(tx, key)
     if throttled or not check.confirms(person.password_hash):
         if not throttled:
             sessions.count_failure(tx, key, None)

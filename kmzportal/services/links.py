@@ -103,9 +103,7 @@ def find_letter(tx: Transaction, number: str, typed: str) -> AccountLink | None:
     letter, nobodys = newest_letter(tx.session, customer), AccountLink(nonce=nonce, token_hash=hashed)
     key = f"{tx.keys.fingerprint(f'letter:{canonical_number(number)}')}@{tx.keys.fingerprint(str(tx.source))}"
     code_key = tx.keys.fingerprint(f"letter-code:{normalize_code(typed)}")
-    if sessions.is_throttled(tx, key, check_source=True, disables=False) or sessions.is_throttled(
-        tx, code_key, check_source=False, disables=False
-    ):
+    if any(sessions.is_throttled(tx, counted, disables=False) for counted in (key, code_key)):
         return None
     right = codes_match(typed, tx.keys.letter_code(letter or nobodys))
     if letter is None or not right:

@@ -101,7 +101,7 @@ def _run(holder: Holder, function: Callable[..., T], *args: str | None) -> T:
 def _check(password: str, password_hash: str | None) -> PasswordCheck:
     began = time.monotonic()
     try:
-        matches = _hasher.verify(password_hash or _decoy_hash(), password)
+        matches: bool = _hasher.verify(password_hash or _decoy_hash(), password)
     except InvalidHashError:
         return PasswordCheck(password_hash, matches=False)
     except VerificationError:

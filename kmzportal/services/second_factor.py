@@ -102,8 +102,8 @@ def _verify(tx: Transaction, clerk: Clerk, typed: str, place: str, shared: bool 
     """
     kind = "app" if APP_CODE.fullmatch(normalize_code(typed)) else "recovery"
     key, together = (tx.keys.fingerprint(f"codes:{clerk.factor_nonce}:{kind}:{where}") for where in (place, "all"))
-    if sessions.is_throttled(tx, key, check_source=False, disables=False) or (
-        shared and sessions.is_throttled(tx, together, check_source=False, disables=False, free=FREE_TOGETHER)
+    if sessions.is_throttled(tx, key, disables=False) or (
+        shared and sessions.is_throttled(tx, together, disables=False, free=FREE_TOGETHER)
     ):
         tx.record("login.code_throttled", clerk)
         return False

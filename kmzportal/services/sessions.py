@@ -36,9 +36,24 @@ class NewSession(NamedTuple):
 # Login
 
 
-def find_password_hash(session: Session, address: str, table: PersonTable = Customer) -> str | None:
-    """Return the hash to compare a password with; None for an unknown address or an account without a password."""
-    return session.scalar(select(table.password_hash).where(table.email_canonical == mail_address.canonical(address)))
+class Attempt(NamedTuple):
+    """What decides how the password of a login is compared."""
+
+    password_hash: str | None  #: None for an unknown address or an account without a password
+    device: int | None  #: the id of the known device
+    throttled: bool
+    slow: bool  #: the source is over its limit, and the device not known
+
+
+def attempt(tx: Transaction, address: str, table: PersonTable = Customer) -> Attempt:
+    """Return what is known before the password is compared; log_in looks again."""
+    canonical = mail_address.canonical(address)
+    person: Customer | Clerk | None = tx.session.scalar(_by_address(canonical, table))
+    known = devices.find(tx, person)
+    throttled = is_throttled(tx, tx.keys.fingerprint(table.THROTTLE_PREFIX + canonical))
+    slow = source_over_limit(tx)
+    password_hash = person.password_hash if person else None
+    return Attempt(password_hash, known.id, False, False) if known else Attempt(password_hash, None, throttled, slow)
 
 
 def log_in(
@@ -49,13 +64,12 @@ def log_in(
     Unknown, wrong, locked, throttled and never activated differ only in what is recorded (OWASP ASVS 6.3.8).
     """
     canonical = mail_address.canonical(address)
-    by_address: Select[Any] = select(table).where(table.email_canonical == canonical)
-    person: Customer | Clerk | None = tx.session.scalar(by_address)
+    person: Customer | Clerk | None = tx.session.scalar(_by_address(canonical, table))
     if person:
         tx.lock(person)  # otherwise a password changed now would not end the session that is about to start
     key = tx.keys.fingerprint(table.THROTTLE_PREFIX + canonical)
     known = devices.find(tx, person)  # after the lock, so that parallel tries cannot exceed its failures
-    if known is None and is_throttled(tx, key, check_source=not _password_set_recently(tx, person)):
+    if check.throttled or (known is None and is_throttled(tx, key)):
         tx.record("login.throttled", person)
         return None
     if person is None or person.locked_at or not check.confirms(person.password_hash):
@@ -73,9 +87,8 @@ def log_in(
     return start(tx, person, device, awaits_code)
 
 
-def _password_set_recently(tx: Transaction, person: Customer | Clerk | None) -> bool:
-    """Return whether the password is new: then the login works even if others behind the same source failed."""
-    return bool(person and person.password_set_at and person.password_set_at > tx.now - SOURCE_WINDOW)
+def _by_address(canonical: str, table: PersonTable) -> Select[Any]:
+    return select(table).where(table.email_canonical == canonical)
 
 
 def start(tx: Transaction, person: Customer | Clerk, device: str, awaits_code: bool = False) -> NewSession:
@@ -163,28 +176,28 @@ def clear_throttle(tx: Transaction, key: str) -> None:
     tx.session.execute(delete(Throttle).where(Throttle.account == key))
 
 
-def is_throttled(tx: Transaction, key: str, check_source: bool, disables: bool = True, free: int | None = None) -> bool:
-    """Return whether no password is compared now, for this account or, with `check_source`, from this source.
+def is_throttled(tx: Transaction, key: str, disables: bool = True, free: int | None = None) -> bool:
+    """Return whether no password is compared now for this account.
 
     Very many failures end the password, unless `disables` is false: then each wait ends. `free`: failures without a
     wait, instead of THROTTLE_FREE_FAILURES.
     """
     settings = tx.settings
     throttle = tx.session.get(Throttle, key, with_for_update=True)
-    if throttle:
-        free = free or settings["THROTTLE_FREE_FAILURES"]
-        waits = free, settings["THROTTLE_FIRST_WAIT"], settings["THROTTLE_LONGEST_WAIT"]
-        disabled = disables and throttle.failures >= settings["THROTTLE_DISABLED_AT"]
-        if disabled or throttle.waiting(tx.now, *waits):
-            return True
-    if not check_source:
+    if throttle is None:
         return False
-    other_accounts = select(func.count()).where(
-        SourceFailure.source == tx.source,
-        SourceFailure.account != key,
-        SourceFailure.failed_at > tx.now - SOURCE_WINDOW,
+    free = free or settings["THROTTLE_FREE_FAILURES"]
+    waits = free, settings["THROTTLE_FIRST_WAIT"], settings["THROTTLE_LONGEST_WAIT"]
+    disabled = disables and throttle.failures >= settings["THROTTLE_DISABLED_AT"]
+    return disabled or throttle.waiting(tx.now, *waits)
+
+
+def source_over_limit(tx: Transaction) -> bool:
+    """Return whether so many accounts, known or not, failed from this source that its logins are slowed down."""
+    accounts = select(func.count()).where(
+        SourceFailure.source == tx.source, SourceFailure.failed_at > tx.now - SOURCE_WINDOW
     )
-    return (tx.session.scalar(other_accounts) or 0) >= int(settings["THROTTLE_SOURCE_ACCOUNTS"])
+    return (tx.session.scalar(accounts) or 0) >= int(tx.settings["THROTTLE_SOURCE_ACCOUNTS"])
 
 
 def count_try(tx: Transaction, key: str) -> int:

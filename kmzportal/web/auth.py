@@ -20,12 +20,14 @@ from itsdangerous import BadSignature
 from markupsafe import escape
 from werkzeug.urls import iri_to_uri
 
+from kmzportal import mail_address
 from kmzportal.db import db
 from kmzportal.models import Clerk, Customer, LoginSession, Person
-from kmzportal.services import devices, passwords, sessions
+from kmzportal.services import accounts, devices, passwords, sessions
 from kmzportal.services.refusals import ChangedMeanwhile, Refusal, SessionOver
 from kmzportal.services.sessions import NewSession, PersonTable
-from kmzportal.services.transaction import Transaction, run_outside_transaction, transaction
+from kmzportal.services.shares import Holder, Pace
+from kmzportal.services.transaction import Transaction, transaction
 from kmzportal.web.forms import PortalForm, restore_input, save_input
 from kmzportal.web.responses import local_path, redirect_to, wants_fragment
 
@@ -41,6 +43,8 @@ ANY_HOST = {"health.healthz", "health.readyz", "health.figures"}  #: monitoring 
 FOREIGN = """<!DOCTYPE html><html lang="de"><head><meta charset="utf-8"><title>Falsche Adresse</title></head><body>
 <h1>Diese Seite gibt es hier nicht</h1>
 <p>Bitte rufen Sie das Portal unter seiner eigenen Adresse auf: {}</p></body></html>"""
+#: Of a source over its limit a login begins every 3 s in each process; few wait, as each occupies a thread.
+slow_logins = Pace(3, each=2, most=4)
 Result = TypeVar("Result")
 UNSAFE = {"POST", "PUT", "PATCH", "DELETE"}
 
@@ -189,11 +193,31 @@ def act_as_anonymous() -> None:
 
 
 def log_in(email: str, password: str, table: PersonTable) -> NewSession | None:
-    """Return a new session for the right password, else None. The hash is compared outside of any transaction."""
-    known = sessions.find_password_hash(db.session(), email, table)
-    check = run_outside_transaction(passwords.check_password, password, known)
+    """Return a new session for the right password, else None. The hash is compared outside of any transaction.
+
+    Raises TooBusy, or SourceBusy for a source over its limit.
+    """
+    with transaction("visitor", source(), lock_now=False, device_token=device_token()) as tx:
+        attempt = sessions.attempt(tx, email, table)
+    # Without a source, requests share by address: those behind a proxy that is not trusted all have none.
+    holder = Holder(source() or mail_address.canonical(email))
+    if attempt.slow:
+        slow_logins.wait(holder)
+    if attempt.device:
+        holder = Holder(f"device:{attempt.device}", known=True)
+    check = passwords.check_password(password, attempt.password_hash, holder, attempt.throttled)
     with transaction("visitor", source(), device_token=device_token()) as tx:
         return sessions.log_in(tx, email, check, device(), table)
+
+
+def check_own_password(typed: str) -> NewSession | None:
+    """Return the user's session with a new token if this is the current password, else None; raises TooBusy."""
+    person, login_session, known = current_user.person, current_user.login_session, current_user.person.password_hash
+    with transaction(current_user.actor, source(), lock_now=False) as tx:
+        throttled = accounts.confirmation_is_throttled(tx, login_session)
+    check = passwords.check_password(typed, known, Holder(current_user.actor, known=True), throttled)
+    with user_transaction() as tx:
+        return accounts.check_current_password(tx, person, login_session, check)
 
 
 def sign_in(new: NewSession) -> None:

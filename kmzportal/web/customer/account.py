@@ -11,9 +11,18 @@ from kmzportal.models import Customer
 from kmzportal.services import accounts, audit, deletion, passwords
 from kmzportal.services import devices as known_devices
 from kmzportal.services.refusals import ChangedMeanwhile, TooManyMails
+from kmzportal.services.shares import Holder
 from kmzportal.services.tokens import token_hash
 from kmzportal.services.transaction import run_outside_transaction
-from kmzportal.web.auth import act, current_user, customer_only, device_token, store_session, user_transaction
+from kmzportal.web.auth import (
+    act,
+    check_own_password,
+    current_user,
+    customer_only,
+    device_token,
+    store_session,
+    user_transaction,
+)
 from kmzportal.web.forms import (
     ActionForm,
     CustomerForm,
@@ -87,7 +96,10 @@ def edit() -> ResponseReturnValue:
 
 def _saved(form: AccountForm, customer: Customer) -> bool:
     """Return whether everything was saved; if not, nothing was, and the reason is in the form."""
-    password_hash = run_outside_transaction(passwords.hash_password, form.new.data) if form.new.data else None
+    password_hash = None
+    if form.new.data:
+        holder = Holder(current_user.actor, known=True)
+        password_hash = run_outside_transaction(passwords.hash_password, form.new.data, holder)
     values = form.seen_version, form.customer_data(), form.email.data, password_hash
     try:
         with user_transaction() as tx:
@@ -129,9 +141,7 @@ def _confirm(field: PasswordField) -> bool:
     if not field.data:
         field.errors = ["Bitte geben Sie zur Sicherheit noch einmal Ihr aktuelles Passwort ein."]
         return False
-    check = run_outside_transaction(passwords.check_password, field.data, current_user.customer.password_hash)
-    with user_transaction() as tx:
-        new = accounts.check_current_password(tx, current_user.customer, current_user.login_session, check)
+    new = check_own_password(field.data)
     if new is None:
         field.errors = [
             "Das aktuelle Passwort stimmt nicht. Versuchen Sie es noch einmal. "

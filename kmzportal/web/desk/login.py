@@ -9,12 +9,13 @@ from wtforms.validators import InputRequired, Length
 
 from kmzportal.db import db
 from kmzportal.models import Clerk, LoginSession
-from kmzportal.services import accounts, passwords, second_factor, sessions
+from kmzportal.services import second_factor, sessions
 from kmzportal.services.refusals import SessionOver
 from kmzportal.services.sessions import NewSession
-from kmzportal.services.transaction import run_outside_transaction, transaction
+from kmzportal.services.transaction import transaction
 from kmzportal.web.auth import (
     anyone,
+    check_own_password,
     clerk_only,
     current_user,
     device_token,
@@ -114,9 +115,7 @@ def _confirm(clerk: Clerk, typed: str) -> NewSession | None:
     if clerk.factor_nonce:
         with user_transaction() as tx:
             return second_factor.confirm(tx, clerk, login_session, typed)
-    check = run_outside_transaction(passwords.check_password, typed, clerk.password_hash)
-    with user_transaction() as tx:
-        return accounts.check_current_password(tx, clerk, login_session, check)
+    return check_own_password(typed)
 
 
 def _session_awaiting_code() -> LoginSession | None:

@@ -3,8 +3,10 @@
 from flask import Blueprint
 from flask.typing import ResponseReturnValue
 
-from kmzportal.services import links
+from kmzportal.services import links, sessions
+from kmzportal.services.shares import Holder
 from kmzportal.services.transaction import transaction
+from kmzportal.web import auth
 from kmzportal.web.auth import anyone, source
 from kmzportal.web.forms import PortalForm, text_field
 from kmzportal.web.link import visit as visits
@@ -29,6 +31,10 @@ def redeem() -> ResponseReturnValue:
     """The right code counts as the robot check. A letter that has ended leads to the page with the reason."""
     form = RedeemForm()
     if form.validate_on_submit():
+        with transaction("visitor", source(), lock_now=False) as tx:
+            slow = sessions.source_over_limit(tx)
+        if slow:
+            auth.slow_logins.wait(Holder(str(source())))
         with transaction("visitor", source()) as tx:
             letter = links.find_letter(tx, form.number.data or "", form.code.data or "")
         if letter:

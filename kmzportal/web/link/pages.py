@@ -16,6 +16,7 @@ from kmzportal.models import AccountLink, Customer, LinkKind, LinkState
 from kmzportal.services import accounts, clerks, links, passwords
 from kmzportal.services.refusals import AddressTaken, ChangedMeanwhile, LinkUnusable, TooManyMails, WrongCode
 from kmzportal.services.second_factor import SecondFactor
+from kmzportal.services.shares import Holder
 from kmzportal.services.transaction import Transaction, factor_keys, run_outside_transaction, transaction
 from kmzportal.web.auth import anyone, background_poll, source
 from kmzportal.web.forms import ActionForm, CustomerForm, NewPasswordForm, move_saved_input
@@ -114,7 +115,8 @@ def _set_password(
 ) -> ResponseReturnValue:
     """Show a form with a new password, and call `redeem` with its hash when it is valid."""
     if form.validate_on_submit() and form.validate_new_password(link.holder):
-        password_hash = run_outside_transaction(passwords.hash_password, form.new.data)
+        holder = Holder(f"link:{link.id}", known=True)
+        password_hash = run_outside_transaction(passwords.hash_password, form.new.data, holder)
         try:
             with link_transaction(link) as tx:
                 redeem(tx, password_hash)
