@@ -115,16 +115,6 @@ def test_who_holds_a_letter_cannot_guess_its_kundennummer_from_many_sources(back
     assert find(erika.number, WRONG, ELSEWHERE) is None and find(erika.number, code, ELSEWHERE), "the count is over"
 
 
-def test_a_source_that_fails_at_many_accounts_is_refused_whether_they_exist_or_not(
-    backend, erika, print_letter, find, app
-):
-    letter = print_letter(erika)
-    for number in range(app.config["THROTTLE_SOURCE_ACCOUNTS"]):
-        find(f"K-{number}", f"{WRONG}{number}")
-    assert find(erika.number, backend.keys.letter_code(letter)) is None
-    assert find(erika.number, backend.keys.letter_code(letter), ELSEWHERE)
-
-
 def test_a_used_letter_sets_the_password_keeps_the_address_and_closes_the_case(
     backend, as_clerk, juergen, print_letter
 ):

@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import select
 
 from kmzportal.models import AuditEvent, Clerk, Customer, LoginSession, Throttle
-from kmzportal.services import accounts, sessions
+from kmzportal.services import accounts, devices, sessions
 from kmzportal.services.passwords import PasswordCheck, check_password, hash_password
 from tests import people, secret_scan
 from tests.people import NEW_PASSWORD, NOW
@@ -177,25 +177,21 @@ def test_six_concurrent_failures_are_counted_as_six_also_at_an_unknown_address_t
     assert "unbekannt" not in throttle.account
 
 
-def test_a_source_that_failed_at_thirty_accounts_is_refused_at_others_for_fifteen_minutes(
-    backend, erika, max_, log_in, clock
+def test_a_source_that_failed_at_thirty_accounts_is_slow_for_fifteen_minutes_except_on_known_devices(
+    backend, erika, max_, log_in, fail, clock
 ):
-    for number in range(30):
-        backend.log_in(f"unbekannt{number}@schule.example", WRONG, SCHOOL)
-    assert log_in(erika, None, SCHOOL) is None
-    assert log_in(erika, None, ELSEWHERE)
-    backend.run(accounts.set_password, max_, hash_password(NEW_PASSWORD))
-    assert log_in(max_, NEW_PASSWORD, SCHOOL), "a password that was just set works from there"
-    clock.shift(timedelta(minutes=15))
-    assert log_in(erika, None, SCHOOL)
+    def slow(address, source=SCHOOL, device_token=""):
+        return backend.run(sessions.attempt, address, source=source, device_token=device_token).slow
 
-
-def test_failures_of_a_source_are_counted_by_account_and_not_against_the_account_itself(
-    backend, erika, max_, juergen, fail, log_in
-):
+    token = backend.run(devices.remember, erika, "Firefox")
     for number in range(28):
         backend.log_in(f"unbekannt{number}@schule.example", WRONG, SCHOOL)
     fail(max_, 40, SCHOOL)
-    fail(erika, 1, SCHOOL)
-    assert log_in(erika, None, SCHOOL), "29 other accounts are below the limit of 30"
-    assert log_in(juergen, None, SCHOOL) is None
+    assert not slow(erika.email), "accounts count, not tries"
+    backend.log_in("noch@eine.example", WRONG, SCHOOL)
+    assert [slow(address) for address in (erika.email, max_.email, "unbekannt@schule.example")] == [True] * 3
+    assert not slow(erika.email, ELSEWHERE) and not slow(erika.email, device_token=token)
+    assert slow(max_.email, device_token=token), "known to another account only"
+    assert log_in(erika, None, SCHOOL), "slow, but not refused"
+    clock.shift(timedelta(minutes=15))
+    assert not slow(erika.email)

@@ -1,16 +1,17 @@
 """The headers of every answer, forged cookies, and what is never reflected."""
 
 import gzip
-import threading
 
 import pytest
 
 from kmzportal.models import LinkKind
 from kmzportal.services import accounts, passwords, sessions
+from kmzportal.services.shares import Shares
+from kmzportal.web import auth
 from kmzportal.web.auth import anyone
 from kmzportal.web.responses import HEADERS
 from tests import people
-from tests.browser import HTMX, Browser
+from tests.browser import HTMX, SOURCE, Browser
 from tests.people import NEW
 
 pytestmark = pytest.mark.usefixtures("clock")
@@ -131,9 +132,29 @@ def test_failed_logins_of_strangers_do_not_throttle_the_current_password_in_a_se
 
 
 def test_more_logins_than_can_be_served_get_503_with_a_time_to_retry(browser, monkeypatch):
-    monkeypatch.setattr(passwords, "_slots", threading.BoundedSemaphore(1))
-    browser.open("/anmelden")
-    with passwords._slots:
-        browser.submit("Anmelden", {"E-Mail-Adresse": "a@schule.example", "Passwort": "egal"})
+    shares = Shares(places=1, each=0, strangers=1, most=1)
+    monkeypatch.setattr(passwords, "_shares", shares)
+    browser.open("/anmelden").submit("Anmelden", {"E-Mail-Adresse": "a@schule.example", "Passwort": "egal"})
     assert (browser.status, browser.answer.headers["Retry-After"]) == (503, "5")
     assert "einige Sekunden" in browser.text
+
+
+@pytest.mark.parametrize(
+    ("path", "button", "fields"),
+    [
+        ("/anmelden", "Anmelden", {"E-Mail-Adresse": "erika@gms-musterstadt.example", "Passwort": "egal"}),
+        ("/anmelden", "Anmelden", {"E-Mail-Adresse": "unbekannt@schule.example", "Passwort": "egal"}),
+        ("/link", "Weiter", {"Kundennummer": "K-1001", "Code aus dem Zugangsbrief": "AAAA-BBBB-CCCC"}),
+    ],
+)
+def test_a_source_over_its_limit_waits_for_a_turn_and_learns_that_it_is_the_connection(
+    browser, backend, erika, monkeypatch, path, button, fields
+):
+    for number in range(30):
+        backend.log_in(f"unbekannt{number}@schule.example", "falsch", SOURCE)
+    monkeypatch.setattr(auth.slow_logins, "each", 0)
+    assert browser.open(path).submit(button, fields).status == 422, "compared at once"
+    assert browser.open(path).submit(button, fields).status == 503
+    assert browser.answer.headers["Retry-After"] == "5"
+    assert "Von Ihrem Internet-Anschluss kamen viele falsche Anmeldungen" in browser.text
+    assert "An Ihrem Konto liegt es nicht" in browser.text
