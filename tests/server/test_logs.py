@@ -1,6 +1,7 @@
 """What `kmzportal serve` writes to its log."""
 
 import json
+import logging
 import re
 import socket
 import sqlite3
@@ -10,6 +11,7 @@ from itertools import dropwhile
 
 import pytest
 
+from kmzportal import logs
 from tests.server.conftest import until
 
 HOST = "konto.kmz.example"
@@ -50,3 +52,31 @@ def test_each_line_has_time_level_and_request_id_and_a_broken_database_fills_no_
             assert json.loads(line).keys() - {"traceback"} == {"time", "level", "logger", "request", "message"}
         else:
             assert LINE.fullmatch(line) or line.startswith("    "), line
+
+
+def test_requests_that_strangers_break_write_sixty_lines_an_hour_and_process(start):
+    portal = start("serve", PUBLIC_URL=f"https://{HOST}")
+    until(portal.answers)
+    for _ in range(200):
+        with socket.create_connection(("127.0.0.1", portal.port), timeout=10) as client:
+            client.sendall(b"GET / HTTP/1.1 and more\r\n\r\n")
+            assert client.recv(100).startswith(b"HTTP/1.1 400")
+    portal.end()
+    assert 60 <= portal.output.count("Invalid request") <= 120
+    assert portal.output.count("weitere werden eine Stunde lang nur gezählt") in (1, 2)
+
+
+def test_the_first_line_of_the_next_hour_tells_how_many_were_left_out(caplog, monkeypatch):
+    bound, log = logs.Bound(), logging.getLogger("kmzportal.test")
+    hours = iter([0.0] * 100 + [3600.0] * 2)
+    monkeypatch.setattr(logs.time, "monotonic", lambda: next(hours))
+    caplog.handler.addFilter(bound)
+    for number in range(102):
+        log.warning("broken request %d", number)
+    caplog.handler.removeFilter(bound)
+    assert caplog.messages[:59] == [f"broken request {number}" for number in range(59)]
+    assert caplog.messages[59:] == [
+        "broken request 59 (weitere werden eine Stunde lang nur gezählt)",
+        "broken request 100 (… und 40 weitere in der Stunde davor)",
+        "broken request 101",
+    ]

@@ -15,7 +15,7 @@ GUNICORN = f"""
 import sys
 from gunicorn.app.wsgiapp import run
 from kmzportal.server import receiving
-receiving.RECEIVE_WITHIN = {WITHIN}
+receiving.RECEIVE_WITHIN, receiving.MAX_RECEIVING = {WITHIN}, 100
 config = "python:kmzportal.server.gunicorn_conf"
 sys.argv[1:] = ["--config", config, "--bind", f"127.0.0.1:{{sys.argv[-1]}}", "kmzportal:create_app()"]
 run()
@@ -77,6 +77,22 @@ def test_slow_requests_are_ended_and_delay_no_page(portal):
             time.sleep(0.1)  # a slow client
     assert slowest < 4  # without a free thread none is answered
     assert "Traceback" not in portal.output
+
+
+def test_beyond_a_number_of_half_requests_those_that_began_first_are_closed(portal):
+    with ExitStack() as stack:
+        clients = []
+        for _ in range(300):  # of 100 that each of the two processes keeps
+            client = stack.enter_context(socket.create_connection(("127.0.0.1", portal.port)))
+            client.sendall(HEAD)
+            client.setblocking(False)
+            clients.append(client)
+        assert portal.answers() == 200
+        began = time.monotonic()
+        while sum(map(is_open, clients)) > 200:
+            assert time.monotonic() - began < WITHIN / 2
+            time.sleep(0.05)  # the portal sends no event
+        assert not is_open(clients[0])
 
 
 def request(connection: HTTPConnection, body: bytes | list[bytes], chunked: bool = False) -> tuple[int, str]:

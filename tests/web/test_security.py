@@ -6,7 +6,7 @@ import pytest
 
 from kmzportal.models import LinkKind
 from kmzportal.services import accounts, passwords, sessions
-from kmzportal.services.shares import Shares
+from kmzportal.services.shares import Pace, Shares
 from kmzportal.web import auth
 from kmzportal.web.auth import anyone
 from kmzportal.web.responses import HEADERS
@@ -144,7 +144,7 @@ def test_more_logins_than_can_be_served_get_503_with_a_time_to_retry(browser, mo
     [
         ("/anmelden", "Anmelden", {"E-Mail-Adresse": "erika@gms-musterstadt.example", "Passwort": "egal"}),
         ("/anmelden", "Anmelden", {"E-Mail-Adresse": "unbekannt@schule.example", "Passwort": "egal"}),
-        ("/link", "Weiter", {"Kundennummer": "K-1001", "Code aus dem Zugangsbrief": "AAAA-BBBB-CCCC"}),
+        ("/link", "Bestätigen", {"Kundennummer": "K-1001", "Code aus dem Zugangsbrief": "AAAA-BBBB-CCCC"}),
     ],
 )
 def test_a_source_over_its_limit_waits_for_a_turn_and_learns_that_it_is_the_connection(
@@ -152,7 +152,7 @@ def test_a_source_over_its_limit_waits_for_a_turn_and_learns_that_it_is_the_conn
 ):
     for number in range(30):
         backend.log_in(f"unbekannt{number}@schule.example", "falsch", SOURCE)
-    monkeypatch.setattr(auth.slow_logins, "each", 0)
+    monkeypatch.setattr(auth, "slow_logins", Pace(60, each=0, most=4))
     assert browser.open(path).submit(button, fields).status == 422, "compared at once"
     assert browser.open(path).submit(button, fields).status == 503
     assert browser.answer.headers["Retry-After"] == "5"
