@@ -21,7 +21,7 @@ from tests.server.conftest import free_port
 
 #: The portal's own numbers of processes and threads, see kmzportal/server/gunicorn_conf.py.
 GUNICORN = ["-m", "gunicorn", "--preload", "--no-control-socket", "--log-level=warning"]
-GUNICORN += ["--workers=2", "--threads=24", "--worker-class=gthread"]
+GUNICORN += ["--workers=2", "--threads=36", "--worker-class=gthread"]
 emails = iter(EMAILS)  # each is used once, so that no limit of tries is reached
 
 

@@ -33,7 +33,7 @@ EXAMPLE = "lampe honig fahrplan wiese"  # shown beside every field for a new pas
 SHORTEST_CONTEXT_WORD = 4
 #: Turns per process, see Shares; its other threads go on serving pages. Strangers are those without session, link or
 #: known device.
-WAITING_EACH, STRANGERS, MAX_WAITING = 8, 12, 16
+WAITING_EACH, STRANGERS, MAX_WAITING = 8, 16, 20
 MEASURED_WITHIN = 20  # seconds
 NICENESS = 10  # so that the rendering of pages takes precedence, see docs/decisions/0040
 
