@@ -16,6 +16,7 @@ from kmzportal.db import db
 from kmzportal.doctor import GROUPS
 from kmzportal.models import MailState, OutgoingMail
 from kmzportal.services import support_mail
+from kmzportal.services.alarms import raise_alarm
 from kmzportal.services.diagnosis import TEXTS
 from tests.doctor.servers import serving
 from tests.mail_server import MailServer, authenticate, listening
@@ -181,6 +182,11 @@ def waiting_mail(patient, **_):
 def refused_mails(patient, **_):
     now = datetime.now(UTC)
     add_mails(patient, 10, now, state=MailState.REFUSED, settled_at=now)
+
+
+@plant("alarms", cure="Protokoll")
+def alarm_of_today(patient, **_):
+    patient.backend.run(lambda tx: raise_alarm(tx, "recovery_flood", number=400))
 
 
 @plant("backup", cure="kmzportal backup")

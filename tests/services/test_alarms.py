@@ -1,0 +1,110 @@
+"""Alarms: who is mailed, how often, and that no two transactions wait for each other."""
+
+import logging
+import threading
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import select
+
+from kmzportal.db import db
+from kmzportal.models import AuditEvent
+from kmzportal.services import alarms
+from kmzportal.services.alarms import raise_alarm
+from tests import people
+
+pytestmark = pytest.mark.usefixtures("clock")
+
+
+@pytest.fixture
+def alarm(backend):
+    """Raise an alarm in a transaction of its own."""
+
+    def alarm(kind="recovery_flood", **facts):
+        backend.run(lambda tx: raise_alarm(tx, kind, **(facts or {"number": 400})))
+
+    return alarm
+
+
+def test_every_unlocked_admin_is_mailed_and_the_alarm_is_recorded(backend, alarm, rosa, tim):
+    for initials, locked_at in (("lo", people.LONG_AGO), ("se", None)):
+        other = {"initials": initials, "email": f"{initials}@kmz.example", "admin": True, "locked_at": locked_at}
+        backend.add(people.person(people.TIM | other))
+    alarm("spraying", number=250, sources=3)
+    mails = backend.mails("alarm_spraying")
+    assert [(mail.recipient, mail.facts["number"]) for mail in mails] == [(rosa.email, 250), ("se@kmz.example", 250)]
+    event = backend.read(select(AuditEvent))[0]
+    assert (event.action, event.details) == ("alarm.raised", {"alarm": "spraying", "number": 250, "sources": 3})
+
+
+def test_an_hour_brings_one_mail_and_the_next_one_counts_what_was_left_out(backend, alarm, clock, rosa):
+    for _ in range(4):
+        alarm()
+        clock.shift(timedelta(minutes=19))
+    assert [mail.facts["suppressed"] for mail in backend.mails()] == [0]
+    alarm()
+    assert [mail.facts["suppressed"] for mail in backend.mails()] == [0, 3]
+    assert backend.actions() == ["alarm.raised"] * 2
+
+
+def test_kinds_and_clerks_are_told_apart(backend, alarm, rosa):
+    alarm()
+    alarm("link_guesses", number=9)
+    for initials in ("ro", "ti"):
+        alarm("desk_volume", initials=initials, what="Link gesendet", number=50)
+    assert len(backend.mails()) == 4
+    with backend.app.app_context():
+        assert alarms.of_last_day(db.session(), people.NOW) == [
+            "Ungewöhnlich viel in einem Zugang zum Kundenservice (ro)",
+            "Ungewöhnlich viel in einem Zugang zum Kundenservice (ti)",
+            "Viele Links oder Codes, die es nicht gibt",
+            "Sehr viele Anfragen „Passwort vergessen“",
+        ]
+        assert alarms.of_last_day(db.session(), people.NOW + timedelta(days=2)) == []
+
+
+def test_a_clock_that_was_in_the_future_silences_no_alarm(backend, alarm, clock, rosa):
+    clock.shift(timedelta(days=300))
+    alarm()
+    clock.shift(timedelta(days=-300))
+    alarm()
+    assert len(backend.mails()) == 2
+
+
+def test_alarms_use_up_no_ones_daily_mails(backend, alarm, clock, rosa):
+    for _ in range(12):
+        alarm()
+        clock.shift(timedelta(hours=1))
+    backend.run(lambda tx, to: tx.send("test", to), rosa)
+    assert len(backend.mails("test")) == 1
+
+
+def test_of_six_at_once_one_is_mailed(backend, rosa):
+    assert backend.run_concurrently(6, lambda tx: raise_alarm(tx, "link_guesses", number=9)) == [None] * 6
+    assert len(backend.mails()) == 1
+
+
+def test_an_office_without_an_admin_finds_it_in_the_log(alarm, caplog, tim):
+    with caplog.at_level(logging.ERROR):
+        alarm()
+    wanted = "Alarm: Sehr viele Anfragen „Passwort vergessen“. So viele Admins bekommen eine E-Mail: 0."
+    assert [record.getMessage() for record in caplog.records] == [wanted]
+
+
+def test_facts_that_the_mail_does_not_show_are_refused(alarm):
+    with pytest.raises(ValueError, match="spraying takes"):
+        alarm("spraying", number=5)
+
+
+@pytest.mark.postgresql
+def test_an_alarm_waits_for_no_other_transaction(backend, alarm, clock, rosa):
+    alarm()
+    clock.shift(timedelta(hours=1))
+    with backend.transaction() as tx:
+        raise_alarm(tx, "recovery_flood", number=500)
+        tx.session.flush()
+        other = threading.Thread(target=alarm, daemon=True)
+        other.start()
+        other.join(5)
+        assert not other.is_alive()
+    assert len(backend.mails()) == 2
