@@ -11,6 +11,7 @@ from kmzportal.db import NEWEST_VERSION, db, reason, schema_version
 from kmzportal.doctor.check import Checks, Finding, Skip, fail, warn
 from kmzportal.models import Clerk, Heartbeat, MailState, OutgoingMail
 from kmzportal.services import alarms, keys, outbox, support_mail
+from kmzportal.services import audit_chain as chains
 from kmzportal.services import clock as clocks
 from kmzportal.services.backup import OUR_NAME
 
@@ -79,6 +80,10 @@ class Database(Checks):
     def key_fingerprints(self) -> Finding | None:
         differing = keys.differing(db.session(), self.config)
         return fail(found=", ".join(differing)) if differing else None
+
+    def audit_chain(self) -> Finding | None:
+        verdict = chains.verify(db.session(), self.config, chains.RECENT)
+        return fail(found=verdict.fault) if verdict.fault else None
 
     def clock(self) -> Finding | None:
         fault = clocks.fault(db.session(), self.now)

@@ -10,6 +10,7 @@ from kmzportal.models import Alarm, Clerk
 from kmzportal.services.transaction import Transaction, insert_once
 
 PAUSE = timedelta(hours=1)
+PAUSES = {"chain_broken": timedelta(days=1)}  # found again every hour until it is settled
 LABELS = {
     "spraying": "Falsche Passwörter an vielen Konten",
     "link_guesses": "Viele Links oder Codes, die es nicht gibt",
@@ -38,7 +39,8 @@ def raise_alarm(tx: Transaction, kind: str, **facts: int | str) -> None:
     """
     if facts.keys() != FACTS[kind]:
         raise ValueError(f"{kind} takes {sorted(FACTS[kind])}, not {sorted(facts)}")
-    suppressed = _take_turn(tx, f"{kind}:{facts['initials']}" if "initials" in facts else kind)
+    name = f"{kind}:{facts['initials']}" if "initials" in facts else kind
+    suppressed = _take_turn(tx, name, PAUSES.get(kind, PAUSE))
     if suppressed is None:
         return
     admins = tx.session.scalars(select(Clerk).where(Clerk.admin, Clerk.locked_at.is_(None)).order_by(Clerk.id)).all()
@@ -48,7 +50,7 @@ def raise_alarm(tx: Transaction, kind: str, **facts: int | str) -> None:
     log.error("Alarm: %s. So viele Admins bekommen eine E-Mail: %s.", LABELS[kind], len(admins))
 
 
-def _take_turn(tx: Transaction, name: str) -> int | None:
+def _take_turn(tx: Transaction, name: str, pause: timedelta) -> int | None:
     """Return how many were suppressed since the last mail, or None when this one is suppressed too."""
     row = select(Alarm).where(Alarm.name == name).execution_options(populate_existing=True)
     if tx.session.scalar(row) is None:
@@ -56,7 +58,7 @@ def _take_turn(tx: Transaction, name: str) -> int | None:
     alarm = tx.session.scalar(row.with_for_update(skip_locked=True))
     if alarm is None:  # another transaction raises it now
         return None
-    if tx.now - PAUSE < alarm.raised_at <= tx.now:
+    if tx.now - pause < alarm.raised_at <= tx.now:
         alarm.suppressed += 1
         return None
     suppressed, alarm.suppressed, alarm.raised_at = alarm.suppressed, 0, tx.now

@@ -25,6 +25,7 @@ from kmzportal.models import (
     Throttle,
     UsedPuzzle,
 )
+from kmzportal.services import audit_chain
 from kmzportal.services.transaction import Transaction
 
 REQUESTS_KEPT = timedelta(days=7)
@@ -69,7 +70,6 @@ def purge(tx: Transaction) -> int:
             Throttle.failures < tx.settings["THROTTLE_DISABLED_AT"], Throttle.failed_at < tx.now - THROTTLES_KEPT
         ),
         delete(LoginSession).where(or_(LoginSession.ended_at < sessions, LoginSession.expires_at < sessions)),
-        delete(AuditEvent).where(AuditEvent.at < audit),
         delete(CustomerAccess).where(CustomerAccess.day < audit.date()),
         delete(OutgoingMail).where(OutgoingMail.settled_at < tx.now - MAILS_KEPT),
         delete(OutgoingMail).where(OutgoingMail.template == "account_deleted", OutgoingMail.settled_at.is_not(None)),
@@ -85,7 +85,7 @@ def purge(tx: Transaction) -> int:
             ~exists().where(OutgoingMail.link_id == AccountLink.id),
         ),
     ]
-    rows = 0
+    rows = audit_chain.purge(tx.session, tx.settings, before=audit, now=tx.now)
     for statement in statements:
         result: Any = tx.session.execute(statement, execution_options={"synchronize_session": False})
         rows += int(result.rowcount)
