@@ -23,7 +23,7 @@ from kmzportal.db import db
 from kmzportal.logs import log_database_error, log_traceback
 from kmzportal.mail import inbox
 from kmzportal.mail.delivery import deliver_due
-from kmzportal.services import audit_chain, clock, diagnosis, outbox, recovery, retention, support
+from kmzportal.services import audit_chain, clock, diagnosis, guesses, outbox, recovery, retention, support
 from kmzportal.services.alarms import raise_alarm
 from kmzportal.services.transaction import transaction
 
@@ -184,6 +184,7 @@ def purge() -> int:
     """Delete old rows and open unanswered cases again; return how many rows were deleted or changed."""
     with transaction("worker") as tx:
         clock.record_purge(tx)
+        guesses.close_counters(tx)
         support.reopen_unused(tx)
         return retention.purge(tx)
 

@@ -8,8 +8,8 @@ import pytest
 from sqlalchemy import select
 
 from kmzportal.db import db
-from kmzportal.models import AuditEvent
-from kmzportal.services import alarms
+from kmzportal.models import AuditEvent, RequestCount
+from kmzportal.services import alarms, guesses, links, sessions
 from kmzportal.services.alarms import raise_alarm
 from tests import people
 
@@ -108,3 +108,55 @@ def test_an_alarm_waits_for_no_other_transaction(backend, alarm, clock, rosa):
         other.join(5)
         assert not other.is_alive()
     assert len(backend.mails()) == 2
+
+
+# Where alarms come from
+
+
+@pytest.fixture
+def fail(backend):
+    """Fail to log in at so many made-up accounts, each from the source that `source` makes of its number."""
+
+    def fail(number, source):
+        for each in range(number):
+            backend.run(sessions.count_failure, f"account {each}", None, source=source(each))
+
+    return fail
+
+
+def test_one_source_that_fails_at_many_accounts_is_reported(app, backend, fail, rosa):
+    fail(app.config["THROTTLE_SOURCE_ACCOUNTS"] - 1, lambda n: "203.0.113.7")
+    assert backend.mails() == []
+    fail(app.config["THROTTLE_SOURCE_ACCOUNTS"], lambda n: "203.0.113.7")
+    (mail,) = backend.mails("alarm_spraying")
+    assert (mail.facts["number"], mail.facts["sources"]) == (app.config["THROTTLE_SOURCE_ACCOUNTS"], 1)
+
+
+def test_many_sources_that_each_fail_a_little_are_reported(backend, clock, fail, rosa):
+    fail(sessions.SPRAYED - 1, lambda n: f"203.0.113.{n}")
+    assert backend.mails() == []
+    clock.shift(sessions.SOURCE_WINDOW)
+    fail(sessions.SPRAYED - 1, lambda n: f"203.0.113.{n}")
+    assert backend.mails() == []
+    backend.run(sessions.count_failure, "account", None, source="198.51.100.1")
+    (mail,) = backend.mails("alarm_spraying")
+    assert (mail.facts["number"], mail.facts["sources"]) == (sessions.SPRAYED, sessions.SPRAYED)
+
+
+def test_guesses_of_all_sources_together_are_reported_and_recorded_as_one_number(backend, clock, rosa):
+    for number in range(guesses.ALARM_AT):
+        backend.run(guesses.count, source=f"203.0.113.{number}")
+    (mail,) = backend.mails("alarm_link_guesses")
+    assert mail.facts["number"] == guesses.ALARM_AT
+    clock.shift(timedelta(hours=3))
+    backend.run(guesses.close_counters)
+    backend.run(guesses.close_counters)
+    event = backend.read(select(AuditEvent).where(AuditEvent.action == "flood.counted"))[0]
+    assert event.details["number"] == guesses.ALARM_AT
+    assert event.details["what"] == "Links und Codes, die es nicht gibt, in der Stunde ab 23.11.2026, 14:00 Uhr"
+    assert backend.actions() == ["alarm.raised", "flood.counted"]
+
+
+def test_a_wrong_code_of_a_letter_counts_as_a_guess(backend, erika):
+    backend.run(links.find_letter, erika.number, "ABCD-EFGH-JKLM", source="203.0.113.7")
+    assert [row.number for row in backend.read(select(RequestCount))] == [1, 1]

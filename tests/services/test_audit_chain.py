@@ -183,9 +183,7 @@ def test_an_earlier_end_shows_that_the_whole_database_was_set_back(app, record, 
     assert "beim Glied 4" in verify(known=f"4:{later.partition(':')[2]}").fault
 
 
-FORGED = (
-    "INSERT INTO audit_event (at, action, actor, details) VALUES ('2026-11-22 08:00', 'logout', 'clerk:1', '{}')"
-)
+FORGED = "INSERT INTO audit_event (at, action, actor, details) VALUES ('2026-11-22 08:00', 'logout', 'clerk:1', '{}')"
 
 
 @pytest.mark.parametrize(("signature", "found"), [
