@@ -26,7 +26,7 @@ PREFIX = "KMZPORTAL_"
 LOOPBACK = {"127.0.0.1", "localhost", "::1"}
 MIN_KEY_LENGTH = 32
 #: Each is made as a file of the instance unless it is set. FACTOR_KEY first: see _make_keys.
-KEYS = ("FACTOR_KEY", "LINK_KEY", "SECRET_KEY")
+KEYS = ("FACTOR_KEY", "LINK_KEY", "AUDIT_KEY", "SECRET_KEY")
 BOOLEANS = dict.fromkeys(("1", "true", "yes", "on", "ja"), True)
 BOOLEANS |= dict.fromkeys(("0", "false", "no", "off", "nein"), False)
 REQUIRED = {"OFFICE_NAME", "OFFICE_SUPPORT_EMAIL", "IMAP_FOLDER", "IMAP_DONE_FOLDER"}

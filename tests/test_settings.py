@@ -22,12 +22,12 @@ def from_file(tmp_path, text):
 def test_a_fresh_portal_makes_its_own_keys_readable_by_itself_alone_and_keeps_them(tmp_path):
     fresh = tmp_path
     settings, _ = load(fresh, {})
-    for name in ("secret_key", "link_key", "factor_key"):
+    for name in ("secret_key", "link_key", "factor_key", "audit_key"):
         path = fresh / name
         assert stat.S_IMODE(path.stat().st_mode) == 0o600
         assert settings[name.upper()] == path.read_text()
         assert len(path.read_text()) >= 32
-    assert len({settings[name] for name in KEYS}) == 3
+    assert len({settings[name] for name in KEYS}) == 4
     assert load(fresh, {})[0] == settings
 
 

@@ -15,6 +15,7 @@ from sqlalchemy import inspect, make_url
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from kmzportal import create_app, logs, settings
+from kmzportal.cli.audit import audit
 from kmzportal.cli.backup import backup, keys, restore
 from kmzportal.cli.clerks import clerks, links
 from kmzportal.cli.copy_from import copy_from
@@ -133,7 +134,7 @@ cli = PortalGroup(
 cli.params.clear()  # Flask's options for another app or environment
 click.version_option(version("kmzportal"), message=f"kmzportal %(version)s (Datenbank {NEWEST_VERSION})")(cli)
 COMMANDS = (database_commands, init, doctor, customers, clerks, links, mail, support, backup, restore, keys, copy_from)
-for command in COMMANDS:
+for command in (*COMMANDS, audit):
     cli.add_command(command)
 for command in privacy.commands.values():
     cli.add_command(command)

@@ -12,7 +12,7 @@ from flask.cli import AppGroup, with_appcontext
 from kmzportal.cli.fault import Fault
 from kmzportal.db import close, db, schema_version
 from kmzportal.migrations import upgrade
-from kmzportal.services import backup, keys
+from kmzportal.services import audit_chain, backup, keys
 from kmzportal.services.transaction import transaction
 
 RUNS = "Das Portal läuft noch ({folder}). Beenden Sie es vorher, zum Beispiel mit: systemctl stop kmzportal"
@@ -44,6 +44,7 @@ def prepare() -> None:
     with transaction("console") as tx:
         keys.check(tx.session, tx.settings)
         keys.take(tx)
+        audit_chain.begin(tx.session, tx.settings)
     close()
 
 

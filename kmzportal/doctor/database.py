@@ -10,8 +10,9 @@ from kmzportal.dates import format_datetime
 from kmzportal.db import NEWEST_VERSION, db, reason, schema_version
 from kmzportal.doctor.check import Checks, Finding, Skip, fail, warn
 from kmzportal.models import Clerk, Heartbeat, MailState, OutgoingMail
+from kmzportal.services import alarms, keys, outbox, support_mail
+from kmzportal.services import audit_chain as chains
 from kmzportal.services import clock as clocks
-from kmzportal.services import keys, outbox, support_mail
 from kmzportal.services.backup import OUR_NAME
 
 LARGE_WAL = 64  # MiB
@@ -80,6 +81,10 @@ class Database(Checks):
         differing = keys.differing(db.session(), self.config)
         return fail(found=", ".join(differing)) if differing else None
 
+    def audit_chain(self) -> Finding | None:
+        verdict = chains.verify(db.session(), self.config, chains.RECENT)
+        return fail(found=verdict.fault) if verdict.fault else None
+
     def clock(self) -> Finding | None:
         fault = clocks.fault(db.session(), self.now)
         return fail(found=f"{fault}.") if fault else None
@@ -88,6 +93,10 @@ class Database(Checks):
         return (
             None if db.session.scalar(select(Clerk).where(Clerk.admin, Clerk.locked_at.is_(None)).limit(1)) else fail()
         )
+
+    def alarms(self) -> Finding | None:
+        found = alarms.of_last_day(db.session(), self.now)
+        return warn(found="; ".join(found)) if found else None
 
     def second_factor(self) -> Finding | None:
         if self.config["STAFF_SECOND_FACTOR"] != "required":

@@ -11,6 +11,15 @@ from kmzportal.settings import BY_NAME
 
 ASKED = datetime(2026, 11, 22, 13, 5, tzinfo=UTC)
 KEYS = LinkKeys(["key of previews, without access to any account"])
+FACTS = {
+    "initials": "km",
+    "text": "An welcher Schule sind Sie?",
+    "number": 240,
+    "sources": 12,
+    "suppressed": 3,
+    "what": "E-Mail-Adressen geändert",
+    "why": "Der Eintrag 4711 vom 22.11.2026, 14:05 Uhr, wurde verändert.",
+}
 
 #: Each template with its kind of link, if any.
 MAILS = {
@@ -32,6 +41,11 @@ MAILS = {
     "clerk_password_disabled": None,
     "clerk_password_known": None,
     "clerk_codes_guessed": None,
+    "alarm_spraying": None,
+    "alarm_link_guesses": None,
+    "alarm_desk_volume": None,
+    "alarm_recovery_flood": None,
+    "alarm_chain_broken": None,
     "account_locked": None,
     "sessions_ended": None,
     "deletion_requested": None,
@@ -75,7 +89,7 @@ def sample(template: str, **different: Any) -> OutgoingMail:
     erika = Customer(salutation="Frau", first_name="Erika", last_name="Mustermann", email="erika@schule.example")
     clerk = Clerk(name="Robin Ostermann", initials="ro", email="ro@kmz.example")
     kind = MAILS[template]
-    for_clerk, to_nobody = template.startswith("clerk_"), template.startswith(("case_", "account_deleted"))
+    for_clerk, to_nobody = template.startswith(("clerk_", "alarm_")), template.startswith(("case_", "account_deleted"))
     case = SupportCase(reference="V-7KQM-3PAX", promised_on=ASKED.date() + timedelta(days=3))
     return OutgoingMail(
         **{
@@ -85,7 +99,7 @@ def sample(template: str, **different: Any) -> OutgoingMail:
             "clerk": clerk if for_clerk else None,
             "link": _link(kind) if kind else None,
             "case": case if template.startswith(("case_", "deletion_")) else None,
-            "facts": {"initials": "km", "text": "An welcher Schule sind Sie?"},
+            "facts": FACTS,
             "message_id": f"<{template}@preview.example>",
             "queued_at": ASKED,
             **different,

@@ -12,7 +12,8 @@ from kmzportal.models.account_link import (
     LinkState,
     UsedPuzzle,
 )
-from kmzportal.models.audit_event import ACTIONS, DETAILS, IDENTITY_CHECKS, AuditEvent
+from kmzportal.models.alarm import Alarm
+from kmzportal.models.audit_event import ACTIONS, DETAILS, IDENTITY_CHECKS, AuditChain, AuditEvent
 from kmzportal.models.customer import Customer, CustomerAccess, DeletedCustomer, fold, search_text
 from kmzportal.models.diagnosis import Diagnosis
 from kmzportal.models.key_fingerprint import KeyFingerprint

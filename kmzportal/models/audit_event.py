@@ -34,6 +34,12 @@ class AuditEvent(Base):
     clerk_id: Mapped[int | None] = mapped_column(ForeignKey("clerk.id"))
     details: Mapped[dict[str, Any]]  #: such as names of changed fields; no secrets
     source: Mapped[str | None]  #: deleted after SOURCE_RETENTION
+    # See services/audit_chain.py.
+    salt: Mapped[str | None]  #: deleted with the content when the person is
+    digest: Mapped[str | None]  #: MAC of salt and content
+    erased: Mapped[str | None]  #: MAC of what replaced the content of a deleted person
+    position: Mapped[int | None] = mapped_column(index=True, unique=True)  #: in the chain; given by the worker
+    mac: Mapped[str | None]  #: of position, digest and the MAC before it
 
     @property
     def label(self) -> str:
@@ -59,3 +65,14 @@ class AuditEvent(Base):
     @property
     def actor_label_for_desk(self) -> str:
         return "Kundin oder Kunde" if self.actor.startswith("customer:") else self.actor_label
+
+
+class AuditChain(Base):
+    """Where the chain starts, the last event that was purged, and where it ends."""
+
+    __tablename__ = "audit_chain"
+
+    name: Mapped[str] = mapped_column(primary_key=True)  #: `start`, `end`
+    position: Mapped[int]
+    mac: Mapped[str]
+    seal: Mapped[str]  #: MAC of this row

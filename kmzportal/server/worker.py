@@ -23,7 +23,8 @@ from kmzportal.db import db
 from kmzportal.logs import log_database_error, log_traceback
 from kmzportal.mail import inbox
 from kmzportal.mail.delivery import deliver_due
-from kmzportal.services import clock, diagnosis, outbox, recovery, retention, support
+from kmzportal.services import audit_chain, clock, diagnosis, guesses, outbox, recovery, retention, support
+from kmzportal.services.alarms import raise_alarm
 from kmzportal.services.transaction import transaction
 
 POLL_EVERY = 0.5  # seconds
@@ -31,6 +32,7 @@ BEAT_EVERY = 10.0
 PAUSE_AFTER_FAILURE = 60.0  # for one request
 PURGE_EVERY = timedelta(hours=1)
 ASK_WHETHER_TO_PURGE_EVERY = 60.0
+CHAIN_EVERY = 2.0
 ASK_WHETHER_TO_FETCH_EVERY = 1.0
 ASK_WHETHER_TO_CHECK_EVERY = 2.0
 LONGEST_PAUSE = 10.0  # seconds, between turns that fail
@@ -53,6 +55,7 @@ def run_loops(app: Flask) -> Iterator[None]:
     mails = Loop(app, outbox.MAILS_LOOP, lambda: deliver_due(lambda: mails.ending))
     requests = Loop(app, outbox.REQUESTS_LOOP, Requests(then=mails.wake.set).answer)
     loops = [mails, requests, Loop(app, outbox.PURGE_LOOP, purge_if_due, ASK_WHETHER_TO_PURGE_EVERY)]
+    loops.append(Loop(app, "audit", chain_events, CHAIN_EVERY))
     if app.config["IMAP_SERVER"]:
         loops.append(Loop(app, outbox.INBOX_LOOP, inbox.fetch_if_due, ASK_WHETHER_TO_FETCH_EVERY))
     checks = Loop(app, "diagnosis", Checks().check_if_due, ASK_WHETHER_TO_CHECK_EVERY)
@@ -157,12 +160,31 @@ def purge_if_due() -> None:
             log.error("%s.", fault)
     elif outbox.is_due(db.session(), outbox.PURGE_LOOP, PURGE_EVERY, now):
         purge()
+        verify_audit()
+
+
+def chain_events() -> None:
+    """Chain the events that are not, in short transactions, as a large import leaves many."""
+    while audit_chain.has_unchained(db.session()):
+        with transaction("worker") as tx:
+            if audit_chain.chain(tx.session, tx.settings) < audit_chain.BATCH:
+                break
+
+
+def verify_audit() -> None:
+    """Verify the end of the audit trail; log where it ends, for a later `audit verify --known`."""
+    verdict = audit_chain.verify(db.session(), current_app.config, audit_chain.RECENT)
+    log.info("Protokoll: Die Kette endet bei %s.", verdict.end)
+    if verdict.fault:
+        with transaction("worker") as tx:
+            raise_alarm(tx, "chain_broken", why=verdict.fault)
 
 
 def purge() -> int:
     """Delete old rows and open unanswered cases again; return how many rows were deleted or changed."""
     with transaction("worker") as tx:
         clock.record_purge(tx)
+        guesses.close_counters(tx)
         support.reopen_unused(tx)
         return retention.purge(tx)
 

@@ -23,12 +23,13 @@ from kmzportal.models import (
     SupportCase,
 )
 from kmzportal.plain_text import canonical_number
-from kmzportal.services import sessions, support
+from kmzportal.services import audit_chain, sessions, support
 from kmzportal.services.refusals import Refusal
 from kmzportal.services.tokens import LinkKeys
 from kmzportal.services.transaction import Transaction, upsert
 
 REQUEST = "Bitte löschen Sie mein Konto. (In den Einstellungen angefordert, nach dem aktuellen Passwort.)"
+EVENTS_AT_ONCE = 500
 NO_PERSON = dict.fromkeys(("email", "email_canonical", "name", "school", "old_email", "new_email", "phone"), "")
 
 
@@ -112,9 +113,16 @@ def _forget_in_audit(tx: Transaction, customer_id: int, why: str) -> None:
     links = select(AccountLink.id).where(AccountLink.customer_id == customer_id)
     actors = {actor, *(f"link:{link_id}" for link_id in tx.session.scalars(links))}
     about = or_(AuditEvent.customer_id == customer_id, AuditEvent.actor.in_(actors))
-    without_person = {"customer_id": None, "details": {"pseudonym": pseudonym}, "source": None}
-    tx.session.execute(update(AuditEvent).where(about).values(without_person))
-    tx.session.execute(update(AuditEvent).where(AuditEvent.actor == actor).values(actor=f"customer:{pseudonym}"))
+    last = 0
+    while events := tx.session.scalars(
+        select(AuditEvent).where(about, AuditEvent.id > last).order_by(AuditEvent.id).limit(EVENTS_AT_ONCE)
+    ).all():
+        for event in events:
+            event.customer_id, event.details, event.source = None, {"pseudonym": pseudonym}, None
+            event.actor = f"customer:{pseudonym}" if event.actor == actor else event.actor
+            audit_chain.erase(tx.settings, event)
+        tx.session.flush()
+        last = events[-1].id
     tx.record("customer.deleted", why=why, pseudonym=pseudonym)
 
 

@@ -1,7 +1,7 @@
 """Fingerprints of the keys in the database, so that no host and no restored portal runs with other keys unnoticed.
 
 With another LINK_KEY no link works, with another FACTOR_KEY no second factor, with another SECRET_KEY no form that was
-opened on another host. A key whose former value is among its FALLBACKS is a rotation, and the new one is taken.
+opened on another host, with another AUDIT_KEY the audit trail seems changed. A key whose former value is among its FALLBACKS is a rotation, and the new one is taken.
 """
 
 import hmac
@@ -12,6 +12,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from kmzportal.models import AccountLink, Clerk, KeyFingerprint
+from kmzportal.services import audit_chain
 from kmzportal.services.refusals import OperationRefused
 from kmzportal.services.tokens import LinkKeys
 from kmzportal.services.transaction import Transaction, upsert
@@ -59,8 +60,14 @@ def check(session: Session, settings: Settings) -> None:
 
 
 def take(tx: Transaction) -> Sequence[Clerk]:
-    """Store the fingerprints of the present keys; return the clerks whose second factor is lost with a FACTOR_KEY."""
-    lost = "FACTOR_KEY" in differing(tx.session, tx.settings)
+    """Store the fingerprints of the present keys; return the clerks whose second factor is lost with a FACTOR_KEY.
+
+    What was chained under a lost AUDIT_KEY can no longer be verified.
+    """
+    names = differing(tx.session, tx.settings)
+    lost = "FACTOR_KEY" in names
+    if "AUDIT_KEY" in names:
+        audit_chain.begin_anew(tx.session, tx.settings)
     for name in KEYS:
         value = {"fingerprint": fingerprint(name, tx.settings[name])}
         upsert(tx.session, KeyFingerprint, {"name": name, **value}, value)

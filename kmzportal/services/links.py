@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 
 from kmzportal.models import CODE_TRIES, POLICIES, AccountLink, Clerk, Customer, LinkKind, LinkState, UsedPuzzle
 from kmzportal.plain_text import canonical_number
-from kmzportal.services import sessions
+from kmzportal.services import guesses, sessions
 from kmzportal.services.refusals import AccountLocked, LinkUnusable
 from kmzportal.services.tokens import codes_match, normalize_code, token_hash
 from kmzportal.services.transaction import Transaction, insert_once, rows_changed
@@ -109,6 +109,7 @@ def find_letter(tx: Transaction, number: str, typed: str) -> AccountLink | None:
     if letter is None or not right:
         sessions.count_failure(tx, key, None)
         sessions.count_try(tx, code_key)
+        guesses.count(tx)
         tx.record("letter.refused", customer)
         return None
     sessions.clear_throttle(tx, key)

@@ -26,6 +26,7 @@ from kmzportal.models import (
     Throttle,
     UsedPuzzle,
 )
+from kmzportal.services import audit_chain
 from kmzportal.services.devices import KEPT as DEVICES_KEPT
 from kmzportal.services.transaction import Transaction
 
@@ -73,7 +74,6 @@ def purge(tx: Transaction) -> int:
         ),
         delete(LoginSession).where(or_(LoginSession.ended_at < sessions, LoginSession.expires_at < sessions)),
         delete(KnownDevice).where(KnownDevice.last_used < tx.now - DEVICES_KEPT),
-        delete(AuditEvent).where(AuditEvent.at < audit),
         delete(CustomerAccess).where(CustomerAccess.day < audit.date()),
         delete(OutgoingMail).where(OutgoingMail.settled_at < tx.now - MAILS_KEPT),
         delete(OutgoingMail).where(OutgoingMail.template == "account_deleted", OutgoingMail.settled_at.is_not(None)),
@@ -89,7 +89,7 @@ def purge(tx: Transaction) -> int:
             ~exists().where(OutgoingMail.link_id == AccountLink.id),
         ),
     ]
-    rows = 0
+    rows = audit_chain.purge(tx.session, tx.settings, before=audit, now=tx.now)
     for statement in statements:
         result: Any = tx.session.execute(statement, execution_options={"synchronize_session": False})
         rows += int(result.rowcount)

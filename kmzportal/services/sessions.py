@@ -4,18 +4,20 @@ import secrets
 from datetime import timedelta
 from typing import Any, NamedTuple
 
-from sqlalchemy import Select, bindparam, delete, func, select, update
+from sqlalchemy import Select, bindparam, delete, func, select, true, update
 from sqlalchemy.orm import Session
 
 from kmzportal import mail_address
 from kmzportal.models import Clerk, Customer, KnownDevice, LoginSession, SourceFailure, Throttle
 from kmzportal.services import devices
+from kmzportal.services.alarms import raise_alarm
 from kmzportal.services.passwords import PasswordCheck
 from kmzportal.services.refusals import SessionOver
 from kmzportal.services.tokens import token_hash
 from kmzportal.services.transaction import Transaction, rows_changed, upsert
 
 SOURCE_WINDOW = timedelta(minutes=15)
+SPRAYED = 200  # accounts and sources that failed within SOURCE_WINDOW, from which on the admins are told
 TOUCH_INTERVAL = timedelta(minutes=1)
 CODE_LIFETIME = 300  # seconds from the right password to the second factor
 
@@ -223,5 +225,19 @@ def count_failure(tx: Transaction, key: str, person: Customer | Clerk | None, kn
     if tx.source:
         failure = {"source": tx.source, "account": key, "failed_at": tx.now}
         upsert(tx.session, SourceFailure, failure, {"failed_at": tx.now})
+        _alarm_if_spraying(tx)
     if person and failures == tx.settings["THROTTLE_DISABLED_AT"]:
         tx.warn("password_disabled" if isinstance(person, Customer) else "clerk_password_disabled", person)
+
+
+def _alarm_if_spraying(tx: Transaction) -> None:
+    """Raise the alarm when many accounts failed lately, from this source or from all; reads SPRAYED rows at most."""
+    recent = SourceFailure.failed_at > tx.now - SOURCE_WINDOW
+    one_source = SourceFailure.source == tx.source
+    for limit, where in ((tx.settings["THROTTLE_SOURCE_ACCOUNTS"], one_source), (SPRAYED, true())):
+        failed = select(SourceFailure.account, SourceFailure.source).where(recent, where).limit(limit).subquery()
+        accounts, sources = func.count(failed.c.account.distinct()), func.count(failed.c.source.distinct())
+        number, *facts = tx.session.execute(select(func.count(), accounts, sources).select_from(failed)).one()
+        if number >= limit:
+            raise_alarm(tx, "spraying", number=facts[0], sources=facts[1])
+            return

@@ -32,8 +32,8 @@ from kmzportal.models import (
     LoginSession,
     OutgoingMail,
 )
-from kmzportal.server import sample_people
-from kmzportal.services import deletion, links
+from kmzportal.server import sample_people, worker
+from kmzportal.services import audit_chain, deletion, links
 from kmzportal.services.second_factor import SecondFactor
 from kmzportal.services.transaction import factor_keys, transaction
 from kmzportal.settings import KEYS
@@ -207,6 +207,29 @@ def test_after_a_loss_backup_and_keys_bring_everybody_back_with_second_factor_an
     modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in either.instance.iterdir() if path.is_file()}
     assert set(modes.values()) == {0o600}
     assert stat.S_IMODE(either.instance.stat().st_mode) == 0o700
+
+
+def test_the_audit_trail_is_whole_after_a_restore_and_without_its_key_begins_anew(either):
+    with either.app():
+        worker.chain_events()
+    either("backup", "portal.tar.gz", "--keys", "portal.keys")
+    with either.app(), transaction("console") as tx:
+        tx.record("logout")
+    with either.app():
+        worker.chain_events()
+    end = either("audit", "verify").split()[-1]
+    either("restore", "portal.tar.gz", "--keys", "portal.keys", "--yes")
+    with either.app() as app:
+        worker.chain_events()
+        whole = audit_chain.verify(db.session(), app.config)
+    assert (whole.fault, whole.waiting, whole.number > 1) == (None, 0, True)
+    assert "endete schon einmal" in either.run("audit", "verify", "--known", end).stdout
+    (either.instance / "audit_key").unlink()
+    either("restore", "portal.tar.gz", "--yes")
+    with either.app() as app:
+        worker.chain_events()
+        anew = audit_chain.verify(db.session(), app.config)
+    assert (anew.fault, anew.number) == (None, 1)
 
 
 def test_without_the_keys_it_says_who_needs_a_new_second_factor_and_goes_on(either):

@@ -8,7 +8,8 @@ from kmzportal.cli import cli
 from kmzportal.db import db
 from kmzportal.migrations import upgrade
 from kmzportal.models import AuditEvent, Customer, LinkKind, SupportCase
-from kmzportal.services import deletion, links, outbox, support
+from kmzportal.server import worker
+from kmzportal.services import audit_chain, deletion, links, outbox, support
 from kmzportal.services.transaction import transaction
 from tests import people
 
@@ -72,6 +73,8 @@ def copy(app, folder):
 
 
 def test_all_rows_move_and_ids_continue(sqlite, postgres, tmp_path):
+    with sqlite.app_context():
+        worker.chain_events()
     result = copy(postgres, tmp_path)
     assert result.exit_code == 0, result.output
     moved = rows(postgres)
@@ -84,6 +87,10 @@ def test_all_rows_move_and_ids_continue(sqlite, postgres, tmp_path):
         tx.session.flush()
         assert tim.id == 3, "the id of the deleted customer is not used again"
         assert len(tx.session.scalars(select(AuditEvent)).all()) == len(moved["audit_event"]) + 1
+    with postgres.app_context():
+        worker.chain_events()
+        verdict = audit_chain.verify(db.session(), postgres.config)
+        assert (verdict.fault, verdict.number) == (None, len(moved["audit_event"]) + 1)
     again = copy(postgres, tmp_path)
     assert (again.exit_code, "Nehmen Sie eine leere Datenbank." in again.output) == (1, True)
 

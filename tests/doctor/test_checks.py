@@ -15,7 +15,8 @@ import trustme
 from kmzportal.db import db
 from kmzportal.doctor import GROUPS
 from kmzportal.models import MailState, OutgoingMail
-from kmzportal.services import support_mail
+from kmzportal.services import audit_chain, support_mail
+from kmzportal.services.alarms import raise_alarm
 from kmzportal.services.diagnosis import TEXTS
 from tests.doctor.servers import serving
 from tests.mail_server import MailServer, authenticate, listening
@@ -181,6 +182,19 @@ def waiting_mail(patient, **_):
 def refused_mails(patient, **_):
     now = datetime.now(UTC)
     add_mails(patient, 10, now, state=MailState.REFUSED, settled_at=now)
+
+
+@plant("audit_chain", "fail", cure="audit verify")
+def changed_event(patient, **_):
+    with patient.backend.transaction("console") as tx:
+        tx.record("logout")
+        audit_chain.chain(tx.session, tx.settings)
+    patient.sql("UPDATE audit_event SET actor = 'worker'")
+
+
+@plant("alarms", cure="Protokoll")
+def alarm_of_today(patient, **_):
+    patient.backend.run(lambda tx: raise_alarm(tx, "recovery_flood", number=400))
 
 
 @plant("backup", cure="kmzportal backup")

@@ -13,7 +13,7 @@ from kmzportal.dates import BERLIN
 from kmzportal.db import db
 from kmzportal.mail.compose import subject_of
 from kmzportal.models import ACTIONS, DETAILS, IDENTITY_CHECKS, POLICIES, AuditEvent, Customer
-from kmzportal.services import audit
+from kmzportal.services import alarms, audit
 from kmzportal.services.audit import AuditQuery
 from kmzportal.web.auth import admin_only
 from kmzportal.web.forms import Filter, choice_field, one_line
@@ -22,6 +22,7 @@ from kmzportal.web.responses import page_key, render
 bp = Blueprint("audit", __name__, url_prefix="/kundenservice")
 
 VALUES: dict[str, Any] = {"kind": {kind: policy.label for kind, policy in POLICIES.items()}, "check": IDENTITY_CHECKS}
+VALUES["alarm"] = alarms.LABELS
 FIELDS = {name: label for name, (label, _) in Customer.DATA_FIELDS.items()}
 FIELDS |= {"number": "Kundennummer", "email": "E-Mail"}
 

@@ -3,6 +3,7 @@
 import re
 import secrets
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Any
 
 from flask import Blueprint, current_app, session
@@ -13,7 +14,7 @@ from wtforms.validators import Length
 
 from kmzportal.db import db
 from kmzportal.models import AccountLink, Customer, LinkKind, LinkState
-from kmzportal.services import accounts, clerks, links, passwords
+from kmzportal.services import accounts, clerks, guesses, links, passwords
 from kmzportal.services.refusals import AddressTaken, ChangedMeanwhile, LinkUnusable, TooManyMails, WrongCode
 from kmzportal.services.second_factor import SecondFactor
 from kmzportal.services.shares import Holder
@@ -59,6 +60,9 @@ def open_link(text: str) -> ResponseReturnValue:
     token = TOKEN.match(text)
     link = links.find(db.session(), token[0]) if token else None
     if link is None:
+        if token and not guesses.counted_enough(db.session(), datetime.now(UTC), source()):
+            with transaction("visitor", source()) as tx:
+                guesses.count(tx)
         response = link_not_found()
     else:
         visits.start(link)

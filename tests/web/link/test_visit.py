@@ -3,10 +3,11 @@
 from datetime import timedelta
 
 import pytest
+from sqlalchemy import select
 
-from kmzportal.models import LinkKind
-from kmzportal.services import links
-from tests.browser import Browser
+from kmzportal.models import LinkKind, RequestCount
+from kmzportal.services import guesses, links
+from tests.browser import SOURCE, Browser
 from tests.people import NEW, NEW_PASSWORD
 
 pytestmark = pytest.mark.usefixtures("clock")
@@ -89,3 +90,19 @@ def test_a_browser_remembers_five_links_and_forgets_the_oldest(browser, backend,
     assert browser.open(f"/konto-link/{opened[0].id}").heading == LOST
     assert "Ihre Eingaben" not in browser.text and "Ihr Browser muss Cookies erlauben." in browser.text
     assert browser.open(f"/konto-link/{opened[1].id}").heading == "Neues Passwort"
+
+
+def test_guesses_of_a_source_are_counted_to_a_bound_and_never_shut_out_a_link(browser, backend, erika, issue, mailed):
+    pages = {browser.open(f"/link/{number:043}").text for number in range(guesses.PER_SOURCE + 5)}
+    assert (len(pages), browser.status, browser.heading) == (1, 404, LOST)
+    assert {(row.counted, row.number) for row in backend.read(select(RequestCount))} == {
+        ("guess", guesses.PER_SOURCE),
+        (f"guess:{SOURCE}", guesses.PER_SOURCE),
+    }
+    assert backend.actions() == []
+    assert browser.open(mailed(issue(LinkKind.RECOVERY, erika))).heading == "Neues Passwort"
+
+
+def test_what_is_too_short_for_a_link_is_no_guess(browser, backend):
+    assert browser.open("/link/abc").status == 404
+    assert backend.read(select(RequestCount)) == []
