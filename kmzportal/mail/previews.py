@@ -32,6 +32,7 @@ MAILS = {
     "address_changed_old": LinkKind.OBJECTION,
     "letter_printed": LinkKind.OBJECTION,
     "address_changed_new": None,
+    "address_taken_away": None,
     "address_taken": None,
     "password_set": None,
     "password_changed": None,

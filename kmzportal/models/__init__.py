@@ -14,12 +14,20 @@ from kmzportal.models.account_link import (
 )
 from kmzportal.models.alarm import Alarm
 from kmzportal.models.audit_event import ACTIONS, DETAILS, IDENTITY_CHECKS, AuditChain, AuditEvent
-from kmzportal.models.customer import Customer, CustomerAccess, DeletedCustomer, fold, search_text
+from kmzportal.models.customer import (
+    AddressProposal,
+    Customer,
+    CustomerAccess,
+    DeletedCustomer,
+    Objection,
+    fold,
+    search_text,
+)
 from kmzportal.models.diagnosis import Diagnosis
 from kmzportal.models.key_fingerprint import KeyFingerprint
 from kmzportal.models.login_session import KnownDevice, LoginSession, SourceFailure, Throttle
 from kmzportal.models.outgoing_mail import MAIL_STATES, Heartbeat, MailState, OutgoingMail
-from kmzportal.models.person import Clerk, Person
+from kmzportal.models.person import Clerk, ClerkDay, Person
 from kmzportal.models.recovery_request import RecoveryRequest, RequestCount
 from kmzportal.models.support_case import (
     BRANCHES,

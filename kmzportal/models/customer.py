@@ -3,15 +3,16 @@
 import re
 import unicodedata
 from datetime import date, datetime
+from enum import StrEnum
 from functools import lru_cache
 from typing import Any, ClassVar, cast
 
 from sqlalchemy import DDL, ForeignKey, Index, Select, String, event, or_, select
-from sqlalchemy.orm import Mapped, mapped_column, validates
+from sqlalchemy.orm import Mapped, mapped_column, relationship, validates
 
 from kmzportal import mail_address, phone
 from kmzportal.db import Base
-from kmzportal.models.person import Person
+from kmzportal.models.person import Clerk, Person
 from kmzportal.plain_text import canonical_number
 
 SEARCHED = ("first_name", "last_name", "school", "street", "postcode", "town", "email", "pending_email")
@@ -32,6 +33,13 @@ def search_text(customer: Any) -> str:
     texts = [fold(getattr(customer, name) or "") for name in SEARCHED]
     words = (number, re.sub(r"\W", "", number), *texts, phone.digits(customer.phone or ""))
     return f" {' '.join(filter(None, words))} "
+
+
+class Objection(StrEnum):
+    """What became of "Das war ich nicht"."""
+
+    OPEN = "open"  #: the account must not be unlocked before the desk settles it
+    SETTLED = "settled"  #: by a corrected address or an identity check
 
 
 class Customer(Person, Base):
@@ -71,6 +79,7 @@ class Customer(Person, Base):
     phone: Mapped[str] = mapped_column(default="")
     pending_email: Mapped[str | None]
     pending_email_canonical: Mapped[str | None] = mapped_column(index=True)
+    objection: Mapped[str | None]  #: an Objection; None without one, or since the customer moved the address again
     #: The values of the last import; a field that differs was changed in the portal.
     imported: Mapped[dict[str, Any]] = mapped_column(default=dict)
     search: Mapped[str] = mapped_column(default="")  #: see search_text; written with every row
@@ -128,6 +137,22 @@ class CustomerAccess(Base):
     customer_id: Mapped[int] = mapped_column(ForeignKey("customer.id"), primary_key=True)
     clerk_id: Mapped[int] = mapped_column(ForeignKey("clerk.id"), primary_key=True)
     day: Mapped[date] = mapped_column(primary_key=True, index=True)  #: in Berlin
+
+
+class AddressProposal(Base):
+    """A correction of an address that waits for a second clerk, with SECOND_PERSON; one a customer."""
+
+    __tablename__ = "address_proposal"
+
+    customer_id: Mapped[int] = mapped_column(ForeignKey("customer.id"), primary_key=True)
+    clerk_id: Mapped[int] = mapped_column(ForeignKey("clerk.id"))  #: who proposed it and must not confirm it
+    proposed_at: Mapped[datetime] = mapped_column(index=True)
+    email: Mapped[str]
+    check: Mapped[str]  #: a key of IDENTITY_CHECKS
+    note: Mapped[str]
+
+    customer: Mapped[Customer] = relationship()
+    clerk: Mapped[Clerk] = relationship()
 
 
 class DeletedCustomer(Base):

@@ -1,6 +1,6 @@
 """The columns that customers and clerks share (mail address, password, lock), and the clerks."""
 
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any, ClassVar
 
 from sqlalchemy.orm import Mapped, declared_attr, mapped_column
@@ -58,3 +58,14 @@ class Clerk(Person, Base):
     @property
     def known_words(self) -> list[str]:
         return [self.email, self.name, self.initials]
+
+
+class ClerkDay(Base):
+    """How often a clerk did what on a day in Berlin, to notice an unusual number."""
+
+    __tablename__ = "clerk_day"
+
+    clerk_id: Mapped[int] = mapped_column(primary_key=True)
+    day: Mapped[date] = mapped_column(primary_key=True, index=True)
+    act: Mapped[str] = mapped_column(primary_key=True)  #: a key of services.desk.COUNTED
+    number: Mapped[int]

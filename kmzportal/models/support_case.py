@@ -98,6 +98,7 @@ BRANCHES = {
     "address_unknown": "Ich weiß nicht, welche Adresse hinterlegt ist",
     "other": "Etwas anderes",
     "deletion": "Bitte um Löschung des Kontos",
+    "objection": "Widerspruch gegen eine Änderung",
 }
 CHANNELS = {"form": "Formular", "mail": "E-Mail", "account": "Einstellungen"}
 ENTRIES = {

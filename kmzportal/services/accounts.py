@@ -5,9 +5,11 @@ Only `set_password`, `move_email`, `lock` and `drop_pending_address` end session
 | function | login sessions | known devices | links | pending address | failed logins |
 |---|---|---|---|---|---|
 | set_password | all but `keep` | all but this if `keep` | ends_with_password, address | the customer's own | cleared |
-| move_email | – | all but this | ends_with_address | becomes the address | cleared |
+| move_email | all but `keep` | all but this | ends_with_address | becomes the address | cleared |
 | lock | all | all | ends_with_address | dropped | – |
-| drop_pending_address | – | – | those mailed to it | dropped | – |
+| drop_pending_address | – | – | those mailed to it, objections to it | dropped | – |
+
+Objections end together, because their change is settled: see settle_objections.
 """
 
 from collections.abc import Mapping
@@ -30,6 +32,7 @@ from kmzportal.models import (
     LinkKind,
     LinkState,
     LoginSession,
+    Objection,
     OutgoingMail,
 )
 from kmzportal.services import devices, links, passwords, sessions, support
@@ -37,6 +40,14 @@ from kmzportal.services.passwords import PasswordCheck
 from kmzportal.services.refusals import AddressTaken, LinkUnusable, TooManyMails
 from kmzportal.services.sessions import NewSession
 from kmzportal.services.transaction import Transaction
+
+BEFORE_THE_MOVE = ("address_change_asked", "address_corrected")  # notices to the address that still counts
+OBJECTED = "„Das war ich nicht“ gemeldet aus dem Postfach {}. Das Konto ist gesperrt. Klären Sie, wem es gehört."
+OBJECTED_AGAIN = (
+    "„Das war ich nicht“ gemeldet aus einem Postfach, das nicht mehr gilt: {}. Die jetzige Adresse haben wir nach "
+    "einem Widerspruch selbst eingetragen. Deshalb ist das Konto offen geblieben. Prüfen Sie, ob sie stimmt."
+)
+KEPT = "Die Adresse, die Sie eingetragen haben, hat der Kunde zurückgenommen: {}. Klären Sie, welche Adresse gilt."
 
 # Changes that end sessions and links
 
@@ -57,8 +68,11 @@ def set_password(
         person.set_pending_email(None)
 
 
-def move_email(tx: Transaction, customer: Customer) -> None:
-    """Make the pending address the address, end the links to the old one, notify both; raises AddressTaken."""
+def move_email(tx: Transaction, customer: Customer, keep: LoginSession | None = None, objected: bool = False) -> None:
+    """Make the pending address the address, end the links to the old one, notify both; raises AddressTaken.
+
+    `objected`: the desk takes the old one away after an objection. It gets no link: its holder may be the intruder.
+    """
     old, new = customer.email, customer.pending_email
     if new is None:
         return
@@ -71,8 +85,12 @@ def move_email(tx: Transaction, customer: Customer) -> None:
     links.end(tx, customer, LinkState.WITHDRAWN, ENDS_WITH_ADDRESS)
     devices.end_all(tx, customer, keep_this=True)
     sessions.clear_failures(tx, customer)  # counted for this address while it was unknown
+    sessions.end_all(tx, customer, keep=keep)
     tx.record("address.changed", customer)
-    notify_old_address(tx, customer, old, "address_changed_old")
+    if objected:
+        tx.warn("address_taken_away", customer, to=old)
+    else:
+        notify_old_address(tx, customer, old, "address_changed_old")
     tx.warn("address_changed_new", customer)
 
 
@@ -87,8 +105,13 @@ def lock(tx: Transaction, person: Customer | Clerk) -> None:
 
 
 def drop_pending_address(tx: Transaction, customer: Customer) -> None:
-    """Delete the unconfirmed new address, and end every link that was mailed to it."""
+    """Delete the unconfirmed new address, and end every link that was mailed to it, and the objections to it."""
     pending = customer.pending_email
+    notices = select(OutgoingMail.link_id).where(
+        OutgoingMail.customer_id == customer.id, OutgoingMail.template.in_(BEFORE_THE_MOVE)
+    )
+    objections = AccountLink.id.in_(notices)
+    links.end(tx, customer, LinkState.WITHDRAWN, {LinkKind.OBJECTION}, customer.email, objections)
     customer.set_pending_email(None)
     links.end(tx, customer, LinkState.WITHDRAWN, {LinkKind.ADDRESS})
     if pending:
@@ -285,20 +308,64 @@ def withdraw_address_change(tx: Transaction, customer: Customer) -> None:
         tx.record("address.change_withdrawn", customer)
 
 
-def confirm_address(tx: Transaction, link: AccountLink, arrived: datetime) -> None:
+def corrected_by_desk(session: Session, customer: Customer) -> bool:
+    """Return whether the desk entered the pending address, after an identity check."""
+    mailed = select(AccountLink.id).where(
+        AccountLink.customer_id == customer.id,
+        AccountLink.kind == LinkKind.DESK,
+        AccountLink.email == customer.pending_email,
+    )
+    return session.scalar(mailed.limit(1)) is not None
+
+
+def keep_address(tx: Transaction, customer: Customer) -> None:
+    """Withdraw the change as the customer wants; a correction by the desk becomes a case that it sees."""
+    tx.lock(customer)
+    pending = customer.pending_email or ""
+    corrected = corrected_by_desk(tx.session, customer)
+    withdraw_address_change(tx, customer)
+    if corrected:
+        _open_case(tx, customer, "account", customer.email, KEPT.format(pending))
+
+
+def confirm_address(tx: Transaction, link: AccountLink, arrived: datetime, keep: LoginSession | None = None) -> None:
     """Make the pending address the address; raises LinkUnusable, or AddressTaken by a race."""
     links.redeem(tx, link, arrived, {LinkKind.ADDRESS})
     if link.owner.pending_email != link.email:
         raise LinkUnusable("link.refused", link.owner, kind=link.kind)
-    move_email(tx, link.owner)
+    move_email(tx, link.owner, keep)
+    link.owner.objection = None
 
 
 def object_to_change(tx: Transaction, link: AccountLink, arrived: datetime) -> None:
-    """Lock the account ("Das war ich nicht"). If address or password had changed since, delete the password too."""
+    """Lock the account ("Das war ich nicht"). If address or password had changed since, delete the password too.
+
+    All other objections end. After the desk has settled one, an address that it took away only opens a case.
+    """
     links.redeem(tx, link, arrived, {LinkKind.OBJECTION})
     customer = link.owner
+    moved = customer.email_canonical != mail_address.canonical(link.email)
+    again = moved and customer.objection == Objection.SETTLED
+    settle_objections(tx, customer)
+    if again:
+        tx.record("address.objected_again", customer)
+        _open_case(tx, customer, "mail", link.email, OBJECTED_AGAIN.format(link.email), new_email=customer.email)
+        return
     lock(tx, customer)
     set_since = customer.password_set_at and customer.password_set_at >= link.issued_at
-    if set_since or customer.email_canonical != mail_address.canonical(link.email):
+    if set_since or moved:
         customer.password_hash = None
+    customer.objection = Objection.OPEN
     tx.record("address.objected", customer)
+    _open_case(tx, customer, "mail", link.email, OBJECTED.format(link.email))
+
+
+def settle_objections(tx: Transaction, customer: Customer) -> None:
+    """End all objection links: one was used, or the desk has checked the identity and confirmed the address anew."""
+    links.end(tx, customer, LinkState.WITHDRAWN, {LinkKind.OBJECTION})
+    customer.objection = customer.objection and Objection.SETTLED
+
+
+def _open_case(tx: Transaction, customer: Customer, channel: str, email: str, text: str, **fields: str) -> None:
+    person = {"name": customer.name, "school": customer.school, "customer": customer}
+    support.open_case(tx, "objection", channel, email, text, proven=True, **person, **fields)

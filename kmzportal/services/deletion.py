@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 
 from kmzportal.models import (
     AccountLink,
+    AddressProposal,
     AuditEvent,
     CaseEntry,
     CaseState,
@@ -77,7 +78,7 @@ def delete_customer(
     tx.session.execute(delete(OutgoingMail).where(mailed))
     asked = _belongs_to(customer, RecoveryRequest, RecoveryRequest.email_canonical)
     tx.session.execute(delete(RecoveryRequest).where(asked))
-    for table in (AccountLink, LoginSession, KnownDevice, CustomerAccess):
+    for table in (AccountLink, LoginSession, KnownDevice, CustomerAccess, AddressProposal):
         tx.session.execute(delete(table).where(table.customer_id == customer.id))
     if not before:
         tx.send("account_deleted", None, to=customer.email, always=True)

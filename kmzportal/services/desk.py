@@ -1,20 +1,40 @@
 """Actions of clerks on customers, each recorded in the customer's history with the clerk's initials."""
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 
-from sqlalchemy import and_, or_, select
+from sqlalchemy import and_, delete, func, or_, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from kmzportal import mail_address
-from kmzportal.models import ENDS_WITH_ADDRESS, AccountLink, Customer, LinkKind, LinkState
-from kmzportal.services import accounts, deletion, links
+from kmzportal.dates import BERLIN
+from kmzportal.models import (
+    ENDS_WITH_ADDRESS,
+    AccountLink,
+    AddressProposal,
+    AuditEvent,
+    Clerk,
+    ClerkDay,
+    Customer,
+    CustomerAccess,
+    LinkKind,
+    LinkState,
+    Objection,
+)
+from kmzportal.services import accounts, alarms, deletion, links
 from kmzportal.services.refusals import AccountLocked, AddressTaken, ChangedMeanwhile, LinkUnusable, Refusal
-from kmzportal.services.transaction import Transaction
+from kmzportal.services.transaction import Transaction, insert_once, upsert
 
 LINKS_SHOWN = 10
 TAKEN = "Diese Adresse gehört schon zu einem anderen Konto. "
+#: What is counted for each clerk and day: its name in the alarm, and the setting above which it is unusual.
+COUNTED = {
+    "corrections": ("Adressen berichtigt", "DESK_ACTS_PER_DAY"),
+    "links": ("Links gesendet", "DESK_ACTS_PER_DAY"),
+    "letters": ("Zugangsbriefe gedruckt", "DESK_ACTS_PER_DAY"),
+    "seen": ("Konten angesehen", "DESK_SEEN_PER_DAY"),
+}
 
 
 class SameAddress(Refusal):
@@ -22,6 +42,26 @@ class SameAddress(Refusal):
 
     message = "Diese Adresse gilt schon. Nehmen Sie „Link senden“."
     field = "email"
+
+
+class AddressOfClerk(Refusal):
+    """The new address belongs to a clerk, who could take over the account with it."""
+
+    message = "Diese Adresse gehört jemandem vom Kundenservice. Eigene Konten ändert man unter „Konto anpassen“."
+    field = "email"
+
+
+class ObjectionOpen(Refusal):
+    """Whoever moved the address would get in again."""
+
+    message = "Jemand hat „Das war ich nicht“ gemeldet. Berichtigen Sie zuerst die Adresse, oder prüfen Sie, wer fragt."
+    field = "unlock_check"
+
+
+class SecondPersonDue(Refusal):
+    """The clerk who proposed a correction cannot confirm it."""
+
+    message = "Sie haben diese Adresse selbst vorgeschlagen. Jemand anderes muss sie bestätigen."
 
 
 class LetterPrinted(Refusal):
@@ -56,24 +96,71 @@ def address_owner(session: Session, email: str, now: datetime, other_than: Custo
     return session.scalars(select(Customer).where(has_it, Customer.id != (other_than.id if other_than else 0))).first()
 
 
-def correct_address(tx: Transaction, customer: Customer, seen_version: int, email: str, check: str, note: str) -> None:
+def correct_address(tx: Transaction, customer: Customer, seen_version: int, email: str, check: str, note: str) -> bool:
     """Keep the new address pending and mail it the link; open links end, the old address is notified and can object.
 
     For a locked account the address changes at once, without a link, and the password is deleted: a stolen password
-    must not work again after the account is unlocked.
-    Raises ChangedMeanwhile, SameAddress, AddressTaken or TooManyMails before anything is changed.
+    must not work again after the account is unlocked. With SECOND_PERSON an address that anyone can create only waits
+    for another clerk: returns False. Older objections end, as the identity was checked.
+    Raises ChangedMeanwhile, SameAddress, AddressOfClerk, AddressTaken or TooManyMails before anything is changed.
     """
     tx.lock(customer, seen_version)
-    if mail_address.canonical(email) == customer.email_canonical:
+    _count(tx, "corrections")
+    if not (tx.settings["SECOND_PERSON"] and mail_address.is_free_mail(email)):
+        _correct(tx, customer, email, check, note)
+        return True
+    _require_free(tx, customer, email)
+    values = {"clerk_id": _clerk_id(tx), "proposed_at": tx.now, "email": email, "check": check, "note": note}
+    upsert(tx.session, AddressProposal, {"customer_id": customer.id, **values}, values)
+    tx.record("address.proposed", customer, check=check, note=note)
+    return False
+
+
+def decide_on_address(tx: Transaction, customer: Customer, seen_version: int, email: str, confirmed: bool) -> None:
+    """Correct the address to `email` as another clerk proposed, or drop the proposal.
+
+    Raises SecondPersonDue, or ChangedMeanwhile when something else is proposed now.
+    """
+    tx.lock(customer, seen_version)
+    proposal = tx.session.get(AddressProposal, customer.id, populate_existing=True)
+    if proposal is None or proposal.email != email:
+        raise ChangedMeanwhile
+    if not confirmed:
+        tx.session.delete(proposal)
+        tx.record("address.proposal_refused", customer)
+        return
+    if proposal.clerk_id == _clerk_id(tx):
+        raise SecondPersonDue
+    _count(tx, "corrections")
+    _correct(tx, customer, proposal.email, proposal.check, proposal.note)
+
+
+def proposals(session: Session) -> Sequence[AddressProposal]:
+    """Return the corrections that wait for a second clerk, oldest first."""
+    return session.scalars(select(AddressProposal).order_by(AddressProposal.proposed_at)).all()
+
+
+def _require_free(tx: Transaction, customer: Customer, email: str) -> None:
+    canonical = mail_address.canonical(email)
+    if canonical == customer.email_canonical:
         raise SameAddress
+    if tx.session.scalar(select(Clerk.id).where(Clerk.email_canonical == canonical)):
+        raise AddressOfClerk("address.refused", customer)
     if address_owner(tx.session, email, tx.now, other_than=customer):
         raise AddressTaken("address.refused", customer, message=TAKEN + "Den Link dorthin finden Sie beim Formular.")
+
+
+def _correct(tx: Transaction, customer: Customer, email: str, check: str, note: str) -> None:
+    _require_free(tx, customer, email)
+    tx.session.execute(delete(AddressProposal).where(AddressProposal.customer_id == customer.id))
     links.end(tx, customer, LinkState.WITHDRAWN, ENDS_WITH_ADDRESS)
     customer.set_pending_email(email)
     tx.record("address.corrected", customer, check=check, note=note)
+    objected = customer.objection == Objection.OPEN
+    accounts.settle_objections(tx, customer)
     if customer.locked_at:
         customer.password_hash = None
-        accounts.move_email(tx, customer)
+        accounts.move_email(tx, customer, objected=objected)
         return
     link = links.issue(tx, LinkKind.DESK, customer, customer.pending_email, tx.initials)
     links.send(tx, link)
@@ -91,6 +178,7 @@ def send_link(tx: Transaction, customer: Customer, why: str = "") -> AccountLink
         customer.set_pending_email(None)
     link = links.issue(tx, LinkKind.DESK, customer, initials=tx.initials)
     links.send(tx, link)
+    _count(tx, "links")
     tx.record("link.sent", customer, why=why)
     return link
 
@@ -107,6 +195,7 @@ def print_letter(
     if (newest.id if newest else 0) != seen_letter:
         raise LetterPrinted
     letter = links.issue(tx, LinkKind.LETTER, customer, initials=tx.initials)
+    _count(tx, "letters")
     tx.record("letter.posted" if posted else "letter.handed_over", customer, check=check, note=note)
     accounts.notify_old_address(tx, customer, customer.email, "letter_printed")
     return letter
@@ -119,6 +208,7 @@ def send_again(tx: Transaction, link: AccountLink) -> None:
         raise LinkUnusable
     link.expires_at = tx.now + links.lifetime(tx, link.kind)
     links.send(tx, link)
+    _count(tx, "links")
     tx.record("link.sent_again", link.owner)
 
 
@@ -170,12 +260,55 @@ def lock(tx: Transaction, customer: Customer, why: str) -> None:
     tx.record("account.locked", customer, why=why)
 
 
-def unlock(tx: Transaction, customer: Customer, why: str) -> None:
+def unlock(tx: Transaction, customer: Customer, why: str, check: str = "") -> None:
+    """Unlock; an identity check settles objections, and without one an open objection raises ObjectionOpen."""
     tx.lock(customer)
+    if check:
+        accounts.settle_objections(tx, customer)
+    elif customer.objection == Objection.OPEN:
+        raise ObjectionOpen
     customer.locked_at = None
-    tx.record("account.unlocked", customer, why=why)
+    tx.record("account.unlocked", customer, why=why, **({"check": check} if check else {}))
 
 
 def recent_links(session: Session, customer: Customer) -> Sequence[AccountLink]:
     mine = select(AccountLink).where(AccountLink.customer_id == customer.id)
     return session.scalars(mine.order_by(AccountLink.id.desc()).limit(LINKS_SHOWN)).all()
+
+
+# What a clerk does in a day
+
+
+def record_access(tx: Transaction, customer: Customer) -> None:
+    """Record who sees the data, once a clerk, customer and day."""
+    row = {"customer_id": customer.id, "clerk_id": _clerk_id(tx), "day": tx.now.astimezone(BERLIN).date()}
+    if insert_once(tx.session, CustomerAccess, row):
+        _count(tx, "seen")
+
+
+def many_corrections(tx: Transaction) -> bool:
+    """Return whether the clerk has corrected so many addresses in the last hour that the next one needs a code."""
+    lately = select(func.count()).where(
+        AuditEvent.actor == tx.actor,
+        AuditEvent.action.in_(("address.corrected", "address.proposed")),
+        AuditEvent.at > tx.now - timedelta(hours=1),
+    )
+    return (tx.session.scalar(lately) or 0) >= int(tx.settings["DESK_CORRECTIONS_PER_HOUR"])
+
+
+def _count(tx: Transaction, act: str) -> None:
+    """Count an act of the clerk, a key of COUNTED; the first one over its limit of a day is mailed to the admins."""
+    clerk_id, today = _clerk_id(tx), tx.now.astimezone(BERLIN).date()
+    if clerk_id is None:  # the console
+        return
+    row = {"clerk_id": clerk_id, "day": today, "act": act, "number": 1}
+    upsert(tx.session, ClerkDay, row, {"number": ClerkDay.number + 1})
+    number = tx.session.get_one(ClerkDay, (clerk_id, today, act), populate_existing=True).number
+    label, limit = COUNTED[act]
+    if number == tx.settings[limit] + 1:
+        alarms.raise_alarm(tx, "desk_volume", initials=tx.initials or "", what=label, number=number)
+
+
+def _clerk_id(tx: Transaction) -> int | None:
+    kind, _, number = tx.actor.partition(":")
+    return int(number) if kind == "clerk" else None

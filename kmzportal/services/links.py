@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 
-from sqlalchemy import select, update
+from sqlalchemy import ColumnElement, select, update
 from sqlalchemy.orm import Session
 
 from kmzportal.models import CODE_TRIES, POLICIES, AccountLink, Clerk, Customer, LinkKind, LinkState, UsedPuzzle
@@ -148,12 +148,17 @@ def renew(tx: Transaction, link: AccountLink) -> AccountLink:
 
 
 def end(
-    tx: Transaction, person: Customer | Clerk, state: LinkState, kinds: Iterable[LinkKind], email: str | None = None
+    tx: Transaction,
+    person: Customer | Clerk,
+    state: LinkState,
+    kinds: Iterable[LinkKind],
+    email: str | None = None,
+    *conditions: ColumnElement[bool],
 ) -> int:
     """End the open links of these kinds, or only those mailed to `email`; return how many there were."""
     owner = AccountLink.clerk_id if isinstance(person, Clerk) else AccountLink.customer_id
     still_open = update(AccountLink).where(owner == person.id, AccountLink.ended_at.is_(None))
-    still_open = still_open.where(AccountLink.kind.in_(kinds))
+    still_open = still_open.where(AccountLink.kind.in_(kinds), *conditions)
     if email:
         still_open = still_open.where(AccountLink.email == email)
     return rows_changed(tx.session, still_open.values(ended_at=tx.now, ended_as=state))

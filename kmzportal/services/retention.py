@@ -11,9 +11,11 @@ from sqlalchemy.orm import aliased
 from kmzportal.dates import format_duration
 from kmzportal.models import (
     AccountLink,
+    AddressProposal,
     AuditEvent,
     CaseEntry,
     CaseState,
+    ClerkDay,
     CustomerAccess,
     KnownDevice,
     LoginSession,
@@ -75,6 +77,8 @@ def purge(tx: Transaction) -> int:
         delete(LoginSession).where(or_(LoginSession.ended_at < sessions, LoginSession.expires_at < sessions)),
         delete(KnownDevice).where(KnownDevice.last_used < tx.now - DEVICES_KEPT),
         delete(CustomerAccess).where(CustomerAccess.day < audit.date()),
+        delete(ClerkDay).where(ClerkDay.day < audit.date()),
+        delete(AddressProposal).where(AddressProposal.proposed_at < tx.now - REQUESTS_KEPT),
         delete(OutgoingMail).where(OutgoingMail.settled_at < tx.now - MAILS_KEPT),
         delete(OutgoingMail).where(OutgoingMail.template == "account_deleted", OutgoingMail.settled_at.is_not(None)),
         delete(RequestCount).where(RequestCount.hour < sources),

@@ -348,21 +348,38 @@ def form_url() -> str | None:
     return local_path(f"{path}?{query}".rstrip("?"))
 
 
-def fresh_second_factor(view: View) -> View:
-    """Ask clerks for their second factor, or without one the password, unless that was lately. Goes below clerk_only.
+class SecondFactorDue(Exception):
+    """The clerk has to enter the second factor afresh; `page` has the form, where the URL of its action has none."""
 
-    For acts whose effect outlasts the session, so that a stolen session is not enough (OWASP ASVS 7.5.3). After the
-    right code the page with the form opens again, with the input.
+    def __init__(self, page: str | None):
+        super().__init__(page)
+        self.page = page
+
+
+def require_second_factor(page: str | None = None) -> None:
+    """Raise SecondFactorDue unless the clerk entered the second factor, or without one the password, lately.
+
+    For acts whose effect outlasts the session, so that a stolen session is not enough (OWASP ASVS 7.5.3).
     """
+    lifetime = current_app.config["STAFF_PROOF_LIFETIME"]
+    if not current_user.login_session.password_checked_within(lifetime, datetime.now(UTC)):
+        raise SecondFactorDue(page)
+
+
+def ask_for_second_factor(due: SecondFactorDue) -> ResponseReturnValue:
+    """Ask for it; after the right code the page with the form opens again, with the input."""
+    if wanted := due.page or form_url():
+        save_input(current_user.actor, urlsplit(wanted).path)
+    return redirect_to("desk_login.confirm", weiter=wanted)
+
+
+def fresh_second_factor(view: View) -> View:
+    """Call require_second_factor before the view. Goes below clerk_only."""
 
     @wraps(view)
     def guarded(*args: Any, **kwargs: Any) -> Any:
-        lifetime = current_app.config["STAFF_PROOF_LIFETIME"]
-        if current_user.login_session.password_checked_within(lifetime, datetime.now(UTC)):
-            return view(*args, **kwargs)
-        if wanted := form_url():
-            save_input(current_user.actor, urlsplit(wanted).path)
-        return redirect_to("desk_login.confirm", weiter=wanted)
+        require_second_factor()
+        return view(*args, **kwargs)
 
     return guarded
 

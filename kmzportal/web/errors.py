@@ -12,7 +12,7 @@ from werkzeug.exceptions import HTTPException, NotFound
 from kmzportal.db import db
 from kmzportal.logs import log_database_error, request_id
 from kmzportal.services.refusals import AccountLocked, ChangedMeanwhile, Refusal, SessionOver, SourceBusy, TooBusy
-from kmzportal.web.auth import act_as_anonymous, login_manager
+from kmzportal.web.auth import SecondFactorDue, act_as_anonymous, ask_for_second_factor, login_manager
 from kmzportal.web.responses import error_page
 
 log = logging.getLogger(__name__)
@@ -50,6 +50,7 @@ def init_app(app: Flask) -> None:
     app.register_error_handler(HTTPException, http_error)
     app.register_error_handler(ObjectDeletedError, deleted_meanwhile)
     app.register_error_handler(SessionOver, lambda _: login_manager.unauthorized())
+    app.register_error_handler(SecondFactorDue, ask_for_second_factor)
     for kind in _REFUSALS:
         app.register_error_handler(kind, refused)
     for kind in (OperationalError, InterfaceError, TimeoutError):

@@ -1,12 +1,13 @@
 """Accounts: what each act ends, Konto anpassen, a password set by link, a new mail address and the objection to it."""
 
+from contextlib import suppress
 from datetime import timedelta
 
 import pytest
 from sqlalchemy import select
 
 from kmzportal import mail_address
-from kmzportal.models import AccountLink, AuditEvent, LinkKind, LinkState, LoginSession, Throttle
+from kmzportal.models import AccountLink, AuditEvent, LinkKind, LinkState, LoginSession, SupportCase, Throttle
 from kmzportal.services import accounts, desk
 from kmzportal.services.passwords import check_password, hash_password
 from kmzportal.services.refusals import ChangedMeanwhile, LinkUnusable, TooManyMails, WeakPassword
@@ -38,10 +39,10 @@ def run_act(act, backend, erika, login_session):
     [
         (accounts.set_password_by_link, 0, "replaced", "open", "withdrawn", "open", {"new"}),
         (accounts.save_account, 1, "replaced", "open", "withdrawn", "open", {"new"}),
-        (accounts.confirm_address, 2, "withdrawn", "withdrawn", "redeemed", "open", {"old"}),
+        (accounts.confirm_address, 0, "withdrawn", "withdrawn", "redeemed", "open", {"old"}),
         (desk.lock, 0, "withdrawn", "withdrawn", "withdrawn", "open", {"old", "new"}),
         (accounts.object_to_change, 0, "withdrawn", "withdrawn", "withdrawn", "redeemed", {"old", "new"}),
-        (accounts.withdraw_address_change, 2, "open", "open", "withdrawn", "open", {"old", "new"}),
+        (accounts.withdraw_address_change, 2, "open", "open", "withdrawn", "withdrawn", {"old", "new"}),
     ],
 )
 def test_what_an_act_ends_and_what_stays(
@@ -305,13 +306,133 @@ def test_an_objection_locks_the_account_and_drops_the_password_if_the_address_ha
         backend.run(accounts.confirm_address, address_link, NOW)
     later = NOW + timedelta(days=7, seconds=-2)
     clock.move_to(later)
-    for link in backend.links(LinkKind.OBJECTION):
-        backend.run(accounts.object_to_change, link, later)
-        clock.shift(1)
+    backend.run(accounts.object_to_change, backend.links(LinkKind.OBJECTION)[0], later)
     saved = backend.read(erika)
-    assert (saved.locked_at, saved.password_hash is None) == (later, confirmed), "a second one keeps the first time"
+    assert (saved.locked_at, saved.password_hash is None) == (later, confirmed)
     assert backend.log_in(saved.email, people.password_of(erika)) is None
-    assert backend.actions().count("address.objected") == 1 + confirmed
+    assert backend.actions().count("address.objected") == 1
+    [case] = backend.read(select(SupportCase))
+    assert (case.branch, case.customer_id, case.email, case.state) == ("objection", erika.id, erika.email, "open")
+    for link in backend.links(LinkKind.OBJECTION)[1:]:
+        with pytest.raises(LinkUnusable):
+            backend.run(accounts.object_to_change, link, later)
+
+
+def test_of_two_objections_at_once_one_counts(backend, erika, address_link):
+    backend.run(accounts.confirm_address, address_link, NOW)
+    turns = iter(backend.links(LinkKind.OBJECTION))
+
+    def use_the_next(tx):
+        accounts.object_to_change(tx, tx.session.get(AccountLink, next(turns).id), NOW)
+
+    results = backend.run_concurrently(2, use_the_next)
+    assert sorted(type(result).__name__ for result in results) == ["LinkUnusable", "NoneType"]
+    assert backend.actions().count("address.objected") == len(backend.read(select(SupportCase))) == 1
+
+
+# What is settled ends
+
+
+def objections(backend):
+    """Try every objection link there is and return how many still worked."""
+    used = 0
+    for link in backend.links(LinkKind.OBJECTION):
+        with suppress(LinkUnusable):
+            backend.run(accounts.object_to_change, link, NOW)
+            used += 1
+    return used
+
+
+@pytest.mark.parametrize("first_used", [0, 1])
+@pytest.mark.parametrize("confirmed", [False, True])
+def test_links_that_an_intruder_collected_do_nothing_once_the_desk_has_mended_the_account(
+    backend, as_clerk, erika, confirmed, first_used
+):
+    """Whoever holds the old mailbox and a session for a minute asks for five addresses and gets five objections."""
+    for number in range(5):
+        backend.run(accounts.request_address_change, erika, f"dieb{number}@evil.example")
+    if confirmed:
+        backend.run(accounts.confirm_address, backend.links(LinkKind.ADDRESS)[-1], NOW)
+    if first_used:
+        backend.run(accounts.object_to_change, backend.links(LinkKind.OBJECTION)[-1], NOW)
+    old = backend.links(LinkKind.OBJECTION)
+    as_clerk(desk.correct_address, erika, backend.read(erika).version, NEW_EMAIL, "callback", "")
+    if first_used:
+        as_clerk(desk.unlock, erika, "geklärt")
+        as_clerk(desk.send_link, erika, "ro")
+    mended = backend.read(erika).version, backend.links(LinkKind.DESK)[-1]
+    backend.run(accounts.register, mended[1], NOW, mended[0], {}, hash_password(NEW_PASSWORD))
+    token = backend.log_in(NEW_EMAIL, NEW_PASSWORD)
+    for link in old:
+        with pytest.raises(LinkUnusable):
+            backend.run(accounts.object_to_change, link, NOW)
+    saved = backend.read(erika)
+    assert (saved.locked_at, saved.email) == (None, NEW_EMAIL) and backend.session_of(token).alive(NOW)
+    assert backend.log_in(NEW_EMAIL, NEW_PASSWORD)
+    if first_used:
+        assert objections(backend) == 0, "the desk's own correction sent the old mailbox another one"
+        assert [mail.link_id for mail in backend.mails("address_taken_away")] == [None]
+
+
+def test_a_change_that_is_taken_back_or_replaced_ends_its_own_objection_and_no_other(backend, as_clerk, erika):
+    backend.run(accounts.request_address_change, erika, NEW_EMAIL)
+    backend.run(accounts.confirm_address, backend.links(LinkKind.ADDRESS)[-1], NOW)
+    as_clerk(desk.print_letter, erika, 0, "callback", "", False)
+    moved = backend.links(LinkKind.OBJECTION)
+    for number in range(2):
+        backend.run(accounts.request_address_change, erika, f"dieb{number}@evil.example")
+    asked = backend.links(LinkKind.OBJECTION)[-2:]
+    assert [backend.read(link).ended_as for link in asked] == ["withdrawn", None]
+    backend.run(accounts.keep_address, erika)
+    assert [backend.read(link).ended_as for link in asked] == ["withdrawn"] * 2
+    assert [backend.read(link).ended_as for link in moved] == [None] * 3
+    assert backend.read(select(SupportCase)) == [], "the customer's own change is no case"
+
+
+def test_a_mailed_link_that_is_used_settles_nothing(backend, erika, address_link):
+    backend.run(
+        accounts.set_password_by_link, backend.issue(LinkKind.RECOVERY, erika), NOW, hash_password(NEW_PASSWORD)
+    )
+    assert objections(backend) == 1 and backend.read(erika).locked_at
+
+
+def test_after_an_objection_was_settled_an_address_that_was_taken_away_opens_a_case_and_locks_nothing(
+    backend, as_clerk, erika, address_link
+):
+    objections(backend)
+    as_clerk(desk.correct_address, erika, backend.read(erika).version, NEW_EMAIL, "callback", "")
+    as_clerk(desk.unlock, erika, "geklärt")
+    password = hash_password(NEW_PASSWORD)
+    backend.run(accounts.set_password_by_link, backend.issue(LinkKind.RECOVERY, erika), NOW, password)
+    token = backend.log_in(NEW_EMAIL, NEW_PASSWORD)
+    backend.issue(LinkKind.OBJECTION, erika, erika.email)
+    assert objections(backend) == 1
+    assert backend.read(erika).locked_at is None and backend.session_of(token).alive(NOW)
+    first, second = backend.read(select(SupportCase).order_by(SupportCase.id))
+    assert (second.branch, second.customer_id, second.reply_to) == ("objection", erika.id, NEW_EMAIL)
+    assert backend.actions().count("address.objected_again") == 1
+
+    backend.run(accounts.request_address_change, erika, "dieb@evil.example")
+    backend.run(accounts.confirm_address, backend.links(LinkKind.ADDRESS)[-1], NOW)
+    assert objections(backend) == 1
+    assert backend.read(erika).locked_at, "against a new change it counts in full"
+
+
+def test_a_moved_address_ends_all_sessions_but_the_one_that_confirmed_it(backend, erika, address_link, log_in):
+    here, elsewhere = (backend.session_of(log_in(erika)) for _ in range(2))
+    backend.run(accounts.confirm_address, address_link, NOW, here)
+    assert backend.read(here).alive(NOW) and not backend.read(elsewhere).alive(NOW)
+
+
+@pytest.mark.parametrize("by_desk", [False, True])
+def test_a_correction_of_the_desk_that_the_customer_takes_back_becomes_a_case(backend, as_clerk, erika, by_desk):
+    if by_desk:
+        as_clerk(desk.correct_address, erika, erika.version, NEW_EMAIL, "callback", "")
+    else:
+        backend.run(accounts.request_address_change, erika, NEW_EMAIL)
+    backend.run(accounts.keep_address, erika)
+    assert backend.read(erika).pending_email is None
+    assert [case.branch for case in backend.read(select(SupportCase))] == ["objection"] * by_desk
 
 
 def test_a_concurrent_objection_and_confirmation_leave_the_account_locked(backend, erika, address_link):

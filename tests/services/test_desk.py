@@ -5,10 +5,11 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import select
 
-from kmzportal.models import AuditEvent, Customer, LinkKind, LinkState
+from kmzportal.models import AddressProposal, AuditEvent, ClerkDay, Customer, LinkKind, LinkState
 from kmzportal.services import accounts, audit, desk
 from kmzportal.services.passwords import hash_password
 from kmzportal.services.refusals import AddressTaken, ChangedMeanwhile, LinkUnusable
+from tests import people
 from tests.people import NEW_EMAIL, NEW_PASSWORD, NOW, password_of
 
 pytestmark = pytest.mark.usefixtures("clock")
@@ -25,7 +26,7 @@ def test_a_corrected_address_gets_the_only_open_link_and_the_old_one_logs_in_unt
     as_clerk(desk.correct_address, erika, backend.read(erika).version, NEW_EMAIL, "callback", "Sekretariat")
     still_open = [(link.kind, link.email, link.initials) for link in backend.links() if link.ended_at is None]
     objection = (LinkKind.OBJECTION, erika.email, None)
-    assert still_open == [objection, (LinkKind.DESK, NEW_EMAIL, "ro"), objection]
+    assert still_open == [(LinkKind.DESK, NEW_EMAIL, "ro"), objection]
     assert [mail.recipient for mail in backend.mails()[-2:]] == [NEW_EMAIL, erika.email]
     assert [mail.template for mail in backend.mails()[-2:]] == ["desk_link", "address_corrected"]
     with backend.transaction() as tx:
@@ -141,3 +142,129 @@ def test_an_unlocked_customer_keeps_the_password_and_the_history_names_both_reas
         ("Konto gesperrt", "Gerät gestohlen"),
         ("Konto entsperrt", "Gerät gefunden"),
     ]
+
+
+def test_after_an_objection_an_account_is_unlocked_only_with_a_new_address_or_an_identity_check(
+    backend, as_clerk, erika, address_link, ask, log_in
+):
+    """Whoever moved the address would ask for a new password there."""
+    backend.run(accounts.confirm_address, address_link, NOW)
+    backend.run(accounts.object_to_change, backend.links(LinkKind.OBJECTION)[0], NOW)
+    with pytest.raises(desk.ObjectionOpen):
+        as_clerk(desk.unlock, erika, "Kundin rief an")
+    assert backend.read(erika).locked_at and ask(NEW_EMAIL) == "locked"
+    as_clerk(desk.unlock, erika, "Kundin rief an", "callback")
+    assert backend.read(erika).locked_at is None
+    [event] = backend.read(select(AuditEvent).where(AuditEvent.action == "account.unlocked"))
+    assert event.remark == "Rückruf – Kundin rief an"
+
+    backend.run(accounts.request_address_change, erika, "dieb@evil.example")
+    backend.run(accounts.object_to_change, backend.links(LinkKind.OBJECTION)[-1], NOW)
+    with pytest.raises(desk.ObjectionOpen):
+        as_clerk(desk.unlock, erika, "Kundin rief an")
+    as_clerk(desk.correct_address, erika, backend.read(erika).version, "erika@gms-nagold.example", "callback", "")
+    as_clerk(desk.unlock, erika, "Adresse berichtigt")
+    assert backend.read(erika).locked_at is None
+
+
+def test_no_account_gets_the_address_of_a_clerk_and_the_attempt_is_recorded(backend, as_clerk, erika, tim):
+    with pytest.raises(desk.AddressOfClerk):
+        as_clerk(desk.correct_address, erika, erika.version, tim.email.upper(), "callback", "")
+    assert (backend.actions(), backend.mails(), backend.read(erika).pending_email) == (["address.refused"], [], None)
+
+
+# The second person
+
+
+FREE = "erika.mustermann@web.de"
+
+
+@pytest.fixture
+def propose(app, backend, erika, rosa, monkeypatch):
+    """Rosa wants to correct Erika's address to FREE, which needs a second person."""
+    monkeypatch.setitem(app.config, "SECOND_PERSON", True)
+
+    def propose(email=FREE):
+        seen = backend.read(erika).version
+        arguments = erika, seen, email, "callback", "Sekretariat"
+        return backend.run(desk.correct_address, *arguments, actor=f"clerk:{rosa.id}", initials="ro")
+
+    return propose
+
+
+def test_an_address_that_anyone_can_create_waits_for_another_clerk(backend, propose, erika, rosa, tim):
+    assert propose() is False
+    assert (backend.mails(), backend.links(), backend.read(erika).pending_email) == ([], [], None)
+    with pytest.raises(desk.SecondPersonDue):
+        backend.run(desk.decide_on_address, erika, erika.version, FREE, True, actor=f"clerk:{rosa.id}", initials="ro")
+    assert backend.mails() == []
+    backend.run(desk.decide_on_address, erika, erika.version, FREE, True, actor=f"clerk:{tim.id}", initials="tb")
+    assert [mail.recipient for mail in backend.mails()] == [FREE, erika.email]
+    assert (backend.read(erika).pending_email, backend.read(select(AddressProposal))) == (FREE, [])
+    events = backend.read(select(AuditEvent).where(AuditEvent.action.like("address.%")).order_by(AuditEvent.id))
+    assert [(event.action, event.details["by"], event.remark) for event in events] == [
+        ("address.proposed", "ro", "Rückruf – Sekretariat"),
+        ("address.corrected", "tb", "Rückruf – Sekretariat"),
+    ]
+
+
+def test_a_refused_or_replaced_proposal_changes_nothing(backend, propose, erika, tim):
+    propose(), propose("e.mustermann@gmx.de")
+    decide = {"actor": f"clerk:{tim.id}", "initials": "tb"}
+    with pytest.raises(ChangedMeanwhile):
+        backend.run(desk.decide_on_address, erika, erika.version, FREE, True, **decide)
+    backend.run(desk.decide_on_address, erika, erika.version, "e.mustermann@gmx.de", False, **decide)
+    with pytest.raises(ChangedMeanwhile):
+        backend.run(desk.decide_on_address, erika, erika.version, "e.mustermann@gmx.de", True, **decide)
+    assert (backend.mails(), backend.links(), backend.read(erika).pending_email) == ([], [], None)
+    assert backend.actions()[-1] == "address.proposal_refused"
+
+
+def test_of_concurrent_confirmations_one_is_made_and_other_addresses_need_no_second_person(
+    backend, propose, erika, juergen, as_clerk
+):
+    propose()
+    results = backend.run_concurrently(3, desk.decide_on_address, erika, erika.version, FREE, True)
+    assert sorted(type(result).__name__ for result in results) == ["ChangedMeanwhile"] * 2 + ["NoneType"]
+    assert as_clerk(desk.correct_address, juergen, juergen.version, "j@neue-schule.example", "callback", "") is True
+
+
+# What a clerk does in a day
+
+
+def test_an_unusual_number_of_acts_is_mailed_to_all_admins_once_a_day(backend, app, rosa, erika, clock, monkeypatch):
+    monkeypatch.setitem(app.config, "DESK_ACTS_PER_DAY", 3)
+    monkeypatch.setitem(app.config, "MAILS_PER_DAY", 100)
+    other = people.person(people.TIM | {"initials": "se", "email": "se@kmz.example", "admin": True})
+    backend.add(other)
+
+    def send_links(number):
+        for _ in range(number):
+            backend.run(desk.send_link, erika, "ro", actor=f"clerk:{rosa.id}", initials="ro")
+
+    send_links(3)
+    assert backend.mails("alarm_desk_volume") == []
+    send_links(4)
+    alarms = backend.mails("alarm_desk_volume")
+    assert [(mail.recipient, mail.facts["initials"], mail.facts["number"]) for mail in alarms] == [
+        (rosa.email, "ro", 4),
+        ("se@kmz.example", "ro", 4),
+    ]
+    clock.shift(timedelta(days=1))
+    send_links(4)
+    assert len(backend.mails("alarm_desk_volume")) == 4
+    assert [row.number for row in backend.read(select(ClerkDay).order_by(ClerkDay.day))] == [7, 4]
+    backend.run(desk.send_link, erika, "-", actor="console")
+    assert len(backend.read(select(ClerkDay))) == 2
+
+
+def test_each_customer_counts_once_a_day_and_acts_are_counted_apart(backend, app, rosa, erika, max_, monkeypatch):
+    monkeypatch.setitem(app.config, "DESK_SEEN_PER_DAY", 1)
+    as_rosa = {"actor": f"clerk:{rosa.id}", "initials": "ro"}
+    for _ in range(2):
+        backend.run(desk.record_access, erika, **as_rosa)
+    backend.run(desk.print_letter, erika, 0, "callback", "", False, **as_rosa)
+    assert backend.mails("alarm_desk_volume") == []
+    backend.run(desk.record_access, max_, **as_rosa)
+    assert [mail.facts["what"] for mail in backend.mails("alarm_desk_volume")] == ["Konten angesehen"]
+    assert {row.act: row.number for row in backend.read(select(ClerkDay))} == {"seen": 2, "letters": 1}

@@ -8,7 +8,9 @@ from sqlalchemy import func, select
 from kmzportal.db import db
 from kmzportal.models import (
     AccountLink,
+    AddressProposal,
     AuditEvent,
+    ClerkDay,
     CustomerAccess,
     DeletedCustomer,
     KnownDevice,
@@ -66,6 +68,9 @@ def scenario_rows(rows, backend, erika, max_, rosa):
     case = backend.run(support.open_case, "other", "account", max_.email, "Hilfe")
     backend.update(case, state="closed", state_since=NOW)
     backend.add(CustomerAccess(customer_id=erika.id, clerk_id=rosa.id, day=NOW.date()))
+    backend.add(ClerkDay(clerk_id=rosa.id, day=NOW.date(), act="seen", number=1))
+    proposal = {"email": "erika@web.de", "check": "callback", "note": "", "proposed_at": NOW}
+    backend.add(AddressProposal(customer_id=erika.id, clerk_id=rosa.id, **proposal))
     backend.add(RequestCount(counted="a", hour=NOW, number=1))
     backend.add(DeletedCustomer(number_hash="a", deleted_at=NOW))
     backend.update(backend.read(select(Throttle).where(Throttle.failures == 100))[0], failures=99)

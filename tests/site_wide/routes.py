@@ -13,6 +13,7 @@ WORDS = {
     "link_action": "erneut",
     "case_act": "notiz",
     "branch": "anderes",
+    "decision": "ablehnen",
 }
 
 

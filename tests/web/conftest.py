@@ -1,11 +1,13 @@
 """Fixtures of the page tests: a clerk at the desk, an opened link, mails in the outbox, portals with other settings."""
 
+from datetime import UTC, datetime
+
 import pytest
 from sqlalchemy import select
 
 from kmzportal import create_app
 from kmzportal.db import db
-from kmzportal.models import AccountLink, LinkKind, OutgoingMail
+from kmzportal.models import AccountLink, LinkKind, LoginSession, OutgoingMail
 from kmzportal.services import outbox, sessions
 from tests import people
 
@@ -22,6 +24,17 @@ def ask(app):
 def desk(browser, backend, rosa):
     """The browser of Rosa, who is logged in at the desk."""
     return browser.come_in(backend.run(sessions.start_session, rosa, "Firefox unter Linux").token)
+
+
+@pytest.fixture
+def prove(desk, backend):
+    """Return a function after which Rosa has just entered her second factor."""
+
+    def prove():
+        for login_session in backend.read(select(LoginSession)):
+            backend.update(login_session, password_checked_at=datetime.now(UTC))
+
+    return prove
 
 
 @pytest.fixture

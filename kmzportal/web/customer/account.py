@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime
 
-from flask import Blueprint, abort, current_app, g, jsonify, request
+from flask import Blueprint, abort, current_app, flash, g, jsonify, request
 from flask.typing import ResponseReturnValue
 from wtforms import PasswordField
 
@@ -40,7 +40,7 @@ DEVICES_SHOWN = 10  # known ones
 SAVED = "Ihre Änderungen sind gespeichert."
 LINK_SENT = " Wir haben einen Link an die neue E-Mail-Adresse gesendet. Bis Sie ihn öffnen, gilt die alte."
 #: Endpoint of each page that needs the current password, by its name in the URL.
-AFTER_CONFIRMATION = {"konto": ".edit", "daten": ".data", "loeschen": ".delete"}
+AFTER_CONFIRMATION = {"konto": ".edit", "daten": ".data", "loeschen": ".delete", "adresse": ".keep_address"}
 
 
 class AccountForm(CustomerForm, NewPasswordForm):
@@ -62,13 +62,18 @@ def overview() -> ResponseReturnValue:
     return render("customer/settings.html", customer=current_user.customer)
 
 
-@bp.post("/adresse-zuruecknehmen")
+@bp.route("/adresse-zuruecknehmen", methods=["GET", "POST"])
 @customer_only
-def withdraw_address() -> ResponseReturnValue:
-    form = ActionForm()
-    act(form, lambda tx: accounts.withdraw_address_change(tx, current_user.customer))
-    if form.errors:
-        return render("customer/settings.html", form, customer=current_user.customer)
+def keep_address() -> ResponseReturnValue:
+    """Withdraw the new address; one that the desk entered only after the current password."""
+    form, customer = ActionForm(), current_user.customer
+    if accounts.corrected_by_desk(db.session(), customer) and not _password_confirmed():
+        return _ask_for_password("adresse")
+    act(form, lambda tx: accounts.keep_address(tx, customer))
+    if request.method == "GET" and customer.pending_email:
+        flash("Klicken Sie jetzt noch einmal auf „Bisherige Adresse behalten“.", "form")
+    if form.errors or request.method == "GET":
+        return render("customer/settings.html", form, customer=customer)
     return redirect_to(".overview", "Ihre bisherige E-Mail-Adresse bleibt.")
 
 
@@ -115,7 +120,7 @@ def _saved(form: AccountForm, customer: Customer) -> bool:
     return True
 
 
-@bp.route("/bestaetigen/<any(konto, daten, loeschen):purpose>", methods=["GET", "POST"])
+@bp.route("/bestaetigen/<any(konto, daten, loeschen, adresse):purpose>", methods=["GET", "POST"])
 @customer_only
 def confirm_password(purpose: str) -> ResponseReturnValue:
     """Check the current password. After a wrong one this URL stays in the address bar, so GET redirects."""

@@ -1,6 +1,6 @@
 """Mitarbeitende: admins add, lock and unlock clerks, and send them their first link."""
 
-from flask import Blueprint
+from flask import Blueprint, url_for
 from flask.typing import ResponseReturnValue
 from wtforms import BooleanField, StringField
 from wtforms.validators import DataRequired, InputRequired, Length, Regexp
@@ -9,7 +9,7 @@ from kmzportal.db import db
 from kmzportal.models import Clerk
 from kmzportal.services import clerks, links
 from kmzportal.services.transaction import Transaction
-from kmzportal.web.auth import act, admin_only, current_user
+from kmzportal.web.auth import act, admin_only, current_user, fresh_second_factor, require_second_factor
 from kmzportal.web.forms import ActionForm, PortalForm, mail_address_field, one_line, trim
 from kmzportal.web.responses import redirect_in_place, render
 
@@ -49,6 +49,7 @@ def overview(form: ActionForm | None = None) -> ResponseReturnValue:
 
 @bp.route("/neu", methods=["GET", "POST"])
 @admin_only
+@fresh_second_factor
 def add() -> ResponseReturnValue:
     form = ClerkForm()
 
@@ -66,6 +67,8 @@ def add() -> ResponseReturnValue:
 @admin_only
 def change(clerk_id: int, action: str) -> ResponseReturnValue:
     clerk, form = db.get_or_404(Clerk, clerk_id), ActionForm()
+    if action != "sperren":  # which must not wait
+        require_second_factor(url_for(".overview"))
     service, notice = ACTIONS[action]
     act(form, lambda tx: service(tx, clerk, current_user.clerk), first=clerks.lock_all)
     return overview(form) if form.errors else redirect_in_place(".overview", notice.format(clerk.name))

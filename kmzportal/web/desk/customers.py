@@ -13,12 +13,20 @@ from kmzportal import mail_address
 from kmzportal.dates import BERLIN
 from kmzportal.db import db
 from kmzportal.mail.previews import redacted_preview
-from kmzportal.models import IDENTITY_CHECKS, AccountLink, Customer, CustomerAccess, SupportCase
+from kmzportal.models import (
+    IDENTITY_CHECKS,
+    AccountLink,
+    AddressProposal,
+    Customer,
+    CustomerAccess,
+    Objection,
+    SupportCase,
+)
 from kmzportal.services import accounts, audit, desk, outbox, recovery, support
 from kmzportal.services import search as customer_search
 from kmzportal.services.refusals import ChangedMeanwhile
-from kmzportal.services.transaction import Transaction, insert_once, transaction
-from kmzportal.web.auth import act, clerk_only, current_user
+from kmzportal.services.transaction import Transaction, transaction
+from kmzportal.web.auth import act, clerk_only, current_user, require_second_factor
 from kmzportal.web.forms import ActionForm, CustomerForm, PortalForm, VersionedForm, mail_address_field, text_field
 from kmzportal.web.responses import redirect_in_place, redirect_to, render, wants_fragment
 
@@ -29,25 +37,20 @@ MAX_QUERY = 100  # characters
 REASONS = ("Anruf", "E-Mail an den Kundenservice", "persönlich", "E-Mail kam nicht an", "Sonstiges")
 LOGINS = ("login.succeeded", "login.refused", "login.throttled", "password.refused")
 LOGINS_SHOWN = 5
+PROPOSED = "Die neue Adresse wartet: Jemand anderes im Kundenservice muss sie bestätigen. Bis dahin geht nichts hinaus."
 #: The service and the notice of each action, by its name in the URL.
 LINK_ACTIONS = {
     "erneut": (desk.send_again, "Der Link ist noch einmal unterwegs an {}."),
     "zurueckziehen": (desk.withdraw_link, "Der {noun} an {} ist zurückgezogen und öffnet nichts mehr."),
 }
-LOCK_ACTIONS = {
-    "sperren": (desk.lock, "Das Konto ist gesperrt. Alle Geräte sind abgemeldet, alle Links zurückgezogen."),
-    "entsperren": (desk.unlock, "Das Konto ist wieder offen."),
-}
+#: How the clerk has verified who asks (NIST SP 800-63B-4, 4.2.1).
+CHECK = "Wie haben Sie geprüft, wer fragt?"
+NO_CHECK = "Wählen Sie aus, wie Sie geprüft haben, wer fragt."
+CHECKS = [SelectChoice(name, label) for name, label in IDENTITY_CHECKS.items()]
 
 
 class IdentityForm(VersionedForm):
-    """How the clerk has verified who asks (NIST SP 800-63B-4, 4.2.1)."""
-
-    check = RadioField(
-        "Wie haben Sie geprüft, wer fragt?",
-        [InputRequired("Wählen Sie aus, wie Sie geprüft haben, wer fragt.")],
-        choices=[SelectChoice(name, label) for name, label in IDENTITY_CHECKS.items()],
-    )
+    check = RadioField(CHECK, [InputRequired(NO_CHECK)], choices=CHECKS)
     note = text_field("Anmerkung zur Prüfung", 200)
 
     def validate_note(self, note: Field) -> None:
@@ -66,6 +69,14 @@ class SendForm(PortalForm):
 
 class LockForm(PortalForm):
     reason = text_field("Grund", 200, missing="Geben Sie einen Grund an.")
+
+
+class UnlockAfterObjectionForm(LockForm):
+    unlock_check = RadioField(CHECK, [InputRequired(NO_CHECK)], choices=CHECKS)  # `check` is on the same page
+
+
+def unlock_form(customer: Customer, **how: Any) -> LockForm:
+    return (UnlockAfterObjectionForm if customer.objection == Objection.OPEN else LockForm)(**how)
 
 
 class NewForm(CustomerForm):
@@ -130,8 +141,8 @@ def record_access(customer: Customer) -> None:
     """Record who sees the data, once a clerk, customer and day; only the first time waits for the write lock."""
     row = {"customer_id": customer.id, "clerk_id": current_user.clerk.id, "day": datetime.now(BERLIN).date()}
     if request.method != "HEAD" and db.session.get(CustomerAccess, row) is None:
-        with transaction(current_user.login_session.actor) as tx:
-            insert_once(tx.session, CustomerAccess, row)
+        with transaction(current_user.login_session.actor, initials=current_user.initials) as tx:
+            desk.record_access(tx, customer)
 
 
 @bp.get(f"{CUSTOMER}/vorschau")
@@ -153,7 +164,7 @@ def _screen(customer: Customer, email: str | None = None, **refused: PortalForm)
     forms: dict[str, PortalForm] = {
         "correct": CorrectForm(formdata=None, email=email or customer.pending_email, version=customer.version),
         "send": SendForm(formdata=None),
-        "lock": LockForm(formdata=None),
+        "lock": unlock_form(customer, formdata=None),
         **refused,
     }
     events = audit.history(session, customer)
@@ -161,6 +172,8 @@ def _screen(customer: Customer, email: str | None = None, **refused: PortalForm)
         "desk/customer.html",
         next(iter(refused.values()), None),
         customer=customer,
+        identity_checks=IDENTITY_CHECKS,
+        proposal=session.get(AddressProposal, customer.id),
         now=now,
         links=desk.recent_links(session, customer),
         mails=outbox.list_mails(session, customer=customer)[: outbox.MAILS_SHOWN],
@@ -207,24 +220,62 @@ def _preview(customer: Customer, typed: str | None) -> dict[str, Any]:
 def correct(customer_id: int) -> ResponseReturnValue:
     customer, form = db.get_or_404(Customer, customer_id), CorrectForm()
 
-    def correct_address(tx: Transaction) -> None:
+    def correct_address(tx: Transaction) -> bool:
+        _limit_corrections(tx, customer)
         email, note = form.email.data or "", form.note.data or ""
-        desk.correct_address(tx, customer, form.seen_version, email, form.check.data, note)
-        answer_case(tx, customer)
+        corrected = desk.correct_address(tx, customer, form.seen_version, email, form.check.data, note)
+        if corrected:
+            answer_case(tx, customer)
+        return corrected
 
+    corrected = None
     try:
-        act(form, correct_address)
+        corrected = act(form, correct_address)
     except ChangedMeanwhile:
         form.add_conflict_error(customer)
     if form.errors:
         return _screen(customer, correct=form)
-    email = form.email.data or ""
-    notice = f"Der Link zum Konto ist unterwegs an {email}. Die alte Adresse wird benachrichtigt."
-    if customer.locked_at:
-        notice = f"Jetzt gilt {email}, ohne Passwort. Entsperren Sie das Konto. Danach senden Sie den Link."
-    if meant := mail_address.suggest_correction(email):
+    notice = _corrected(customer, form.email.data or "") if corrected else PROPOSED
+    if meant := mail_address.suggest_correction(form.email.data or ""):
         notice += f" Prüfen Sie bitte: Meinten Sie {meant}?"
-    return redirect_in_place(".customer", notice + _outage_hint(), customer_id=customer.id)
+    return redirect_in_place(".customer", notice, customer_id=customer.id)
+
+
+def _limit_corrections(tx: Transaction, customer: Customer) -> None:
+    """Ask for the second factor above DESK_CORRECTIONS_PER_HOUR; in the transaction, so that many at once count."""
+    if desk.many_corrections(tx):
+        require_second_factor(url_for(".customer", customer_id=customer.id))
+
+
+def _corrected(customer: Customer, email: str) -> str:
+    if customer.locked_at:
+        return f"Jetzt gilt {email}, ohne Passwort. Entsperren Sie das Konto. Danach senden Sie den Link."
+    return f"Der Link zum Konto ist unterwegs an {email}. Die alte Adresse wird benachrichtigt." + _outage_hint()
+
+
+@bp.post(f"{CUSTOMER}/vorschlag/<any(bestaetigen, ablehnen):decision>")
+@clerk_only
+def decide(customer_id: int, decision: str) -> ResponseReturnValue:
+    """Confirm or refuse the address that another clerk proposed."""
+    customer, form = db.get_or_404(Customer, customer_id), VersionedForm()
+    proposal = db.session.get(AddressProposal, customer.id)
+    email, confirmed = proposal.email if proposal else "", decision == "bestaetigen"
+
+    def decide(tx: Transaction) -> None:
+        if confirmed:
+            _limit_corrections(tx, customer)
+        desk.decide_on_address(tx, customer, form.seen_version, email, confirmed)
+        if confirmed:
+            answer_case(tx, customer)
+
+    try:
+        act(form, decide)
+    except ChangedMeanwhile:
+        form.add_conflict_error(customer)
+    if form.errors:
+        return _screen(customer, decide=form)
+    notice = _corrected(customer, email) if confirmed else f"Die vorgeschlagene Adresse {email} ist abgelehnt."
+    return redirect_in_place(".customer", notice, customer_id=customer.id)
 
 
 @bp.post(f"{CUSTOMER}/adresse-verwerfen")
@@ -310,9 +361,15 @@ def data(customer_id: int) -> ResponseReturnValue:
 @bp.post(f"{CUSTOMER}/<any(sperren, entsperren):action>")
 @clerk_only
 def change_lock(customer_id: int, action: str) -> ResponseReturnValue:
-    customer, form = db.get_or_404(Customer, customer_id), LockForm()
-    service, notice = LOCK_ACTIONS[action]
-    act(form, lambda tx: service(tx, customer, form.reason.data or ""))
+    customer = db.get_or_404(Customer, customer_id)
+    if action == "sperren":
+        form, notice = LockForm(), "Das Konto ist gesperrt. Alle Geräte sind abgemeldet, alle Links zurückgezogen."
+        act(form, lambda tx: desk.lock(tx, customer, form.reason.data or ""))
+    else:
+        require_second_factor(url_for(".customer", customer_id=customer_id))
+        form, notice = unlock_form(customer), "Das Konto ist wieder offen."
+        check = form.data.get("unlock_check", "")
+        act(form, lambda tx: desk.unlock(tx, customer, form.reason.data or "", check))
     if form.errors:
         return _screen(customer, lock=form)
     return redirect_in_place(".customer", notice, customer_id=customer_id)

@@ -169,6 +169,7 @@ def overview() -> ResponseReturnValue:
         filter=form,
         number=number,
         source=source,
+        proposals=desk.proposals(session) if not (number or source) else (),
         cases=shown_cases,
         later=skipped + len(shown_cases) if len(cases) > len(shown_cases) else None,
         probable=support.candidates(session, [case for case in shown_cases if not case.customer_id]),

@@ -13,13 +13,13 @@ from wtforms import StringField, ValidationError
 from wtforms.validators import Length
 
 from kmzportal.db import db
-from kmzportal.models import AccountLink, Customer, LinkKind, LinkState
+from kmzportal.models import AccountLink, Customer, LinkKind, LinkState, LoginSession
 from kmzportal.services import accounts, clerks, guesses, links, passwords
 from kmzportal.services.refusals import AddressTaken, ChangedMeanwhile, LinkUnusable, TooManyMails, WrongCode
 from kmzportal.services.second_factor import SecondFactor
 from kmzportal.services.shares import Holder
 from kmzportal.services.transaction import Transaction, factor_keys, run_outside_transaction, transaction
-from kmzportal.web.auth import anyone, background_poll, source
+from kmzportal.web.auth import anyone, background_poll, current_user, source
 from kmzportal.web.forms import ActionForm, CustomerForm, NewPasswordForm, move_saved_input
 from kmzportal.web.link import visit as visits
 from kmzportal.web.link.visit import Visit, link_holder, link_not_found, link_transaction, visited_link
@@ -142,11 +142,17 @@ def confirm_address(link: AccountLink, visit: Visit) -> ResponseReturnValue:
     if form.validate_on_submit():
         try:
             with link_transaction(link) as tx:
-                accounts.confirm_address(tx, link, visit.arrived)
+                accounts.confirm_address(tx, link, visit.arrived, keep=_own_session(link))
             return visits.finish(link)
         except AddressTaken as refusal:
             form.add_refusal(refusal)
     return render("link/confirm_address.html", form, link=link)
+
+
+def _own_session(link: AccountLink) -> LoginSession | None:
+    """Return the session of this browser if the holder of the link is logged in here."""
+    active: LoginSession | None = current_user.login_session if current_user.is_authenticated else None
+    return active if active and active.customer_id == link.customer_id else None
 
 
 @bp.route("/konto-link/<int:link_id>/widerspruch", methods=["GET", "POST"])

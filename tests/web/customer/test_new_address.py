@@ -1,8 +1,10 @@
 """A new mail address, entered in Konto anpassen: confirmed, objected to, or withdrawn."""
 
 import pytest
+from sqlalchemy import select
 
-from kmzportal.models import LinkKind
+from kmzportal.models import LinkKind, SupportCase
+from kmzportal.services import desk
 from tests import people
 from tests.browser import Browser
 
@@ -56,6 +58,30 @@ def test_the_old_address_is_kept_with_one_click_and_from_a_stale_form_with_two(f
     assert backend.read(erika).pending_email == "neu@schule.example"
     assert "Ihre bisherige E-Mail-Adresse bleibt." in form.press(KEEP).text
     assert backend.read(erika).pending_email is None
+
+
+def test_what_the_desk_corrected_is_taken_back_only_with_the_password_and_becomes_a_case(browser, backend, erika):
+    """A session left open on a shared computer is not enough."""
+    correct = erika, erika.version, "erika@neue-schule.example", "callback", ""
+    backend.run(desk.correct_address, *correct, actor="clerk:1", initials="ro")
+    browser.log_in(erika).press(KEEP)
+    assert browser.heading == KEEP and backend.read(erika).pending_email
+    browser.submit("Weiter", {"Aktuelles Passwort": "falsches passwort"})
+    assert browser.status == 422 and backend.read(erika).pending_email
+    browser.submit("Weiter", {"Aktuelles Passwort": people.password_of(erika)})
+    assert "Klicken Sie jetzt noch einmal auf" in browser.text
+    assert "Ihre bisherige E-Mail-Adresse bleibt." in browser.press(KEEP).text
+    assert backend.read(erika).pending_email is None
+    [case] = backend.read(select(SupportCase))
+    assert (case.branch, case.customer_id, case.state) == ("objection", erika.id, "open")
+
+
+def test_a_moved_address_logs_out_other_devices_and_not_the_one_that_confirmed(form, app, backend, mailed, newest_link):
+    form.submit("Speichern", {FIELD: "erika.neu@schule.example"})
+    other = Browser(app).log_in(people.person(people.ERIKA))
+    form.open(mailed(newest_link(kind=LinkKind.ADDRESS))).press("Bestätigen")
+    assert form.open("/einstellungen").heading == "Einstellungen"
+    assert other.open("/einstellungen").heading == "Anmelden"
 
 
 @pytest.mark.parametrize("typed", ["erika", "a@b@c.example", "x\nBcc: a@b.example", "<script>", "x" * 10_000])

@@ -132,7 +132,8 @@ def test_nothing_is_answered_on_the_page_of_a_customer_to_whom_the_case_is_not_a
     assert backend.read(case).state == CaseState.ANSWERED
 
 
-def test_every_act_on_a_customer_keeps_the_case_beside_it(page, case):
+def test_every_act_on_a_customer_keeps_the_case_beside_it(page, case, prove):
+    prove()
     page.press("Erika Mustermann (K-1001) zuordnen").press("Link senden").press("Erneut senden")
     assert f"Anfrage {case.reference}" in page.text
     page.press("Zurückziehen").submit("Konto sperren", {"Grund": "Test"}).submit("Konto entsperren", {"Grund": "Test"})

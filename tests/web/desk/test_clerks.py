@@ -1,5 +1,7 @@
 """Mitarbeitende: an admin adds, locks and unlocks other clerks, never their own access."""
 
+from datetime import timedelta
+
 import pytest
 from sqlalchemy import select
 
@@ -15,8 +17,9 @@ ADD, SEND = "Anlegen und Link senden", "Neuen Link senden"
 
 
 @pytest.fixture
-def list_(desk, tim):
-    """The list of clerks, for Rosa, who is an admin."""
+def list_(desk, tim, prove):
+    """The list of clerks, for Rosa, who is an admin and has just entered her second factor."""
+    prove()
     return desk.open(LIST)
 
 
@@ -109,3 +112,37 @@ def test_an_admin_who_was_locked_meanwhile_cannot_lock(list_, backend, rosa, tim
     backend.update(rosa, locked_at=people.NOW)
     assert list_.press("Sperren").heading == "Anmelden im Kundenservice"
     assert backend.read(tim).locked_at is None
+
+
+CODE = "Code aus der App"
+
+
+@pytest.mark.with_and_without_htmx
+def test_what_outlasts_the_session_needs_the_second_factor_afresh_and_a_lock_does_not(desk, backend, tim, factor):
+    """A stolen cookie makes no admin, and brings no locked clerk back (OWASP ASVS 7.5.3)."""
+    answer = desk.open(LIST).post(f"{LIST}/neu", name="Dieb", email="dieb@evil.example", initials="di", admin="y")
+    assert answer.headers["Location"].startswith("/kundenservice/bestaetigen")
+    desk.press(SEND)
+    assert (desk.heading, backend.mails()) == ("Bitte bestätigen", [])
+    assert desk.open(LIST).press("Sperren").heading == "Mitarbeitende" and backend.read(tim).locked_at
+    desk.press("Entsperren")
+    assert desk.heading == "Bitte bestätigen" and backend.read(tim).locked_at
+    assert len(backend.read(select(Clerk))) == 2
+    desk.submit("Weiter", {CODE: factor.recovery_codes[0]})
+    assert desk.path == LIST
+    desk.press("Entsperren")
+    assert backend.read(tim).locked_at is None
+    desk.follow("Jemanden anlegen").submit(ADD, KIM)
+    assert [mail.template for mail in backend.mails()] == ["clerk_added", "clerk_first_link"]
+
+
+def test_the_input_of_a_new_clerk_survives_the_question(desk, backend, factor, prove, clock):
+    prove()
+    desk.open(LIST).follow("Jemanden anlegen")
+    clock.shift(timedelta(minutes=6))
+    desk.submit(ADD, KIM)
+    assert desk.heading == "Bitte bestätigen"
+    desk.submit("Weiter", {CODE: factor.recovery_codes[0]})
+    assert [desk.value(label) for label in KIM] == list(KIM.values())
+    desk.press(ADD)
+    assert len(backend.read(select(Clerk))) == 2

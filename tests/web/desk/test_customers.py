@@ -6,7 +6,8 @@ import pytest
 from sqlalchemy import select
 
 from kmzportal.models import Customer, CustomerAccess, LinkKind
-from kmzportal.services import audit, outbox
+from kmzportal.services import audit, outbox, sessions
+from kmzportal.services import desk as desk_service
 from tests import people
 from tests.browser import HTMX, Browser, parse, words
 
@@ -223,7 +224,7 @@ def test_a_refused_new_customer_names_the_errors_and_keeps_the_input(desk, erika
     assert desk.value("Schule") == "GMS"
 
 
-def test_a_clerk_locks_and_unlocks_with_a_reason(backend, erika, screen):
+def test_a_clerk_locks_and_unlocks_with_a_reason(backend, erika, screen, factor):
     assert "Geben Sie einen Grund an." in screen.submit("Konto sperren", {"Grund": "   "}).text
     assert (screen.status, backend.read(erika).locked_at) == (422, None)
     screen.submit("Konto sperren", {"Grund": "Gerät gestohlen"})
@@ -231,8 +232,77 @@ def test_a_clerk_locks_and_unlocks_with_a_reason(backend, erika, screen):
     assert "Konto gesperrt Gerät gestohlen" in screen.text
     assert "Entsperren Sie es zuerst." in screen.press("Link senden").text
     screen.submit("Konto entsperren", {"Grund": "gefunden"})
+    assert screen.heading == "Bitte bestätigen" and backend.read(erika).locked_at
+    screen.submit("Weiter", {"Code aus der App": factor.recovery_codes[0]})
+    assert screen.value("Grund") == "gefunden"
+    screen.press("Konto entsperren")
     assert "Das Konto ist wieder offen." in screen.text
     assert backend.read(erika).locked_at is None
+
+
+def test_after_an_objection_the_page_asks_how_it_was_checked_before_it_unlocks(
+    backend, erika, desk, prove, issue, mailed, app
+):
+    prove()
+    Browser(app).open(mailed(issue(LinkKind.OBJECTION, erika))).press("Das war ich nicht – Konto sperren")
+    screen = desk.open(f"/kundenservice/kunden/{erika.id}")
+    assert "Jemand hat „Das war ich nicht“ gemeldet. Berichtigen Sie zuerst die Adresse" in screen.text
+    screen.submit("Konto entsperren", {"Grund": "Anruf"})
+    assert screen.status == 422 and "Wählen Sie aus, wie Sie geprüft haben, wer fragt." in screen.text
+    assert backend.read(erika).locked_at
+    answer = screen.post(
+        f"{screen.path}/entsperren".replace("/entsperren/", "/"), reason="Anruf", unlock_check="callback"
+    )
+    assert answer.status_code == 303 and backend.read(erika).locked_at is None
+    assert "Widerspruch gegen eine Änderung" in desk.open("/kundenservice/anfragen").text
+
+
+@pytest.mark.with_and_without_htmx
+def test_the_eleventh_correction_in_an_hour_needs_the_second_factor_and_keeps_the_input(
+    desk, backend, app, erika, max_, factor, monkeypatch
+):
+    """With a stolen cookie not every account can be moved."""
+    monkeypatch.setitem(app.config, "DESK_CORRECTIONS_PER_HOUR", 2)
+    for number in range(2):
+        desk.open(f"/kundenservice/kunden/{erika.id}").check("Rückruf")
+        desk.submit(CORRECT, {"Neue E-Mail-Adresse": f"erika{number}@neue-schule.example"})
+    mails = len(backend.mails())
+    desk.open(f"/kundenservice/kunden/{max_.id}").check("Rückruf").submit(CORRECT, {"Neue E-Mail-Adresse": NEW})
+    assert (desk.heading, len(backend.mails())) == ("Bitte bestätigen", mails)
+    assert backend.read(max_).pending_email is None
+    desk.submit("Weiter", {"Code aus der App": factor.recovery_codes[0]})
+    assert (desk.heading, desk.value("Neue E-Mail-Adresse")) == (max_.name, NEW)
+    desk.press(CORRECT)
+    assert backend.read(max_).pending_email == NEW
+
+
+def test_many_corrections_at_once_do_not_pass_the_limit(backend, app, erika, monkeypatch):
+    """Each counts those before it inside its own transaction, one after another for each clerk."""
+    monkeypatch.setitem(app.config, "DESK_CORRECTIONS_PER_HOUR", 1)
+    with backend.transaction("clerk:7") as tx:
+        assert not desk_service.many_corrections(tx)
+        desk_service.correct_address(tx, tx.session.get(Customer, erika.id), erika.version, NEW, "callback", "")
+        assert desk_service.many_corrections(tx)
+
+
+def test_with_a_second_person_another_clerk_confirms_the_address_on_the_page(
+    app, backend, erika, screen, tim, monkeypatch
+):
+    monkeypatch.setitem(app.config, "SECOND_PERSON", True)
+    screen.check("Rückruf").submit(CORRECT, {"Neue E-Mail-Adresse": "erika@web.de"})
+    assert "Jemand anderes im Kundenservice muss sie bestätigen." in screen.text and backend.mails() == []
+    assert "Rosa Otto (ro) möchte erika@web.de eintragen" in screen.text
+    with pytest.raises(AssertionError):
+        screen.press("Bestätigen")
+    other = Browser(app).come_in(backend.run(sessions.start_session, tim, "Firefox").token)
+    assert "erika@web.de, vorgeschlagen von ro" in other.open("/kundenservice/anfragen").text
+    other.open(f"/kundenservice/kunden/{erika.id}").press("Bestätigen")
+    assert "Der Link zum Konto ist unterwegs an erika@web.de." in other.text
+    assert backend.read(erika).pending_email == "erika@web.de"
+    screen.open(screen.path).check("Rückruf").submit(CORRECT, {"Neue E-Mail-Adresse": "e.mustermann@web.de"})
+    other.open(f"/kundenservice/kunden/{erika.id}").press("Ablehnen")
+    assert "Die vorgeschlagene Adresse e.mustermann@web.de ist abgelehnt." in other.text
+    assert backend.read(erika).pending_email == "erika@web.de"
 
 
 def test_the_address_of_a_locked_account_counts_at_once_without_a_link(backend, screen, erika):
