@@ -12,7 +12,19 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
-from kmzportal.models import CODE_TRIES, AccountLink, Customer, LinkKind, LinkState, MailState, SupportCase
+from kmzportal.models import (
+    CODE_TRIES,
+    AccountLink,
+    AddressProposal,
+    Clerk,
+    Customer,
+    LinkKind,
+    LinkState,
+    LoginSession,
+    MailState,
+    Objection,
+    SupportCase,
+)
 from kmzportal.server import sample_people
 from kmzportal.services import accounts, diagnosis, links, outbox, sessions, support, support_mail
 from kmzportal.services.transaction import Transaction
@@ -73,6 +85,12 @@ class Scenario:
             stored = tx.session.get(type(row), row.id)
             for name, value in values.items():
                 setattr(stored, name, value)
+
+
+def prove(tx: Transaction, clerk: Clerk) -> None:
+    """As if the clerk had just entered the second factor in all sessions."""
+    for login_session in tx.session.scalars(select(LoginSession).where(LoginSession.clerk_id == clerk.id)):
+        login_session.password_checked_at = tx.now
 
 
 def session_token(backend: Backend, person: Any) -> str:
@@ -231,6 +249,22 @@ def desk_flow(scenario: Scenario) -> Iterator[State]:
     yield "neuer-kunde/abgewiesen", desk.open("/kundenservice/kunden/neu").press("Konto anlegen")
 
 
+def objection_flow(scenario: Scenario) -> Iterator[State]:
+    """A customer who objected and whose new address waits for a second person; another objection after that."""
+    customer, desk = scenario.backend.add(people.person(people.LIESELOTTE)), scenario.desk_browser(scenario.rosa)
+    scenario.set(customer, objection=Objection.OPEN)
+    waiting = {"email": "l@web.de", "check": "callback", "note": "Sekretariat", "proposed_at": people.LONG_AGO}
+    scenario.backend.add(AddressProposal(customer_id=customer.id, clerk_id=scenario.tim.id, **waiting))
+    yield "anfragen/vorschlag", desk.open("/kundenservice/anfragen")
+    yield "kunde/vorschlag", desk.open(f"/kundenservice/kunden/{customer.id}")
+    scenario.backend.run(prove, scenario.rosa)
+    yield "kunde/entsperren-ohne-pruefung", desk.submit("Konto entsperren", {"Grund": "Anruf"})
+    yield "kunde/abgelehnt", desk.press("Ablehnen")
+    scenario.set(customer, objection=Objection.SETTLED, locked_at=None)
+    link = scenario.backend.run(links.issue, LinkKind.OBJECTION, customer, "alt@schule.example")
+    yield "das-war-ich-nicht/noch-einmal", scenario.open_link(link).press("Das war ich nicht – Konto sperren")
+
+
 def clerk_flow(scenario: Scenario) -> Iterator[State]:
     tim, browser = scenario.tim, scenario.new_browser()
     yield "kundenservice-anmelden/neu", browser.open("/kundenservice/anmelden")
@@ -250,6 +284,7 @@ def clerk_flow(scenario: Scenario) -> Iterator[State]:
     desk = scenario.desk_browser(scenario.rosa)
     yield "mitarbeitende/neu", desk.open("/kundenservice/mitarbeitende")
     yield "mitarbeitende/gesperrt", desk.press("Sperren")
+    scenario.backend.run(prove, scenario.rosa)
     yield "mitarbeitende/anlegen", desk.follow("Jemanden anlegen")
     yield "mitarbeitende/abgewiesen", desk.submit("Anlegen und Link senden", {"Kürzel": "x"})
 
@@ -324,6 +359,10 @@ def deletion_flow(scenario: Scenario) -> Iterator[State]:
     current = {"Aktuelles Passwort": people.password_of(leaving)}
     yield "konto-loeschen/neu", browser.submit("Weiter", current)
     yield "konto-loeschen/angefordert", browser.press("Löschung anfordern")
+    scenario.backend.run(links.issue, LinkKind.DESK, leaving, leaving.pending_email)
+    keeping = scenario.log_in(leaving)
+    yield "adresse-behalten/passwort", keeping.press("Bisherige Adresse behalten")
+    yield "adresse-behalten/neu", keeping.submit("Weiter", current)
     factor = scenario.backend.add_second_factor(scenario.rosa)
     case = scenario.backend.read(select(SupportCase).where(SupportCase.customer_id == leaving.id))[0]
     desk = scenario.desk_browser(scenario.rosa).open(f"/kundenservice/anfragen/{case.id}")
@@ -377,7 +416,8 @@ def support_flow(scenario: Scenario) -> Iterator[State]:
 
 FLOWS = (
     *(login_flow, account_flow, support_flow, link_flow, desk_link_flow),
-    *(desk_flow, clerk_flow, desk_list_flow, mailbox_outage_flow, case_flow, deletion_flow, office_pages_flow),
+    *(desk_flow, objection_flow, clerk_flow, desk_list_flow, mailbox_outage_flow, case_flow, deletion_flow),
+    office_pages_flow,
 )
 
 

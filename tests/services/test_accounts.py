@@ -343,6 +343,17 @@ def objections(backend):
     return used
 
 
+def mend(backend, as_clerk, erika):
+    """The desk corrects the address, unlocks, and the owner registers there; return the token of her session."""
+    as_clerk(desk.correct_address, erika, backend.read(erika).version, NEW_EMAIL, "callback", "")
+    if backend.read(erika).locked_at:
+        as_clerk(desk.unlock, erika, "geklärt")
+        as_clerk(desk.send_link, erika, "ro")
+    link, seen = backend.links(LinkKind.DESK)[-1], backend.read(erika).version
+    backend.run(accounts.register, link, NOW, seen, {}, hash_password(NEW_PASSWORD))
+    return backend.log_in(NEW_EMAIL, NEW_PASSWORD)
+
+
 @pytest.mark.parametrize("first_used", [0, 1])
 @pytest.mark.parametrize("confirmed", [False, True])
 def test_links_that_an_intruder_collected_do_nothing_once_the_desk_has_mended_the_account(
@@ -356,13 +367,7 @@ def test_links_that_an_intruder_collected_do_nothing_once_the_desk_has_mended_th
     if first_used:
         backend.run(accounts.object_to_change, backend.links(LinkKind.OBJECTION)[-1], NOW)
     old = backend.links(LinkKind.OBJECTION)
-    as_clerk(desk.correct_address, erika, backend.read(erika).version, NEW_EMAIL, "callback", "")
-    if first_used:
-        as_clerk(desk.unlock, erika, "geklärt")
-        as_clerk(desk.send_link, erika, "ro")
-    mended = backend.read(erika).version, backend.links(LinkKind.DESK)[-1]
-    backend.run(accounts.register, mended[1], NOW, mended[0], {}, hash_password(NEW_PASSWORD))
-    token = backend.log_in(NEW_EMAIL, NEW_PASSWORD)
+    token = mend(backend, as_clerk, erika)
     for link in old:
         with pytest.raises(LinkUnusable):
             backend.run(accounts.object_to_change, link, NOW)
@@ -408,7 +413,7 @@ def test_after_an_objection_was_settled_an_address_that_was_taken_away_opens_a_c
     backend.issue(LinkKind.OBJECTION, erika, erika.email)
     assert objections(backend) == 1
     assert backend.read(erika).locked_at is None and backend.session_of(token).alive(NOW)
-    first, second = backend.read(select(SupportCase).order_by(SupportCase.id))
+    second = backend.read(select(SupportCase).order_by(SupportCase.id))[1]
     assert (second.branch, second.customer_id, second.reply_to) == ("objection", erika.id, NEW_EMAIL)
     assert backend.actions().count("address.objected_again") == 1
 

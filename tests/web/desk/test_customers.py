@@ -250,9 +250,7 @@ def test_after_an_objection_the_page_asks_how_it_was_checked_before_it_unlocks(
     screen.submit("Konto entsperren", {"Grund": "Anruf"})
     assert screen.status == 422 and "Wählen Sie aus, wie Sie geprüft haben, wer fragt." in screen.text
     assert backend.read(erika).locked_at
-    answer = screen.post(
-        f"{screen.path}/entsperren".replace("/entsperren/", "/"), reason="Anruf", unlock_check="callback"
-    )
+    answer = screen.post(f"/kundenservice/kunden/{erika.id}/entsperren", reason="Anruf", unlock_check="callback")
     assert answer.status_code == 303 and backend.read(erika).locked_at is None
     assert "Widerspruch gegen eine Änderung" in desk.open("/kundenservice/anfragen").text
 
