@@ -175,7 +175,7 @@ def send_link(tx: Transaction, customer: Customer, why: str = "") -> AccountLink
     tx.lock(customer)
     pending = customer.pending_email
     if pending and links.end(tx, customer, LinkState.WITHDRAWN, {LinkKind.DESK}, pending):
-        customer.set_pending_email(None)
+        accounts.drop_pending_address(tx, customer)
     link = links.issue(tx, LinkKind.DESK, customer, initials=tx.initials)
     links.send(tx, link)
     _count(tx, "links")

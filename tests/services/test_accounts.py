@@ -88,6 +88,9 @@ def test_what_ends_the_desks_correction_of_an_address(backend, erika, login_sess
     run_act(act, backend, erika, login_session)
     assert backend.read(corrected_link).state(NOW) is LinkState.WITHDRAWN
     assert backend.read(erika).pending_email is None
+    [objection] = backend.links(LinkKind.OBJECTION)
+    others = {desk.lock: LinkState.OPEN, accounts.object_to_change: LinkState.REDEEMED}
+    assert objection.state(NOW) is others.get(act, LinkState.WITHDRAWN)
 
 
 # Konto anpassen

@@ -5,7 +5,7 @@ from typing import Any
 
 from flask import Blueprint, abort, current_app, request, url_for
 from flask.typing import ResponseReturnValue
-from wtforms import Field, RadioField, SelectField, ValidationError
+from wtforms import Field, HiddenField, RadioField, SelectField, ValidationError
 from wtforms.fields.choices import SelectChoice  # type: ignore[attr-defined]  # newer than its types
 from wtforms.validators import InputRequired
 
@@ -61,6 +61,10 @@ class IdentityForm(VersionedForm):
 class CorrectForm(IdentityForm):
     email = mail_address_field("Neue E-Mail-Adresse", missing="Geben Sie die neue E-Mail-Adresse ein.")
     first = ("email",)
+
+
+class DecisionForm(VersionedForm):
+    email = HiddenField()  #: as the clerk saw it, for another one may be proposed now
 
 
 class SendForm(PortalForm):
@@ -257,9 +261,8 @@ def _corrected(customer: Customer, email: str) -> str:
 @clerk_only
 def decide(customer_id: int, decision: str) -> ResponseReturnValue:
     """Confirm or refuse the address that another clerk proposed."""
-    customer, form = db.get_or_404(Customer, customer_id), VersionedForm()
-    proposal = db.session.get(AddressProposal, customer.id)
-    email, confirmed = proposal.email if proposal else "", decision == "bestaetigen"
+    customer, form = db.get_or_404(Customer, customer_id), DecisionForm()
+    email, confirmed = form.email.data or "", decision == "bestaetigen"
 
     def decide(tx: Transaction) -> None:
         if confirmed:
