@@ -1,7 +1,8 @@
 """Fingerprints of the keys in the database, so that no host and no restored portal runs with other keys unnoticed.
 
 With another LINK_KEY no link works, with another FACTOR_KEY no second factor, with another SECRET_KEY no form that was
-opened on another host, with another AUDIT_KEY the audit trail seems changed. A key whose former value is among its FALLBACKS is a rotation, and the new one is taken.
+opened on another host, with another AUDIT_KEY the audit trail seems changed. A key whose former value is among its
+FALLBACKS is a rotation, and the new one is taken.
 """
 
 import hmac

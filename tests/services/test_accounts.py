@@ -351,7 +351,7 @@ def mend(backend, as_clerk, erika):
     as_clerk(desk.correct_address, erika, backend.read(erika).version, NEW_EMAIL, "callback", "")
     if backend.read(erika).locked_at:
         as_clerk(desk.unlock, erika, "geklärt")
-        as_clerk(desk.send_link, erika, "ro")
+        as_clerk(desk.send_link, erika)
     link, seen = backend.links(LinkKind.DESK)[-1], backend.read(erika).version
     backend.run(accounts.register, link, NOW, seen, {}, hash_password(NEW_PASSWORD))
     return backend.log_in(NEW_EMAIL, NEW_PASSWORD)

@@ -240,7 +240,7 @@ def test_an_unusual_number_of_acts_is_mailed_to_all_admins_once_a_day(backend, a
 
     def send_links(number):
         for _ in range(number):
-            backend.run(desk.send_link, erika, "ro", actor=f"clerk:{rosa.id}", initials="ro")
+            backend.run(desk.send_link, erika, actor=f"clerk:{rosa.id}", initials="ro")
 
     send_links(3)
     assert backend.mails("alarm_desk_volume") == []
