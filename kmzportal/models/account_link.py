@@ -119,7 +119,7 @@ ENDS_WITH_ADDRESS = {kind for kind, policy in POLICIES.items() if policy.ends_wi
 
 class AccountLink(Base):
     __tablename__ = "account_link"
-    __table_args__ = {"sqlite_autoincrement": True}  # the cookie of a visit holds the id, also of a deleted link
+    __table_args__ = {"sqlite_autoincrement": True}  # URLs of open pages hold the id, also of a deleted link
 
     id: Mapped[Id]
     kind: Mapped[str]

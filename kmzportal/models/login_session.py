@@ -1,29 +1,44 @@
-"""Login sessions, known devices, and failed logins: a growing wait for each account, and the failures of a source."""
+"""Login sessions, known devices, visits to links, what pages keep for a browser, and failed logins."""
 
 from datetime import datetime, timedelta
+from typing import Any
 
 from sqlalchemy import ForeignKey, Index
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from kmzportal.db import Base, Id
+from kmzportal.models.account_link import AccountLink
 from kmzportal.models.customer import Customer
 from kmzportal.models.person import Clerk
 
 
-class LoginSession(Base):
-    """A login. The cookie contains only the token, the row only its hash."""
-
-    __tablename__ = "login_session"
+class InUse:
+    """The use of the portal in one browser. The cookie contains only the random token, the row only its hash."""
 
     id: Mapped[Id]
     token_hash: Mapped[str] = mapped_column(unique=True)
-    customer_id: Mapped[int | None] = mapped_column(ForeignKey("customer.id"), index=True)
-    clerk_id: Mapped[int | None] = mapped_column(ForeignKey("clerk.id"), index=True)
     started_at: Mapped[datetime]
     last_seen: Mapped[datetime]
     idle_after: Mapped[int]  #: seconds without a request
     expires_at: Mapped[datetime]
     ended_at: Mapped[datetime | None]
+
+    @property
+    def ends_at(self) -> datetime:
+        """The end without further requests."""
+        return min(self.last_seen + timedelta(seconds=self.idle_after), self.expires_at)
+
+    def alive(self, now: datetime) -> bool:
+        return self.ended_at is None and now < self.ends_at
+
+
+class LoginSession(InUse, Base):
+    """A login."""
+
+    __tablename__ = "login_session"
+
+    customer_id: Mapped[int | None] = mapped_column(ForeignKey("customer.id"), index=True)
+    clerk_id: Mapped[int | None] = mapped_column(ForeignKey("clerk.id"), index=True)
     #: The password was confirmed, for Konto anpassen; of a clerk the second factor, see auth.fresh_second_factor.
     password_checked_at: Mapped[datetime | None]
     awaits_code: Mapped[bool] = mapped_column(default=False)  #: the password was right, the second factor is due
@@ -35,14 +50,6 @@ class LoginSession(Base):
     @property
     def actor(self) -> str:
         return f"clerk:{self.clerk_id}" if self.clerk_id else f"customer:{self.customer_id}"
-
-    @property
-    def ends_at(self) -> datetime:
-        """The end of the session without further requests."""
-        return min(self.last_seen + timedelta(seconds=self.idle_after), self.expires_at)
-
-    def alive(self, now: datetime) -> bool:
-        return self.ended_at is None and now < self.ends_at
 
     def password_checked_within(self, seconds: int, now: datetime) -> bool:
         """Return whether password or second factor was confirmed in this session in the last seconds."""
@@ -70,6 +77,35 @@ class KnownDevice(Base):
     last_used: Mapped[datetime]  #: the last login
     failures: Mapped[int] = mapped_column(default=0)  #: wrong passwords since then
     device: Mapped[str]  #: coarse, such as "Firefox unter Windows"
+
+
+class LinkVisit(InUse, Base):
+    """A link opened in one browser."""
+
+    __tablename__ = "link_visit"
+
+    link_id: Mapped[int] = mapped_column(ForeignKey("account_link.id", ondelete="CASCADE"), index=True)
+    checked: Mapped[bool] = mapped_column(default=False)  #: the robot check was passed
+    wrong_puzzles: Mapped[int] = mapped_column(default=0)
+    factor_nonce: Mapped[str | None]  #: of the second factor that a clerk sets up in this visit
+
+    link: Mapped[AccountLink] = relationship()
+
+
+class KeptEntry(Base):
+    """What somebody typed, kept for later pages of the same browser: it has the token in its cookie, the row the hash.
+
+    It belongs to an actor, who alone gets it back, or else to the address that somebody typed without a login.
+    """
+
+    __tablename__ = "kept_entry"
+
+    id: Mapped[Id]
+    token_hash: Mapped[str] = mapped_column(unique=True)
+    actor: Mapped[str | None] = mapped_column(index=True)  #: such as `customer:12` or `link:5`
+    email_canonical: Mapped[str | None] = mapped_column(index=True)
+    content: Mapped[dict[str, Any]]
+    kept_until: Mapped[datetime] = mapped_column(index=True)
 
 
 class Throttle(Base):

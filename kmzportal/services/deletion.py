@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, delete, func, or_, select, update
+from sqlalchemy import ColumnElement, String, and_, cast, delete, func, or_, select, update
 from sqlalchemy.orm import Session
 
 from kmzportal.models import (
@@ -17,6 +17,7 @@ from kmzportal.models import (
     Customer,
     CustomerAccess,
     DeletedCustomer,
+    KeptEntry,
     KnownDevice,
     LoginSession,
     OutgoingMail,
@@ -78,6 +79,10 @@ def delete_customer(
     tx.session.execute(delete(OutgoingMail).where(mailed))
     asked = _belongs_to(customer, RecoveryRequest, RecoveryRequest.email_canonical)
     tx.session.execute(delete(RecoveryRequest).where(asked))
+    links = select("link:" + cast(AccountLink.id, String)).where(AccountLink.customer_id == customer.id)
+    typed = KeptEntry.actor == f"customer:{customer.id}", KeptEntry.actor.in_(links)
+    of_address = KeptEntry.email_canonical == customer.email_canonical
+    tx.session.execute(delete(KeptEntry).where(or_(*typed, of_address)))
     for table in (AccountLink, LoginSession, KnownDevice, CustomerAccess, AddressProposal):
         tx.session.execute(delete(table).where(table.customer_id == customer.id))
     if not before:

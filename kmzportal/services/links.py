@@ -6,11 +6,21 @@ from datetime import datetime, timedelta
 from sqlalchemy import ColumnElement, select, update
 from sqlalchemy.orm import Session
 
-from kmzportal.models import CODE_TRIES, POLICIES, AccountLink, Clerk, Customer, LinkKind, LinkState, UsedPuzzle
+from kmzportal.models import (
+    CODE_TRIES,
+    POLICIES,
+    AccountLink,
+    Clerk,
+    Customer,
+    LinkKind,
+    LinkState,
+    LinkVisit,
+    UsedPuzzle,
+)
 from kmzportal.plain_text import canonical_number
 from kmzportal.services import guesses, sessions
 from kmzportal.services.refusals import AccountLocked, LinkUnusable
-from kmzportal.services.tokens import codes_match, normalize_code, token_hash
+from kmzportal.services.tokens import codes_match, is_code, normalize_code, token_hash
 from kmzportal.services.transaction import Transaction, insert_once, rows_changed
 
 
@@ -75,11 +85,18 @@ def use_puzzle(tx: Transaction, puzzle: str, expires_at: datetime) -> bool:
 
 
 def check_code(tx: Transaction, link: AccountLink, typed: str) -> bool:
-    """Return whether the code is the link's. A try is counted before it is compared; a sixth is not compared."""
+    """Return whether the code is the link's. A try is counted before it is compared; a sixth is not compared.
+
+    A right code costs no try, and neither does a text that is no code.
+    """
     tx.lock(link.holder)
-    tries_left = update(AccountLink).where(AccountLink.id == link.id, AccountLink.code_tries < CODE_TRIES)
-    counted = rows_changed(tx.session, tries_left.values(code_tries=AccountLink.code_tries + 1))
-    right = counted == 1 and tx.keys.code_matches(link, typed)
+    tries = update(AccountLink).where(AccountLink.id == link.id)
+    left = tries.where(AccountLink.code_tries < CODE_TRIES).values(code_tries=AccountLink.code_tries + 1)
+    if not is_code(typed) or not rows_changed(tx.session, left):
+        return False
+    right = tx.keys.code_matches(link, typed)
+    if right:
+        tx.session.execute(tries.values(code_tries=AccountLink.code_tries - 1))
     tx.record("link.code_right" if right else "link.code_wrong", link.holder)
     return right
 
@@ -119,7 +136,10 @@ def find_letter(tx: Transaction, number: str, typed: str) -> AccountLink | None:
 
 
 def redeem(tx: Transaction, link: AccountLink, arrived: datetime, kinds: set[LinkKind]) -> None:
-    """End a link of these kinds as used. Raises LinkUnusable, for all but one of several at once, or AccountLocked."""
+    """End a link of these kinds, and all visits to it, as used.
+
+    Raises LinkUnusable, for all but one of several at once, or AccountLocked.
+    """
     tx.lock(link.holder)
     tx.session.refresh(link)
     if link.holder.locked_at and not link.policy.works_when_locked:
@@ -127,6 +147,8 @@ def redeem(tx: Transaction, link: AccountLink, arrived: datetime, kinds: set[Lin
     if LinkKind(link.kind) not in kinds or not link.usable(arrived):
         raise LinkUnusable("link.refused", link.holder, kind=link.kind)
     link.ended_at, link.ended_as = tx.now, LinkState.REDEEMED
+    visits = update(LinkVisit).where(LinkVisit.link_id == link.id, LinkVisit.ended_at.is_(None))
+    tx.session.execute(visits.values(ended_at=tx.now))
     tx.record("link.redeemed", link.holder, kind=link.kind)
 
 

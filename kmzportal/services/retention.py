@@ -17,7 +17,9 @@ from kmzportal.models import (
     CaseState,
     ClerkDay,
     CustomerAccess,
+    KeptEntry,
     KnownDevice,
+    LinkVisit,
     LoginSession,
     OutgoingMail,
     ReceivedMail,
@@ -30,6 +32,7 @@ from kmzportal.models import (
 )
 from kmzportal.services import audit_chain
 from kmzportal.services.devices import KEPT as DEVICES_KEPT
+from kmzportal.services.kept_entries import KEPT
 from kmzportal.services.transaction import Transaction
 
 REQUESTS_KEPT = timedelta(days=7)
@@ -44,6 +47,7 @@ TIMES = {
     "devices_kept": format_duration(DEVICES_KEPT),
     "links_kept": format_duration(LINKS_KEPT),
     "mails_kept": format_duration(MAILS_KEPT),
+    "kept": format_duration(KEPT),
     "requests_kept": format_duration(REQUESTS_KEPT),
     "throttles_kept": format_duration(THROTTLES_KEPT),
 }
@@ -68,6 +72,8 @@ def purge(tx: Transaction) -> int:
         update(RecoveryRequest)
         .where(RecoveryRequest.requested_at < sources, RecoveryRequest.source.is_not(None))
         .values(source=None),
+        delete(KeptEntry).where(KeptEntry.kept_until < tx.now),
+        delete(LinkVisit).where(LinkVisit.expires_at < tx.now - KEPT),
         delete(UsedPuzzle).where(UsedPuzzle.expires_at < tx.now),
         delete(RecoveryRequest).where(RecoveryRequest.requested_at < tx.now - REQUESTS_KEPT),
         # A disabled password stays disabled until it is set.

@@ -8,7 +8,7 @@ from sqlalchemy import Select, bindparam, delete, func, select, true, update
 from sqlalchemy.orm import Session
 
 from kmzportal import mail_address
-from kmzportal.models import Clerk, Customer, KnownDevice, LoginSession, SourceFailure, Throttle
+from kmzportal.models import Clerk, Customer, KnownDevice, LinkVisit, LoginSession, SourceFailure, Throttle
 from kmzportal.services import devices
 from kmzportal.services.alarms import raise_alarm
 from kmzportal.services.passwords import PasswordCheck
@@ -144,13 +144,10 @@ def ensure_alive(tx: Transaction, login_session: LoginSession) -> None:
         raise SessionOver
 
 
-def touch(tx: Transaction, session_id: int) -> None:
-    """Store that the session is in use, at most once a TOUCH_INTERVAL."""
-    tx.session.execute(
-        update(LoginSession)
-        .where(LoginSession.id == session_id, LoginSession.last_seen < tx.now - TOUCH_INTERVAL)
-        .values(last_seen=tx.now)
-    )
+def touch(tx: Transaction, table: type[LoginSession] | type[LinkVisit], row_id: int) -> None:
+    """Store that a session or a visit is in use, at most once a TOUCH_INTERVAL."""
+    due = update(table).where(table.id == row_id, table.last_seen < tx.now - TOUCH_INTERVAL)
+    tx.session.execute(due.values(last_seen=tx.now))
 
 
 def log_out(tx: Transaction, session: LoginSession) -> None:

@@ -28,7 +28,15 @@ from kmzportal.models import (
 )
 from kmzportal.services.refusals import Refusal
 from kmzportal.services.search import TYPO, search, suggestions
-from kmzportal.services.tokens import LinkKeys, codes_match, format_code, new_reference, parse_reference
+from kmzportal.services.tokens import (
+    LinkKeys,
+    codes_match,
+    format_code,
+    is_code,
+    new_reference,
+    parse_reference,
+    token_hash,
+)
 from kmzportal.services.transaction import Transaction, upsert
 
 TO_STRANGERS = ("case_receipt", "case_code")  # templates of mails that anyone can cause
@@ -205,12 +213,18 @@ def send_code(tx: Transaction, email: str, earlier: str = "") -> str | None:
 
 
 def check_code(tx: Transaction, message_id: str, email: str, typed: str) -> bool:
-    """Return whether the code was mailed to this address within CODE_LIFETIME. A try counts before it is compared."""
+    """Return whether the code was mailed to this address within CODE_LIFETIME. A try counts before it is compared.
+
+    A right code costs no try, and neither does a text that is no code.
+    """
     mail = _code_mail(tx, message_id, email)
-    if mail is None:
+    if mail is None or not is_code(typed):
         return False
     tries = _count(tx, f"tries:{message_id}", mail.queued_at)
-    return tries <= CODE_TRIES and codes_match(typed, code_of(tx.keys, message_id))
+    right = tries <= CODE_TRIES and codes_match(typed, code_of(tx.keys, message_id))
+    if right:
+        _count(tx, f"tries:{message_id}", mail.queued_at, by=-1)
+    return right
 
 
 def code_of(keys: LinkKeys, message_id: str) -> str:
@@ -246,10 +260,24 @@ def within_limits(tx: Transaction, what: str = "case", times: int = 1) -> bool:
     return True
 
 
-def _count(tx: Transaction, counted: str, hour: datetime) -> int:
-    """Add one to the counter of this hour and return it."""
-    row = {"counted": counted, "hour": hour, "number": 1}
-    upsert(tx.session, RequestCount, row, {"number": RequestCount.number + 1})
+def count_puzzle(tx: Transaction, browser: str, by: int = 1) -> int:
+    """Count a wrong puzzle of today under the random secret of a browser's forms and return the number."""
+    return _count(tx, *_wrong_puzzles(browser, tx.now), by)
+
+
+def wrong_puzzles(session: Session, browser: str, now: datetime) -> int:
+    counter = session.get(RequestCount, _wrong_puzzles(browser, now), populate_existing=True)
+    return counter.number if counter else 0
+
+
+def _wrong_puzzles(browser: str, now: datetime) -> tuple[str, datetime]:
+    return f"wrong-puzzle:{token_hash(browser)}", now.replace(hour=0, minute=0, second=0, microsecond=0)
+
+
+def _count(tx: Transaction, counted: str, hour: datetime, by: int = 1) -> int:
+    """Add to the counter of this hour and return it."""
+    row = {"counted": counted, "hour": hour, "number": by}
+    upsert(tx.session, RequestCount, row, {"number": RequestCount.number + by})
     return tx.session.get_one(RequestCount, (counted, hour), populate_existing=True).number
 
 

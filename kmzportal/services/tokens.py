@@ -11,6 +11,7 @@ from collections.abc import Sequence
 
 from kmzportal.models import AccountLink
 
+CODE_LENGTH = 8  # of a mailed code, without the hyphen
 CODE_ALPHABET = "ABCDEFGHJKLMNPQRSTUVWXYZ23456789"  # 32 characters; I, O, 0 and 1 are misread
 
 
@@ -65,6 +66,11 @@ def parse_reference(typed: str) -> str:
     return f"V-{characters[:4]}-{characters[4:]}"
 
 
+def is_code(typed: str) -> bool:
+    """Return whether the text has the length of a mailed code, so that comparing it costs a try."""
+    return len(normalize_code(typed)) == CODE_LENGTH
+
+
 def format_code(digest: bytes, groups: int) -> str:
     """Return so many groups of four characters, such as `ABCD-EFGH`."""
     code = "".join(CODE_ALPHABET[byte % len(CODE_ALPHABET)] for byte in digest[: groups * 4])
@@ -86,5 +92,6 @@ def _derive(key: bytes, purpose: str, text: str) -> str:
     return urlsafe_b64encode(digest).rstrip(b"=").decode()
 
 
-def token_hash(token: str) -> str:
-    return hashlib.sha256(token.encode()).hexdigest()
+def token_hash(token: object) -> str:
+    """Return the hash under which a row is found. A cookie signed by a stranger may hold anything; that finds none."""
+    return hashlib.sha256(str(token).encode(errors="replace")).hexdigest()

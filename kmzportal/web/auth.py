@@ -28,6 +28,7 @@ from kmzportal.services.refusals import ChangedMeanwhile, Refusal, SessionOver
 from kmzportal.services.sessions import NewSession, PersonTable
 from kmzportal.services.shares import Holder, Pace
 from kmzportal.services.transaction import Transaction, transaction
+from kmzportal.web import cookie
 from kmzportal.web.forms import PortalForm, restore_input, save_input
 from kmzportal.web.responses import local_path, redirect_to, wants_fragment
 
@@ -183,7 +184,7 @@ def load_user(token: str) -> AuthenticatedUser | None:
     user = AuthenticatedUser(token, login_session)
     if now - login_session.last_seen > sessions.TOUCH_INTERVAL and not is_background_poll():
         with transaction(user.actor) as tx:
-            sessions.touch(tx, login_session.id)
+            sessions.touch(tx, LoginSession, login_session.id)
     return user
 
 
@@ -207,7 +208,10 @@ def log_in(email: str, password: str, table: PersonTable) -> NewSession | None:
         holder = Holder(f"device:{attempt.device}", known=True)
     check = passwords.check_password(password, attempt.password_hash, holder, attempt.throttled)
     with transaction("visitor", source(), device_token=device_token()) as tx:
-        return sessions.log_in(tx, email, check, device(), table)
+        new = sessions.log_in(tx, email, check, device(), table)
+        if new is None:
+            cookie.keep_address(tx, email)  # filled in at Passwort vergessen
+        return new
 
 
 def check_own_password(typed: str) -> NewSession | None:
@@ -221,8 +225,11 @@ def check_own_password(typed: str) -> NewSession | None:
 
 
 def sign_in(new: NewSession) -> None:
-    """Clear the cookie and store a new session; opened links and saved input are kept."""
-    kept = {key: session[key] for key in ("links", "kept_form") if session.get(key)}
+    """Clear the cookie and store a new session; open links and saved input are kept, what used links show is not."""
+    with transaction("visitor") as tx:
+        cookie.end_visits(tx, only_used=True)
+        cookie.forget(tx, cookie.ADDRESS, cookie.REQUEST, cookie.CASE)
+    kept = {key: session[key] for key in (cookie.VISITS, cookie.SAVED_FORM) if key in session}
     clear_session()
     session.update(kept)
     store_session(new)

@@ -1,8 +1,6 @@
 """Forms and fields of several pages. They validate the format only, services the content."""
 
-import json
 import re
-import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -31,6 +29,8 @@ from kmzportal.models import Clerk, Customer
 from kmzportal.plain_text import clean
 from kmzportal.services import accounts, passwords
 from kmzportal.services.refusals import Refusal, WeakPassword
+from kmzportal.services.transaction import transaction
+from kmzportal.web import cookie
 
 STALE_FORM = (
     "Diese Seite war lange offen, oder Sie haben sich inzwischen an- oder abgemeldet. "
@@ -191,36 +191,28 @@ class NewPasswordForm(PortalForm):
         return True
 
 
-_MAX_SAVED = 1800  # bytes, compressed as Flask compresses the cookie; browsers drop cookies over 4 KiB (RFC 6265, 6.1)
 #: Secrets, fields that become outdated, and fields that the user does not type.
 _NEVER_SAVED = {"csrf_token", "current", "new", "repeat", "password", "code", "puzzle", "tiles", "human", "username"}
 
 
 def save_input(actor: str, path: str) -> None:
-    """Save the fields of this request in the cookie, for this actor and page, unless they are too long."""
+    """Save the fields of this request for this actor and page in this browser."""
     fields = {name: texts for name, texts in request.form.lists() if name not in _NEVER_SAVED}
     if fields:
-        session.pop("kept_form", None)
-    if fields and len(zlib.compress(json.dumps(fields).encode())) <= _MAX_SAVED:
-        session["kept_form"] = {"actor": actor, "path": path, "fields": fields}
-
-
-def move_saved_input(old_link_id: int, new_link_id: int) -> None:
-    """Move input that was saved on the pages of a link to those of the link that replaces it."""
-    if kept := session.get("kept_form"):
-        path = kept["path"].replace(f"/konto-link/{old_link_id}/", f"/konto-link/{new_link_id}/")
-        session["kept_form"] = kept | {"path": path}
+        with transaction(actor) as tx:
+            cookie.keep(tx, cookie.SAVED_FORM, {"path": path, "fields": fields}, actor)
 
 
 def restore_input(actor: str) -> None:
-    """Remove the saved input of this page from the cookie, and show it in the forms if the actor is the same."""
-    if session.get("kept_form", {}).get("path") != request.path:
+    """Show the saved input of this page in the forms, once, if the actor is the same."""
+    saved = cookie.kept(cookie.SAVED_FORM, actor)
+    if saved.get("path") != request.path:
         return
-    kept = session.pop("kept_form")
-    if request.method == "GET" and kept["actor"] == actor:
+    session.pop(cookie.SAVED_FORM)
+    if request.method == "GET":
         notice = "Ihre Eingaben stehen wieder im Formular. Prüfen Sie sie und senden Sie das Formular noch einmal ab."
         flash(notice, "form")
-        g.saved_input = MultiDict(kept["fields"])
+        g.saved_input = MultiDict(saved["fields"])
 
 
 LONGEST_VERSION = 10  # digits

@@ -3,12 +3,13 @@
 from datetime import UTC, datetime
 
 from flask import Response, current_app
-from wtforms import HiddenField, SelectMultipleField
+from wtforms import Field, Form, HiddenField, SelectMultipleField, ValidationError
 
 from kmzportal.db import db
 from kmzportal.robot_check.puzzle import Puzzles, PuzzleUnusable
 from kmzportal.services import links
 from kmzportal.services.shares import Holder, Shares
+from kmzportal.services.tokens import is_code
 from kmzportal.services.transaction import Transaction
 from kmzportal.web.forms import PortalForm
 
@@ -17,7 +18,9 @@ TICK_MISSING = "Setzen Sie bitte den Haken."
 WRONG_TILES = "Das stimmt leider nicht. Hier ist ein neues Rätsel. Oder nehmen Sie den Code."
 CODE_LABEL = "Code aus der E-Mail"
 CODE_MISSING = "Geben Sie den Code aus der E-Mail ein."
-CODE_TOO_LONG = "Der Code hat 8 Zeichen."
+CODE_INCOMPLETE = "Der Code hat 8 Zeichen."
+PUZZLES = 5  # wrong ones in a visit; then only the code passes
+NO_PUZZLE_LEFT = "Fünfmal passten die Bilder nicht. Nehmen Sie jetzt bitte den Code."
 
 #: Drawing takes some 10 ms of CPU time. One picture of a holder may wait, and few in all: other pages need the threads.
 _drawing = Shares(places=1, each=1, strangers=3, most=4)
@@ -42,14 +45,19 @@ class PuzzleForm(PortalForm):
         except PuzzleUnusable:
             return self.show_new_puzzle(bound_to)
 
-    def solves(self, tx: Transaction, bound_to: str) -> bool:
-        """Return whether the answer is right and the first one to this puzzle, which is then used up."""
+    def solves(self, tx: Transaction, bound_to: str) -> bool | None:
+        """Return whether the answer is right; the puzzle is then used up. None if it was, or expired: not compared."""
         token, chosen = self.puzzle.data or "", set(self.tiles.data or [])
         try:
             solved = puzzles().solved_by(token, chosen, bound_to, datetime.now(UTC))
         except PuzzleUnusable:
-            return False
-        return links.use_puzzle(tx, *puzzles().identity(token)) and solved
+            return None
+        return solved if links.use_puzzle(tx, *puzzles().identity(token)) else None
+
+
+def complete_code(_form: Form, field: Field) -> None:
+    if not is_code(field.data or ""):
+        raise ValidationError(CODE_INCOMPLETE)
 
 
 def puzzles() -> Puzzles:

@@ -5,8 +5,7 @@ from datetime import UTC, datetime
 from flask import Blueprint, g, render_template, request
 from flask.typing import ResponseReturnValue
 
-from kmzportal.db import db
-from kmzportal.models import AccountLink
+from kmzportal.web import cookie
 from kmzportal.web.auth import anyone, background_poll
 from kmzportal.web.link import visit as visits
 from kmzportal.web.responses import redirect_to, wants_fragment
@@ -31,14 +30,13 @@ def login_session() -> ResponseReturnValue:
 @anyone
 @background_poll
 def link_visit(link_id: int) -> ResponseReturnValue:
-    """GET sets no cookie, which could overwrite the one of another tab. Empty when the link ended."""
+    """Empty when the link or the visit was ended."""
     if request.method == "POST":
-        visits.find(link_id)
+        visits.find(link_id, prolong=True)
     if not wants_fragment():
         return redirect_to("link.show", link_id=link_id)
-    visit = visits.peek(link_id)
-    link = db.session.get(AccountLink, link_id) if visit else None
-    if visit is None or link is None or not link.usable(visit.arrived):
+    visit = cookie.find_visit(link_id)
+    if visit is None or visit.ended_at or not visit.link.usable(visit.started_at):
         return ""
     g.visit = visit
     return render_template("session_timeout.html")

@@ -1,8 +1,10 @@
 """Login and logout, and the redirect to the login page."""
 
+import re
+from datetime import UTC, datetime
 from urllib.parse import urlsplit
 
-from flask import Blueprint, current_app, g, request, session, url_for
+from flask import Blueprint, current_app, g, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_login import logout_user
 from werkzeug.wrappers import Response
@@ -10,7 +12,7 @@ from werkzeug.wrappers import Response
 from kmzportal.models import Customer
 from kmzportal.services import sessions
 from kmzportal.services.transaction import transaction
-from kmzportal.web import auth
+from kmzportal.web import auth, cookie
 from kmzportal.web.auth import anyone, current_user, login_manager
 from kmzportal.web.forms import ActionForm, LoginForm, save_input
 from kmzportal.web.responses import local_path, redirect_to, redirect_to_path, render
@@ -29,9 +31,8 @@ def start() -> Response:
 def login() -> ResponseReturnValue:
     if current_user.is_authenticated:
         return redirect_to(current_user.home_endpoint)
-    form, wanted = LoginForm(email=session.get("address")), local_path(request.args.get("weiter"))
+    form, wanted = LoginForm(email=cookie.kept(cookie.ADDRESS).get("address")), local_path(request.args.get("weiter"))
     if form.validate_on_submit():
-        session["address"] = form.email.data  # filled in at Passwort vergessen
         if new := auth.log_in(form.email.data or "", form.password.data or "", Customer):
             auth.sign_in(new)
             return redirect_to_path(wanted or url_for(current_user.home_endpoint))
@@ -42,19 +43,25 @@ def login() -> ResponseReturnValue:
 @bp.post("/abmelden")
 @anyone
 def logout() -> ResponseReturnValue:
-    """Log out customers and clerks. With `weiter`, a link of another person follows: the cookie keeps opened links."""
+    """Log out customers and clerks, and end all visits to links. With `weiter`, one to a link of another person starts."""
     form, wanted = ActionForm(), local_path(request.args.get("weiter"))
     login_endpoint = auth.LOGIN_ENDPOINT
     if current_user.is_authenticated:
         if not form.validate_on_submit():
             return render("customer/logout.html", form, wanted=wanted)
         login_endpoint = auth.STAFF_LOGIN_ENDPOINT if current_user.login_session.clerk else auth.LOGIN_ENDPOINT
-        with transaction(current_user.actor, auth.source()) as tx:
+    following = re.fullmatch(r"/konto-link/(\d{1,10})", wanted or "")
+    visit = cookie.find_visit(int(following[1])) if following else None
+    going_on = visit is not None and visit.alive(datetime.now(UTC))
+    with transaction(current_user.actor, auth.source()) as tx:
+        if current_user.is_authenticated:
             sessions.log_out(tx, current_user.login_session)
-    links = session.get("links")
+        cookie.end_visits(tx)
+        cookie.forget(tx, *cookie.KEPT)
     auth.clear_session()
-    if links and wanted:
-        session["links"] = links
+    if visit and going_on:
+        with transaction("visitor") as tx:
+            cookie.start_visit(tx, visit.link, visit)
     response = redirect_to_path(wanted or url_for(login_endpoint), "Sie sind abgemeldet.")
     response.headers["Clear-Site-Data"] = '"cache", "storage"'  # "cookies" would clear those of the whole domain
     return response

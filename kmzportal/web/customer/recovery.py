@@ -5,9 +5,11 @@ from datetime import UTC, datetime, timedelta
 from flask import Blueprint, current_app, session
 from flask.typing import ResponseReturnValue
 
+from kmzportal import mail_address
 from kmzportal.db import db
 from kmzportal.services import outbox, recovery
 from kmzportal.services.transaction import transaction
+from kmzportal.web import cookie
 from kmzportal.web.auth import anyone, source
 from kmzportal.web.forms import ActionForm, PortalForm, mail_address_field
 from kmzportal.web.responses import redirect_in_place, redirect_to, render
@@ -24,7 +26,7 @@ class AddressForm(PortalForm):
 @bp.route("", methods=["GET", "POST"])
 @anyone
 def ask() -> ResponseReturnValue:
-    form = AddressForm(email=session.get("address"))
+    form = AddressForm(email=cookie.kept(cookie.ADDRESS).get("address"))
     if form.validate_on_submit():
         _request_link(form.email.data or "")
         return redirect_to(".asked")
@@ -34,7 +36,7 @@ def ask() -> ResponseReturnValue:
 @bp.get("/gesendet")
 @anyone
 def asked(form: ActionForm | None = None) -> ResponseReturnValue:
-    request, now, config = session.get("recovery"), datetime.now(UTC), current_app.config
+    request, now, config = cookie.kept(cookie.REQUEST), datetime.now(UTC), current_app.config
     if not request:
         return redirect_to(".ask")
     asked_at = datetime.fromtimestamp(request["at"], UTC)
@@ -53,7 +55,7 @@ def asked(form: ActionForm | None = None) -> ResponseReturnValue:
 @bp.post("/noch-einmal")
 @anyone
 def ask_again() -> ResponseReturnValue:
-    form, request = ActionForm(), session.get("recovery")
+    form, request = ActionForm(), cookie.kept(cookie.REQUEST)
     if not request or not form.validate_on_submit():
         return asked(form)
     if datetime.now(UTC).timestamp() - request["at"] >= AGAIN_AFTER:
@@ -64,6 +66,6 @@ def ask_again() -> ResponseReturnValue:
 
 def _request_link(address: str) -> None:
     with transaction("visitor", source()) as tx:
-        reference = recovery.request_link(tx, address)
-    session["address"] = address
-    session["recovery"] = {"address": address, "reference": reference, "at": int(tx.now.timestamp())}
+        request = {"address": address, "reference": recovery.request_link(tx, address), "at": int(tx.now.timestamp())}
+        cookie.keep(tx, cookie.REQUEST, request, email=mail_address.canonical(address))
+        session[cookie.ADDRESS] = session[cookie.REQUEST]

@@ -4,19 +4,22 @@ Each branch is one form at one URL. The button names the step; all typed fields 
 and nothing is stored before the last one.
 """
 
-from datetime import date
+from datetime import UTC, date, datetime
 
 from flask import Blueprint, abort, current_app, request, session
 from flask.typing import ResponseReturnValue
 from wtforms import BooleanField, HiddenField, StringField
-from wtforms.validators import DataRequired, Length
+from wtforms.validators import DataRequired
 
+from kmzportal import mail_address
 from kmzportal.dates import format_day
+from kmzportal.db import db
 from kmzportal.models import BRANCHES
 from kmzportal.services import support
 from kmzportal.services.shares import Holder
+from kmzportal.services.tokens import is_code
 from kmzportal.services.transaction import transaction
-from kmzportal.web import robot_check
+from kmzportal.web import cookie, robot_check
 from kmzportal.web.auth import anyone, source
 from kmzportal.web.forms import data_field, mail_address_field, printable, text_area
 from kmzportal.web.responses import redirect_to, render
@@ -54,7 +57,7 @@ class SupportForm(PuzzleForm):
     phone = data_field("phone")
     message = text_area("Nachricht", rows=5)
     human = BooleanField(robot_check.TICK_LABEL)
-    code = StringField(robot_check.CODE_LABEL, [Length(max=40, message=robot_check.CODE_TOO_LONG)])
+    code = StringField(robot_check.CODE_LABEL)
     sent = HiddenField(filters=[printable])  #: Message-ID of the mail with the code
 
     def __init__(self, branch: str):
@@ -106,14 +109,17 @@ def write(branch: str) -> ResponseReturnValue:
 
 
 def _take(step: str, form: SupportForm) -> str | None:
-    """Do the step of the pressed button; return what to show: tick, puzzle or code; None when the case is opened."""
+    """Do the step of the pressed button; return what to show: tick, puzzle, no_puzzle or code; None when the case is open."""
     if step in ("code", "resend"):
         return _send_code(form, again=step == "resend")
-    if step == "solve":
-        return None if _open_case(form, by_code=False) else "puzzle"
     if step == "enter":
         return None if _open_case(form, by_code=True) else "code"
-    if step == "puzzle" or form.human.data:
+    if step == "solve" and _open_case(form, by_code=False):
+        return None
+    if support.wrong_puzzles(db.session(), session["csrf_token"], datetime.now(UTC)) >= robot_check.PUZZLES:
+        form.form_errors[:] = [robot_check.NO_PUZZLE_LEFT]
+        return "no_puzzle"
+    if step in ("puzzle", "solve") or form.human.data:
         form.puzzle.data = None  # brings a new one
         return "puzzle"
     form.human.errors = [robot_check.TICK_MISSING]
@@ -137,20 +143,26 @@ def _open_case(form: SupportForm, by_code: bool) -> bool:
     Raises TooManyRequests.
     """
     email, text, code = form.email.data or "", form.message.data or "", form.code.data or ""
-    if by_code and not code:
-        form.code.errors = [robot_check.CODE_MISSING]
+    if by_code and not is_code(code):
+        form.code.errors = [robot_check.CODE_INCOMPLETE if code else robot_check.CODE_MISSING]
         return False
     proof = (form.sent.data if by_code else form.puzzle.data) or ""
     with transaction("visitor", source()) as tx:
         if by_code:
             right = support.check_code(tx, proof, email, code)
         elif support.within_limits(tx, "puzzle", support.PUZZLES_PER_CASE):
-            right = form.solves(tx, "support")
+            left = support.count_puzzle(tx, session["csrf_token"]) <= robot_check.PUZZLES
+            solved = form.solves(tx, "support") if left else None
+            if solved is not False:
+                support.count_puzzle(tx, session["csrf_token"], by=-1)
+            right = bool(solved)
         else:
             raise support.TooManyRequests  # not "wrong": the answer was not compared
         promise = support.open_by_form(tx, proof, right, form.branch, email, text, by_code, form.case_fields())
+        if promise:
+            case = {"reference": promise.reference, "day": promise.day.isoformat()}
+            cookie.keep(tx, cookie.CASE, case, email=mail_address.canonical(email))
     if promise:
-        session["case"] = [promise.reference, promise.day.isoformat()]
         return True
     if by_code:
         form.code.errors = [WRONG_CODE]
@@ -163,10 +175,11 @@ def _open_case(form: SupportForm, by_code: bool) -> bool:
 @bp.get("/gesendet")
 @anyone
 def sent() -> ResponseReturnValue:
-    if "case" not in session:
+    case = cookie.kept(cookie.CASE)
+    if not case:
         return redirect_to(".start")
-    reference, day = session["case"]
-    return render("customer/support_sent.html", reference=reference, day=format_day(date.fromisoformat(day)))
+    day = format_day(date.fromisoformat(case["day"]))
+    return render("customer/support_sent.html", reference=case["reference"], day=day)
 
 
 @bp.get("/bild/<token>")

@@ -6,10 +6,9 @@ from flask.typing import ResponseReturnValue
 from kmzportal.services import links, sessions
 from kmzportal.services.shares import Holder
 from kmzportal.services.transaction import transaction
-from kmzportal.web import auth
+from kmzportal.web import auth, cookie
 from kmzportal.web.auth import anyone, source
 from kmzportal.web.forms import PortalForm, text_field
-from kmzportal.web.link import visit as visits
 from kmzportal.web.responses import redirect_to, render
 
 bp = Blueprint("letter", __name__)
@@ -37,8 +36,9 @@ def redeem() -> ResponseReturnValue:
             auth.slow_logins.wait(Holder(str(source())))
         with transaction("visitor", source()) as tx:
             letter = links.find_letter(tx, form.number.data or "", form.code.data or "")
+            if letter:
+                cookie.start_visit(tx, letter, checked=True)
         if letter:
-            visits.start(letter, checked=True)
             return redirect_to("link.show", link_id=letter.id)
         form.form_errors.append(WRONG)
     form.code.data = ""  # never sent back

@@ -1,28 +1,28 @@
 """The pages of a link, from the mail to Fertig. Only POST changes data, and only the last POST redeems the link."""
 
 import re
-import secrets
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
-from flask import Blueprint, current_app, session
+from flask import Blueprint, current_app
 from flask.typing import ResponseReturnValue
 from werkzeug.routing import PathConverter
 from wtforms import StringField, ValidationError
 from wtforms.validators import Length
 
 from kmzportal.db import db
-from kmzportal.models import AccountLink, Customer, LinkKind, LinkState, LoginSession
-from kmzportal.services import accounts, clerks, guesses, links, passwords
+from kmzportal.models import AccountLink, Customer, LinkKind, LinkState, LinkVisit, LoginSession
+from kmzportal.services import accounts, clerks, guesses, kept_entries, links, passwords
 from kmzportal.services.refusals import AddressTaken, ChangedMeanwhile, LinkUnusable, TooManyMails, WrongCode
 from kmzportal.services.second_factor import SecondFactor
 from kmzportal.services.shares import Holder
 from kmzportal.services.transaction import Transaction, factor_keys, run_outside_transaction, transaction
+from kmzportal.web import cookie
 from kmzportal.web.auth import anyone, background_poll, current_user, source
-from kmzportal.web.forms import ActionForm, CustomerForm, NewPasswordForm, move_saved_input
+from kmzportal.web.forms import ActionForm, CustomerForm, NewPasswordForm
 from kmzportal.web.link import visit as visits
-from kmzportal.web.link.visit import Visit, link_holder, link_not_found, link_transaction, visited_link
+from kmzportal.web.link.visit import link_holder, link_not_found, link_transaction
 from kmzportal.web.responses import qr_code, redirect_in_place, redirect_to, render
 
 bp = Blueprint("link", __name__)
@@ -65,7 +65,8 @@ def open_link(text: str) -> ResponseReturnValue:
                 guesses.count(tx)
         response = link_not_found()
     else:
-        visits.start(link)
+        with transaction("visitor") as tx:
+            cookie.start_visit(tx, link)
         response = redirect_to(".show", link_id=link.id)
     response.headers["Referrer-Policy"] = "no-referrer"  # type: ignore[union-attr]
     return response
@@ -73,7 +74,7 @@ def open_link(text: str) -> ResponseReturnValue:
 
 @bp.get("/konto-link/<int:link_id>")
 @link_holder(*LinkKind)
-def show(link: AccountLink, visit: Visit) -> ResponseReturnValue:
+def show(link: AccountLink, visit: LinkVisit) -> ResponseReturnValue:
     """Redirect to the first page of this kind of link, or show the one after the robot check."""
     if visit.checked:
         return render("link/checked.html", link=link)
@@ -82,40 +83,45 @@ def show(link: AccountLink, visit: Visit) -> ResponseReturnValue:
 
 @bp.route("/konto-link/<int:link_id>/passwort", methods=["GET", "POST"])
 @link_holder(LinkKind.RECOVERY)
-def password(link: AccountLink, visit: Visit) -> ResponseReturnValue:
+def password(link: AccountLink, visit: LinkVisit) -> ResponseReturnValue:
     def redeem(tx: Transaction, password_hash: str) -> None:
-        accounts.set_password_by_link(tx, link, visit.arrived, password_hash)
+        accounts.set_password_by_link(tx, link, visit.started_at, password_hash)
 
-    return _set_password(link, NewPasswordForm(), redeem, "link/password.html")
+    return _set_password(link, visit, NewPasswordForm(), redeem, "link/password.html")
 
 
 @bp.route("/konto-link/<int:link_id>/konto", methods=["GET", "POST"])
 @link_holder(LinkKind.DESK, LinkKind.LETTER, checked=True)
-def register(link: AccountLink, visit: Visit) -> ResponseReturnValue:
+def register(link: AccountLink, visit: LinkVisit) -> ResponseReturnValue:
     form = RegisterForm(data=link.owner.data() | {"version": link.owner.version})
     form.offer_salutations(link.owner.salutation)
 
     def redeem(tx: Transaction, password_hash: str) -> None:
-        accounts.register(tx, link, visit.arrived, form.seen_version, form.customer_data(), password_hash)
+        accounts.register(tx, link, visit.started_at, form.seen_version, form.customer_data(), password_hash)
 
-    return _set_password(link, form, redeem, "link/register.html")
+    return _set_password(link, visit, form, redeem, "link/register.html")
 
 
 @bp.route("/konto-link/<int:link_id>/zugang", methods=["GET", "POST"])
 @link_holder(LinkKind.CLERK_FIRST)
-def clerk_access(link: AccountLink, visit: Visit) -> ResponseReturnValue:
+def clerk_access(link: AccountLink, visit: LinkVisit) -> ResponseReturnValue:
     """Set password and second factor in one POST. Until it succeeds, the old ones stay valid."""
     form = ClerkAccessForm()
 
     def redeem(tx: Transaction, password_hash: str) -> None:
-        clerks.use_first_link(tx, link, visit.arrived, password_hash, _nonce(link.id), form.code.data or "")
+        clerks.use_first_link(tx, link, visit.started_at, password_hash, str(visit.factor_nonce), form.code.data or "")
 
-    context = {"factor": _factor(link.id), "uri": _uri(link), "required": _second_factor_required()}
-    return _set_password(link, form, redeem, "link/clerk_access.html", **context)
+    context = {"factor": _factor(visit), "uri": _uri(visit), "required": _second_factor_required()}
+    return _set_password(link, visit, form, redeem, "link/clerk_access.html", **context)
 
 
 def _set_password(
-    link: AccountLink, form: Any, redeem: Callable[[Transaction, str], None], template: str, **context: Any
+    link: AccountLink,
+    visit: LinkVisit,
+    form: Any,
+    redeem: Callable[[Transaction, str], None],
+    template: str,
+    **context: Any,
 ) -> ResponseReturnValue:
     """Show a form with a new password, and call `redeem` with its hash when it is valid."""
     if form.validate_on_submit() and form.validate_new_password(link.holder):
@@ -124,7 +130,7 @@ def _set_password(
         try:
             with link_transaction(link) as tx:
                 redeem(tx, password_hash)
-            return visits.finish(link)
+            return visits.finish(link, visit)
         except (AddressTaken, WrongCode) as refusal:
             form.add_refusal(refusal)
         except ChangedMeanwhile:
@@ -137,13 +143,13 @@ def _set_password(
 
 @bp.route("/konto-link/<int:link_id>/adresse", methods=["GET", "POST"])
 @link_holder(LinkKind.ADDRESS)
-def confirm_address(link: AccountLink, visit: Visit) -> ResponseReturnValue:
+def confirm_address(link: AccountLink, visit: LinkVisit) -> ResponseReturnValue:
     form = ActionForm()
     if form.validate_on_submit():
         try:
             with link_transaction(link) as tx:
-                accounts.confirm_address(tx, link, visit.arrived, keep=_own_session(link))
-            return visits.finish(link)
+                accounts.confirm_address(tx, link, visit.started_at, keep=_own_session(link))
+            return visits.finish(link, visit)
         except AddressTaken as refusal:
             form.add_refusal(refusal)
     return render("link/confirm_address.html", form, link=link)
@@ -157,57 +163,57 @@ def _own_session(link: AccountLink) -> LoginSession | None:
 
 @bp.route("/konto-link/<int:link_id>/widerspruch", methods=["GET", "POST"])
 @link_holder(LinkKind.OBJECTION)
-def object_to_change(link: AccountLink, visit: Visit) -> ResponseReturnValue:
+def object_to_change(link: AccountLink, visit: LinkVisit) -> ResponseReturnValue:
     form = ActionForm()
     if form.validate_on_submit():
         with link_transaction(link) as tx:
-            accounts.object_to_change(tx, link, visit.arrived)
-        return visits.finish(link)
+            accounts.object_to_change(tx, link, visit.started_at)
+        return visits.finish(link, visit)
     return render("link/object_to_change.html", form, link=link)
 
 
 @bp.get("/konto-link/<int:link_id>/fertig")
 @anyone
 def done(link_id: int) -> ResponseReturnValue:
-    link = visited_link(link_id)
-    if link is None or link.ended_as != LinkState.REDEEMED or link.clerk:
+    visit = visits.find(link_id, prolong=True)
+    if visit is None or visit.link.ended_as != LinkState.REDEEMED or visit.link.clerk:
         return link_not_found()
-    return render("link/done.html", link=link)
+    return render("link/done.html", link=visit.link)
 
 
 @bp.get("/konto-link/<int:link_id>/zugang/qr.svg")
 @link_holder(LinkKind.CLERK_FIRST)
 @background_poll
-def show_qr_code(link: AccountLink, visit: Visit) -> ResponseReturnValue:
-    return qr_code(_uri(link))
+def show_qr_code(link: AccountLink, visit: LinkVisit) -> ResponseReturnValue:
+    return qr_code(_uri(visit))
 
 
 @bp.get("/konto-link/<int:link_id>/zugang/fertig")
 @anyone
 def clerk_done(link_id: int) -> ResponseReturnValue:
     """Show the recovery codes, only in the browser that has set them up and until a login there."""
-    link = visited_link(link_id)
-    if link is None or link.clerk is None or link.ended_as != LinkState.REDEEMED:
+    visit = visits.find(link_id, prolong=True)
+    if visit is None or visit.link.clerk is None or visit.link.ended_as != LinkState.REDEEMED:
         return link_not_found()
-    set_up_in_this_browser = link.clerk.factor_nonce and link.clerk.factor_nonce == _nonce(link_id)
-    return render("link/clerk_done.html", codes=_factor(link_id).recovery_codes if set_up_in_this_browser else [])
+    set_up_in_this_browser = visit.factor_nonce and visit.factor_nonce == visit.link.clerk.factor_nonce
+    return render("link/clerk_done.html", codes=_factor(visit).recovery_codes if set_up_in_this_browser else [])
 
 
 @bp.post("/konto-link/<int:link_id>/erneuern")
 @anyone
 def renew(link_id: int) -> ResponseReturnValue:
-    link, form = visited_link(link_id), ActionForm()
-    if link is None:
+    visit, form = visits.find(link_id, prolong=True), ActionForm()
+    if visit is None:
         return link_not_found()
+    link = visit.link
     if not form.validate_on_submit():
         return visits.link_ended(link, form)
     try:
         with transaction(f"link:{link.id}", source()) as tx:
-            new = links.renew(tx, link)
+            kept_entries.move(tx, link, links.renew(tx, link))
     except (LinkUnusable, TooManyMails):
         form.form_errors.append("Heute können wir keinen weiteren Link senden. Bitte rufen Sie uns an.")
         return visits.link_ended(link, form)
-    move_saved_input(link_id, new.id)
     return redirect_in_place(".show", "Ein neuer Link ist unterwegs an dieselbe Adresse.", link_id=link_id)
 
 
@@ -218,9 +224,12 @@ def cancel(link_id: int) -> ResponseReturnValue:
     form = ActionForm()
     if not form.validate_on_submit():
         return render("link/cancel.html", form, link={"id": link_id})
-    link = visited_link(link_id)
-    visits.end(link_id)
-    noun = link.policy.noun if link else "Link"
+    visit = visits.find(link_id, prolong=False)
+    noun = visit.link.policy.noun if visit else "Link"
+    if visit:
+        with transaction(f"link:{link_id}") as tx:
+            visit.ended_at = tx.now
+            cookie.forget(tx, cookie.SAVED_FORM)
     return redirect_to("login.login", f"Sie haben abgebrochen. Nichts wurde geändert. Ihr {noun} gilt weiter.")
 
 
@@ -228,20 +237,9 @@ def _second_factor_required() -> bool:
     return bool(current_app.config["STAFF_SECOND_FACTOR"] != "offered")
 
 
-def _nonce(link_id: int) -> str:
-    """Return the nonce of the second factor for this browser, stored in the signed cookie.
-
-    Each browser gets another one, so that a mail scanner that opened the link before does not know the secret.
-    """
-    stored = session.get("factor")
-    if not stored or stored[0] != link_id:
-        stored = session["factor"] = [link_id, secrets.token_urlsafe(32)]
-    return str(stored[1])
+def _factor(visit: LinkVisit) -> SecondFactor:
+    return SecondFactor(factor_keys(), str(visit.factor_nonce))
 
 
-def _factor(link_id: int) -> SecondFactor:
-    return SecondFactor(factor_keys(), _nonce(link_id))
-
-
-def _uri(link: AccountLink) -> str:
-    return _factor(link.id).uri(link.email, current_app.config["OFFICE_NAME"])
+def _uri(visit: LinkVisit) -> str:
+    return _factor(visit).uri(visit.link.email, current_app.config["OFFICE_NAME"])

@@ -3,17 +3,17 @@
 from flask import Blueprint
 from flask.typing import ResponseReturnValue
 from wtforms import BooleanField, StringField
-from wtforms.validators import InputRequired, Length
+from wtforms.validators import InputRequired
 
-from kmzportal.models import AccountLink, LinkKind
+from kmzportal.models import AccountLink, LinkKind, LinkVisit
 from kmzportal.services import links
 from kmzportal.services.shares import Holder
 from kmzportal.web import robot_check
 from kmzportal.web.auth import background_poll
 from kmzportal.web.forms import PortalForm
-from kmzportal.web.link.visit import Visit, link_holder, link_not_found, link_transaction, mark_checked
+from kmzportal.web.link.visit import link_holder, link_not_found, link_transaction
 from kmzportal.web.responses import redirect_in_place, render
-from kmzportal.web.robot_check import PuzzleForm
+from kmzportal.web.robot_check import NO_PUZZLE_LEFT, PUZZLES, PuzzleForm
 
 bp = Blueprint("robot_check", __name__, url_prefix="/konto-link/<int:link_id>")
 
@@ -25,13 +25,13 @@ class TickForm(PortalForm):
 class CodeForm(PortalForm):
     code = StringField(
         robot_check.CODE_LABEL,
-        [InputRequired(robot_check.CODE_MISSING), Length(max=40, message=robot_check.CODE_TOO_LONG)],
+        [InputRequired(robot_check.CODE_MISSING), robot_check.complete_code],
     )
 
 
 @bp.route("/roboter", methods=["GET", "POST"])
-@link_holder(LinkKind.DESK)
-def tick(link: AccountLink, visit: Visit) -> ResponseReturnValue:
+@link_holder(LinkKind.DESK, checked=False)
+def tick(link: AccountLink, visit: LinkVisit) -> ResponseReturnValue:
     form = TickForm()
     if form.validate_on_submit():
         with link_transaction(link):
@@ -41,17 +41,25 @@ def tick(link: AccountLink, visit: Visit) -> ResponseReturnValue:
 
 
 @bp.route("/raetsel", methods=["GET", "POST"])
-@link_holder(LinkKind.DESK)
-def puzzle(link: AccountLink, visit: Visit) -> ResponseReturnValue:
-    """A wrong answer brings a new puzzle; the link stays valid."""
+@link_holder(LinkKind.DESK, checked=False)
+def puzzle(link: AccountLink, visit: LinkVisit) -> ResponseReturnValue:
+    """A wrong answer brings a new puzzle, and after PUZZLES of a visit the code; the link stays valid."""
     form = PuzzleForm()
     if form.validate_on_submit():
         with link_transaction(link) as tx:
-            solved = form.solves(tx, f"link:{link.id}")
-            tx.record("puzzle.solved" if solved else "puzzle.failed", link.holder)
+            tx.lock(link.holder)  # one answer after another
+            left = visit.wrong_puzzles < PUZZLES
+            solved = form.solves(tx, f"link:{link.id}") if left else None
+            if solved is False:
+                visit.wrong_puzzles += 1
+            if solved or (solved is False and visit.wrong_puzzles == 1):  # one record a visit
+                tx.record("puzzle.solved" if solved else "puzzle.failed", link.holder)
+            visit.checked = visit.checked or bool(solved)
         if solved:
-            return _passed(visit)
+            return redirect_in_place("link.show", link_id=link.id)
         form.form_errors.append(robot_check.WRONG_TILES)
+    if visit.wrong_puzzles >= PUZZLES:
+        return redirect_in_place(".code", NO_PUZZLE_LEFT, link_id=link.id)
     question = form.show_new_puzzle(f"link:{link.id}")
     return render("link/puzzle.html", form, link=link, question=question)
 
@@ -59,24 +67,19 @@ def puzzle(link: AccountLink, visit: Visit) -> ResponseReturnValue:
 @bp.get("/bild/<token>")
 @link_holder(LinkKind.DESK)
 @background_poll
-def picture(link: AccountLink, visit: Visit, token: str) -> ResponseReturnValue:
-    """Sets no cookie: drawn late, the picture would arrive after the answer and undo that the check was passed."""
+def picture(link: AccountLink, visit: LinkVisit, token: str) -> ResponseReturnValue:
     return robot_check.picture(token, Holder(f"link:{link.id}", known=True)) or link_not_found()
 
 
 @bp.route("/code", methods=["GET", "POST"])
-@link_holder(LinkKind.DESK)
-def code(link: AccountLink, visit: Visit) -> ResponseReturnValue:
+@link_holder(LinkKind.DESK, checked=False)
+def code(link: AccountLink, visit: LinkVisit) -> ResponseReturnValue:
     form = CodeForm()
     if form.validate_on_submit():
         with link_transaction(link) as tx:
-            right = links.check_code(tx, link, form.code.data or "")
-        if right:
-            return _passed(visit)
+            tx.lock(link.holder)
+            visit.checked = visit.checked or links.check_code(tx, link, form.code.data or "")
+        if visit.checked:
+            return redirect_in_place("link.show", link_id=link.id)
         form.code.errors = ["Dieser Code stimmt nicht. Er steht in der E-Mail unter dem Link und hat 8 Zeichen."]
-    return render("link/code.html", form, link=link)
-
-
-def _passed(visit: Visit) -> ResponseReturnValue:
-    mark_checked(visit)
-    return redirect_in_place("link.show", link_id=visit.link_id)
+    return render("link/code.html", form, link=link, puzzle_left=visit.wrong_puzzles < PUZZLES)

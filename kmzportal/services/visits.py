@@ -1,0 +1,71 @@
+"""Visits: the use of an opened link in one browser. The cookie holds a random token, the row decides."""
+
+import secrets
+from collections.abc import Iterable
+from datetime import timedelta
+
+from sqlalchemy import bindparam, delete, select, update
+from sqlalchemy.orm import Session, contains_eager
+
+from kmzportal.models import AccountLink, LinkVisit
+from kmzportal.services.tokens import token_hash
+from kmzportal.services.transaction import Transaction
+
+VISITS_PER_LINK = 20  # scanners open each link, some of them often
+
+#: Executed by every page of a link, so the statement is built only once. Reads visit, link and its holder together.
+_BY_TOKENS = (
+    select(LinkVisit)
+    .join(LinkVisit.link)
+    .outerjoin(AccountLink.customer)
+    .outerjoin(AccountLink.clerk)
+    .options(
+        contains_eager(LinkVisit.link).options(contains_eager(AccountLink.customer), contains_eager(AccountLink.clerk))
+    )
+    .where(LinkVisit.token_hash.in_(bindparam("hashes", expanding=True)), LinkVisit.link_id == bindparam("link_id"))
+    .order_by(LinkVisit.id.desc())
+    .limit(1)
+)
+
+
+def start(tx: Transaction, link: AccountLink, earlier: LinkVisit | None = None, checked: bool = False) -> str:
+    """Insert a visit and return its token; of a link the newest VISITS_PER_LINK stay.
+
+    What was reached in an `earlier` visit of the same browser counts on; `checked`: without a robot check.
+    """
+    tx.session.scalar(select(AccountLink.id).where(AccountLink.id == link.id).with_for_update(key_share=True))
+    token = secrets.token_urlsafe(32)
+    visit = LinkVisit(
+        token_hash=token_hash(token),
+        link_id=link.id,
+        started_at=tx.now,
+        last_seen=tx.now,
+        idle_after=tx.settings["LINK_SESSION_IDLE"],
+        expires_at=tx.now + timedelta(seconds=tx.settings["LINK_SESSION_LIFETIME"]),
+        checked=checked or bool(earlier and earlier.checked),
+        wrong_puzzles=earlier.wrong_puzzles if earlier else 0,
+        # Drawn for each browser: a mail scanner that opened the link before must not know the secret.
+        factor_nonce=(earlier and earlier.factor_nonce) or (secrets.token_urlsafe(32) if link.clerk_id else None),
+    )
+    if earlier:
+        earlier.ended_at = tx.now
+    tx.session.add(visit)
+    tx.session.flush()
+    mine = select(LinkVisit.id).where(LinkVisit.link_id == link.id).order_by(LinkVisit.id.desc())
+    too_old = mine.offset(VISITS_PER_LINK).limit(1).scalar_subquery()
+    tx.session.execute(delete(LinkVisit).where(LinkVisit.link_id == link.id, LinkVisit.id <= too_old))
+    return token
+
+
+def find(session: Session, tokens: Iterable[object], link_id: int) -> LinkVisit | None:
+    """Return the newest visit of these tokens to this link, ended or not, with link and holder."""
+    return session.scalar(_BY_TOKENS, {"hashes": [token_hash(token) for token in tokens], "link_id": link_id})
+
+
+def end(tx: Transaction, tokens: Iterable[object], only_used: bool = False) -> None:
+    """End the visits of these tokens, or only those to links that ended."""
+    hashes = [token_hash(token) for token in tokens]
+    alive = update(LinkVisit).where(LinkVisit.token_hash.in_(hashes), LinkVisit.ended_at.is_(None))
+    if only_used:
+        alive = alive.where(LinkVisit.link_id.in_(select(AccountLink.id).where(AccountLink.ended_at.is_not(None))))
+    tx.session.execute(alive.values(ended_at=tx.now))

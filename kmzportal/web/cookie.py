@@ -1,0 +1,71 @@
+"""What the signed cookie holds besides Flask's own: random tokens, whose rows decide (docs/decisions/0056).
+
+Whoever knows SECRET_KEY can sign any cookie, so nothing in it gives a right, and nothing in it says who somebody is.
+"""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from flask import session
+
+from kmzportal import mail_address
+from kmzportal.db import db
+from kmzportal.models import AccountLink, LinkVisit
+from kmzportal.services import kept_entries, visits
+from kmzportal.services.tokens import token_hash
+from kmzportal.services.transaction import Transaction
+
+VISITS = "visits"
+SAVED_FORM, ADDRESS, REQUEST, CASE = KEPT = ("saved_form", "typed_address", "recovery_request", "case_sent")
+_MAX_VISITS = 5  # links in a cookie
+_MAX_ID = 2**31 - 1
+
+
+def start_visit(tx: Transaction, link: AccountLink, earlier: LinkVisit | None = None, checked: bool = False) -> None:
+    """Start a visit in place of the one before; what was reached there, or in `earlier` though it ended, counts on."""
+    before = earlier or find_visit(link.id)
+    if before and before.alive(tx.now):
+        earlier = before
+    others = [token for token in _visits() if before is None or token_hash(token) != before.token_hash]
+    session[VISITS] = [*others, visits.start(tx, link, earlier, checked)][-_MAX_VISITS:]
+
+
+def find_visit(link_id: int) -> LinkVisit | None:
+    """Return this browser's visit to the link, ended or not."""
+    tokens = _visits()
+    return visits.find(db.session(), tokens, link_id) if tokens and link_id <= _MAX_ID else None
+
+
+def end_visits(tx: Transaction, only_used: bool = False) -> None:
+    """End all visits of this browser, or only those to links that ended."""
+    if tokens := _visits():
+        visits.end(tx, tokens, only_used)
+
+
+def _visits() -> list[object]:
+    tokens = session.get(VISITS)
+    return tokens[-_MAX_VISITS:] if isinstance(tokens, list) else []
+
+
+def keep(
+    tx: Transaction, name: str, content: dict[str, Any], actor: str | None = None, email: str | None = None
+) -> None:
+    """Keep what was typed for this browser under one of the names of KEPT; see `kept_entries.keep`."""
+    session[name] = kept_entries.keep(tx, content, actor, email)
+
+
+def keep_address(tx: Transaction, address: str) -> None:
+    """Keep an address to fill in the next form."""
+    keep(tx, ADDRESS, {"address": address}, email=mail_address.canonical(address))
+
+
+def kept(name: str, actor: str | None = None) -> dict[str, Any]:
+    """Return what was kept for this actor, or without a login; empty if there is nothing."""
+    now = datetime.now(UTC)
+    return (kept_entries.find(db.session(), session[name], now, actor) if name in session else None) or {}
+
+
+def forget(tx: Transaction, *names: str) -> None:
+    """Delete what was kept under these names."""
+    if tokens := [session.pop(name) for name in names if name in session]:
+        kept_entries.forget(tx, tokens)
