@@ -1,4 +1,4 @@
-"""What somebody typed, kept for later pages of the same browser, at most two hours."""
+"""What somebody typed, kept for an hour for later pages of the same browser."""
 
 import secrets
 from collections.abc import Iterable
@@ -12,7 +12,7 @@ from kmzportal.models import AccountLink, KeptEntry
 from kmzportal.services.tokens import token_hash
 from kmzportal.services.transaction import Transaction
 
-KEPT = timedelta(hours=2)
+KEPT = timedelta(hours=1)
 WITHOUT_LOGIN = 10_000  # rows; anybody may type addresses, so the oldest go
 
 

@@ -47,11 +47,9 @@ def _visits() -> list[object]:
     return tokens[-_MAX_VISITS:] if isinstance(tokens, list) else []
 
 
-def keep(
-    tx: Transaction, name: str, content: dict[str, Any], actor: str | None = None, email: str | None = None
-) -> None:
+def keep(tx: Transaction, name: str, content: dict[str, Any], **belongs_to: str) -> None:
     """Keep what was typed for this browser under one of the names of KEPT; see `kept_entries.keep`."""
-    session[name] = kept_entries.keep(tx, content, actor, email)
+    session[name] = kept_entries.keep(tx, content, **belongs_to)
 
 
 def keep_address(tx: Transaction, address: str) -> None:

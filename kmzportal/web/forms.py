@@ -200,7 +200,7 @@ def save_input(actor: str, path: str) -> None:
     fields = {name: texts for name, texts in request.form.lists() if name not in _NEVER_SAVED}
     if fields:
         with transaction(actor) as tx:
-            cookie.keep(tx, cookie.SAVED_FORM, {"path": path, "fields": fields}, actor)
+            cookie.keep(tx, cookie.SAVED_FORM, {"path": path, "fields": fields}, actor=actor)
 
 
 def restore_input(actor: str) -> None:

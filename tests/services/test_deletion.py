@@ -16,7 +16,7 @@ from kmzportal.models import (
     RecoveryRequest,
     SupportCase,
 )
-from kmzportal.services import deletion, desk, links, outbox, recovery, retention, support
+from kmzportal.services import deletion, desk, kept_entries, links, outbox, recovery, retention, support, visits
 from kmzportal.services.refusals import ChangedMeanwhile
 from kmzportal.services.transaction import transaction
 from tests import people
@@ -41,6 +41,11 @@ def well_used(backend, erika, issue, log_in, as_clerk):
     as_clerk(desk.correct_address, erika, erika.version, people.NEW_EMAIL, "callback", "Rückruf bei Erika Mustermann")
     with backend.transaction() as tx:
         recovery.request_link(tx, erika.email)
+        kept_entries.keep(tx, {"address": erika.email}, email=erika.email_canonical)
+        kept_entries.keep(tx, {"path": "/", "fields": {"last_name": ["Mustermann"]}}, actor=f"customer:{erika.id}")
+        [link, *_] = tx.session.scalars(select(AccountLink))
+        kept_entries.keep(tx, {"path": "/", "fields": {"last_name": ["Mustermann"]}}, actor=f"link:{link.id}")
+        visits.start(tx, link)
         case = support.open_case(tx, "other", "mail", people.NEW_EMAIL, "Erika Mustermann bittet.", name="Mustermann")
         double = support.open_case(tx, "other", "mail", "dritte@web.example", "Frau Mustermann noch einmal.")
         support.merge(tx, double, case.reference)

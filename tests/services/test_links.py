@@ -213,11 +213,19 @@ def test_old_and_new_links_together_are_renewed_three_times_at_most_also_concurr
 # The robot check: the code from the mail, or a puzzle
 
 
+@pytest.mark.parametrize("typed", ["", "ABCD-EFG", "ABCD-EFGHJ", "AB CD", "x" * 10_000])
+def test_neither_a_right_code_nor_what_is_no_code_costs_a_try(backend, erika, typed):
+    link = backend.issue(LinkKind.DESK, erika)
+    for _ in range(CODE_TRIES + 1):
+        assert not backend.run(links.check_code, link, typed)
+        assert backend.run(links.check_code, link, backend.keys.code(link).lower().replace("-", " "))
+    assert (backend.read(link).code_tries, backend.actions().count("link.code_wrong")) == (0, 0)
+
+
 def test_of_codes_five_are_compared_also_of_ten_entered_concurrently(backend, erika, max_):
     link, other = backend.issue(LinkKind.DESK, erika), backend.issue(LinkKind.DESK, max_)
-    for _ in range(CODE_TRIES - 1):
+    for _ in range(CODE_TRIES):
         assert not backend.run(links.check_code, link, WRONG_CODE)
-    assert backend.run(links.check_code, link, backend.keys.code(link).lower().replace("-", " "))
     assert not backend.run(links.check_code, link, backend.keys.code(link))
     assert backend.actions().count("link.code_wrong") == CODE_TRIES
     backend.run_concurrently(10, lambda tx, link: links.check_code(tx, link, WRONG_CODE), other)

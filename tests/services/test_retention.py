@@ -13,7 +13,9 @@ from kmzportal.models import (
     ClerkDay,
     CustomerAccess,
     DeletedCustomer,
+    KeptEntry,
     KnownDevice,
+    LinkVisit,
     LoginSession,
     OutgoingMail,
     ReceivedMail,
@@ -23,7 +25,7 @@ from kmzportal.models import (
     Throttle,
     UsedPuzzle,
 )
-from kmzportal.services import desk, devices, recovery, retention, sessions, support
+from kmzportal.services import desk, devices, kept_entries, recovery, retention, sessions, support, visits
 from tests import people
 from tests.people import NOW
 
@@ -54,6 +56,8 @@ def rows(backend, erika):
     backend.run(lambda tx, person: tx.record("password.changed", person), erika)
     backend.run(recovery.request_link, erika.email)
     backend.run(desk.send_link, erika)
+    backend.run(visits.start, backend.links()[0])
+    backend.run(kept_entries.keep, {"address": erika.email})
     backend.update(backend.mails()[0], settled_at=NOW)
     backend.add(ReceivedMail(message_id="<1@web.de>", received_at=NOW))
     backend.add(UsedPuzzle(puzzle="p", expires_at=NOW + timedelta(days=1)))
@@ -91,6 +95,8 @@ def scenario_rows(rows, backend, erika, max_, rosa):
         (LoginSession, timedelta(days=7, hours=8), 1, 0),  # from the end of its lifetime
         (KnownDevice, timedelta(days=400), 1, 0),
         (UsedPuzzle, timedelta(days=1), 1, 0),
+        (KeptEntry, timedelta(hours=1), 1, 0),
+        (LinkVisit, timedelta(hours=3), 1, 0),  # one after the end of its lifetime, for a form that is sent too late
         (AuditEvent, timedelta(days=365), 3, 0),
         (OutgoingMail, timedelta(days=90), 1, 0),
         (AccountLink, timedelta(days=90, hours=72), 1, 0),  # from the end of its lifetime

@@ -90,6 +90,13 @@ def test_a_code_proves_its_address_for_an_hour(backend, send_code, check_code, c
     assert not check_code(sent, code)
 
 
+def test_neither_a_right_code_nor_what_is_no_code_costs_a_try(backend, send_code, check_code):
+    sent = send_code()
+    for _ in range(6):
+        assert not check_code(sent, "falsch")
+        assert check_code(sent, support.code_of(backend.keys, sent))
+
+
 def test_five_wrong_tries_end_a_code(backend, send_code, check_code):
     sent = send_code()
     assert not any(check_code(sent, "AAAA-AAAA") for _ in range(5))

@@ -8,6 +8,7 @@ from sqlalchemy import select
 from kmzportal.mail.previews import MAILS
 from kmzportal.models import AuditEvent
 from kmzportal.services import recovery
+from kmzportal.web import cookie
 from tests import secret_scan
 from tests.browser import TOKEN_KEY
 from tests.states import every_state
@@ -22,7 +23,8 @@ def cookie_secrets(backend, scenario, caplog):
     secrets = set()
     for _, browser in every_state(scenario):
         with browser.client.session_transaction(base_url=browser.site) as session:
-            secrets |= {session.get(name) for name in (TOKEN_KEY, "awaits_code", "csrf_token")}
+            secrets |= {session.get(name) for name in (TOKEN_KEY, "awaits_code", "csrf_token", *cookie.KEPT)}
+            secrets.update(session.get(cookie.VISITS, ()))
     with backend.transaction("worker") as tx:
         requests = recovery.unanswered(tx.session)
     for request in requests:

@@ -43,7 +43,7 @@ def login() -> ResponseReturnValue:
 @bp.post("/abmelden")
 @anyone
 def logout() -> ResponseReturnValue:
-    """Log out customers and clerks, and end all visits to links. With `weiter`, one to a link of another person starts."""
+    """Log out customers and clerks, and end all visits to links; with `weiter`, that to the wanted link goes on."""
     form, wanted = ActionForm(), local_path(request.args.get("weiter"))
     login_endpoint = auth.LOGIN_ENDPOINT
     if current_user.is_authenticated:

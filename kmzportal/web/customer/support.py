@@ -18,7 +18,7 @@ from kmzportal.models import BRANCHES
 from kmzportal.services import support
 from kmzportal.services.shares import Holder
 from kmzportal.services.tokens import is_code
-from kmzportal.services.transaction import transaction
+from kmzportal.services.transaction import Transaction, transaction
 from kmzportal.web import cookie, robot_check
 from kmzportal.web.auth import anyone, source
 from kmzportal.web.forms import data_field, mail_address_field, printable, text_area
@@ -109,7 +109,7 @@ def write(branch: str) -> ResponseReturnValue:
 
 
 def _take(step: str, form: SupportForm) -> str | None:
-    """Do the step of the pressed button; return what to show: tick, puzzle, no_puzzle or code; None when the case is open."""
+    """Do the step of the pressed button; return what to show: tick, puzzle, no_puzzle, code; None at the end."""
     if step in ("code", "resend"):
         return _send_code(form, again=step == "resend")
     if step == "enter":
@@ -148,16 +148,7 @@ def _open_case(form: SupportForm, by_code: bool) -> bool:
         return False
     proof = (form.sent.data if by_code else form.puzzle.data) or ""
     with transaction("visitor", source()) as tx:
-        if by_code:
-            right = support.check_code(tx, proof, email, code)
-        elif support.within_limits(tx, "puzzle", support.PUZZLES_PER_CASE):
-            left = support.count_puzzle(tx, session["csrf_token"]) <= robot_check.PUZZLES
-            solved = form.solves(tx, "support") if left else None
-            if solved is not False:
-                support.count_puzzle(tx, session["csrf_token"], by=-1)
-            right = bool(solved)
-        else:
-            raise support.TooManyRequests  # not "wrong": the answer was not compared
+        right = support.check_code(tx, proof, email, code) if by_code else _solves(tx, form)
         promise = support.open_by_form(tx, proof, right, form.branch, email, text, by_code, form.case_fields())
         if promise:
             case = {"reference": promise.reference, "day": promise.day.isoformat()}
@@ -170,6 +161,17 @@ def _open_case(form: SupportForm, by_code: bool) -> bool:
         form.form_errors.append(robot_check.WRONG_TILES)
         form.puzzle.data = None  # brings a new one
     return False
+
+
+def _solves(tx: Transaction, form: SupportForm) -> bool:
+    """Return whether the answer is right. A wrong one is counted, before it is compared. Raises TooManyRequests."""
+    if not support.within_limits(tx, "puzzle", support.PUZZLES_PER_CASE):
+        raise support.TooManyRequests  # not "wrong": the answer was not compared
+    left = support.count_puzzle(tx, session["csrf_token"]) <= robot_check.PUZZLES
+    solved = form.solves(tx, "support") if left else None
+    if solved is not False:
+        support.count_puzzle(tx, session["csrf_token"], by=-1)
+    return bool(solved)
 
 
 @bp.get("/gesendet")

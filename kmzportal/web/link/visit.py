@@ -1,7 +1,7 @@
 """A visit: the use of an opened link in one browser.
 
-The token is removed from the address bar at once. The following URLs contain the id of the link, so that two tabs do not
-interfere, and open only where the cookie has the token of a visit to it.
+The token is removed from the address bar at once. The following URLs contain the id of the link, so that two tabs do
+not interfere, and open only where the cookie has the token of a visit to it.
 """
 
 from collections.abc import Callable, Iterator
@@ -72,14 +72,14 @@ def link_transaction(link: AccountLink) -> Iterator[Transaction]:
 def link_not_found() -> ResponseReturnValue:
     """Return the same page for unknown tokens, links that this browser did not open, and ended visits."""
     visit = cookie.find_visit((request.view_args or {}).get("link_id", 0))
-    link, actor = (visit.link, f"link:{visit.link_id}") if visit else (None, "")
-    if link and link.ended_as == LinkState.REDEEMED:
-        return link_ended(link)
-    if link and visit and visit.ended_at is None and datetime.now(UTC) >= visit.ends_at:
-        if not link.policy.mailed:
-            return redirect_to(link.policy.first_page, "Das hat zu lange gedauert. Geben Sie beides noch einmal ein.")
-        save_input(actor, request.path)  # shown again when the link is opened again
-    if visit and cookie.kept(cookie.SAVED_FORM, actor).get("path") == request.path:
+    if visit and visit.link.ended_as == LinkState.REDEEMED:
+        return link_ended(visit.link)
+    if visit and visit.ended_at is None and datetime.now(UTC) >= visit.ends_at:
+        save_input(f"link:{visit.link_id}", request.path)  # shown again when the link is opened again
+        if not visit.link.policy.mailed:
+            first_page = visit.link.policy.first_page
+            return redirect_to(first_page, "Das hat zu lange gedauert. Geben Sie beides noch einmal ein.")
+    if visit and cookie.kept(cookie.SAVED_FORM, f"link:{visit.link_id}").get("path") == request.path:
         then = "Dann stehen Ihre Eingaben wieder da. Nur Passwörter geben Sie noch einmal ein."
     else:
         then = "Er muss vollständig sein, und Ihr Browser muss Cookies erlauben."

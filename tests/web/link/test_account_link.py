@@ -121,15 +121,18 @@ def test_characters_that_mail_programs_append_are_ignored(browser, erika, issue,
 
 
 @pytest.mark.parametrize("kind", OF_CUSTOMERS)
-def test_requests_of_mail_scanners_change_nothing(app, browser, juergen, issue, mailed, kind):
+def test_requests_of_mail_scanners_write_nothing_but_visits(app, browser, juergen, issue, mailed, kind):
     path = mailed(issue(kind, juergen, juergen.pending_email))
-    with app.app_context():
-        before = secret_scan.dump()
+
+    def dump():
+        with app.app_context():
+            return [row for row in secret_scan.dump().splitlines() if not row.startswith("link_visit ")]
+
+    before = dump()
     for method in ("HEAD", "GET", "OPTIONS") * 2:
         scanner, onward = app.test_client(), method != "OPTIONS"
         assert scanner.open(path, method=method, base_url=browser.site, follow_redirects=onward).status_code == 200
-    with app.app_context():
-        assert secret_scan.dump() == before
+    assert dump() == before
     assert browser.open(path).status == 200
 
 
