@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 from flask import current_app, flash, g, request, session
@@ -196,11 +197,13 @@ _NEVER_SAVED = {"csrf_token", "current", "new", "repeat", "password", "code", "p
 
 
 def save_input(actor: str, path: str) -> None:
-    """Save the fields of this request for this actor and page in this browser."""
+    """Save the fields of this request for this actor and page in this browser, if its form has the CSRF token."""
     fields = {name: texts for name, texts in request.form.lists() if name not in _NEVER_SAVED}
-    if fields:
-        with transaction(actor) as tx:
-            cookie.keep(tx, cookie.SAVED_FORM, {"path": path, "fields": fields}, actor=actor)
+    with suppress(ValidationError):
+        validate_csrf(request.form.get("csrf_token"))
+        if fields:
+            with transaction(actor) as tx:
+                cookie.keep(tx, cookie.SAVED_FORM, {"path": path, "fields": fields}, actor=actor)
 
 
 def restore_input(actor: str) -> None:
