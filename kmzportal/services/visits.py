@@ -31,7 +31,7 @@ _BY_TOKENS = (
 def start(tx: Transaction, link: AccountLink, earlier: LinkVisit | None = None, checked: bool = False) -> str:
     """Insert a visit and return its token; of a link the newest VISITS_PER_LINK stay.
 
-    What was reached in an `earlier` visit of the same browser counts on; `checked`: without a robot check.
+    What was reached in an `earlier` visit, which ends, counts on; `checked`: without a robot check.
     """
     tx.session.scalar(select(AccountLink.id).where(AccountLink.id == link.id).with_for_update(key_share=True))
     token = secrets.token_urlsafe(32)
@@ -55,6 +55,13 @@ def start(tx: Transaction, link: AccountLink, earlier: LinkVisit | None = None, 
     too_old = mine.offset(VISITS_PER_LINK).limit(1).scalar_subquery()
     tx.session.execute(delete(LinkVisit).where(LinkVisit.link_id == link.id, LinkVisit.id <= too_old))
     return token
+
+
+def restart(tx: Transaction, visit: LinkVisit, checked: bool = False) -> None:
+    """Start the time of a visit anew, because its link was opened again; what was reached counts on."""
+    visit.started_at = visit.last_seen = tx.now
+    visit.expires_at = tx.now + timedelta(seconds=tx.settings["LINK_SESSION_LIFETIME"])
+    visit.checked = visit.checked or checked
 
 
 def find(session: Session, tokens: Iterable[object], link_id: int) -> LinkVisit | None:

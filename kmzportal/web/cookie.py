@@ -22,10 +22,14 @@ _MAX_ID = 2**31 - 1
 
 
 def start_visit(tx: Transaction, link: AccountLink, earlier: LinkVisit | None = None, checked: bool = False) -> None:
-    """Start a visit in place of the one before; what was reached there, or in `earlier` though it ended, counts on."""
+    """Start a visit, or anew the one that this browser has, with its token: a slower response may set it again.
+
+    In place of an `earlier` one a visit with a new token starts, in which counts what was reached there.
+    """
     before = earlier or find_visit(link.id)
-    if before and before.alive(tx.now):
-        earlier = before
+    if earlier is None and before and before.alive(tx.now):
+        visits.restart(tx, before, checked)
+        return
     others = [token for token in _visits() if before is None or token_hash(token) != before.token_hash]
     session[VISITS] = [*others, visits.start(tx, link, earlier, checked)][-_MAX_VISITS:]
 

@@ -9,7 +9,7 @@ from kmzportal.models import RequestCount, SupportCase
 from kmzportal.robot_check.puzzle import ANSWERS
 from kmzportal.services import support
 from kmzportal.web import robot_check
-from kmzportal.web.robot_check import puzzles
+from kmzportal.web.robot_check import NO_PUZZLE_LEFT, PUZZLES, puzzles
 from tests.browser import Browser, by_id
 from tests.people import NEW_EMAIL
 from tests.states import SUPPORT_FIELDS as FIELDS
@@ -136,6 +136,19 @@ def test_wrong_pictures_bring_a_new_puzzle_and_field_errors_keep_it_with_its_ans
     form.stale().submit(SEND, {"Neue E-Mail-Adresse": NEW_EMAIL})
     assert (form.status, puzzle_of(form), cases()) == (422, before, [])
     assert (form.press(SEND).heading, len(cases())) == (ARRIVED, 1)
+
+
+@pytest.mark.with_and_without_htmx
+def test_after_five_wrong_puzzles_only_the_code_opens_a_case(form, cases, newest_code):
+    tick(form)
+    before, sent = form.cookie, dict(form.page.forms[0].form_values())
+    for _ in range(PUZZLES):
+        form.press(SEND)
+    assert (form.status, NO_PUZZLE_LEFT in form.text, typed(form)) == (422, True, FIELDS)
+    form.cookie = before  # of an earlier answer
+    assert 'name="tiles"' not in form.post(CHANGED, step="puzzle", **sent).text
+    assert form.press(ENTER_CODE).submit(SEND, {CODE: newest_code()}).heading == ARRIVED
+    assert len(cases()) == 1
 
 
 def test_a_new_puzzle_on_request_and_a_used_or_expired_one_is_refused(form, cases, clock):

@@ -136,6 +136,24 @@ def test_requests_of_mail_scanners_write_nothing_but_visits(app, browser, juerge
     assert browser.open(path).status == 200
 
 
+def test_a_scanner_that_fills_in_and_sends_every_form_stops_at_the_robot_check(
+    app, browser, backend, anneliese, issue, mailed, enter_code
+):
+    """It opens the link as a browser does, ticks all boxes and types the same into all fields, again and again."""
+    link, scanner = issue(LinkKind.DESK, anneliese), Browser(app)
+    for page in ("", "/raetsel", "/code", "/konto") * 6:
+        scanner.open(mailed(link)).open(f"/konto-link/{link.id}{page}")
+        for form in [form for form in scanner.page.forms if form.method == "POST"]:
+            fields = {one.name: one.get("value") or "Scanner-Passwort-12" for one in form.iter("input") if one.name}
+            for _ in range(2):
+                scanner.client.post(form.action, data=fields, base_url=scanner.site)
+    assert scanner.open(f"/konto-link/{link.id}/konto").status in (200, 404) and "Registrieren" not in scanner.text
+    assert (backend.read(anneliese).password_hash, backend.read(link).ended_at) == (None, None)
+    assert backend.read(link).code_tries == 0
+    enter_code(browser, link)
+    assert browser.submit("Registrieren", NEW).heading == "Fertig"
+
+
 @pytest.mark.parametrize(
     "text", ["x", "x" * 43, "x" * 5000, "%00", "..%2f..", "%F0%9F%98%80", "' OR 1=1 --", "{{7*7}}"]
 )

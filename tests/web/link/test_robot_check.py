@@ -6,7 +6,7 @@ import pytest
 
 from kmzportal.models import LinkKind
 from kmzportal.robot_check.puzzle import ANSWERS
-from kmzportal.web.robot_check import puzzles
+from kmzportal.web.robot_check import NO_PUZZLE_LEFT, PUZZLES, puzzles
 from tests import people
 from tests.browser import Browser, field, words
 
@@ -170,3 +170,46 @@ def test_after_five_wrong_codes_the_right_one_is_refused_and_the_pictures_still_
     assert used_up.open(f"/konto-link/{link.id}/konto").heading == "Link zum Konto"
     used_up.open(f"/konto-link/{link.id}/code").follow("Lieber das Bilderrätsel lösen")
     assert choose(used_up, right_tiles(puzzle_of(used_up), link)).heading == "Bestätigt"
+
+
+@pytest.mark.with_and_without_htmx
+def test_after_five_wrong_puzzles_of_a_visit_only_the_code_passes(ticked, app, backend, mailed, link, right_tiles):
+    for _ in range(PUZZLES):
+        last = puzzle_of(ticked)
+        choose(ticked, set())
+    assert ticked.heading == "Code aus der E-Mail"
+    assert NO_PUZZLE_LEFT in ticked.text and "Lieber das Bilderrätsel lösen" not in ticked.text
+    assert ticked.open(f"/konto-link/{link.id}/raetsel").heading == "Code aus der E-Mail"
+    assert send(ticked, link, last, right_tiles(last, link)).status_code == 303
+    other = tick(Browser(app).open(mailed(link)))
+    fresh = puzzle_of(other)
+    assert send(ticked, link, fresh, right_tiles(fresh, link)).status_code == 303
+    assert ticked.open(f"/konto-link/{link.id}/konto").heading == "Link zum Konto"
+    assert backend.actions().count("puzzle.failed") == 1, "one record a visit"
+    assert choose(other, right_tiles(fresh, link)).heading == "Bestätigt", "each visit has its own"
+    ticked.open(f"/konto-link/{link.id}/code")
+    assert ticked.submit("Bestätigen", {CODE: backend.keys.code(link)}).heading == "Bestätigt"
+
+
+def test_a_puzzle_that_is_not_compared_costs_no_try(ticked, link, right_tiles, clock):
+    used = puzzle_of(ticked)
+    choose(ticked, set())
+    for _ in range(2 * PUZZLES):
+        assert send(ticked, link, used, right_tiles(used, link)).status_code == 422
+        assert send(ticked, link, "x", [1]).status_code == 422
+    expired = puzzle_of(ticked)
+    clock.shift(timedelta(minutes=16))
+    for _ in range(2 * PUZZLES):
+        assert send(ticked, link, expired, [1]).status_code == 422
+    ticked.open(f"/konto-link/{link.id}/raetsel")
+    assert choose(ticked, right_tiles(puzzle_of(ticked), link)).heading == "Bestätigt"
+
+
+def test_what_is_no_code_is_told_so_and_costs_no_try(landed, backend, link):
+    landed.follow(ENTER_CODE)
+    for typed in ("ABCD-EFG", "ABCD-EFGHJ", "AB CD"):
+        landed.submit("Bestätigen", {CODE: typed})
+        assert (landed.status, "Der Code hat 8 Zeichen." in landed.text) == (422, True)
+    assert "Sie haben 5 Versuche." in landed.text
+    assert landed.submit("Bestätigen", {CODE: backend.keys.code(link)}).heading == "Bestätigt"
+    assert backend.read(link).code_tries == 0

@@ -3,10 +3,11 @@
 from datetime import timedelta
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import event, select
 
-from kmzportal.models import LinkKind, RequestCount
-from kmzportal.services import guesses, links
+from kmzportal.db import db
+from kmzportal.models import LinkKind, LinkVisit, RequestCount
+from kmzportal.services import guesses, links, visits
 from tests.browser import SOURCE, Browser
 from tests.people import NEW, NEW_PASSWORD
 
@@ -106,3 +107,59 @@ def test_guesses_of_a_source_are_counted_to_a_bound_and_never_shut_out_a_link(br
 def test_what_is_too_short_for_a_link_is_no_guess(browser, backend):
     assert browser.open("/link/abc").status == 404
     assert backend.read(select(RequestCount)) == []
+
+
+def test_a_passed_check_counts_for_the_visit_whatever_is_opened_again(browser, app, link, mailed, enter_code):
+    enter_code(browser, link)
+    for page in ("", "/roboter", "/raetsel", "/code"):
+        assert browser.open(f"/konto-link/{link.id}{page}").heading == "Bestätigt", page
+    assert browser.open(mailed(link)).heading == "Bestätigt", "the link in the mail, clicked again"
+    browser.press("Abbrechen")
+    assert browser.open(mailed(link)).heading == "Link zum Konto"
+
+
+def test_a_response_that_was_begun_before_undoes_neither_the_check_nor_the_other_tab(
+    browser, erika, issue, mailed, link, enter_code
+):
+    """The slower of two responses sets the cookie last; rights are not in it."""
+    other = issue(LinkKind.RECOVERY, erika)
+    browser.open(mailed(other)).open(mailed(link))
+    before = browser.cookie
+    enter_code(browser, link)
+    browser.cookie = before
+    assert browser.open(f"/konto-link/{link.id}/konto").heading == "Konto bearbeiten"
+    assert browser.open(f"/konto-link/{other.id}/passwort").heading == "Neues Passwort"
+
+
+def test_of_a_link_the_newest_twenty_visits_stay_and_a_page_never_writes_more_than_one(
+    browser, app, backend, erika, link, issue, mailed, enter_code
+):
+    oldest = Browser(app).open(mailed(link))
+    his = Browser(app).open(mailed(issue(LinkKind.RECOVERY, erika)))
+    enter_code(browser, link)
+    for _ in range(visits.VISITS_PER_LINK - 1):
+        Browser(app).open(mailed(link))
+    rows = backend.read(select(LinkVisit).where(LinkVisit.link_id == link.id))
+    assert (len(rows), backend.read(link).opened_at is not None) == (visits.VISITS_PER_LINK, True)
+    assert browser.open(f"/konto-link/{link.id}/konto").heading == "Konto bearbeiten"
+    assert oldest.open(oldest.path).heading == LOST and his.open(his.path).heading == "Neues Passwort"
+
+
+def test_a_page_of_a_link_reads_visit_link_and_holder_at_once_and_writes_once_a_minute(app, landed, clock):
+    statements = []
+
+    def listen(_connection, _cursor, statement, *_):
+        statements.extend([statement] if statement.startswith(("SELECT", "UPDATE")) else [])
+
+    with app.app_context():
+        engine = db.engine
+    event.listen(engine, "before_cursor_execute", listen)
+    try:
+        for seconds, writes in ((30, 0), (31, 1), (30, 0)):
+            clock.shift(timedelta(seconds=seconds))
+            statements.clear()
+            assert landed.open(landed.path).heading == "Link zum Konto"
+            assert [one.split()[:2] for one in statements if "UPDATE" in one] == [["UPDATE", "link_visit"]] * writes
+            assert writes or len(statements) == 1
+    finally:
+        event.remove(engine, "before_cursor_execute", listen)
