@@ -7,7 +7,7 @@ import pytest
 from playwright.sync_api import expect
 from sqlalchemy import select
 
-from kmzportal.models import LinkKind, LinkState, LoginSession
+from kmzportal.models import LinkKind, LinkState, LinkVisit, LoginSession
 from kmzportal.services import links
 from tests import people
 from tests.e2e.accessibility import faults
@@ -134,15 +134,12 @@ def link_page(page, erika, backend):
 
 
 @pytest.fixture
-def idle_link(app):
-    """Set the visit idle for some seconds; its times are in the signed cookie."""
+def idle_link(backend):
+    """Set the visit idle for some seconds."""
 
     def idle_link(page, seconds):
-        signer = app.session_interface.get_signing_serializer(app)
-        [cookie] = page.context.cookies()
-        session = signer.loads(cookie["value"])
-        visits = {key: [arrived, seen - seconds, checked] for key, (arrived, seen, checked) in session["links"].items()}
-        page.context.add_cookies([cookie | {"value": signer.dumps(session | {"links": visits})}])
+        [visit] = backend.read(select(LinkVisit))
+        backend.update(visit, last_seen=visit.last_seen - timedelta(seconds=seconds))
         page.clock.run_for((WARNED_AFTER + 5) * 1000)
 
     return idle_link
