@@ -4,7 +4,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import ForeignKey
+from sqlalchemy import ForeignKey, Index, false
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from kmzportal.db import Base, Id
@@ -26,15 +26,17 @@ class MailState(StrEnum):
 
 class OutgoingMail(Base):
     __tablename__ = "outgoing_mail"
+    __table_args__ = (Index("ix_outgoing_mail_recipient_canonical_queued_at", "recipient_canonical", "queued_at"),)
 
     id: Mapped[Id]
     template: Mapped[str]
     recipient: Mapped[str]  #: a stored address; a typed one only for receipts and codes of written requests
-    recipient_canonical: Mapped[str] = mapped_column(index=True)
+    recipient_canonical: Mapped[str]
     customer_id: Mapped[int | None] = mapped_column(ForeignKey("customer.id"), index=True)
     clerk_id: Mapped[int | None] = mapped_column(ForeignKey("clerk.id"))
     link_id: Mapped[int | None] = mapped_column(ForeignKey("account_link.id"), index=True)
     case_id: Mapped[int | None] = mapped_column(ForeignKey("support_case.id"), index=True)
+    by_desk: Mapped[bool] = mapped_column(default=False, server_default=false())  #: a clerk caused it
     facts: Mapped[dict[str, Any]]  #: further values for the template; no secrets
     message_id: Mapped[str] = mapped_column(unique=True)  #: the same at every try
     queued_at: Mapped[datetime] = mapped_column(index=True)

@@ -134,9 +134,15 @@ class Requests:
     def answer(self) -> None:
         now = time.monotonic()
         self.paused = {request: until for request, until in self.paused.items() if until > now}
-        for request in recovery.unanswered(db.session()):
-            if request not in self.paused:
-                self._answer(request)
+        full = True
+        while full:
+            batch = [request for request in recovery.unanswered(db.session()) if request not in self.paused]
+            full = len(batch) == recovery.BATCH
+            if batch:
+                with transaction("worker") as tx:
+                    known = recovery.answer_unknown(tx, batch)
+                for request in known:
+                    self._answer(request)
 
     def _answer(self, request: int) -> None:
         try:

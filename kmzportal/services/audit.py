@@ -29,6 +29,7 @@ CAUSED_WITHOUT_LOGIN = (
     "login.refused",
     "login.throttled",
     "recovery.sent",
+    "recovery.extra",
     "recovery.capped",
     "recovery.locked",
     "mail.capped",

@@ -81,12 +81,13 @@ class NumberTaken(Refusal):
 
 
 def address_owner(session: Session, email: str, now: datetime, other_than: Customer | None = None) -> Customer | None:
-    """Return the customer, `other_than` one, with this address, also pending while a link to it is open.
+    """Return the customer, `other_than` one, with this address, also pending while a link of the desk to it is open.
 
-    Any customer may enter any address as a new one, so a pending address blocks its owner only while the link is open.
+    Any customer may enter any address as a new one, so that alone does not keep it from its owner.
     """
     canonical = mail_address.canonical(email)
     is_open = (
+        AccountLink.kind == LinkKind.DESK,
         AccountLink.email == Customer.pending_email,
         AccountLink.ended_at.is_(None),
         AccountLink.expires_at > now,
@@ -153,6 +154,7 @@ def _require_free(tx: Transaction, customer: Customer, email: str) -> None:
 def _correct(tx: Transaction, customer: Customer, email: str, check: str, note: str) -> None:
     _require_free(tx, customer, email)
     tx.session.execute(delete(AddressProposal).where(AddressProposal.customer_id == customer.id))
+    _take_from_others(tx, email, customer)
     links.end(tx, customer, LinkState.WITHDRAWN, ENDS_WITH_ADDRESS)
     customer.set_pending_email(email)
     tx.record("address.corrected", customer, check=check, note=note)
@@ -165,6 +167,13 @@ def _correct(tx: Transaction, customer: Customer, email: str, check: str, note: 
     link = links.issue(tx, LinkKind.DESK, customer, customer.pending_email, tx.initials)
     links.send(tx, link)
     accounts.notify_old_address(tx, customer, customer.email, "address_corrected")
+
+
+def _take_from_others(tx: Transaction, email: str, owner: Customer) -> None:
+    """End what others entered this address for: its owner must not confirm it for their accounts."""
+    pending = Customer.pending_email_canonical == mail_address.canonical(email), Customer.id != owner.id
+    for other in tx.session.scalars(select(Customer).where(*pending).with_for_update(skip_locked=True)).all():
+        accounts.withdraw_address_change(tx, other)
 
 
 def send_link(tx: Transaction, customer: Customer, why: str = "") -> AccountLink:
@@ -244,6 +253,7 @@ def create_customer(tx: Transaction, number: str, email: str, data: Mapping[str,
         tx.session.flush()
     except IntegrityError:  # another clerk added the same customer in between
         raise ChangedMeanwhile from None
+    _take_from_others(tx, email, customer)
     tx.record("customer.created", customer)
     return customer
 

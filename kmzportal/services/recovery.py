@@ -1,15 +1,15 @@
 """Passwort vergessen: a web request stores the request, the worker answers it with a mail; the desk reads both."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
+from typing import Any
 
-from sqlalchemy import Select, func, or_, select
+from sqlalchemy import ColumnElement, Select, exists, func, or_, select, update
 from sqlalchemy.orm import Session, joinedload
 
 from kmzportal import mail_address
-from kmzportal.models import AccountLink, Customer, LinkKind, RecoveryRequest
-from kmzportal.services import links
-from kmzportal.services.refusals import AccountLocked, TooManyMails
+from kmzportal.models import AccountLink, Customer, LinkKind, RecoveryRequest, RequestCount
+from kmzportal.services import links, sessions
 from kmzportal.services.retention import REQUESTS_KEPT
 from kmzportal.services.search import Suggestion, suggestions
 from kmzportal.services.tokens import new_reference, parse_reference
@@ -17,26 +17,87 @@ from kmzportal.services.transaction import Transaction
 
 REQUESTS_SHOWN = 25
 SINGLE_LINES = 3  # of one source
+REPEATS = 6  # stored for one address and source in an hour; more would bring no further mail
+PER_KNOWN_DEVICE = 10  # stored in an hour although its source is over its limit
+BATCH = 500
+LONGEST_LIFE = timedelta(hours=24)  # of a link, however often it is extended (NIST SP 800-63B-4, 4.2.1.2)
 UNKNOWN = "unknown"  #: outcome of a request for an address without an account
+MAILED = ("sent", "extra", "locked")  #: outcomes with a mail; `extra` is one over the limit
+IN_ALL, OF_SOURCE = "recovery", "recovery:"  #: counters: requests in an hour, and those of a source over its limit
 
 
-def request_link(tx: Transaction, address: str) -> str:
-    """Insert one row for any address, known or not, and return its Vorgangsnummer, such as `V-7KQM-3PAX`."""
-    reference = new_reference()
+def over_source_limit(
+    session: Session, now: datetime, settings: Mapping[str, Any], source: str | None, address: str
+) -> bool:
+    """Return whether the source asked for too many addresses in the last hour, or too often for this one.
+
+    Read before the write transaction. Its rows are few, as over the limit none is stored. This machine (None), behind
+    an untrusted proxy everybody, is limited for each address, and in all.
+    """
     canonical = mail_address.canonical(address)
-    tx.session.add(
-        RecoveryRequest(reference=reference, email_canonical=canonical, requested_at=tx.now, source=tx.source)
-    )
+    same = func.count().filter(RecoveryRequest.email_canonical == canonical)
+    counted = select(func.count(), func.count(RecoveryRequest.email_canonical.distinct()), same)
+    mine = RecoveryRequest.source == source, RecoveryRequest.requested_at > now - timedelta(hours=1)
+    rows, addresses, repeats = session.execute(counted.where(*mine)).one()
+    limit = settings["RECOVERY_PER_SOURCE"]
+    too_many = rows >= 2 * limit or (addresses >= limit and not repeats)
+    return repeats >= REPEATS or (source is not None and too_many)
+
+
+def request_link(tx: Transaction, address: str, over_limit: bool = False, device: str | None = None) -> str:
+    """Store a request for any address, known or not, and return its Vorgangsnummer, such as `V-7KQM-3PAX`.
+
+    Over the limit of its source it is only counted, unless it comes from a known device, of which `device` is a name.
+    So it is over RECOVERY_IN_ALL, unless somebody logged in from its source before. Each costs the same few writes,
+    however many came before.
+    """
+    reference = new_reference()
+    known_device = device is not None and tx.count(f"recovery-device:{device}", tx.hour) <= PER_KNOWN_DEVICE
+    if over_limit and not known_device:
+        tx.count(f"{OF_SOURCE}{tx.source}", tx.hour)
+        return reference
+    in_all = tx.count(IN_ALL, tx.hour)
+    if in_all <= tx.settings["RECOVERY_IN_ALL"] or known_device or sessions.is_known_source(tx):
+        canonical = mail_address.canonical(address)
+        tx.session.add(
+            RecoveryRequest(reference=reference, email_canonical=canonical, requested_at=tx.now, source=tx.source)
+        )
     return reference
+
+
+def flooded(session: Session, now: datetime, settings: Mapping[str, Any]) -> bool:
+    """Return whether more requests came in this hour than are stored, so that everybody's page says so."""
+    counter = session.get(RequestCount, (IN_ALL, now.replace(minute=0, second=0, microsecond=0)))
+    return counter is not None and counter.number > settings["RECOVERY_IN_ALL"]
 
 
 # The worker
 
 
 def unanswered(session: Session) -> Sequence[int]:
-    """Return the ids of requests that wait for the worker, oldest first, at most 100."""
+    """Return the ids of requests that wait for the worker, at most BATCH: the oldest of each source, then the next."""
+    turn = func.row_number().over(partition_by=RecoveryRequest.source, order_by=RecoveryRequest.id)
     waiting = select(RecoveryRequest.id).where(RecoveryRequest.answered_at.is_(None))
-    return session.scalars(waiting.order_by(RecoveryRequest.requested_at).limit(100)).all()
+    return session.scalars(waiting.order_by(turn, RecoveryRequest.id).limit(BATCH)).all()
+
+
+def answer_unknown(tx: Transaction, request_ids: Sequence[int]) -> Sequence[int]:
+    """Answer those of these requests whose address belongs to no account, and return the others, in their order.
+
+    Two statements for all, and no audit record: anyone could cause very many. The desk sees the requests themselves.
+    """
+    typed, columns = RecoveryRequest.email_canonical, (Customer.email_canonical, Customer.pending_email_canonical)
+    owned = or_(*(exists().where(column == typed) for column in columns))  # each has an index of its own
+    known = select(RecoveryRequest.id).where(RecoveryRequest.id.in_(request_ids), owned)
+    remaining = set(tx.session.scalars(known))
+    unknown = select(RecoveryRequest.id).where(
+        RecoveryRequest.id.in_(set(request_ids) - remaining), RecoveryRequest.answered_at.is_(None)
+    )
+    answered = update(RecoveryRequest).where(RecoveryRequest.id.in_(unknown.with_for_update(skip_locked=True)))
+    tx.session.execute(
+        answered.values(answered_at=tx.now, outcome=UNKNOWN).execution_options(synchronize_session=False)
+    )
+    return [one for one in request_ids if one in remaining]
 
 
 def answer(tx: Transaction, request_id: int) -> None:
@@ -51,7 +112,10 @@ def answer(tx: Transaction, request_id: int) -> None:
     request.answered_at = tx.now
     request.customer_id = customer.id if customer else None
     request.outcome = _mail_link(tx, request, customer) if customer else UNKNOWN
-    tx.record(f"recovery.{request.outcome}", customer, reference=request.reference)
+    # Recorded once an hour, as the history of an account must not grow with the requests of strangers.
+    capped_again = request.outcome == "capped" and _reached(tx, request, ("capped",), 1, 2)
+    if request.outcome != UNKNOWN and not capped_again:
+        tx.record(f"recovery.{request.outcome}", customer, reference=request.reference)
 
 
 def _find_customer(tx: Transaction, canonical: str) -> Customer | None:
@@ -65,46 +129,45 @@ def _find_customer(tx: Transaction, canonical: str) -> Customer | None:
 
 
 def _mail_link(tx: Transaction, request: RecoveryRequest, customer: Customer) -> str:
-    """Queue the mail and return the outcome of the request."""
-    if _over_limit(tx, request):
+    """Queue the mail, unless a limit is reached, and return the outcome of the request."""
+    capped = _over_limit(tx, request) or not tx.may_mail(request.email_canonical, customer)
+    if request.email_canonical == customer.email_canonical and not customer.locked_at:
+        return _mail_recovery_link(tx, request, customer, capped)
+    if capped:
         return "capped"
-    try:
-        if request.email_canonical == customer.email_canonical:
-            links.send(tx, _recovery_link(tx, customer, request.requested_at))
-        else:
-            _resend_desk_link(tx, customer, request.email_canonical)
-    except AccountLocked:
+    if customer.locked_at:
         tx.notify("account_locked", customer)
         return "locked"
-    except TooManyMails:
-        return "capped"
+    if link := tx.session.scalar(_newest_open_desk_link(tx, request.email_canonical)):
+        links.send(tx, link)
     return "sent"
 
 
-def _recovery_link(tx: Transaction, customer: Customer, requested_at: datetime) -> AccountLink:
-    """Return the open link issued within SAME_LINK_WITHIN, with a new expiry, or else a further link.
+def _mail_recovery_link(tx: Transaction, request: RecoveryRequest, customer: Customer, capped: bool) -> str:
+    """Mail the open link issued within SAME_LINK_WITHIN, with a new expiry, or else a further one.
 
-    Older links stay open, so that a request by another person does not make them useless.
+    Over the limit the newest open link lives longer instead; where none is open, one mail a day is sent all the same.
+    So nobody who uses up the limit keeps the owner out. Older links stay open for the same reason.
     """
-    recent = select(AccountLink).where(
+    newest = select(AccountLink).where(
         AccountLink.customer_id == customer.id,
         AccountLink.kind == LinkKind.RECOVERY,
         AccountLink.ended_at.is_(None),
-        AccountLink.issued_at > requested_at - timedelta(seconds=tx.settings["SAME_LINK_WITHIN"]),
+        AccountLink.expires_at > tx.now,
     )
-    link = tx.session.scalar(recent.order_by(AccountLink.issued_at.desc()).limit(1))
-    if link is None or customer.locked_at:
-        return links.issue(tx, LinkKind.RECOVERY, customer)
-    link.expires_at = tx.now + timedelta(seconds=tx.settings["RECOVERY_LINK_LIFETIME"])
-    return link
-
-
-def _resend_desk_link(tx: Transaction, customer: Customer, canonical: str) -> None:
-    if customer.locked_at:
-        raise AccountLocked
-    newest = _newest_open_desk_link(tx, canonical)
-    if link := tx.session.scalar(newest.where(AccountLink.customer_id == customer.id)):
-        links.send(tx, link)
+    link = tx.session.scalar(newest.order_by(AccountLink.issued_at.desc()).limit(1))
+    recent = request.requested_at - timedelta(seconds=tx.settings["SAME_LINK_WITHIN"])
+    if link and (capped or link.issued_at > recent):
+        longer = tx.now + links.lifetime(tx, LinkKind.RECOVERY)
+        link.expires_at = max(link.expires_at, min(longer, link.issued_at + LONGEST_LIFE))
+        if capped:
+            return "capped"
+    elif capped and _reached(tx, request, ("extra",), 24, 1):
+        return "capped"
+    else:
+        link = links.issue(tx, LinkKind.RECOVERY, customer)
+    links.send(tx, link, always=capped)
+    return "extra" if capped else "sent"
 
 
 def _newest_open_desk_link(tx: Transaction, canonical: str) -> Select[AccountLink]:
@@ -120,28 +183,28 @@ def _newest_open_desk_link(tx: Transaction, canonical: str) -> Select[AccountLin
 
 
 def _over_limit(tx: Transaction, request: RecoveryRequest) -> bool:
-    """Return whether the address got its limit of mails, or its source asked for too many addresses."""
-    in_an_hour, in_a_day = (_mails_since(tx, request, tx.now - timedelta(hours=hours)) for hours in (1, 24))
-    if in_an_hour >= tx.settings["RECOVERY_PER_HOUR"] or in_a_day >= tx.settings["RECOVERY_PER_DAY"]:
-        return True
-    # The first mail of a day is always sent: a school shares one source, and one pupil must not block all others.
-    if not in_a_day or not request.source:
-        return False
-    other_addresses = select(func.count(RecoveryRequest.email_canonical.distinct())).where(
-        RecoveryRequest.source == request.source,
-        RecoveryRequest.email_canonical != request.email_canonical,
-        RecoveryRequest.requested_at.between(request.requested_at - timedelta(hours=1), request.requested_at),
-    )
-    return (tx.session.scalar(other_addresses) or 0) >= int(tx.settings["RECOVERY_PER_SOURCE"])
+    """Return whether this source caused its limit of mails to this address; MAILS_PER_DAY limits all sources."""
+    limits = ((1, tx.settings["RECOVERY_PER_HOUR"]), (24, tx.settings["RECOVERY_PER_DAY"]))
+    of_source = RecoveryRequest.source == request.source
+    return any(_reached(tx, request, MAILED, hours, limit, of_source) for hours, limit in limits)
 
 
-def _mails_since(tx: Transaction, request: RecoveryRequest, since: datetime) -> int:
-    mails = select(func.count()).where(
+def _reached(
+    tx: Transaction,
+    request: RecoveryRequest,
+    outcomes: Sequence[str],
+    hours: int,
+    limit: int,
+    *conditions: ColumnElement[bool],
+) -> bool:
+    """Return whether `limit` requests for this address in the last hours had one of these outcomes."""
+    same = select(RecoveryRequest.id).where(
         RecoveryRequest.email_canonical == request.email_canonical,
-        RecoveryRequest.outcome.in_(("sent", "locked")),
-        RecoveryRequest.requested_at > since,
+        RecoveryRequest.outcome.in_(outcomes),
+        RecoveryRequest.requested_at > tx.now - timedelta(hours=hours),
+        *conditions,
     )
-    return tx.session.scalar(mails) or 0
+    return len(tx.session.scalars(same.limit(limit)).all()) == limit
 
 
 # The desk
@@ -167,8 +230,11 @@ def recent_requests(
 
 
 def floods(session: Session, now: datetime) -> dict[str, int]:
-    """Return the sources with more than SINGLE_LINES requests in the last days, and their numbers."""
-    return {row.source: row.number for row in session.execute(_floods(now))}
+    """Return the sources with more than SINGLE_LINES requests in the last days, and their numbers, stored or not."""
+    counters = select(RequestCount.counted, func.sum(RequestCount.number)).group_by(RequestCount.counted)
+    counters = counters.where(RequestCount.counted.startswith(OF_SOURCE), RequestCount.hour > now - REQUESTS_KEPT)
+    only_counted = {name.removeprefix(OF_SOURCE): number for name, number in session.execute(counters)}
+    return {row.source: row.number + only_counted.get(row.source, 0) for row in session.execute(_floods(now))}
 
 
 def _floods(now: datetime) -> Select[str | None, int, int]:

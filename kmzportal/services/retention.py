@@ -19,6 +19,7 @@ from kmzportal.models import (
     CustomerAccess,
     KeptEntry,
     KnownDevice,
+    KnownSource,
     LinkVisit,
     LoginSession,
     OutgoingMail,
@@ -33,6 +34,7 @@ from kmzportal.models import (
 from kmzportal.services import audit_chain
 from kmzportal.services.devices import KEPT as DEVICES_KEPT
 from kmzportal.services.kept_entries import KEPT
+from kmzportal.services.sessions import KNOWN_SOURCES_KEPT
 from kmzportal.services.transaction import Transaction
 
 REQUESTS_KEPT = timedelta(days=7)
@@ -50,6 +52,7 @@ TIMES = {
     "kept": format_duration(2 * KEPT),  # the worker purges every hour
     "requests_kept": format_duration(REQUESTS_KEPT),
     "throttles_kept": format_duration(THROTTLES_KEPT),
+    "known_sources_kept": format_duration(KNOWN_SOURCES_KEPT),
 }
 
 
@@ -88,6 +91,7 @@ def purge(tx: Transaction) -> int:
         delete(OutgoingMail).where(OutgoingMail.settled_at < tx.now - MAILS_KEPT),
         delete(OutgoingMail).where(OutgoingMail.template == "account_deleted", OutgoingMail.settled_at.is_not(None)),
         delete(RequestCount).where(RequestCount.hour < sources),
+        delete(KnownSource).where(KnownSource.logged_in_at < tx.now - KNOWN_SOURCES_KEPT),
         delete(CaseEntry).where(CaseEntry.case_id.in_(select(SupportCase.id).where(*old_case))),
         delete(SupportCase).where(*old_case),
         delete(ReceivedMail).where(

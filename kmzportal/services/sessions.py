@@ -8,7 +8,7 @@ from sqlalchemy import Select, bindparam, delete, func, select, true, update
 from sqlalchemy.orm import Session
 
 from kmzportal import mail_address
-from kmzportal.models import Clerk, Customer, KnownDevice, LinkVisit, LoginSession, SourceFailure, Throttle
+from kmzportal.models import Clerk, Customer, KnownDevice, KnownSource, LinkVisit, LoginSession, SourceFailure, Throttle
 from kmzportal.services import devices
 from kmzportal.services.alarms import raise_alarm
 from kmzportal.services.passwords import PasswordCheck
@@ -18,6 +18,7 @@ from kmzportal.services.transaction import Transaction, rows_changed, upsert
 
 SOURCE_WINDOW = timedelta(minutes=15)
 SPRAYED = 200  # accounts and sources that failed within SOURCE_WINDOW, from which on the admins are told
+KNOWN_SOURCES_KEPT = timedelta(days=90)
 TOUCH_INTERVAL = timedelta(minutes=1)
 CODE_LIFETIME = 300  # seconds from the right password to the second factor
 
@@ -94,14 +95,27 @@ def _by_address(canonical: str, table: PersonTable) -> Select[Any]:
 
 
 def start(tx: Transaction, person: Customer | Clerk, device: str, awaits_code: bool = False) -> NewSession:
-    """Start a session and record the login; unless a code is due, the device becomes a known one."""
+    """Start a session and record the login; unless a code is due, device and source become known ones."""
     new = start_session(tx, person, device, awaits_code)
     if awaits_code:
         tx.record("login.code_due", person, device=device)
         return new
     tx.actor = f"{person.__tablename__}:{person.id}"
     tx.record("login.succeeded", person, device=device)
+    _remember_source(tx)
     return new._replace(device_token=devices.remember(tx, person, device))
+
+
+def _remember_source(tx: Transaction) -> None:
+    if tx.source:
+        row = {"source": tx.keys.fingerprint(f"source:{tx.source}"), "logged_in_at": tx.now}
+        upsert(tx.session, KnownSource, row, {"logged_in_at": tx.now})
+
+
+def is_known_source(tx: Transaction) -> bool:
+    """Return whether somebody logged in from this source in the last KNOWN_SOURCES_KEPT."""
+    known = tx.session.get(KnownSource, tx.keys.fingerprint(f"source:{tx.source}")) if tx.source else None
+    return known is not None and known.logged_in_at > tx.now - KNOWN_SOURCES_KEPT
 
 
 def start_session(tx: Transaction, person: Customer | Clerk, device: str, awaits_code: bool = False) -> NewSession:

@@ -22,7 +22,6 @@ from kmzportal.models import (
     Clerk,
     Customer,
     OutgoingMail,
-    RequestCount,
     SupportCase,
     fold,
 )
@@ -37,10 +36,11 @@ from kmzportal.services.tokens import (
     parse_reference,
     token_hash,
 )
-from kmzportal.services.transaction import Transaction, upsert
+from kmzportal.services.transaction import Transaction
 
 TO_STRANGERS = ("case_receipt", "case_code")  # templates of mails that anyone can cause
 CODE_LIFETIME = timedelta(hours=1)
+SOURCES_PER_ADDRESS = 3  # receipts and codes to one address, as a multiple of what one source may cause
 PUZZLES_PER_CASE = 10  # answered puzzles, as a multiple of the limits of cases
 CASES_SHOWN = 25
 UNFINISHED = (CaseState.OPEN, CaseState.WAITING, CaseState.ANSWERED)
@@ -158,8 +158,7 @@ def open_by_form(
 ) -> Promise | None:
     """Open a case and mail its receipt if the `proof`, a puzzle or a code mail, was answered `right`; else return None.
 
-    The same form sent twice with one proof, as by a double click, gets the same case. Over the limit of its source
-    nothing is stored and the returned number belongs to no case; raises TooManyRequests over the limit in all.
+    The same form sent twice with one proof, as by a double click, gets the same case. Raises TooManyRequests.
     """
     sent = tx.keys.fingerprint("\0".join(("case", proof, branch, email, text, *fields.values())))
     entry = tx.session.scalar(select(CaseEntry).where(CaseEntry.message_id == sent))
@@ -167,8 +166,7 @@ def open_by_form(
         return Promise(entry.case.reference, entry.case.promised_on)
     if not right:
         return None
-    if not within_limits(tx):
-        return Promise(new_reference(), promised_day(tx.now, tx.settings))
+    ensure_within_limits(tx)
     case = open_case(tx, branch, "form", email, text, proven=proven, message_id=sent, **fields)
     send_to_stranger(tx, "case_receipt", email, case)
     return Promise(case.reference, case.promised_on)
@@ -186,13 +184,19 @@ def _day(at: datetime) -> date:
 def send_to_stranger(
     tx: Transaction, template: str, email: str, case: SupportCase | None = None
 ) -> OutgoingMail | None:
-    """Queue a mail to an address that anyone may have typed, unless today's budget, of its own, is used up."""
-    today = select(func.count()).where(
-        OutgoingMail.template.in_(TO_STRANGERS), OutgoingMail.queued_at > tx.now - timedelta(days=1)
-    )
-    mine = today.where(OutgoingMail.recipient_canonical == mail_address.canonical(email))
-    budgets = ((mine, "RECEIPTS_PER_ADDRESS"), (today, "RECEIPTS_PER_DAY"))
-    if any((tx.session.scalar(count) or 0) >= tx.settings[setting] for count, setting in budgets):
+    """Queue a mail to an address that anyone may have typed, unless a budget of this day (UTC), of its own, is used up.
+
+    Each source has a share of the budget in all, and of that of an address, so that neither is used up by one stranger.
+    """
+    address, day = tx.keys.fingerprint(f"receipt:{mail_address.canonical(email)}"), tx.hour.replace(hour=0)
+    per_address, in_all = tx.settings["RECEIPTS_PER_ADDRESS"], tx.settings["RECEIPTS_PER_DAY"]
+    budgets = {
+        f"receipt:{address}@{tx.source}": per_address,
+        f"receipt:{tx.source}": tx.settings["RECEIPTS_PER_SOURCE"] if tx.source else (in_all + 1) // 2,  # the mailbox
+        f"receipt:{address}": SOURCES_PER_ADDRESS * per_address,
+        "receipt": in_all,
+    }
+    if not all(tx.count(counted, day) <= limit for counted, limit in budgets.items()):  # ends at the first used up
         tx.record("mail.capped", template=template)
         return None
     return tx.send(template, None, to=email, case=case, always=True)
@@ -207,7 +211,8 @@ def send_code(tx: Transaction, email: str, earlier: str = "") -> str | None:
     Returns `earlier`, the Message-ID of a mail sent before, while its code is valid for this address.
     """
     mail = _code_mail(tx, earlier, email)
-    if mail is None and within_limits(tx, "code"):
+    if mail is None:
+        ensure_within_limits(tx, "code")
         mail = send_to_stranger(tx, "case_code", email)
     return mail.message_id if mail else None
 
@@ -220,10 +225,10 @@ def check_code(tx: Transaction, message_id: str, email: str, typed: str) -> bool
     mail = _code_mail(tx, message_id, email)
     if mail is None or not is_code(typed):
         return False
-    tries = _count(tx, f"tries:{message_id}", mail.queued_at)
+    tries = tx.count(f"tries:{message_id}", mail.queued_at)
     right = tries <= CODE_TRIES and codes_match(typed, code_of(tx.keys, message_id))
     if right:
-        _count(tx, f"tries:{message_id}", mail.queued_at, by=-1)
+        tx.count(f"tries:{message_id}", mail.queued_at, -1)
     return right
 
 
@@ -245,24 +250,22 @@ def _code_mail(tx: Transaction, message_id: str, email: str) -> OutgoingMail | N
 # Limits
 
 
-def within_limits(tx: Transaction, what: str = "case", times: int = 1) -> bool:
-    """Count a request; return whether its source is within its limit of this hour.
+def ensure_within_limits(tx: Transaction, what: str = "case", times: int = 1) -> None:
+    """Count a request; raises TooManyRequests over the limit of its source, or in all, of this hour.
 
-    Raises TooManyRequests over the limit in all. Only requests within the limit of their source count there, so that
-    one source cannot use it up. The limits are those of cases by form, multiplied by `times`; the counters of each
-    `what` are apart.
+    Only requests within the limit of their source count in all, so that one source cannot use that up. The limits are
+    those of cases by form, multiplied by `times`; the counters of each `what` are apart.
     """
-    hour = tx.now.replace(minute=0, second=0, microsecond=0)
-    if tx.source and _count(tx, f"{what}:{tx.source}", hour) > times * tx.settings["CASES_PER_SOURCE"]:
-        return False
-    if _count(tx, what, hour) > times * tx.settings["CASES_PER_HOUR"]:
+    of_source = tx.count(f"{what}:{tx.source}", tx.hour) if tx.source else 0
+    if of_source > times * tx.settings["CASES_PER_SOURCE"]:
         raise TooManyRequests
-    return True
+    if tx.count(what, tx.hour) > times * tx.settings["CASES_PER_HOUR"]:
+        raise TooManyRequests
 
 
 def count_puzzle(tx: Transaction, browser: str, by: int = 1) -> int:
     """Count a wrong puzzle of today under the random secret of a browser's forms and return the number."""
-    return _count(tx, *_wrong_puzzles(browser, tx.now), by)
+    return tx.count(*_wrong_puzzles(browser, tx.now), by)
 
 
 def wrong_puzzles(session: Session, browser: str, now: datetime) -> int:
@@ -272,13 +275,6 @@ def wrong_puzzles(session: Session, browser: str, now: datetime) -> int:
 
 def _wrong_puzzles(browser: str, now: datetime) -> tuple[str, datetime]:
     return f"wrong-puzzle:{token_hash(browser)}", now.replace(hour=0, minute=0, second=0, microsecond=0)
-
-
-def _count(tx: Transaction, counted: str, hour: datetime, by: int = 1) -> int:
-    """Add to the counter of this hour and return it."""
-    row = {"counted": counted, "hour": hour, "number": by}
-    upsert(tx.session, RequestCount, row, {"number": RequestCount.number + by})
-    return tx.session.get_one(RequestCount, (counted, hour), populate_existing=True).number
 
 
 # Replies

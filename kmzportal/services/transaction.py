@@ -11,17 +11,32 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
 from flask import current_app
-from sqlalchemy import Delete, Update, func, select
+from sqlalchemy import Delete, Update, and_, or_, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 from sqlalchemy.orm.exc import ObjectDeletedError, StaleDataError
 
 from kmzportal import mail_address
 from kmzportal.db import WRITES, Base, db
-from kmzportal.models import ACTIONS, AccountLink, AuditEvent, Clerk, Customer, OutgoingMail, SupportCase
+from kmzportal.models import (
+    ACTIONS,
+    AccountLink,
+    AuditEvent,
+    Clerk,
+    Customer,
+    MailState,
+    OutgoingMail,
+    RequestCount,
+    SupportCase,
+)
 from kmzportal.services import audit_chain
 from kmzportal.services.refusals import ChangedMeanwhile, Refusal, TooManyMails
 from kmzportal.services.tokens import LinkKeys
+
+BY_DESK = (
+    "An diese Adresse hat der Kundenservice heute schon {} E-Mails gesendet. Alle stehen im Postausgang. "
+    "Versuchen Sie es morgen, oder rufen Sie an."
+)
 
 
 @dataclass
@@ -89,8 +104,9 @@ class Transaction:
         """
         recipient = to or (person.email if person else "")
         canonical = mail_address.canonical(recipient)
-        if not always and self._mails_today(canonical) >= self.settings["MAILS_PER_DAY"]:
-            raise TooManyMails("mail.capped", person, template=template)
+        if not always and not self.may_mail(canonical, person):
+            message = BY_DESK.format(self.settings["MAILS_PER_DAY"]) if self.by_desk else None
+            raise TooManyMails("mail.capped", person, message=message, template=template)
         domain = self.settings["MAIL_DEFAULT_SENDER"][1].rpartition("@")[2]
         mail = OutgoingMail(
             template=template,
@@ -98,6 +114,7 @@ class Transaction:
             recipient_canonical=canonical,
             customer_id=person.id if isinstance(person, Customer) else None,
             clerk_id=person.id if isinstance(person, Clerk) else None,
+            by_desk=self.by_desk,
             link=link,
             case=case,
             facts=facts,
@@ -119,13 +136,48 @@ class Transaction:
         except TooManyMails:
             self.record("mail.capped", person, template=template)
 
-    def _mails_today(self, canonical: str) -> int:
-        mails = select(func.count()).where(
-            OutgoingMail.recipient_canonical == canonical,
-            OutgoingMail.queued_at > self.now - timedelta(days=1),
-            ~OutgoingMail.template.startswith("alarm_", autoescape=True),  # strangers cause them
+    @property
+    def by_desk(self) -> bool:
+        return self.actor.startswith("clerk:")
+
+    def may_mail(self, canonical: str, person: Customer | Clerk | None) -> bool:
+        """Return whether MAILS_PER_DAY allows this address (canonical form) one more mail.
+
+        Counted is what left in the last 24 hours, or waits and its link still works: nothing of what was taken back
+        before it left. The desk has a limit of its own, as others must not be able to use it up. Of mails about an
+        account that has another address at most half: whoever enters an address as a new one must not use up what
+        its owner may get.
+        """
+        living = or_(
+            OutgoingMail.link_id.is_(None), and_(AccountLink.ended_at.is_(None), AccountLink.expires_at > self.now)
         )
-        return self.session.scalar(mails) or 0
+        waits = and_(OutgoingMail.state.in_((MailState.QUEUED, MailState.DEFERRED)), living)
+        limit = int(self.settings["MAILS_PER_DAY"])
+        mails = (
+            select(OutgoingMail.id)
+            .outerjoin(OutgoingMail.link)
+            .where(
+                OutgoingMail.recipient_canonical == canonical,
+                OutgoingMail.queued_at > self.now - timedelta(days=1),
+                OutgoingMail.by_desk == self.by_desk,
+                ~OutgoingMail.template.startswith("alarm_", autoescape=True),  # strangers cause them
+                or_(OutgoingMail.state.in_((MailState.SENT, MailState.BOUNCED)), waits),
+            )
+        )
+        if isinstance(person, Customer) and canonical != person.email_canonical and not self.by_desk:
+            mails, limit = mails.where(OutgoingMail.customer_id == person.id), (limit + 1) // 2
+        return len(self.session.scalars(mails.limit(limit)).all()) < limit
+
+    def count(self, counted: str, since: datetime, number: int = 1) -> int:
+        """Add to this counter of the hour or day that began at `since`, and return it."""
+        row = {"counted": counted, "hour": since, "number": number}
+        upsert(self.session, RequestCount, row, {"number": RequestCount.number + number})
+        return self.session.get_one(RequestCount, (counted, since), populate_existing=True).number
+
+    @property
+    def hour(self) -> datetime:
+        """The beginning of this hour."""
+        return self.now.replace(minute=0, second=0, microsecond=0)
 
 
 _INSERT: dict[str, Any] = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}

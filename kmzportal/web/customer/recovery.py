@@ -49,6 +49,7 @@ def asked(form: ActionForm | None = None) -> ResponseReturnValue:
         sender=config["MAIL_DEFAULT_SENDER"][1],
         wait_seconds=max(0, AGAIN_AFTER - int((now - asked_at).total_seconds())),
         outage=outbox.mail_outage(db.session(), now, config),
+        flooded=recovery.flooded(db.session(), now, config),
     )
 
 
@@ -65,7 +66,9 @@ def ask_again() -> ResponseReturnValue:
 
 
 def _request_link(address: str) -> None:
+    over_limit = recovery.over_source_limit(db.session(), datetime.now(UTC), current_app.config, source(), address)
     with transaction("visitor", source()) as tx:
-        request = {"address": address, "reference": recovery.request_link(tx, address), "at": int(tx.now.timestamp())}
+        reference = recovery.request_link(tx, address, over_limit)
+        request = {"address": address, "reference": reference, "at": int(tx.now.timestamp())}
         cookie.keep(tx, cookie.REQUEST, request, email=mail_address.canonical(address))
         session[cookie.ADDRESS] = session[cookie.REQUEST]

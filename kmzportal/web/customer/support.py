@@ -165,8 +165,7 @@ def _open_case(form: SupportForm, by_code: bool) -> bool:
 
 def _solves(tx: Transaction, form: SupportForm) -> bool:
     """Return whether the answer is right. A wrong one is counted, before it is compared. Raises TooManyRequests."""
-    if not support.within_limits(tx, "puzzle", support.PUZZLES_PER_CASE):
-        raise support.TooManyRequests  # not "wrong": the answer was not compared
+    support.ensure_within_limits(tx, "puzzle", support.PUZZLES_PER_CASE)
     left = support.count_puzzle(tx, session["csrf_token"]) <= robot_check.PUZZLES
     solved = form.solves(tx, "support") if left else None
     if solved is not False:

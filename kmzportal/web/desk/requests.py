@@ -34,9 +34,10 @@ MAX_SKIPPED = 100_000
 OUTCOMES = {
     None: "wartet",
     "sent": "Link gesendet",
+    "extra": "Link gesendet, trotz vieler E-Mails",
     "unknown": "Adresse unbekannt",
     "locked": "Konto gesperrt",
-    "capped": "zu viele Anfragen",
+    "capped": "zu viele Anfragen, der Link davor gilt länger",
 }
 CASE_STATES = {
     CaseState.OPEN: "offen",
