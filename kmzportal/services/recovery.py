@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session, joinedload
 
 from kmzportal import mail_address
 from kmzportal.models import AccountLink, Customer, LinkKind, RecoveryRequest, RequestCount
-from kmzportal.services import links, sessions
+from kmzportal.services import alarms, links, sessions
 from kmzportal.services.retention import REQUESTS_KEPT
 from kmzportal.services.search import Suggestion, suggestions
 from kmzportal.services.tokens import new_reference, parse_reference
@@ -56,8 +56,10 @@ def request_link(tx: Transaction, address: str, over_limit: bool = False, device
     if over_limit and not known_device:
         tx.count(f"{OF_SOURCE}{tx.source}", tx.hour)
         return reference
-    in_all = tx.count(IN_ALL, tx.hour)
-    if in_all <= tx.settings["RECOVERY_IN_ALL"] or known_device or sessions.is_known_source(tx):
+    over = tx.count(IN_ALL, tx.hour) - tx.settings["RECOVERY_IN_ALL"]
+    if over == 1:
+        alarms.raise_alarm(tx, "recovery_flood", number=tx.settings["RECOVERY_IN_ALL"])
+    if over < 1 or known_device or sessions.is_known_source(tx):
         canonical = mail_address.canonical(address)
         tx.session.add(
             RecoveryRequest(reference=reference, email_canonical=canonical, requested_at=tx.now, source=tx.source)

@@ -22,6 +22,7 @@ from kmzportal.models import (
     Clerk,
     Customer,
     OutgoingMail,
+    RequestCount,
     SupportCase,
     fold,
 )

@@ -47,12 +47,14 @@ def corrected_link(as_clerk, backend, erika):
 
 @pytest.fixture
 def ask(backend):
-    """Ask for a new password and let the worker answer all requests; returns the outcome."""
+    """Ask for a new password and let the worker answer all requests; returns the outcome, None if nothing is stored."""
 
-    def ask(typed, source="192.0.2.7"):
-        reference = backend.run(recovery.request_link, typed, source=source)
+    def ask(typed, source="192.0.2.7", device=None):
+        with backend.transaction(source=source) as tx:
+            over_limit = recovery.over_source_limit(tx.session, tx.now, tx.settings, source, typed)
+            reference = recovery.request_link(tx, typed, over_limit, device)
         with backend.transaction("worker") as tx:
-            for request_id in recovery.unanswered(tx.session):
+            for request_id in recovery.answer_unknown(tx, recovery.unanswered(tx.session)):
                 recovery.answer(tx, request_id)
             return tx.session.scalar(select(RecoveryRequest.outcome).where(RecoveryRequest.reference == reference))
 

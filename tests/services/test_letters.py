@@ -115,6 +115,21 @@ def test_who_holds_a_letter_cannot_guess_its_kundennummer_from_many_sources(back
     assert find(erika.number, WRONG, ELSEWHERE) is None and find(erika.number, code, ELSEWHERE), "the count is over"
 
 
+def test_a_source_that_fails_often_is_refused_for_the_hour_and_still_logs_in(
+    backend, erika, print_letter, find, monkeypatch, log_in, clock
+):
+    """Letters and logins are counted apart: whoever types letters keeps nobody from logging in."""
+    monkeypatch.setattr(links, "LETTER_FAILURES_PER_SOURCE", 40)
+    letter = print_letter(erika)
+    for number in range(40):
+        find(f"K-{number}", f"{WRONG}{number}")
+    assert find(erika.number, backend.keys.letter_code(letter)) is None
+    assert log_in(erika, source=SCHOOL)
+    assert find(erika.number, backend.keys.letter_code(letter), ELSEWHERE)
+    clock.shift(timedelta(hours=1))
+    assert find(erika.number, backend.keys.letter_code(letter))
+
+
 def test_a_used_letter_sets_the_password_keeps_the_address_and_closes_the_case(
     backend, as_clerk, juergen, print_letter
 ):

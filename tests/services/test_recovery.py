@@ -1,15 +1,18 @@
 """Passwort vergessen: the web request writes a row, the worker answers it; caps and pending addresses."""
 
+import re
 from datetime import timedelta
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import event, select
 
-from kmzportal.models import LinkKind, LinkState, RecoveryRequest
+from kmzportal.db import db
+from kmzportal.models import LinkKind, LinkState, RecoveryRequest, RequestCount
 from kmzportal.services import accounts, recovery, sessions
 from tests.people import NOW
 
 pytestmark = pytest.mark.usefixtures("clock")
+STRANGER, SCHOOL = "203.0.113.7", "192.0.2.10"
 
 
 def test_the_web_request_writes_the_same_row_for_every_address(backend, erika, lieselotte):
@@ -39,7 +42,7 @@ def test_a_locked_customer_is_mailed_so_and_neither_an_unknown_address_nor_a_cle
     backend, ask, lieselotte, rosa
 ):
     assert [ask("unbekannt@schule.example"), ask(rosa.email)] == ["unknown", "unknown"]
-    assert backend.actions() == ["recovery.unknown"] * 2
+    assert backend.actions() == [], "anyone could fill the audit trail"
     assert [ask(lieselotte.email) for _ in range(4)] == ["locked"] * 3 + ["capped"]
     assert [(mail.template, mail.recipient) for mail in backend.mails()] == [("account_locked", lieselotte.email)] * 3
     assert backend.links() == []
@@ -87,24 +90,158 @@ def test_four_concurrent_workers_answer_a_request_once_and_two_requests_share_on
 # Caps
 
 
-def test_three_mails_an_hour_and_five_a_day_and_requests_over_the_cap_do_not_lengthen_the_wait(ask, erika, clock):
+def test_a_source_gets_three_mails_an_hour_and_five_a_day_for_an_address(ask, erika, clock):
+    """Requests over the limit do not lengthen the wait."""
     assert [ask(erika.email) for _ in range(6)] == ["sent"] * 3 + ["capped"] * 3
     clock.shift(timedelta(hours=1))
     assert [ask(erika.email) for _ in range(3)] == ["sent"] * 2 + ["capped"]
-    clock.shift(timedelta(hours=22, minutes=59))
-    assert ask(erika.email) == "capped"
-    clock.shift(timedelta(minutes=1))
+    clock.shift(timedelta(hours=23))
     assert ask(erika.email) == "sent"
 
 
-def test_a_source_that_asked_for_twenty_addresses_gets_one_mail_a_day_for_any_other(ask, erika, clock):
+def test_what_a_stranger_asks_for_does_not_use_up_the_mails_of_the_owner(ask, erika):
+    assert [ask(erika.email, STRANGER) for _ in range(4)] == ["sent"] * 3 + ["capped"]
+    assert ask(erika.email) == "sent"
+
+
+def test_over_the_limit_the_link_in_the_mailbox_lives_longer_but_for_a_day_at_most(backend, ask, erika, clock):
+    for hours in (0, 1):
+        clock.move_to(NOW + timedelta(hours=hours))
+        assert "capped" in [ask(erika.email, STRANGER) for _ in range(4)]
+    asked = NOW + timedelta(hours=1)
+    for hours in range(2, 24):
+        clock.move_to(NOW + timedelta(hours=hours, minutes=30))
+        assert ask(erika.email, STRANGER) == "capped"
+        assert backend.links()[-1].expires_at == min(NOW + timedelta(hours=hours + 2.5), asked + timedelta(hours=24))
+    assert backend.links()[-1].issued_at == asked
+    assert len(backend.mails()) == 5
+    backend.run(accounts.set_password_by_link, backend.links()[-1], NOW + timedelta(hours=23, minutes=30), "hash")
+
+
+@pytest.mark.parametrize("ended", [{"expires_at": NOW}, {"ended_at": NOW, "ended_as": LinkState.REDEEMED}])
+def test_over_the_limit_one_more_mail_a_day_is_sent_where_no_link_is_open(app, backend, ask, erika, clock, ended):
+    """Also where other mails used up MAILS_PER_DAY."""
+    with backend.transaction() as tx:
+        for _ in range(app.config["MAILS_PER_DAY"]):
+            tx.send("password_changed", tx.session.get(type(erika), erika.id))
+    assert [ask(erika.email), ask(erika.email)] == ["extra", "capped"]
+    backend.update(backend.links()[-1], **ended)
+    assert ask(erika.email) == "capped"
+    assert backend.actions().count("recovery.capped") == 1, "the history does not grow with every request"
+    assert [mail.link_id for mail in backend.mails("recovery_link")] == [link.id for link in backend.links()]
+    clock.shift(timedelta(days=1))
+    assert ask(erika.email) == "sent"
+
+
+# Floods
+
+
+@pytest.fixture
+def limits(app, monkeypatch):
+    return lambda **numbers: [monkeypatch.setitem(app.config, name, number) for name, number in numbers.items()]
+
+
+@pytest.fixture
+def stored(backend):
+    return lambda: [request.email_canonical for request in backend.read(select(RecoveryRequest))]
+
+
+@pytest.fixture
+def counters(backend):
+    return lambda: {one.counted: one.number for one in backend.read(select(RequestCount))}
+
+
+def test_a_source_that_asked_for_too_many_addresses_is_only_counted(ask, erika, limits, stored, counters, clock):
+    limits(RECOVERY_PER_SOURCE=3)
+    addresses = [f"{number}@nirgends.example" for number in range(3)]
+    for address in (*addresses, *addresses, "vierte@nirgends.example", erika.email):
+        ask(address, STRANGER)
+    assert stored() == addresses * 2, "twice as many requests as addresses"
+    assert counters() == {"recovery": 6, f"recovery:{STRANGER}": 2}
+    assert ask(erika.email) == "sent", "from elsewhere"
+    clock.shift(timedelta(hours=1))
+    assert ask(erika.email, STRANGER) == "sent"
+
+
+@pytest.mark.parametrize("source", [STRANGER, None], ids=["source", "this machine"])
+def test_one_address_is_stored_six_times_an_hour_for_a_source(ask, stored, source):
+    """This machine, which may be all who come through an untrusted proxy, has no other limit of its own."""
+    for _ in range(8):
+        ask("gibt-es-nicht@schule.example", source)
+    assert len(stored()) == recovery.REPEATS
+    assert ask("andere@schule.example", source) == "unknown"
+
+
+def test_this_machine_has_no_limit_of_addresses_but_that_in_all(ask, stored, limits):
+    limits(RECOVERY_PER_SOURCE=1, RECOVERY_IN_ALL=3)
+    for number in range(5):
+        ask(f"{number}@schule.example", None)
+    assert len(stored()) == 3
+
+
+def test_over_the_limit_in_all_known_sources_and_devices_get_their_mail_and_admins_are_told_once(
+    backend, ask, erika, max_, rosa, log_in, limits, stored, counters, clock
+):
+    limits(RECOVERY_IN_ALL=20)
+    log_in(max_, source=SCHOOL)
+    flood = [f"2001:db8:{number:x}::/64" for number in range(40)]
+    for number, source in enumerate(flood):
+        ask(f"{number}@nirgends.example", source)
+    assert len(stored()) == 20
+    assert counters() == {"recovery": 40}, "one counter, not one for each of the sources"
+    assert [mail.recipient for mail in backend.mails("alarm_recovery_flood")] == [rosa.email]
+    assert ask(erika.email, "192.0.2.99") is None
+    assert ask(erika.email, SCHOOL) == "sent"
+    assert ask(max_.email, "192.0.2.99", device="7") == "sent"
+    clock.shift(timedelta(days=90))
+    for number, source in enumerate(flood):
+        ask(f"{number}@nirgends.example", source)
+    assert ask(erika.email, SCHOOL) is None, "nobody logged in from there for 90 days"
+
+
+def test_a_known_device_has_a_limit_of_its_own(ask, erika, max_, limits, stored):
+    limits(RECOVERY_PER_SOURCE=1)
+    ask("a@nirgends.example")
+    assert ask(erika.email) is None
+    assert ask(erika.email, device="7") == "sent"
     for number in range(20):
-        ask(f"unbekannt{number}@schule.example")
-    assert ask(erika.email) == "sent", "one pupil must not keep the teachers of a school from their links"
-    assert ask(erika.email) == "capped"
-    assert ask(erika.email, "203.0.113.9") == "sent"
-    clock.shift(timedelta(hours=1, seconds=1))
-    assert ask(erika.email) == "sent"
+        ask(f"{number}@nirgends.example", device="7")
+    assert len(stored()) == 1 + recovery.PER_KNOWN_DEVICE
+    assert ask(max_.email, device="8") == "sent"
+
+
+def test_sources_take_turns(backend):
+    for source, number in (("203.0.113.7", 5), ("203.0.113.8", 2), (None, 1)):
+        for each in range(number):
+            backend.run(recovery.request_link, f"{each}@schule.example", source=source)
+    with backend.transaction() as tx:
+        waiting = recovery.unanswered(tx.session)
+        turns = [tx.session.get(RecoveryRequest, one).source for one in waiting]
+    assert turns == ["203.0.113.7", "203.0.113.8", None, "203.0.113.7", "203.0.113.8", *["203.0.113.7"] * 3]
+
+
+def test_what_strangers_cause_is_read_by_index(app, backend, ask, erika, juergen, lieselotte):
+    """Every query of the transactions that store and answer requests; PostgreSQL would scan such small tables."""
+    backend.issue(LinkKind.DESK, juergen, juergen.pending_email)
+    asked = []
+    with app.app_context():
+        event.listen(db.engine, "before_cursor_execute", lambda *given: asked.append(given[2:4]))
+        for address in (erika.email, lieselotte.email, juergen.pending_email, "unbekannt@schule.example"):
+            for _ in range(5):
+                ask(address)
+        queries = [each for each in asked if each[0].startswith(("SELECT", "UPDATE"))]
+        connection = db.session.connection()
+        postgresql = connection.dialect.name == "postgresql"
+        if postgresql:
+            connection.exec_driver_sql("SET LOCAL enable_seqscan = off")
+        explain = "EXPLAIN " if postgresql else "EXPLAIN QUERY PLAN "
+        plans = {str(connection.exec_driver_sql(explain + sql, given).all()): sql for sql, given in queries}
+    scans = [
+        sql
+        for plan, sql in plans.items()
+        if re.search(r"Seq Scan on|SCAN (?!CONSTANT|\(|json)(?!.* USING INDEX)", plan)
+    ]
+    assert len(plans) > 10 and scans == []
 
 
 # A pending address

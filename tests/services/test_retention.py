@@ -15,6 +15,7 @@ from kmzportal.models import (
     DeletedCustomer,
     KeptEntry,
     KnownDevice,
+    KnownSource,
     LinkVisit,
     LoginSession,
     OutgoingMail,
@@ -76,6 +77,7 @@ def scenario_rows(rows, backend, erika, max_, rosa):
     proposal = {"email": "erika@web.de", "check": "callback", "note": "", "proposed_at": NOW}
     backend.add(AddressProposal(customer_id=erika.id, clerk_id=rosa.id, **proposal))
     backend.add(RequestCount(counted="a", hour=NOW, number=1))
+    backend.add(KnownSource(source="a", logged_in_at=NOW))
     backend.add(DeletedCustomer(number_hash="a", deleted_at=NOW))
     backend.update(backend.read(select(Throttle).where(Throttle.failures == 100))[0], failures=99)
     for mail in backend.mails():

@@ -22,7 +22,13 @@ bp = Blueprint("report", __name__, url_prefix="/kundenservice")
 FIRST_YEAR = 2026  # the portal is not older
 #: Audit actions of each column of the table of links.
 COUNTED = {
-    "Neues Passwort angefordert": ("recovery.sent", "recovery.extra", "recovery.locked", "recovery.capped"),
+    "Neues Passwort angefordert": (
+        "recovery.sent",
+        "recovery.extra",
+        "recovery.unknown",
+        "recovery.locked",
+        "recovery.capped",
+    ),
     "Links gesendet": ("recovery.sent", "link.sent", "address.corrected", "letter.handed_over", "letter.posted"),
     "Passwort mit Link gesetzt": ("password.set",),
     "E-Mails abgelehnt": ("mail.refused",),

@@ -50,7 +50,7 @@ def test_a_customer_sets_a_new_password_by_the_link_and_logs_in(
 
 @pytest.mark.parametrize("headers", [{}, HTMX], ids=["browser", "htmx"])
 def test_every_address_gets_the_same_answer_but_for_number_and_csrf_token(
-    app, backend, erika, let_the_worker_answer, headers
+    app, backend, erika, let_the_worker_answer, headers, monkeypatch
 ):
     normal = {"email_canonical": erika.email_canonical, "locked_at": None, "password_hash": erika.password_hash}
 
@@ -75,17 +75,36 @@ def test_every_address_gets_the_same_answer_but_for_number_and_csrf_token(
         backend.run(recovery.request_link, erika.email)
         let_the_worker_answer()
     assert answers() == known, "over the limit"
+    with monkeypatch.context() as full:
+        full.setitem(app.config, "RECOVERY_PER_SOURCE", 0)
+        assert answers() == known, "over the limit of the source, which is only counted"
+        assert answers(email_canonical="jemand@anders.example") == known
 
 
-def test_asking_writes_one_row_and_what_the_next_page_shows(app, browser, backend, erika):
+def test_in_a_flood_every_page_says_that_mail_is_late(browser, app, erika, requests, monkeypatch):
+    monkeypatch.setitem(app.config, "RECOVERY_IN_ALL", 1)
+    assert "sehr viele Anfragen" not in ask(browser, erika.email).text
+    for address in ("jemand@anders.example", erika.email):
+        page = ask(Browser(app), address)
+        assert "Gerade kommen sehr viele Anfragen" in page.text and "07051 965 220" in page.text
+    assert len(requests()) == 1
+    browser.open(f"{PAGE}/gesendet")
+    assert "Gerade kommen sehr viele Anfragen" in browser.text, "also whose request was stored"
+
+
+def test_the_page_says_that_an_earlier_mail_still_counts(browser):
+    assert "gilt auch die letzte E-Mail noch" in ask(browser, "jemand@anders.example").text
+
+
+def test_asking_writes_one_row_a_counter_and_what_the_next_page_shows(app, browser, backend, erika):
     with app.app_context():
         before = secret_scan.dump()
     ask(browser, erika.email)
     with app.app_context():
         after = secret_scan.dump()
     more = sorted(set(after.splitlines()) - set(before.splitlines()))
-    assert [row.split()[0] for row in more] == ["kept_entry", "recovery_request"] and backend.mails() == []
-    assert erika.email not in repr(browser.session)
+    assert [row.split()[0] for row in more] == ["kept_entry", "recovery_request", "request_count"]
+    assert backend.mails() == [] and erika.email not in repr(browser.session)
 
 
 def test_the_next_page_names_address_sender_subject_number_and_expiry(browser, erika, requests):
