@@ -23,7 +23,7 @@ from tests.server.conftest import until
 pytestmark = pytest.mark.trial
 HOST, PAGE = "konto.kmz.example", "/passwort-vergessen"
 SCHOOL = "192.0.2.10"
-SECONDS, RATE, CLIENTS = 60, 500, 8
+SECONDS, RATE, CLIENTS = 60, 500, 24
 #: Of a /32 for documentation (RFC 3849): each is another /64 block, so another source.
 SOURCES = {
     "one source": lambda number: "203.0.113.7",
@@ -109,7 +109,12 @@ def mails():
 @pytest.fixture
 def portal(start, mails):
     portal = start(
-        "serve", PUBLIC_URL=f"https://{HOST}", PROXY_HOPS="1", MAIL_SERVER="127.0.0.1", MAIL_PORT=str(mails.port)
+        "serve",
+        PUBLIC_URL=f"https://{HOST}",
+        PROXY_HOPS="1",
+        RECOVERY_IN_ALL="500",
+        MAIL_SERVER="127.0.0.1",
+        MAIL_PORT=str(mails.port),
     )
     until(portal.answers)
     return portal

@@ -7,7 +7,16 @@ import pytest
 from sqlalchemy import select
 
 from kmzportal import mail_address
-from kmzportal.models import AccountLink, AuditEvent, LinkKind, LinkState, LoginSession, SupportCase, Throttle
+from kmzportal.models import (
+    AccountLink,
+    AuditEvent,
+    LinkKind,
+    LinkState,
+    LoginSession,
+    MailState,
+    SupportCase,
+    Throttle,
+)
 from kmzportal.services import accounts, desk
 from kmzportal.services.passwords import check_password, hash_password
 from kmzportal.services.refusals import ChangedMeanwhile, LinkUnusable, TooManyMails, WeakPassword
@@ -257,17 +266,28 @@ def test_a_link_to_another_address_does_not_confirm_the_pending_one(backend, jue
     assert backend.read(juergen).email == juergen.email
 
 
-def test_a_customer_asks_for_ten_addresses_a_day_and_a_mailbox_over_its_cap_gets_no_link(backend, erika, max_, clock):
+def test_a_customer_asks_for_ten_addresses_a_day_and_what_is_taken_back_uses_up_nothing(backend, erika, max_, clock):
+    """Each further request takes the one before back, and its mail is not sent."""
     for _ in range(10):
         backend.run(accounts.request_address_change, max_, NEW_EMAIL)
     with pytest.raises(TooManyMails):
         backend.run(accounts.request_address_change, max_, "anders@neue-schule.example")
     assert backend.read(max_).pending_email == NEW_EMAIL
-    backend.run(accounts.request_address_change, erika, NEW_EMAIL)  # the page looks the same
-    assert backend.read(erika).pending_email == NEW_EMAIL
-    assert [mail.customer_id for mail in backend.mails("address_link")] == [max_.id] * 10
+    backend.run(accounts.withdraw_address_change, max_)
+    backend.run(accounts.request_address_change, erika, NEW_EMAIL)
+    assert [mail.customer_id for mail in backend.mails("address_link")] == [max_.id] * 10 + [erika.id]
     clock.shift(timedelta(days=1))
     backend.run(accounts.request_address_change, max_, "anders@neue-schule.example")
+
+
+def test_a_customer_causes_half_of_the_mails_to_a_new_address_and_its_owner_gets_the_rest(backend, erika, max_, clock):
+    for _ in range(7):
+        backend.run(accounts.request_address_change, max_, NEW_EMAIL)
+        for mail in backend.mails("address_link"):
+            backend.update(mail, state=MailState.SENT)  # before it is taken back
+    backend.run(accounts.request_address_change, erika, NEW_EMAIL)
+    assert backend.read(max_).pending_email == NEW_EMAIL, "the page looks the same"
+    assert [mail.customer_id for mail in backend.mails("address_link")] == [max_.id] * 5 + [erika.id]
 
 
 def test_asking_for_a_taken_address_looks_the_same_and_notifies_its_owner_once_a_day(backend, erika, max_, anneliese):

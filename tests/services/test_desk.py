@@ -48,6 +48,18 @@ def test_an_address_of_another_customer_is_refused_and_nothing_changes(backend, 
     assert backend.actions()[1:] == ["address.refused"]
 
 
+def test_an_address_that_another_customer_entered_goes_to_its_owner_and_to_nobody_else(backend, as_clerk, erika, max_):
+    """Whoever enters a colleague's address must not keep it from her; nor may she confirm it for that account."""
+    backend.run(accounts.request_address_change, max_, NEW_EMAIL)
+    as_clerk(desk.correct_address, erika, erika.version, NEW_EMAIL, "callback", "")
+    assert (backend.read(erika).pending_email, backend.read(max_).pending_email) == (NEW_EMAIL, None)
+    with pytest.raises(LinkUnusable):
+        backend.run(accounts.confirm_address, backend.links(LinkKind.ADDRESS)[0], NOW)
+    backend.run(accounts.request_address_change, max_, "andere@schule.example")
+    as_clerk(desk.create_customer, "K-9", "andere@schule.example", {"first_name": "A", "last_name": "B"})
+    assert backend.read(max_).pending_email is None
+
+
 @pytest.mark.parametrize("ended", [{"expires_at": NOW}, {"ended_at": NOW, "ended_as": LinkState.WITHDRAWN}])
 def test_a_pending_address_without_an_open_link_does_not_block_its_owner(backend, as_clerk, erika, max_, ended):
     backend.run(accounts.request_address_change, max_, NEW_EMAIL)

@@ -1,13 +1,14 @@
 """One transaction an act: committed or rolled back as a whole, with its audit records and mails; the cap of mails."""
 
+from contextlib import nullcontext
 from datetime import timedelta
 
 import pytest
 from sqlalchemy import select
 
 from kmzportal.db import db
-from kmzportal.models import AuditEvent, Customer
-from kmzportal.services import accounts
+from kmzportal.models import AuditEvent, Customer, LinkKind, LinkState, MailState
+from kmzportal.services import accounts, links
 from kmzportal.services.passwords import hash_password
 from kmzportal.services.refusals import ChangedMeanwhile, Refusal, TooManyMails
 from kmzportal.services.transaction import transaction
@@ -99,6 +100,41 @@ def test_a_mailbox_gets_ten_mails_a_day_however_its_address_is_spelled(backend, 
     assert (event.action, event.customer_id) == ("mail.capped", erika.id)
     clock.shift(timedelta(days=1))
     send(erika, 1)
+
+
+def test_the_desk_has_mails_of_its_own_and_is_told_who_used_them_up(backend, erika, send):
+    send(erika, 10)
+    with backend.transaction("clerk:1") as tx:
+        for _ in range(10):
+            tx.send("case_question", None, to=erika.email)
+    with pytest.raises(TooManyMails) as refused, backend.transaction("clerk:1") as tx:
+        tx.send("case_question", None, to=erika.email)
+    assert "hat der Kundenservice heute schon 10 E-Mails gesendet" in refused.value.message
+
+
+@pytest.mark.parametrize(
+    ("state", "link", "counts"),
+    [
+        (MailState.SENT, {"ended_at": NOW, "ended_as": LinkState.WITHDRAWN}, True),
+        (MailState.BOUNCED, {}, True),
+        (MailState.DEFERRED, {}, True),
+        (MailState.QUEUED, {"ended_at": NOW, "ended_as": LinkState.WITHDRAWN}, False),
+        (MailState.QUEUED, {"expires_at": NOW}, False),
+        (MailState.CANCELLED, {}, False),
+        (MailState.REFUSED, {}, False),
+        (MailState.EXPIRED, {}, False),
+    ],
+)
+def test_a_mail_counts_that_left_or_waits_with_a_link_that_works(
+    backend, erika, app, monkeypatch, send, state, link, counts
+):
+    monkeypatch.setitem(app.config, "MAILS_PER_DAY", 1)
+    mailed = backend.run(links.issue, LinkKind.RECOVERY, erika)
+    backend.run(links.send, mailed)
+    backend.update(mailed, **link)
+    backend.update(backend.mails()[0], state=state)
+    with pytest.raises(TooManyMails) if counts else nullcontext():
+        send(erika, 1)
 
 
 def test_over_the_cap_an_act_is_done_without_its_notice_except_that_of_a_new_password(
