@@ -23,11 +23,12 @@ from kmzportal.models import (
     LoginSession,
     MailState,
     Objection,
+    RequestCount,
     SupportCase,
 )
 from kmzportal.server import sample_people
-from kmzportal.services import accounts, diagnosis, links, outbox, sessions, support, support_mail
-from kmzportal.services.transaction import Transaction
+from kmzportal.services import accounts, diagnosis, links, outbox, recovery, sessions, support, support_mail
+from kmzportal.services.transaction import Transaction, upsert
 from tests import people
 from tests.backend import Backend
 from tests.people import NEW
@@ -414,10 +415,24 @@ def support_flow(scenario: Scenario) -> Iterator[State]:
     yield "kein-zugriff/gesendet", browser.press("Bestätigen")
 
 
+def flood_flow(scenario: Scenario) -> Iterator[State]:
+    """More requests for a new password than are stored."""
+
+    def flood(tx: Transaction) -> None:
+        for counted in (recovery.IN_ALL, recovery.DROPPED):
+            row = {"counted": counted, "hour": tx.hour, "number": 5000}
+            upsert(tx.session, RequestCount, row, {"number": 5000})
+
+    scenario.backend.run(flood)
+    browser = scenario.new_browser().open("/passwort-vergessen")
+    yield "gesendet/sehr-viele", browser.submit("Link anfordern", {"E-Mail-Adresse": scenario.erika.email})
+    yield "anfragen/sehr-viele", scenario.desk_browser(scenario.rosa).open("/kundenservice/anfragen")
+
+
 FLOWS = (
     *(login_flow, account_flow, support_flow, link_flow, desk_link_flow),
     *(desk_flow, objection_flow, clerk_flow, desk_list_flow, mailbox_outage_flow, case_flow, deletion_flow),
-    office_pages_flow,
+    *(office_pages_flow, flood_flow),
 )
 
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, exists, func, or_, select, update
+from sqlalchemy import ColumnElement, Select, exists, func, not_, or_, select, update
 from sqlalchemy.orm import Session, joinedload
 
 from kmzportal import mail_address
@@ -17,13 +17,15 @@ from kmzportal.services.transaction import Transaction
 
 REQUESTS_SHOWN = 25
 SINGLE_LINES = 3  # of one source
+FLOODS_SHOWN = 24  # hours
 REPEATS = 6  # stored for one address and source in an hour; more would bring no further mail
 PER_KNOWN_DEVICE = 10  # stored in an hour although its source is over its limit
 BATCH = 500
 LONGEST_LIFE = timedelta(hours=24)  # of a link, however often it is extended (NIST SP 800-63B-4, 4.2.1.2)
 UNKNOWN = "unknown"  #: outcome of a request for an address without an account
 MAILED = ("sent", "extra", "locked")  #: outcomes with a mail; `extra` is one over the limit
-IN_ALL, OF_SOURCE = "recovery", "recovery:"  #: counters: requests in an hour, and those of a source over its limit
+#: Counters: requests in an hour, those not stored as they were over the limit in all, those of a source over its limit.
+IN_ALL, DROPPED, OF_SOURCE = "recovery", "recovery-dropped", "recovery:"
 
 
 def over_source_limit(
@@ -64,6 +66,8 @@ def request_link(tx: Transaction, address: str, over_limit: bool = False, device
         tx.session.add(
             RecoveryRequest(reference=reference, email_canonical=canonical, requested_at=tx.now, source=tx.source)
         )
+    else:
+        tx.count(DROPPED, tx.hour)
     return reference
 
 
@@ -217,8 +221,8 @@ def recent_requests(
 ) -> Sequence[RecoveryRequest]:
     """Return the requests of the last days, latest first; one more than is shown when older ones follow.
 
-    Of a source with more than SINGLE_LINES requests only the latest is returned, so that a flood hides no others;
-    `source` returns all of that one.
+    Of a source with more than SINGLE_LINES requests only the latest is returned, and of hours in which requests were
+    dropped none for an unknown address, so that a flood hides no others; `source` returns all of that one.
     """
     requests = _visible(now).order_by(RecoveryRequest.id.desc()).limit(REQUESTS_SHOWN + 1)
     if source:
@@ -228,6 +232,10 @@ def recent_requests(
         requests = requests.outerjoin(floods, floods.c.source == RecoveryRequest.source).where(
             or_(floods.c.source.is_(None), RecoveryRequest.id == floods.c.latest)
         )
+        for hour in dropped(session, now):
+            unknown = RecoveryRequest.outcome.is_not_distinct_from(UNKNOWN)
+            during = RecoveryRequest.requested_at.between(hour, hour + timedelta(hours=1))
+            requests = requests.where(not_(unknown & during))
     return session.scalars(requests.where(RecoveryRequest.id < before) if before else requests).all()
 
 
@@ -237,6 +245,13 @@ def floods(session: Session, now: datetime) -> dict[str, int]:
     counters = counters.where(RequestCount.counted.startswith(OF_SOURCE), RequestCount.hour > now - REQUESTS_KEPT)
     only_counted = {name.removeprefix(OF_SOURCE): number for name, number in session.execute(counters)}
     return {row.source: row.number + only_counted.get(row.source, 0) for row in session.execute(_floods(now))}
+
+
+def dropped(session: Session, now: datetime) -> dict[datetime, int]:
+    """Return the latest hours in which so many requests came that some were not stored, and how many were not."""
+    counters = select(RequestCount.hour, RequestCount.number).where(RequestCount.counted == DROPPED)
+    counters = counters.where(RequestCount.hour > now - REQUESTS_KEPT).order_by(RequestCount.hour.desc())
+    return dict(session.execute(counters.limit(FLOODS_SHOWN)).all())
 
 
 def _floods(now: datetime) -> Select[str | None, int, int]:

@@ -264,3 +264,27 @@ def test_a_flood_from_one_source_hides_no_other_requests(app, backend):
         of_source = recovery.recent_requests(session, NOW, source="203.0.113.7")
     assert shown == ["ohne@schule.example", "flut59@nirgends.example", "erste@schule.example"]
     assert len(of_source) == recovery.REQUESTS_SHOWN + 1
+
+
+def test_a_flood_from_many_sources_hides_no_known_customer_and_says_how_much_was_dropped(
+    app, backend, ask, erika, rosa
+):
+    ask(erika.email)
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setitem(app.config, "RECOVERY_IN_ALL", 31)
+        for number in range(40):
+            ask(f"flut{number}@nirgends.example", f"2001:db8:{number:x}::/64")
+    with app.app_context():
+        shown = recovery.recent_requests(db.session(), NOW)
+        assert [request.email_canonical for request in shown] == [erika.email]
+        assert recovery.dropped(db.session(), NOW) == {NOW.replace(minute=0): 10}
+        (hidden,) = recovery.recent_requests(db.session(), NOW, source="2001:db8:0::/64")
+        assert recovery.find_by_reference(db.session(), NOW, hidden.reference) == [hidden]
+
+
+def test_what_a_source_asked_beyond_its_limit_is_in_its_number(app, backend, ask, monkeypatch):
+    monkeypatch.setitem(app.config, "RECOVERY_PER_SOURCE", 4)
+    for number in range(9):
+        ask(f"{number}@nirgends.example")
+    with app.app_context():
+        assert recovery.floods(db.session(), NOW) == {"192.0.2.7": 9}

@@ -31,9 +31,14 @@ def upgrade():
     op.create_index(
         "ix_recovery_request_source_requested_at", "recovery_request", ["source", "requested_at", "email_canonical"]
     )
+    with_source = sa.text("source IS NOT NULL")
+    op.create_index(
+        "ix_audit_event_with_source", "audit_event", ["at"], sqlite_where=with_source, postgresql_where=with_source
+    )
 
 
 def downgrade():
+    op.drop_index("ix_audit_event_with_source", "audit_event")
     op.drop_index("ix_recovery_request_source_requested_at", "recovery_request")
     op.drop_index("ix_recovery_request_address_outcome", "recovery_request")
     op.create_index(op.f("ix_recovery_request_email_canonical"), "recovery_request", ["email_canonical"])

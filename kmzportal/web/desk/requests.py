@@ -176,6 +176,7 @@ def overview() -> ResponseReturnValue:
         probable=support.candidates(session, [case for case in shown_cases if not case.customer_id]),
         requests=shown,
         floods={} if number or source else recovery.floods(session, now),
+        dropped={} if number or source else recovery.dropped(session, now),
         older=shown[-1].id if len(found) > len(shown) else None,
         meant=recovery.probably_meant(session, shown),
         outcomes=OUTCOMES,
