@@ -1,5 +1,8 @@
 """Passwort vergessen: a web request stores the request, the worker answers it with a mail; the desk reads both."""
 
+import threading
+import time
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
@@ -12,7 +15,7 @@ from kmzportal.models import AccountLink, Customer, LinkKind, RecoveryRequest, R
 from kmzportal.services import alarms, links, sessions
 from kmzportal.services.retention import REQUESTS_KEPT
 from kmzportal.services.search import Suggestion, suggestions
-from kmzportal.services.tokens import new_reference, parse_reference
+from kmzportal.services.tokens import LinkKeys, new_reference, parse_reference
 from kmzportal.services.transaction import Transaction
 
 REQUESTS_SHOWN = 25
@@ -24,19 +27,42 @@ BATCH = 500
 LONGEST_LIFE = timedelta(hours=24)  # of a link, however often it is extended (NIST SP 800-63B-4, 4.2.1.2)
 UNKNOWN = "unknown"  #: outcome of a request for an address without an account
 MAILED = ("sent", "extra", "locked")  #: outcomes with a mail; `extra` is one over the limit
-#: Counters: requests in an hour, those not stored as they were over the limit in all, those of a source over its limit.
-IN_ALL, DROPPED, OF_SOURCE = "recovery", "recovery-dropped", "recovery:"
+#: Counters of an hour: what is stored, what is not because of RECOVERY_IN_ALL, or of the limit of its source.
+IN_ALL, DROPPED, OF_SOURCE, OF_DEVICE = "recovery", "recovery-dropped", "recovery:", "recovery-device:"
+WRITE_EVERY = 1.0  # seconds
 
 
-def over_source_limit(
-    session: Session, now: datetime, settings: Mapping[str, Any], source: str | None, address: str
+def only_counted(
+    session: Session,
+    now: datetime,
+    settings: Mapping[str, Any],
+    keys: LinkKeys,
+    source: str | None,
+    address: str,
+    device: str | None = None,
+) -> str | None:
+    """Return the counter of a request that is over a limit, or None for one that is to be stored.
+
+    A known device, of which `device` is a name, has a limit of its own. Over RECOVERY_IN_ALL the requests of sources
+    are stored from which somebody logged in before. Only reads, outside of any write transaction, few rows by index.
+    """
+    if device and _number(session, f"{OF_DEVICE}{device}", now) < PER_KNOWN_DEVICE:
+        return None
+    if _over_source_limit(session, now, settings, source, mail_address.canonical(address)):
+        return f"{OF_SOURCE}{source}"
+    if not flooded(session, now, settings) or sessions.is_known_source(session, keys, source, now):
+        return None
+    return DROPPED
+
+
+def _over_source_limit(
+    session: Session, now: datetime, settings: Mapping[str, Any], source: str | None, canonical: str
 ) -> bool:
     """Return whether the source asked for too many addresses in the last hour, or too often for this one.
 
-    Read before the write transaction. Its rows are few, as over the limit none is stored. This machine (None), behind
-    an untrusted proxy everybody, is limited for each address, and in all.
+    Its rows are few, as over the limit none is stored. This machine (None), behind an untrusted proxy everybody, is
+    limited for each address, and in all.
     """
-    canonical = mail_address.canonical(address)
     same = func.count().filter(RecoveryRequest.email_canonical == canonical)
     counted = select(func.count(), func.count(RecoveryRequest.email_canonical.distinct()), same)
     mine = RecoveryRequest.source == source, RecoveryRequest.requested_at > now - timedelta(hours=1)
@@ -46,35 +72,44 @@ def over_source_limit(
     return repeats >= REPEATS or (source is not None and too_many)
 
 
-def request_link(tx: Transaction, address: str, over_limit: bool = False, device: str | None = None) -> str:
-    """Store a request for any address, known or not, and return its Vorgangsnummer, such as `V-7KQM-3PAX`.
+def flooded(session: Session, now: datetime, settings: Mapping[str, Any]) -> bool:
+    """Return whether so many requests came in this hour that others are not stored; everybody's page says so."""
+    return _number(session, IN_ALL, now) >= int(settings["RECOVERY_IN_ALL"])
 
-    Over the limit of its source it is only counted, unless it comes from a known device, of which `device` is a name.
-    So it is over RECOVERY_IN_ALL, unless somebody logged in from its source before. Each costs the same few writes,
-    however many came before.
-    """
-    reference = new_reference()
-    known_device = device is not None and tx.count(f"recovery-device:{device}", tx.hour) <= PER_KNOWN_DEVICE
-    if over_limit and not known_device:
-        tx.count(f"{OF_SOURCE}{tx.source}", tx.hour)
-        return reference
-    over = tx.count(IN_ALL, tx.hour) - tx.settings["RECOVERY_IN_ALL"]
-    if over == 1:
+
+def _number(session: Session, counted: str, now: datetime) -> int:
+    counter = session.get(RequestCount, (counted, now.replace(minute=0, second=0, microsecond=0)))
+    return counter.number if counter else 0
+
+
+def request_link(tx: Transaction, address: str, device: str | None = None) -> str:
+    """Store a request for any address, known or not, and return its Vorgangsnummer, such as `V-7KQM-3PAX`."""
+    if tx.count(IN_ALL, tx.hour) == tx.settings["RECOVERY_IN_ALL"]:
         alarms.raise_alarm(tx, "recovery_flood", number=tx.settings["RECOVERY_IN_ALL"])
-    if over < 1 or known_device or sessions.is_known_source(tx):
-        canonical = mail_address.canonical(address)
-        tx.session.add(
-            RecoveryRequest(reference=reference, email_canonical=canonical, requested_at=tx.now, source=tx.source)
-        )
-    else:
-        tx.count(DROPPED, tx.hour)
+    if device:
+        tx.count(f"{OF_DEVICE}{device}", tx.hour)
+    reference = new_reference()
+    canonical = mail_address.canonical(address)
+    tx.session.add(
+        RecoveryRequest(reference=reference, email_canonical=canonical, requested_at=tx.now, source=tx.source)
+    )
     return reference
 
 
-def flooded(session: Session, now: datetime, settings: Mapping[str, Any]) -> bool:
-    """Return whether more requests came in this hour than are stored, so that everybody's page says so."""
-    counter = session.get(RequestCount, (IN_ALL, now.replace(minute=0, second=0, microsecond=0)))
-    return counter is not None and counter.number > settings["RECOVERY_IN_ALL"]
+class Buffer:
+    """Numbers of this process by counter, written at most once in WRITE_EVERY: a flood must not hold the write lock."""
+
+    def __init__(self) -> None:
+        self._lock, self._numbers, self._written_at = threading.Lock(), Counter[str](), -WRITE_EVERY
+
+    def add(self, counted: str) -> Mapping[str, int]:
+        """Count one; return the numbers to be written now, if any."""
+        with self._lock:
+            self._numbers[counted] += 1
+            if time.monotonic() - self._written_at < WRITE_EVERY:
+                return {}
+            numbers, self._numbers, self._written_at = self._numbers, Counter(), time.monotonic()
+            return numbers
 
 
 # The worker

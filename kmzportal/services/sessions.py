@@ -1,7 +1,7 @@
 """Login sessions: started by a login, found by their token, ended; and the throttling of failed logins."""
 
 import secrets
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
 from sqlalchemy import Select, bindparam, delete, func, select, true, update
@@ -13,7 +13,7 @@ from kmzportal.services import devices
 from kmzportal.services.alarms import raise_alarm
 from kmzportal.services.passwords import PasswordCheck
 from kmzportal.services.refusals import SessionOver
-from kmzportal.services.tokens import token_hash
+from kmzportal.services.tokens import LinkKeys, token_hash
 from kmzportal.services.transaction import Transaction, rows_changed, upsert
 
 SOURCE_WINDOW = timedelta(minutes=15)
@@ -112,10 +112,10 @@ def _remember_source(tx: Transaction) -> None:
         upsert(tx.session, KnownSource, row, {"logged_in_at": tx.now})
 
 
-def is_known_source(tx: Transaction) -> bool:
+def is_known_source(session: Session, keys: LinkKeys, source: str | None, now: datetime) -> bool:
     """Return whether somebody logged in from this source in the last KNOWN_SOURCES_KEPT."""
-    known = tx.session.get(KnownSource, tx.keys.fingerprint(f"source:{tx.source}")) if tx.source else None
-    return known is not None and known.logged_in_at > tx.now - KNOWN_SOURCES_KEPT
+    known = session.get(KnownSource, keys.fingerprint(f"source:{source}")) if source else None
+    return known is not None and known.logged_in_at > now - KNOWN_SOURCES_KEPT
 
 
 def start_session(tx: Transaction, person: Customer | Clerk, device: str, awaits_code: bool = False) -> NewSession:

@@ -172,8 +172,10 @@ class Transaction:
     def count(self, counted: str, since: datetime, number: int = 1) -> int:
         """Add to this counter of the hour or day that began at `since`, and return it."""
         row = {"counted": counted, "hour": since, "number": number}
-        upsert(self.session, RequestCount, row, {"number": RequestCount.number + number})
-        return self.session.get_one(RequestCount, (counted, since), populate_existing=True).number
+        insert = _INSERT[self.session.get_bind().dialect.name](RequestCount).values(row)
+        more = {"number": RequestCount.number + number}
+        insert = insert.on_conflict_do_update(index_elements=["counted", "hour"], set_=more)
+        return int(self.session.scalars(insert.returning(RequestCount.number)).one())
 
     @property
     def hour(self) -> datetime:

@@ -51,8 +51,11 @@ def ask(backend):
 
     def ask(typed, source="192.0.2.7", device=None):
         with backend.transaction(source=source) as tx:
-            over_limit = recovery.over_source_limit(tx.session, tx.now, tx.settings, source, typed)
-            reference = recovery.request_link(tx, typed, over_limit, device)
+            given = tx.session, tx.now, tx.settings, tx.keys, source, typed, device
+            if counted := recovery.only_counted(*given):
+                tx.count(counted, tx.hour)
+                return None
+            reference = recovery.request_link(tx, typed, device)
         with backend.transaction("worker") as tx:
             for request_id in recovery.answer_unknown(tx, recovery.unanswered(tx.session)):
                 recovery.answer(tx, request_id)

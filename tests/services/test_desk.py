@@ -62,8 +62,8 @@ def test_an_address_that_another_customer_entered_goes_to_its_owner_and_to_nobod
 
 @pytest.mark.parametrize("ended", [{"expires_at": NOW}, {"ended_at": NOW, "ended_as": LinkState.WITHDRAWN}])
 def test_a_pending_address_without_an_open_link_does_not_block_its_owner(backend, as_clerk, erika, max_, ended):
-    backend.run(accounts.request_address_change, max_, NEW_EMAIL)
-    backend.update(backend.links(LinkKind.ADDRESS)[0], **ended)
+    as_clerk(desk.correct_address, max_, max_.version, NEW_EMAIL, "callback", "")
+    backend.update(backend.links(LinkKind.DESK)[0], **ended)
     as_clerk(desk.correct_address, erika, erika.version, NEW_EMAIL, "callback", "")
     assert backend.read(erika).pending_email == NEW_EMAIL
 

@@ -1,5 +1,6 @@
 """Passwort vergessen: the same response for every address. The worker looks up the account and mails the link."""
 
+import threading
 from datetime import UTC, datetime, timedelta
 
 from flask import Blueprint, current_app, session
@@ -8,15 +9,18 @@ from flask.typing import ResponseReturnValue
 from kmzportal import mail_address
 from kmzportal.db import db
 from kmzportal.services import outbox, recovery
-from kmzportal.services.transaction import transaction
+from kmzportal.services.tokens import new_reference, token_hash
+from kmzportal.services.transaction import link_keys, transaction
 from kmzportal.web import cookie
-from kmzportal.web.auth import anyone, source
+from kmzportal.web.auth import anyone, device_token, known_device, source
 from kmzportal.web.forms import ActionForm, PortalForm, mail_address_field
 from kmzportal.web.responses import redirect_in_place, redirect_to, render
 
 bp = Blueprint("recovery", __name__, url_prefix="/passwort-vergessen")
 
 AGAIN_AFTER = 60  # seconds
+#: Whoever waits for SQLite's write lock tries again and again, in no order: of a flood only one in each process does.
+_writing = threading.Lock()
 
 
 class AddressForm(PortalForm):
@@ -66,9 +70,18 @@ def ask_again() -> ResponseReturnValue:
 
 
 def _request_link(address: str) -> None:
-    over_limit = recovery.over_source_limit(db.session(), datetime.now(UTC), current_app.config, source(), address)
-    with transaction("visitor", source()) as tx:
-        reference = recovery.request_link(tx, address, over_limit)
-        request = {"address": address, "reference": reference, "at": int(tx.now.timestamp())}
-        cookie.keep(tx, cookie.REQUEST, request, email=mail_address.canonical(address))
-        session[cookie.ADDRESS] = session[cookie.REQUEST]
+    now, device = datetime.now(UTC), token_hash(device_token()) if known_device() else None
+    counted = recovery.only_counted(db.session(), now, current_app.config, link_keys(), source(), address, device)
+    request = {"address": address, "at": int(now.timestamp())}
+    if counted:
+        buffer: recovery.Buffer = current_app.extensions.setdefault("recovery", recovery.Buffer())
+        if numbers := buffer.add(counted):
+            with transaction("visitor", source()) as tx:
+                for name, number in numbers.items():
+                    tx.count(name, tx.hour, number)
+        cookie.keep_without_row(cookie.REQUEST, request | {"reference": new_reference()})
+    else:
+        with _writing, transaction("visitor", source()) as tx:
+            request["reference"] = recovery.request_link(tx, address, device)
+            cookie.keep(tx, cookie.REQUEST, request, email=mail_address.canonical(address))
+    session[cookie.ADDRESS] = session[cookie.REQUEST]
