@@ -83,6 +83,7 @@ def _set_pragmas(connection: Any, _record: Any) -> None:
         connection.execute("PRAGMA foreign_keys=ON")
         connection.execute(f"PRAGMA busy_timeout={BUSY_TIMEOUT}")
         connection.execute("PRAGMA synchronous=NORMAL")
+        connection.execute("PRAGMA journal_size_limit=4000000")  # bytes; the -wal file grows while pages are read
 
 
 @event.listens_for(Engine, "begin")

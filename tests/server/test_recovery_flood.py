@@ -174,5 +174,5 @@ def test_after_a_minute_of_a_flood_a_teacher_gets_her_mail_within_five_seconds(p
     with transaction("console") as tx:
         shown = recovery.recent_requests(tx.session, tx.now)[: recovery.REQUESTS_SHOWN]
     assert teachers[0] in {request.email_canonical for request in shown}
-    assert size(portal) - before < 20e6
+    until(lambda: size(portal) - before < 20e6)  # the -wal file becomes small with the next write
     assert waits[-1][1] < 5
