@@ -1,9 +1,12 @@
-"""Mail addresses: parsing what people type, the stored form, and the canonical form for comparison."""
+"""Mail addresses: parsing what people type, the forms to store, compare and mail to, and domains that deceive."""
 
 import re
 import unicodedata
+from collections.abc import Iterable
+from dataclasses import dataclass
 from functools import lru_cache
 
+import idna
 from email_validator import EmailNotValidError, validate_email
 from rapidfuzz.distance import OSA
 
@@ -97,3 +100,67 @@ def suggest_correction(address: str) -> str | None:
         return None
     similar = sorted(known for known in FREE_MAIL if OSA.distance(domain.casefold(), known) == 1)
     return f"{local}@{similar[0]}" if similar else None
+
+
+#: Letters that look like Latin ones (Unicode, UTS 39: confusables), as far as domains may contain them.
+LOOKALIKES = str.maketrans(
+    "аӓвдеёһіїјкӏмнопрԛгѕтцуүԝхʟαβγδεηικνορτυχωıɡɑƅ01",
+    "aabaeehiijklmhonpqrstuyywxlabydenikvoptuxwigabol",
+)
+LETTER_PAIRS = {"rn": "m", "vv": "w"}
+GERMAN = re.compile("[a-z0-9äöüß.-]+")
+
+
+@dataclass(frozen=True)
+class Lookalike:
+    """A domain that may deceive the eye."""
+
+    ascii: str  #: how mail servers read it
+    known: str | None  #: the known domain that it looks like
+
+    @property
+    def warning(self) -> str:
+        """What to check, in German."""
+        looks = f"sieht fast aus wie {self.known}, ist aber eine andere" if self.known else "hat ungewöhnliche Zeichen"
+        return f"Prüfen Sie die Adresse genau. Die Domain {looks}. In Wirklichkeit heißt sie {self.ascii}."
+
+
+def lookalike(address: str, known: Iterable[str]) -> Lookalike | None:
+    """Return whether the domain of a valid address looks like one of the `known` (A-labels), or has foreign letters.
+
+    It looks like one if it differs in one letter, in accents, or in letters and digits that look alike.
+    """
+    domain, known = canonical(address).rpartition("@")[2], frozenset(known)
+    if domain in known and domain.isascii() and "xn--" not in domain:
+        return None
+    like = {one for one in known - {domain} if _looks(one) == _looks(domain) or _is_typo(domain, one)}
+    if not like and (domain in known or GERMAN.fullmatch(_unicode(domain))):
+        return None
+    return Lookalike(domain, min(like, default=None))
+
+
+def _is_typo(domain: str, known: str) -> bool:
+    return OSA.distance(domain, known, score_cutoff=1) == 1
+
+
+@lru_cache(maxsize=16384)
+def _looks(domain: str) -> str:
+    """Return the same text for domains that look alike: without accents, each letter as the Latin one it resembles."""
+    plain = "".join(one for one in unicodedata.normalize("NFKD", _unicode(domain)) if not unicodedata.combining(one))
+    plain = plain.translate(LOOKALIKES)
+    for pair, letter in LETTER_PAIRS.items():
+        plain = plain.replace(pair, letter)
+    return plain
+
+
+def _unicode(domain: str) -> str:
+    try:
+        return idna.decode(domain) if "xn--" in domain else domain
+    except idna.IDNAError:
+        return domain
+
+
+def spelled_out(address: str) -> str:
+    """Return the address to be shown: with its ASCII domain beside it where that has letters other than German ones."""
+    domain = address.rpartition("@")[2].casefold()
+    return address if GERMAN.fullmatch(_unicode(domain)) else f"{address} ({_ascii(domain)})"

@@ -17,7 +17,7 @@ from sqlalchemy import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
 from kmzportal import mail_address
-from kmzportal.plain_text import DASH, clean
+from kmzportal.plain_text import DASH, INVISIBLE, UNFIT, clean
 
 MOST_DIGITS = 18  # of a telephone number: 15 (E.164) after 00 and with a (0)
 OWN_PORTS = {"http": 80, "https": 443}
@@ -28,9 +28,9 @@ WITHOUT_SPACES = re.compile(r"[^\s\x00-\x1f\x7f]+")
 
 
 def text(value: str) -> str:
-    if not value.isprintable():
+    if UNFIT.search(value) or INVISIBLE.search(value):
         raise ValueError("Umbrüche und unsichtbare Zeichen sind nicht möglich. Schreiben Sie den Text in eine Zeile.")
-    return value.strip()
+    return clean(value)
 
 
 def host_name(value: str) -> str:

@@ -54,16 +54,17 @@ PARSERS: dict[str, Callable[[str], str]] = {
 @click.option("--print-link", is_flag=True, help="Gibt den ersten Link hier aus, statt ihn zu schicken.")
 def add(mail: str, name: str, initials: str, admin: bool, print_link: bool) -> None:
     """Legt jemanden an und schickt den ersten Link, mit dem das Passwort gesetzt wird."""
-    faults = []
-    for option, value in {"mail": mail, "name": name, "initials": initials}.items():
+    faults, values = [], {"mail": mail, "name": name, "initials": initials}
+    for option, value in values.items():
         try:
-            PARSERS[option](value)
+            values[option] = PARSERS[option](value)
         except ValueError as error:
             faults.append(str(error))
     if faults:
         raise Fault("\n".join(faults))
+    name = values["name"]
     try:
-        url = issue_first_link(mail, print_link, lambda tx: clerk_service.add(tx, mail, name, initials, admin))
+        url = issue_first_link(mail, print_link, lambda tx: clerk_service.add(tx, mail, name, initials.strip(), admin))
     except clerk_service.ClerkExists:
         raise Fault(f"Es gibt schon jemanden mit der Adresse {mail} oder dem Kürzel {initials}.") from None
     click.echo(url if print_link else f"{name} ist angelegt. {_way('Der erste Link', mail)}")

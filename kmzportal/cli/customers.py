@@ -10,11 +10,13 @@ from typing import Any
 import click
 from sqlalchemy import func, select
 
+from kmzportal import setting_types
 from kmzportal.cli.database import DatabaseGroup
 from kmzportal.cli.fault import Fault, agreed
 from kmzportal.dates import format_datetime
 from kmzportal.db import db
 from kmzportal.models import Customer
+from kmzportal.plain_text import INVISIBLE, UNFIT
 from kmzportal.services import customer_file, customer_import, deletion, desk
 from kmzportal.services.customer_file import Row
 from kmzportal.services.refusals import ChangedMeanwhile
@@ -124,6 +126,10 @@ def _lock_or_delete(missing: Sequence[Any], delete: bool) -> None:
 @click.option("--no-loans", is_flag=True, help=NO_LOANS)
 def delete(number: str, why: str, no_loans: bool) -> None:
     """Löscht ein Konto wie der Kundenservice: alle Daten, der Verlauf bleibt ohne Namen."""
+    try:
+        why = setting_types.text(why)
+    except ValueError as error:
+        raise Fault(f"--why: {error}") from None
     customer = db.session.scalar(Customer.with_number(number))
     if customer is None:
         raise Fault(f"Die Kundennummer {_printable(number)} gibt es nicht.")
@@ -178,4 +184,4 @@ def _show_report(rows: list[Row], deleted: dict[str, datetime], ignored: Sequenc
 
 
 def _printable(text: str) -> str:
-    return customer_file.CONTROL.sub("�", text)
+    return UNFIT.sub("�", INVISIBLE.sub("", text))

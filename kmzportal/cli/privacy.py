@@ -56,7 +56,7 @@ def breach_report(since: str, until: str) -> None:
         raise Fault("VON liegt nicht vor BIS.")
     with transaction("console") as tx:
         concerned = facts.concerned(tx.session, start, end)
-        tx.record("breach.reported", number=len(concerned), note=f"{since} bis {until}")
+        tx.record("breach.reported", number=len(concerned), note=" ".join(f"{since} bis {until}".split()))
     writer = csv.writer(sys.stdout, delimiter=";")
     writer.writerow(HEADER)
     for person, counts in concerned:

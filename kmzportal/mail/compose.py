@@ -21,7 +21,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, TemplateNotFo
 
 from kmzportal import mail_address, phone
 from kmzportal.dates import format_datetime, format_day
-from kmzportal.models import AccountLink, OutgoingMail
+from kmzportal.models import NEUTRAL_GREETING, AccountLink, OutgoingMail
 from kmzportal.services import support
 from kmzportal.services.tokens import LinkKeys
 from kmzportal.settings import office
@@ -34,7 +34,6 @@ TEMPLATES = Environment(
     lstrip_blocks=True,
 )
 TEMPLATES.filters["phone_uri"] = phone.uri
-NEUTRAL_GREETING = "Guten Tag"
 HEADERS = {
     "Auto-Submitted": "auto-generated",
     "X-Auto-Response-Suppress": "All",
@@ -96,10 +95,8 @@ def subject_of(template: str) -> str:
 
 def _context(mail: OutgoingMail, keys: LinkKeys, settings: Mapping[str, Any]) -> dict[str, Any]:
     """Return plain values, no rows, so that a template can show only these."""
-    person = mail.customer or mail.clerk
-    named = person and (mail.link is None or mail.link.policy.greets_by_name)
     context = {
-        "greeting": " ".join(person.greeting.split()) if person and named else NEUTRAL_GREETING,
+        "greeting": _greeting(mail),
         "asked_at": format_datetime(mail.queued_at),
         "facts": mail.facts,
         "office": office(settings),
@@ -110,6 +107,15 @@ def _context(mail: OutgoingMail, keys: LinkKeys, settings: Mapping[str, Any]) ->
     if mail.template == "case_code":
         context |= {"code": support.code_of(keys, mail.message_id)}
     return context | (_link_context(mail.link, keys, settings["PUBLIC_URL"]) if mail.link else {})
+
+
+def _greeting(mail: OutgoingMail) -> str:
+    """Return the greeting: by name, that before a change in the notice of it, but to no unconfirmed address."""
+    person = mail.customer or mail.clerk
+    unconfirmed = mail.customer and mail.recipient == mail.customer.pending_email
+    if person is None or unconfirmed or (mail.link and not mail.link.policy.greets_by_name):
+        return NEUTRAL_GREETING
+    return str(mail.facts.get("greeting", person.greeting))
 
 
 def _link_context(link: AccountLink, keys: LinkKeys, public_url: str) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from email.utils import getaddresses
 
 from kmzportal import mail_address
 from kmzportal.mail.smtp import refusal_reason
+from kmzportal.plain_text import clean_lines
 from kmzportal.services.support_mail import Bounce, IncomingMail
 
 SIZE_READ = 10 * 2**20  # bytes
@@ -99,12 +100,7 @@ def _decoded(value: str) -> str:
         text = str(make_header(decode_header(value)))
     except (LookupError, ValueError, MessageError):  # an unknown charset, or damaged base64
         text = value
-    return " ".join(_printable(text).split())
-
-
-def _printable(text: str) -> str:
-    """Return the text without control characters, also those that change the direction of writing."""
-    return "".join(one for one in text.replace("\xa0", " ") if one.isprintable() or one in "\n\t")
+    return " ".join(clean_lines(text).split())
 
 
 def _sender(message: Message) -> tuple[str, str, bool]:
@@ -199,7 +195,7 @@ def _text_of(part: Message) -> str:
 
 
 def _tidy(text: str) -> str:
-    lines = _printable(text.replace("\r\n", "\n").replace("\r", "\n")).split("\n")
+    lines = clean_lines(text).split("\n")
     return re.sub(r"\n{3,}", "\n\n", "\n".join(line.rstrip() for line in lines)).strip()
 
 

@@ -5,7 +5,16 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from kmzportal.mail.compose import Email, compose
-from kmzportal.models import POLICIES, AccountLink, Clerk, Customer, LinkKind, OutgoingMail, SupportCase
+from kmzportal.models import (
+    NEUTRAL_GREETING,
+    POLICIES,
+    AccountLink,
+    Clerk,
+    Customer,
+    LinkKind,
+    OutgoingMail,
+    SupportCase,
+)
 from kmzportal.services.tokens import LinkKeys
 from kmzportal.settings import BY_NAME
 
@@ -74,11 +83,12 @@ class RedactedKeys(LinkKeys):
 
 
 def redacted_preview(
-    template: str, customer: Customer, initials: str, settings: Mapping[str, Any], now: datetime
+    template: str, customer: Customer, initials: str, settings: Mapping[str, Any], now: datetime, confirmed: bool = True
 ) -> Email:
-    """Return the mail that would be sent now, without its link and code."""
+    """Return the mail that would be sent now to the stored address or an unconfirmed one, without its link and code."""
     kind = MAILS[template]
-    mail = sample(template, customer=customer, recipient=customer.email, queued_at=now)
+    facts = {} if confirmed else {"greeting": NEUTRAL_GREETING}
+    mail = sample(template, customer=customer, recipient=customer.email, queued_at=now, facts=facts)
     if mail.link and kind:
         mail.link.issued_at, mail.link.expires_at = now, now + timedelta(seconds=settings[POLICIES[kind].lifetime])
         mail.link.initials = initials if kind is LinkKind.DESK else None

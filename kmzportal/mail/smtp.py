@@ -11,6 +11,7 @@ from typing import Any
 
 from kmzportal.logs import log_traceback
 from kmzportal.models import MailState
+from kmzportal.plain_text import clean_lines
 from kmzportal.services.outbox import DeliveryResult
 
 FINAL_DOT_TIMEOUT = 600  # seconds; RFC 5321, 4.5.3.2.6. Who gives up earlier sends the mail twice
@@ -182,5 +183,5 @@ def _words(code: int | None, text: str) -> str | None:
     """Return the server's own words in one printable line, without the secrets of a mail that they may quote."""
     if code is None:
         return None
-    line = "".join(char for char in " ".join(f"{code} {text}".split()) if char.isprintable())
+    line = " ".join(clean_lines(f"{code} {text}").split())
     return SECRETS.sub("…", line)[:LONGEST_REPLY]

@@ -55,6 +55,7 @@ class LinkPolicy:
     works_when_locked: bool = False
     renewable: bool = True  #: its holder may request a new one to the same address
     greets_by_name: bool = True
+    confirms_address: bool = False  #: mailed to an address that may be taken; its owner is not to be learned from it
     mail_patience: timedelta = timedelta(hours=24)  #: its mail is not sent later than this
 
 
@@ -81,6 +82,7 @@ POLICIES = {
         first_page="link.confirm_address",
         redeemed="Adresse bestätigt",
         greets_by_name=False,  # the name is chosen by the person who entered the address
+        confirms_address=True,
     ),
     LinkKind.CLERK_FIRST: LinkPolicy(
         label="Zugang zum Kundenservice",
@@ -88,6 +90,7 @@ POLICIES = {
         first_page="link.clerk_access",
         sets_password=True,
         ends_with_password=True,
+        greets_by_name=False,  # an admin typed name and address; nobody has confirmed them
         renewable=False,  # an admin or the console sends a new one (OWASP ASVS 6.4.6)
     ),
     LinkKind.OBJECTION: LinkPolicy(

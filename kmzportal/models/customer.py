@@ -12,7 +12,7 @@ from sqlalchemy.orm import Mapped, mapped_column, relationship, validates
 
 from kmzportal import mail_address, phone
 from kmzportal.db import Base
-from kmzportal.models.person import Clerk, Person
+from kmzportal.models.person import Clerk, Person, greeting
 from kmzportal.plain_text import canonical_number
 
 SEARCHED = ("first_name", "last_name", "school", "street", "postcode", "town", "email", "pending_email")
@@ -102,8 +102,7 @@ class Customer(Person, Base):
 
     @property
     def greeting(self) -> str:
-        titled = f"{self.salutation} {self.last_name}" if self.salutation in ("Frau", "Herr") else self.name
-        return f"Guten Tag {titled}".strip()
+        return greeting(f"{self.salutation} {self.last_name}" if self.salutation in ("Frau", "Herr") else self.name)
 
     @property
     def postal_address(self) -> list[str]:

@@ -7,6 +7,15 @@ from sqlalchemy.orm import Mapped, declared_attr, mapped_column
 
 from kmzportal import mail_address
 from kmzportal.db import Base, Id
+from kmzportal.plain_text import is_name
+
+NEUTRAL_GREETING = "Guten Tag"
+
+
+def greeting(name: str) -> str:
+    """Return the first words of a mail, with the name only if it looks like one: anyone can enter any text as one."""
+    plain = " ".join(name.split())
+    return f"Guten Tag {plain}" if is_name(plain) else NEUTRAL_GREETING
 
 
 class Person:
@@ -53,7 +62,7 @@ class Clerk(Person, Base):
 
     @property
     def greeting(self) -> str:
-        return f"Guten Tag {self.name}"
+        return greeting(self.name)
 
     @property
     def known_words(self) -> list[str]:

@@ -11,11 +11,13 @@ from sqlalchemy.orm import Session
 from kmzportal import mail_address
 from kmzportal.models import (
     MAIL_STATES,
+    AccountLink,
     AuditEvent,
     CaseEntry,
     Clerk,
     Customer,
     CustomerAccess,
+    LinkKind,
     LoginSession,
     OutgoingMail,
     SupportCase,
@@ -102,9 +104,13 @@ def people(session: Session, events: Iterable[AuditEvent]) -> dict[str, Customer
 
 
 def history(session: Session, customer: Customer, limit: int = 100) -> Sequence[AuditEvent]:
-    """Return the events of the account, latest first."""
+    """Return the events of the account, latest first, without the fate of mails to new addresses.
+
+    What became of such a mail tells whether the address is taken, or whether its mailbox exists.
+    """
     concerned = or_(AuditEvent.customer_id == customer.id, AuditEvent.actor == f"customer:{customer.id}")
-    events = select(AuditEvent).where(concerned).order_by(AuditEvent.at.desc(), AuditEvent.id.desc())
+    told = AuditEvent.details["template"].as_string().is_distinct_from("address_link")
+    events = select(AuditEvent).where(concerned, told).order_by(AuditEvent.at.desc(), AuditEvent.id.desc())
     without_login = AuditEvent.action.in_(CAUSED_WITHOUT_LOGIN)
     found = [
         *session.scalars(events.where(~without_login).limit(limit)),
@@ -116,7 +122,11 @@ def history(session: Session, customer: Customer, limit: int = 100) -> Sequence[
 def all_data(session: Session, customer: Customer) -> dict[str, object]:
     """Return all data stored about the customer, with German names, without secrets and data of others (GDPR 15)."""
     logins = select(LoginSession).where(LoginSession.customer_id == customer.id)
-    mails = select(OutgoingMail).where(OutgoingMail.customer_id == customer.id)
+    mails = select(OutgoingMail).where(OutgoingMail.customer_id == customer.id, OutgoingMail.template != "address_link")
+    # In their place the links: their mails may not have left, see outbox.claim.
+    new_addresses = select(AccountLink).where(
+        AccountLink.customer_id == customer.id, AccountLink.kind == LinkKind.ADDRESS
+    )
     seen = select(CustomerAccess.day, Clerk.initials).join(Clerk, Clerk.id == CustomerAccess.clerk_id)
     seen = seen.where(CustomerAccess.customer_id == customer.id).order_by(CustomerAccess.day.desc())
     written = (
@@ -141,6 +151,10 @@ def all_data(session: Session, customer: Customer) -> dict[str, object]:
         "E-Mails": [
             {"Zeit": one.queued_at, "An": one.recipient, "Zustand": MAIL_STATES[one.state]}
             for one in session.scalars(mails.order_by(OutgoingMail.id.desc()))
+        ],
+        "Links an neue E-Mail-Adressen": [
+            {"Zeit": one.issued_at, "An": one.email}
+            for one in session.scalars(new_addresses.order_by(AccountLink.id.desc()))
         ],
         "Anfragen": [
             {"Zeit": entry.at, "Vorgangsnummer": entry.case.reference, "Von": entry.author, "Text": entry.text}

@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 
 from kmzportal import mail_address
 from kmzportal.models import Customer
-from kmzportal.plain_text import canonical_number, clean
+from kmzportal.plain_text import INVISIBLE, UNFIT, canonical_number, clean
 from kmzportal.services import spreadsheet
 from kmzportal.services.transaction import Transaction
 
@@ -28,12 +28,12 @@ REQUIRED = ("number", "last_name", "email")
 ALIASES = {"emailadresse": "email", "mail": "email", "postleitzahl": "postcode", "telefonnummer": "phone"}
 ALIASES |= {"tel": "phone", "kundennr": "number", "kdnr": "number"}
 LARGEST = 60_000_000  # bytes; about 400,000 customers, whose import takes 2 GB of memory
-CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 #: Text that a spreadsheet takes for a formula (OWASP, CSV Injection). Apostrophes count, so `unguard` undoes `guard`.
-FORMULA = re.compile(r"'*[=+\-@\t\r\0]")
+#: Blanks and invisible characters before the sign count as well, and its full-width and small forms.
+FORMULA = re.compile(rf"'*(?:{INVISIBLE.pattern}|[ \xa0\n\u2000-\u200a\u3000])*[=+\-@\t\r\0＝＋－＠﹦﹢﹣﹫−]")
 #: What a cell cannot be. Excel shows #NV, #NAME?, #DIV/0! for an error, and ### where the column is too narrow.
 BAD_CELLS = {
-    CONTROL: "Zeilenumbruch oder Steuerzeichen",
+    UNFIT: "Zeilenumbruch oder Steuerzeichen",
     re.compile("\ufffd|Ã[¤¶¼„–œŸ]"): "„{}“ enthält ein beschädigtes Zeichen",
     re.compile(r"^(#(NV|N/A|GETTING_DATA|[A-ZÄÖÜ0/]+[!?]|#+)|Err:\d+)$"): "„{}“ ist ein Fehlerwert von Excel",
     re.compile(r"^[+-]?(\d+E[+-]|\d+[.,]\d+E[+-]?)\d+$", re.IGNORECASE): (

@@ -11,6 +11,7 @@ from kmzportal import mail_address
 from kmzportal.dates import BERLIN
 from kmzportal.models import (
     ENDS_WITH_ADDRESS,
+    NEUTRAL_GREETING,
     AccountLink,
     AddressProposal,
     AuditEvent,
@@ -162,6 +163,7 @@ def _correct(tx: Transaction, customer: Customer, email: str, check: str, note: 
     accounts.settle_objections(tx, customer)
     if customer.locked_at:
         customer.password_hash = None
+        tx.greetings[customer] = NEUTRAL_GREETING  # neither address is confirmed
         accounts.move_email(tx, customer, objected=objected)
         return
     link = links.issue(tx, LinkKind.DESK, customer, customer.pending_email, tx.initials)

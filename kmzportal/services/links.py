@@ -67,7 +67,11 @@ def lifetime(tx: Transaction, kind: str) -> timedelta:
 
 
 def send(tx: Transaction, link: AccountLink, always: bool = False) -> None:
-    """Queue the mail with the link to the link's own address; raises TooManyMails, but not with `always`."""
+    """Queue the mail with the link to the link's own address; raises TooManyMails, but not with `always`.
+
+    For a link that confirms an address the worker looks at the limit: how full a mailbox is tells whether it is known.
+    """
+    always = always or link.policy.confirms_address
     tx.send(f"{link.kind}_link", link.holder, to=link.email, link=link, always=always)
 
 

@@ -28,6 +28,8 @@ ENDED_LINKS = {
     LinkState.WITHDRAWN: (MailState.CANCELLED, "Der Link wurde zurückgezogen."),
     LinkState.REPLACED: (MailState.CANCELLED, "Der Link wurde durch einen neueren ersetzt."),
 }
+ADDRESS_TAKEN = "Die Adresse gehört schon zu einem anderen Konto. Dort ist das gemeldet."
+TOO_MANY_TODAY = "An diese Adresse gingen heute schon zu viele E-Mails."
 
 WAITING = (MailState.QUEUED, MailState.DEFERRED)
 MAILS_SHOWN = 50
@@ -85,7 +87,7 @@ def claim(tx: Transaction, mail_id: int) -> OutgoingMail | None:
     if not rows_changed(tx.session, free.values(lease | {"tries": OutgoingMail.tries + 1})):
         return None
     mail = tx.session.get_one(OutgoingMail, mail_id, options=_WITH_PERSON, populate_existing=True)
-    if result := _reason_to_drop(mail, tx.now):
+    if result := _reason_to_drop(mail, tx.now) or _reason_to_spare(tx, mail):
         settle(tx, mail.id, mail.tries, result)
         return None
     return mail
@@ -163,6 +165,33 @@ def _reason_to_drop(mail: OutgoingMail, now: datetime) -> DeliveryResult | None:
     if now >= _give_up_at(mail):
         return DeliveryResult(MailState.EXPIRED, mail.reply_code, mail.reason or "Die E-Mail hat zu lange gewartet.")
     return None
+
+
+def _reason_to_spare(tx: Transaction, mail: OutgoingMail) -> DeliveryResult | None:
+    """Return why a new address gets no link: its limit is reached, or it is taken. Then its owner gets a notice."""
+    if mail.link is None or not mail.link.policy.confirms_address:
+        return None
+    owner = tx.session.scalar(select(Customer).where(Customer.email_canonical == mail.recipient_canonical))
+    if owner:
+        _notify_owner(tx, owner)
+        return DeliveryResult(MailState.CANCELLED, reason=ADDRESS_TAKEN)
+    if not tx.may_mail(mail.recipient_canonical, mail.customer, besides=mail):
+        return DeliveryResult(MailState.CANCELLED, reason=TOO_MANY_TODAY)
+    return None
+
+
+def _notify_owner(tx: Transaction, owner: Customer) -> None:
+    """Tell the owner of a taken address, at most once a day: more mails would allow mail bombing."""
+    tx.lock(owner)
+    notices = select(OutgoingMail.id).where(
+        OutgoingMail.customer_id == owner.id,
+        OutgoingMail.template == "address_taken",
+        OutgoingMail.queued_at > tx.now - timedelta(days=1),
+    )
+    if tx.session.scalar(notices.limit(1)):
+        tx.record("mail.capped", owner, template="address_taken")
+    else:
+        tx.notify("address_taken", owner)
 
 
 def _give_up_at(mail: OutgoingMail) -> datetime:

@@ -3,13 +3,14 @@
 import re
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from rapidfuzz.distance import OSA
-from sqlalchemy import ColumnElement, and_, false, or_, select, true, union_all
+from sqlalchemy import ColumnElement, and_, false, func, or_, select, true, union_all
 from sqlalchemy.orm import Session
 
-from kmzportal import phone
+from kmzportal import mail_address, phone
 from kmzportal.models import Customer, fold
 from kmzportal.plain_text import canonical_number, clean
 
@@ -130,6 +131,24 @@ def _spellings(session: Session, word: str, correct: Sequence[ColumnElement[bool
     texts = " ".join(text for query in queries for text in session.scalars(query))
     candidates = set(re.findall(rf"(?<= )[^\s\d]{{{length - 1},{length + 1}}}(?= )", texts))
     return sorted(other for other in candidates if OSA.distance(word, other, score_cutoff=1) == 1)[:MAX_SPELLINGS]
+
+
+_domains: tuple[Any, frozenset[str]] = (None, frozenset())
+
+
+def known_domains(session: Session, now: datetime) -> frozenset[str]:
+    """Return the domains of all customers and of the large providers.
+
+    They are read again every hour and after each new customer, as that scans the table.
+    """
+    global _domains
+    state = session.scalar(select(func.max(Customer.id))), now.replace(minute=0, second=0, microsecond=0)
+    if _domains[0] != state:
+        email = Customer.email_canonical
+        position = func.strpos if session.get_bind().dialect.name == "postgresql" else func.instr
+        stored = session.scalars(select(func.substr(email, position(email, "@") + 1)).distinct())
+        _domains = state, mail_address.FREE_MAIL.union(stored)
+    return _domains[1]
 
 
 def suggestions(session: Session, addresses: Collection[str]) -> dict[str, list[Suggestion]]:

@@ -52,6 +52,8 @@ class Transaction:
     source: str | None = None  #: address block of the request, for throttle and audit
     initials: str | None = None  #: of the clerk who acts, for the customer's history
     device_token: str = field(default="", repr=False)  #: of the browser's device cookie, see services/devices.py
+    #: The greetings of those whose names this transaction changes, before it: the new name may be an intruder's.
+    greetings: dict[Customer | Clerk, str] = field(default_factory=dict, repr=False)
     locked: set[Customer | Clerk] = field(default_factory=set, repr=False)  #: rows locked until the commit
 
     def lock(self, person: Customer | Clerk, seen_version: int | None = None) -> None:
@@ -107,6 +109,8 @@ class Transaction:
         if not always and not self.may_mail(canonical, person):
             message = BY_DESK.format(self.settings["MAILS_PER_DAY"]) if self.by_desk else None
             raise TooManyMails("mail.capped", person, message=message, template=template)
+        if person in self.greetings:
+            facts["greeting"] = self.greetings[person]
         domain = self.settings["MAIL_DEFAULT_SENDER"][1].rpartition("@")[2]
         mail = OutgoingMail(
             template=template,
@@ -140,8 +144,8 @@ class Transaction:
     def by_desk(self) -> bool:
         return self.actor.startswith("clerk:")
 
-    def may_mail(self, canonical: str, person: Customer | Clerk | None) -> bool:
-        """Return whether MAILS_PER_DAY allows this address (canonical form) one more mail.
+    def may_mail(self, canonical: str, person: Customer | Clerk | None, besides: OutgoingMail | None = None) -> bool:
+        """Return whether MAILS_PER_DAY allows this address (canonical form) one more mail, or the one `besides`.
 
         Counted is what left in the last 24 hours, or waits and its link still works: nothing of what was taken back
         before it left. The desk has a limit of its own, as others must not be able to use it up. Of mails about an
@@ -160,6 +164,7 @@ class Transaction:
                 OutgoingMail.recipient_canonical == canonical,
                 OutgoingMail.queued_at > self.now - timedelta(days=1),
                 OutgoingMail.by_desk == self.by_desk,
+                OutgoingMail.id != (besides.id if besides else 0),
                 ~OutgoingMail.template.startswith("alarm_", autoescape=True),  # strangers cause them
                 or_(OutgoingMail.state.in_((MailState.SENT, MailState.BOUNCED)), waits),
             )

@@ -1,6 +1,5 @@
 """Forms and fields of several pages. They validate the format only, services the content."""
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
@@ -27,7 +26,7 @@ from wtforms.validators import DataRequired, EqualTo, InputRequired, Length
 
 from kmzportal import mail_address
 from kmzportal.models import Clerk, Customer
-from kmzportal.plain_text import clean
+from kmzportal.plain_text import UNFIT, clean, clean_lines
 from kmzportal.services import accounts, passwords
 from kmzportal.services.refusals import Refusal, WeakPassword
 from kmzportal.services.transaction import transaction
@@ -78,10 +77,12 @@ class PortalForm(FlaskForm):  # type: ignore[misc]
             return super().wrap_formdata(form, formdata) or g.get("saved_input")
 
         def bind_field(self, form: Form, unbound_field: Any, options: Any) -> Any:
-            """Remove what programs leave in text, before the field's own filters; never from a password."""
+            """Remove what programs leave in text, and refuse what is unfit; never in a password."""
             field = super().bind_field(form, unbound_field, options)
             if isinstance(field, StringField) and not isinstance(field, PasswordField):
                 field.filters = [lambda text: clean(text) if isinstance(text, str) else text, *field.filters]
+                if not isinstance(field, TextAreaField):
+                    field.validators = [*field.validators, one_line]
             return field
 
     def add_refusal(self, refusal: Refusal) -> None:
@@ -109,19 +110,13 @@ class ActionForm(PortalForm):
     """A button with a CSRF token."""
 
 
-#: Control characters, line breaks, and characters that change the text direction (a number would read backwards).
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
-
-
 def one_line(_form: Form, field: Field) -> None:
-    if _CONTROL.search(field.data or ""):
+    if not field.errors and UNFIT.search(field.data or ""):
         raise ValidationError("Hier ist nur eine Zeile möglich. Löschen Sie bitte Umbrüche und unsichtbare Zeichen.")
 
 
 def printable(text: str | None) -> str:
-    """Return the text with line breaks as its only control characters."""
-    lines = (text or "").replace("\r\n", "\n")
-    return "".join(char if char.isprintable() or char == "\n" else " " for char in lines).strip()
+    return clean_lines(text or "").replace("\t", " ").strip()
 
 
 def text_area(label: str, missing: str | None = None, maximum: int = 2000, rows: int = 6) -> TextAreaField:
@@ -168,7 +163,7 @@ def trim(text: Any) -> Any:
 def text_field(label: str, maximum: int, missing: str | None = None) -> StringField:
     needed = [DataRequired(missing)] if missing else []
     longest = Length(max=maximum, message=f"Möglich sind bis zu {maximum} Zeichen.")
-    return StringField(label, [*needed, longest, one_line], filters=[trim])
+    return StringField(label, [*needed, longest], filters=[trim])
 
 
 class NewPasswordForm(PortalForm):
@@ -226,7 +221,7 @@ def data_field(name: str, missing: str | None = None) -> StringField:
     label, longest = Customer.DATA_FIELDS[name]
     needed = [DataRequired(missing)] if missing else []
     too_long = Length(max=longest, message=f"{label}: möglich sind bis zu {longest} Zeichen.")
-    return StringField(label, [*needed, too_long, one_line], filters=[trim])
+    return StringField(label, [*needed, too_long], filters=[trim])
 
 
 class VersionedForm(PortalForm):

@@ -14,7 +14,7 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 from werkzeug.urls import iri_to_uri
 from werkzeug.wrappers import Response as AnyResponse
 
-from kmzportal import dates, phone, settings
+from kmzportal import dates, mail_address, phone, settings
 from kmzportal.logs import request_id
 
 CSP = (
@@ -70,6 +70,7 @@ def init_app(app: Flask) -> None:
     app.after_request(_add_headers)
     app.jinja_env.filters.update(format_datetime=dates.format_datetime, format_time=dates.format_time)
     app.jinja_env.filters["phone_uri"] = phone.uri
+    app.jinja_env.filters["spelled_out"] = mail_address.spelled_out
     app.jinja_env.globals.update(office=settings.office(app.config), demo=app.config.get("DEMO", False))
 
 

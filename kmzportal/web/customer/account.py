@@ -6,6 +6,7 @@ from flask import Blueprint, abort, current_app, flash, g, jsonify, request
 from flask.typing import ResponseReturnValue
 from wtforms import PasswordField
 
+from kmzportal import mail_address
 from kmzportal.db import db
 from kmzportal.models import Customer
 from kmzportal.services import accounts, audit, deletion, passwords
@@ -92,11 +93,20 @@ def edit() -> ResponseReturnValue:
         and (not form.new.data or form.validate_new_password(customer))
         and _saved(form, customer)
     ):
-        return redirect_in_place(".edit", SAVED + LINK_SENT if form.email.data else SAVED)
+        return redirect_in_place(".edit", SAVED + _about_new_address(form.email.data, customer))
     if form.errors:
         form.add_emptied_error()
     minimum = accounts.password_minimum(customer, current_app.config)
     return render("customer/account.html", form, customer=customer, confirmed=_password_confirmed(), minimum=minimum)
+
+
+def _about_new_address(email: str | None, customer: Customer) -> str:
+    """Return what to say about a new address, empty without one; it tells nothing of other customers' domains."""
+    if not email:
+        return ""
+    known = {customer.email_canonical.rpartition("@")[2], *mail_address.FREE_MAIL}
+    deceives = mail_address.lookalike(email, known)
+    return f"{LINK_SENT} {deceives.warning}" if deceives else LINK_SENT
 
 
 def _saved(form: AccountForm, customer: Customer) -> bool:

@@ -16,7 +16,7 @@ from kmzportal.models import ACTIONS, DETAILS, IDENTITY_CHECKS, POLICIES, AuditE
 from kmzportal.services import alarms, audit
 from kmzportal.services.audit import AuditQuery
 from kmzportal.web.auth import admin_only
-from kmzportal.web.forms import Filter, choice_field, one_line
+from kmzportal.web.forms import Filter, choice_field
 from kmzportal.web.responses import page_key, render
 
 bp = Blueprint("audit", __name__, url_prefix="/kundenservice")
@@ -34,7 +34,7 @@ def this_century(_form: Form, field: Field) -> None:
 
 class AuditFilter(Filter):
     action = choice_field("Vorgang", "vorgang", dict(sorted(ACTIONS.items(), key=itemgetter(1))))
-    person = StringField("Person", [one_line], name="person")
+    person = StringField("Person", name="person")
     since = DateField("Von", [Optional(), this_century], name="von")
     until = DateField("Bis", [Optional(), this_century], name="bis")
 

@@ -10,7 +10,7 @@ from kmzportal.models import Clerk
 from kmzportal.services import clerks, links
 from kmzportal.services.transaction import Transaction
 from kmzportal.web.auth import act, admin_only, current_user, fresh_second_factor, require_second_factor
-from kmzportal.web.forms import ActionForm, PortalForm, mail_address_field, one_line, trim
+from kmzportal.web.forms import ActionForm, PortalForm, mail_address_field, trim
 from kmzportal.web.responses import redirect_in_place, render
 
 bp = Blueprint("clerks", __name__, url_prefix="/kundenservice/mitarbeitende")
@@ -26,7 +26,7 @@ ACTIONS = {
 class ClerkForm(PortalForm):
     name = StringField(
         "Vor- und Nachname",
-        [DataRequired("Geben Sie den Namen ein."), Length(max=100, message="Das ist zu lang."), one_line],
+        [DataRequired("Geben Sie den Namen ein."), Length(max=100, message="Das ist zu lang.")],
         filters=[trim],
     )
     email = mail_address_field(missing="Geben Sie die E-Mail-Adresse ein.")

@@ -204,8 +204,11 @@ def answer_case(tx: Transaction, customer: Customer) -> None:
 def _preview(customer: Customer, typed: str | None) -> dict[str, Any]:
     """Return previews of the two mails without link and code, and hints about the typed address."""
     now, initials = datetime.now(UTC), current_user.clerk.initials
-    templates = ("desk_link", "address_corrected")
-    mails = {name: redacted_preview(name, customer, initials, current_app.config, now) for name in templates}
+    templates = {"desk_link": True, "address_corrected": True, "to new address": False}
+    mails = {
+        name: redacted_preview(name if known else "desk_link", customer, initials, current_app.config, now, known)
+        for name, known in templates.items()
+    }
     try:
         email = mail_address.parse(typed or "")
     except mail_address.InvalidAddress:
@@ -215,6 +218,7 @@ def _preview(customer: Customer, typed: str | None) -> dict[str, Any]:
         "new": email,
         "owner": desk.address_owner(db.session(), email, now, other_than=customer),
         "meant": mail_address.suggest_correction(email),
+        "lookalike": mail_address.lookalike(email, customer_search.known_domains(db.session(), now)),
         "free_mail": mail_address.is_free_mail(email),
     }
 

@@ -13,6 +13,7 @@ from kmzportal.dates import BERLIN
 from kmzportal.db import db
 from kmzportal.models import BRANCHES, CHANNELS
 from kmzportal.services import report
+from kmzportal.services.customer_file import guard
 from kmzportal.services.report import Period
 from kmzportal.web.auth import clerk_only
 from kmzportal.web.responses import render
@@ -54,7 +55,8 @@ def as_csv() -> ResponseReturnValue:
     for table in _tables(months).values():
         columns |= table
     text = io.StringIO()
-    csv.writer(text, delimiter=";").writerows([columns.keys(), *zip(*columns.values(), strict=True)])
+    rows = [columns.keys(), *zip(*columns.values(), strict=True)]
+    csv.writer(text, delimiter=";").writerows([guard(str(cell)) for cell in row] for row in rows)
     response = Response(text.getvalue().encode("utf-8-sig"), mimetype="text/csv")  # Excel needs the byte order mark
     response.headers["Content-Disposition"] = f"attachment; filename=jahresbericht-{year}.csv"
     return response

@@ -22,7 +22,7 @@ from kmzportal.models import MAIL_STATES, OutgoingMail
 from kmzportal.services.support_mail import Effect, receive
 from kmzportal.services.transaction import link_keys, transaction
 from kmzportal.web.auth import anyone
-from kmzportal.web.forms import PortalForm, mail_address_field, one_line, text_area, trim
+from kmzportal.web.forms import PortalForm, mail_address_field, text_area, trim
 from kmzportal.web.responses import redirect_to, render
 
 bp = Blueprint("demo", __name__, url_prefix="/demo")
@@ -37,7 +37,7 @@ NOTICES = {
 
 class WriteForm(PortalForm):
     sender = mail_address_field("Von", "Geben Sie die E-Mail-Adresse ein, von der Sie schreiben.")
-    subject = StringField("Betreff", [Length(max=200, message="Möglich sind bis zu 200 Zeichen."), one_line], [trim])
+    subject = StringField("Betreff", [Length(max=200, message="Möglich sind bis zu 200 Zeichen.")], [trim])
     text = text_area("Text", missing="Schreiben Sie den Text.", rows=8)
 
 
