@@ -34,8 +34,8 @@ def clean_lines(text: str) -> str:
     return UNFIT_IN_LINES.sub("", clean(text.replace("\r\n", "\n").replace("\r", "\n")))
 
 
-#: Letters of any script, blanks, hyphens, apostrophes and dots; a mail program would make a link of `a.bc`.
-NAME = re.compile(r"(?!.*\.[^\W\d_]{2})(?:[^\W\d_]|[ .'’·-])+")
+#: Letters of any script, blanks, and the signs in names; a mail program would make a link of `a.bc`.
+NAME = re.compile(r"(?!.*\.[^\W\d_]{2})(?:[^\W\d_]|[ .,'’()·-])+")
 LONGEST_NAME = 40
 
 

@@ -2,6 +2,7 @@
 
 import pytest
 
+from kmzportal import mail_address
 from kmzportal.mail_address import InvalidAddress, canonical, parse
 
 ERIKA = "erika.mustermann@schule.example"
@@ -111,3 +112,35 @@ def test_a_letter_that_no_address_has_before_the_at_is_named(address, letter):
 
 def test_an_apostrophe_alone_may_begin_an_address():
     assert parse("'t.hooft@schule.example") == "'t.hooft@schule.example"
+
+
+KNOWN = {"gms-ngold.example", "kmz.example", "gmx.de"}
+
+
+@pytest.mark.parametrize(
+    ("domain", "ascii_form", "known"),
+    [
+        ("gms-ng\u043eld.example", "xn--gms-ngld-sbh.example", "gms-ngold.example"),
+        ("xn--gms-ngld-sbh.example", "xn--gms-ngld-sbh.example", "gms-ngold.example"),
+        ("gms-ng0ld.example", "gms-ng0ld.example", "gms-ngold.example"),
+        ("gms-ngolt.example", "gms-ngolt.example", "gms-ngold.example"),
+        ("gms-ngöld.example", "xn--gms-ngld-s4a.example", "gms-ngold.example"),
+        ("kmz.exarnple", "kmz.exarnple", "kmz.example"),
+        ("\u0430\u0440\u0440\u04cf\u0435.example", "xn--80ak6aa92e.example", None),
+        ("schule-m\u0438tte.example", "xn--schule-mtte-wlj.example", None),
+    ],
+)
+def test_a_domain_that_looks_like_a_known_one_or_has_foreign_letters_is_named_in_ascii(domain, ascii_form, known):
+    found = mail_address.lookalike(f"erika@{domain}", KNOWN)
+    assert (found.ascii, found.known) == (ascii_form, known)
+    assert ascii_form in found.warning and (known or "ungewöhnliche Zeichen") in found.warning
+
+
+@pytest.mark.parametrize("domain", [*sorted(KNOWN), "neue-schule.example", "schule-müller.example", "web.de"])
+def test_a_known_domain_and_one_unlike_all_known_ones_deceive_nobody(domain):
+    assert mail_address.lookalike(f"erika@{domain}", KNOWN) is None
+    assert mail_address.spelled_out(f"erika@{domain}") == f"erika@{domain}"
+
+
+def test_an_address_is_shown_with_its_ascii_domain_where_that_has_letters_other_than_german_ones():
+    assert mail_address.spelled_out("e@gms-ng\u043eld.example").endswith(" (xn--gms-ngld-sbh.example)")

@@ -95,7 +95,7 @@ def test_the_text_names_reader_office_time_and_what_to_do_if_it_was_not_them(tem
     text, _ = parts(email(template))
     to_stranger = template.startswith("case_")
     # Anyone may have typed the address, so no name is given away. Of a deleted account none is known.
-    if template in ("address_link", "account_deleted") or to_stranger:
+    if template in ("address_link", "clerk_first_link", "account_deleted") or to_stranger:
         assert text.startswith("Guten Tag,\n")
     else:
         assert text.startswith(("Guten Tag Frau Mustermann,\n", "Guten Tag Robin Ostermann,\n"))
@@ -173,13 +173,53 @@ def test_without_a_name_the_greeting_is_neutral_and_without_a_telephone_there_is
     assert "tel:" not in email("test", office=OFFICE | {"OFFICE_PHONE": ""}).html
 
 
-def test_a_name_is_neither_template_nor_html_nor_a_line_of_its_own():
+NAMES = [
+    "Mustermann",
+    "von der Tann",
+    "Müller-Lüdenscheidt",
+    "O’Connor",
+    "Dr. Müller",
+    "Klein, geb. Y",
+    "Şahin",
+    "Иванова",
+]
+NO_NAMES = [
+    *("Konto gesperrt: bitte melden", "boese.example/konto", "boese.example", "a@boese", "www. boese", "Ruf 0900"),
+    *("boese．example", "boese。example", "a＠boese", "Siehe：Konto", "Nummer ２", "Nummer ٣", "<b>Erika</b>"),
+    *("{{ 7 }}", "Erika!", "x" * 41, "Ihr Konto wird gesperrt, bitte rufen Sie an"),
+]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_greeting_names_who_is_written_to(name):
+    person = Customer(salutation="Frau", first_name="Erika", last_name=name, email="a@schule.example")
+    assert email("password_set", customer=person).body.startswith(f"Guten Tag Frau {name},\n")
+
+
+@pytest.mark.parametrize("name", NO_NAMES)
+def test_a_greeting_names_nothing_that_does_not_look_like_a_name(name):
+    for person in (
+        Customer(salutation="Frau", first_name="Erika", last_name=name, email="a@schule.example"),
+        Customer(salutation="", first_name=name, last_name="", email="a@schule.example"),
+    ):
+        assert email("password_set", customer=person).body.startswith("Guten Tag,\n")
+
+
+def test_no_mail_to_an_unconfirmed_address_names_anybody():
+    """Whoever entered the address may have mistyped it, and whoever reads it may be a stranger."""
+    for template in MAILS:
+        person = Customer(salutation="Frau", first_name="Erika", last_name="Mustermann", email="alt@schule.example")
+        person.set_pending_email("neu@schule.example")
+        written = email(template, customer=person, recipient=person.pending_email)
+        if not template.startswith("clerk_"):
+            assert "Mustermann" not in written.body and "Erika" not in written.body
+
+
+def test_a_text_is_neither_template_nor_html():
     url = "https://konto.kmz.example/link/gefälscht"
-    hostile = Customer(
-        salutation="", first_name="{{ 7 * 7 }}<img src=x>\n\nLink zum Konto:\n", last_name=url, email="a@schule.example"
-    )
-    written = email("password_set", customer=hostile)
-    assert written.body.splitlines()[0] == f"Guten Tag {{{{ 7 * 7 }}}}<img src=x> Link zum Konto: {url},"
+    hostile = f"{{{{ 7 * 7 }}}}<img src=x> Link zum Konto: {url}"
+    written = email("case_question", facts={"text": hostile})
+    assert hostile in written.body
     assert "{{ 7 * 7 }}&lt;img src=x&gt;" in written.html
     _, html = parts(written)
     assert urls(html) == [] and html.find(".//img") is None

@@ -7,6 +7,8 @@ import pytest
 from sqlalchemy import select
 
 from kmzportal import mail_address
+from kmzportal.db import db
+from kmzportal.mail.compose import compose
 from kmzportal.models import (
     AccountLink,
     AuditEvent,
@@ -14,6 +16,7 @@ from kmzportal.models import (
     LinkState,
     LoginSession,
     MailState,
+    OutgoingMail,
     SupportCase,
     Throttle,
 )
@@ -324,6 +327,18 @@ def test_two_customers_who_confirm_one_address_concurrently_do_not_both_get_it(b
     assert sorted([one.pending_email == NEW_EMAIL for one in customers]) == [False, True]
     assert [link.ended_as for link in backend.links(LinkKind.ADDRESS)].count(None) == 1
     assert "address.refused" in backend.actions()
+
+
+def test_a_notice_of_a_change_greets_with_the_name_before_it(app, backend, erika, login_session, corrected_link):
+    hostile, new = {"last_name": "Feind"}, hash_password(NEW_PASSWORD)
+    backend.run(accounts.save_account, erika, login_session, backend.read(erika).version, hostile, None, new)
+    backend.update(erika, last_name="Mustermann")
+    backend.run(accounts.register, corrected_link, NOW, backend.read(erika).version, hostile, new)
+    with app.app_context():
+        every = db.session.scalars(select(OutgoingMail))
+        sent = {mail.template: compose(mail, backend.keys, app.config, NOW).body for mail in every}
+    for template in ("password_changed", "password_set", "address_changed_old"):
+        assert sent[template].startswith("Guten Tag Frau Mustermann,"), template
 
 
 # Das war ich nicht

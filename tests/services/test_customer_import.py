@@ -308,7 +308,24 @@ def test_an_export_is_written_as_excel_reads_it(load, export):
     assert export() == header + f"1001;;;{NAME};{EMAIL};;;;Calw;07051 1\r\n".encode()
 
 
-@pytest.mark.parametrize("text", ["=1+1", "+49 7051", "-1", "@x", "\t=1", "\r=1", "\0=1", "'=1", "''-2"])
+SIGNS = "=+-@＝＋－＠﹦﹢﹣﹫−"
+GUARDED = [
+    "=1+1",
+    "+49 7051",
+    "\t=1",
+    "\r=1",
+    "\0=1",
+    "'=1",
+    "''-2",
+    "\u200b=1",
+    " \u200d@x",
+    "\n=1",
+    "\u3000＝1",
+    "\ufeff=1",
+]
+
+
+@pytest.mark.parametrize("text", [*GUARDED, *(f"{sign}1" for sign in SIGNS)], ids=ascii)
 def test_a_formula_is_guarded_and_comes_back(text):
     assert (guard(text), unguard(guard(text))) == (f"'{text}", text)
 

@@ -97,3 +97,10 @@ def test_over_the_limit_of_ten_addresses_a_day_nothing_is_saved_and_all_input_st
     form.submit("Speichern", {FIELD: "noch.einer@schule.example", "Telefon": "07051 4711"})
     assert (form.status, "gingen heute schon zu viele E-Mails" in form.text) == (422, True)
     assert (form.value("Telefon"), backend.read(erika).phone) == ("07051 4711", erika.phone)
+
+
+def test_a_customer_is_warned_of_a_new_address_whose_domain_looks_like_another(form, backend, erika):
+    form.submit("Speichern", {FIELD: "erika@wеb.de"})  # with a Cyrillic letter
+    assert "sieht fast aus wie web.de, ist aber eine andere. In Wirklichkeit heißt sie xn--wb-nlc.de." in form.text
+    assert backend.read(erika).pending_email == "erika@wеb.de"
+    assert "erika@wеb.de (xn--wb-nlc.de)" in form.open("/einstellungen").text

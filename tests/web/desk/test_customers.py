@@ -327,3 +327,20 @@ def test_hostile_text_is_escaped_on_every_page_of_a_customer(desk, backend, erik
         desk.open(f"/kundenservice/kunden{path}")
         assert "{{ 7*7 }}" in desk.text, path
         assert [one for one in desk.page.iter() if "/x" in one.get("hx-get", "") or one.get("src") == "x"] == [], path
+
+
+LOOKS_LIKE = "erika@sch\u0443le.example"
+
+
+def test_a_clerk_is_warned_of_a_domain_that_looks_like_that_of_a_customer_and_may_use_it(screen, backend, erika):
+    backend.update(erika, email="erika@schyle.example", email_canonical="erika@schyle.example")
+    screen.open(f"/kundenservice/kunden/{erika.id}/vorschau?email={LOOKS_LIKE}")
+    assert "Diese Domain kann täuschen" in screen.text and "schyle.example" in screen.text
+    assert "xn--schle-gze.example" in screen.text
+    screen.check("Rückruf").press("Adresse berichtigen und Link senden")
+    assert (screen.status, backend.read(erika).pending_email) == (200, LOOKS_LIKE)
+    assert f"{LOOKS_LIKE} (xn--schle-gze.example)" in screen.text
+    assert (
+        "Diese Domain kann täuschen"
+        not in screen.open(f"/kundenservice/kunden/{erika.id}/vorschau?email=a@b.example").text
+    )
