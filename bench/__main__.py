@@ -15,7 +15,7 @@ from contextlib import ExitStack
 
 from aiosmtpd.controller import Controller
 
-from bench import search
+from bench import oracles, search
 from bench.systems import PORTAL, SYSTEMS, Form, emails
 from bench.table import figures, page, slower
 from tests.server.conftest import free_port
@@ -90,6 +90,7 @@ def measure_forgot():
 
 
 PARTS = {"pages": measure_pages, "memory": measure_memory, "forgot": measure_forgot}
+PARTS["oracles"] = lambda: oracles.measure(folder, quick=QUICK)
 PARTS["search"] = lambda: search.measure(folder, quick=QUICK)
 signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that the systems are stopped
 with tempfile.TemporaryDirectory(prefix="kmz-bench-") as folder:

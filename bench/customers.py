@@ -10,6 +10,7 @@ from kmzportal import create_app
 from kmzportal.db import db
 from kmzportal.migrations import upgrade
 from kmzportal.models import Customer, search_text
+from kmzportal.plain_text import canonical_number
 from kmzportal.services.passwords import hash_password
 
 FIRST_NAMES = ("Anna", "Bernd", "Claudia", "Dieter", "Erika", "Frank", "Gisela", "Jürgen")
@@ -34,6 +35,7 @@ def row(number, password_hash):
         "email": email,
     }
     others = {"email_canonical": email, "password_hash": password_hash, "created_at": datetime.now(UTC), "version": 1}
+    others["number_canonical"] = canonical_number(f"K-{number}")
     return columns | others | {"search": search_text(Customer(**columns))}
 
 
