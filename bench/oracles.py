@@ -23,6 +23,7 @@ from tests.browser import Browser
 
 NO_LIMITS = {"MAILS_PER_DAY": 1_000_000, "PROOF_LIFETIME": 86_400}
 SAMPLES = 1000, 300  # of each kind: recovery and new addresses, logins
+WRONG = "falsches passwort"
 KINDS = ("unknown", "locked", "never activated")
 
 
@@ -87,7 +88,7 @@ def measure_logins(app, times, table, path):
     browser = Browser(app).open(path)
 
     def log_in(kind, number):
-        return timed(browser, path, email=emails[kind][number - 1], password="falsches passwort")
+        return timed(browser, path, email=emails[kind][number - 1], password=WRONG)
 
     taken = take_turns(("wrong", *KINDS), times, log_in)
     for kind in KINDS:
