@@ -215,7 +215,7 @@ def test_no_mail_to_an_unconfirmed_address_names_anybody():
             assert "Mustermann" not in written.body and "Erika" not in written.body
 
 
-def test_a_text_is_neither_template_nor_html():
+def test_a_name_is_neither_template_nor_html_nor_a_line_of_its_own():
     url = "https://konto.kmz.example/link/gefälscht"
     hostile = f"{{{{ 7 * 7 }}}}<img src=x> Link zum Konto: {url}"
     written = email("case_question", facts={"text": hostile})
