@@ -47,6 +47,17 @@ def test_a_request_is_answered_once(backend, max_, requests):
     assert len(backend.read(select(OutgoingMail))) == 1
 
 
+def test_a_flood_is_answered_in_one_turn_and_leaves_no_audit_records(app, backend, erika, requests):
+    with backend.transaction("visitor", "203.0.113.7") as tx:
+        for number in range(recovery.BATCH + 1):
+            recovery.request_link(tx, f"{number}@nirgends.example")
+    backend.run(recovery.request_link, erika.email, source="192.0.2.7")
+    requests.turn()
+    outcomes = [request.outcome for request in backend.read(select(RecoveryRequest).order_by(RecoveryRequest.id))]
+    assert outcomes == ["unknown"] * (recovery.BATCH + 1) + ["sent"]
+    assert backend.actions() == ["link.issued", "recovery.sent"]
+
+
 def test_silence_of_either_loop_is_noticed(app, backend, clock, requests):
     def silent():
         with backend.transaction() as tx:
