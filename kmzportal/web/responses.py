@@ -3,11 +3,23 @@
 import gzip
 import io
 import secrets
+from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import urlsplit
 
 import segno
-from flask import Flask, Response, current_app, flash, make_response, redirect, render_template, request, url_for
+from flask import (
+    Flask,
+    Response,
+    current_app,
+    flash,
+    get_flashed_messages,
+    make_response,
+    redirect,
+    render_template,
+    request,
+    url_for,
+)
 from flask_wtf import CSRFProtect
 from markupsafe import escape
 from werkzeug.middleware.proxy_fix import ProxyFix
@@ -15,7 +27,10 @@ from werkzeug.urls import iri_to_uri
 from werkzeug.wrappers import Response as AnyResponse
 
 from kmzportal import dates, mail_address, phone, settings
+from kmzportal.db import db
 from kmzportal.logs import request_id
+from kmzportal.services import kept_entries
+from kmzportal.services.transaction import transaction
 
 CSP = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; font-src 'self'; connect-src 'self'; "
@@ -71,7 +86,9 @@ def init_app(app: Flask) -> None:
     app.jinja_env.filters.update(format_datetime=dates.format_datetime, format_time=dates.format_time)
     app.jinja_env.filters["phone_uri"] = phone.uri
     app.jinja_env.filters["spelled_out"] = mail_address.spelled_out
-    app.jinja_env.globals.update(office=settings.office(app.config), demo=app.config.get("DEMO", False))
+    app.jinja_env.globals.update(
+        office=settings.office(app.config), demo=app.config.get("DEMO", False), notices_of=_notices
+    )
 
 
 def _add_headers(response: Response) -> Response:
@@ -104,10 +121,30 @@ def render(template: str, form: Any = None, **context: Any) -> Response:
     return make_response(page, 422 if refused else 200)
 
 
+def add_notice(text: str, category: str) -> None:
+    """Show the notice on the next page. Those of the desk name people, so the cookie holds only a token of them."""
+    kept: Any = text
+    if request.path.startswith("/kundenservice/"):
+        with transaction("visitor") as tx:
+            kept = {"kept": kept_entries.keep(tx, {"notice": text})}
+    flash(kept, category)
+
+
+def _notices(category: str) -> list[Any]:
+    """Return the notices for this page; one that was kept too long ago is left out."""
+    texts: list[Any] = []
+    for notice in get_flashed_messages(category_filter=[category]):
+        if isinstance(notice, dict):
+            kept = kept_entries.find(db.session(), notice.get("kept"), datetime.now(UTC)) or {}
+            notice = kept.get("notice")
+        texts.extend([notice] if notice else [])
+    return texts
+
+
 def redirect_in_place(endpoint: str, notice: str | None = None, **values: Any) -> AnyResponse:
     """Redirect to the same page or part of it; htmx follows and gets the fragment with the notice."""
     if notice:
-        flash(notice, "form")
+        add_notice(notice, "form")
     return redirect(url_for(endpoint, **values), 303)
 
 
@@ -118,7 +155,7 @@ def redirect_to(endpoint: str, notice: str | None = None, **values: Any) -> AnyR
 
 def redirect_to_path(path: str, notice: str | None = None) -> AnyResponse:
     if notice:
-        flash(notice, "page")
+        add_notice(notice, "page")
     if wants_fragment():
         return Response(status=204, headers={"HX-Redirect": iri_to_uri(path)})
     return redirect(path, 303)

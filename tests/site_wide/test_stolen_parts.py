@@ -216,3 +216,12 @@ def test_what_was_typed_is_in_no_cookie_and_comes_back_in_no_other_browser(app, 
     assert TYPED_PHONE not in browser.open("/einstellungen/konto").answer.text
     scenario.backend.run(recovery.request_link, TYPED_ADDRESS)
     assert TYPED_ADDRESS not in Browser(app).open("/anmelden").answer.text
+
+
+def test_a_notice_of_the_desk_names_nobody_in_the_cookie(scenario):
+    page = f"/kundenservice/kunden/{scenario.erika.id}"
+    desk = scenario.desk_browser(scenario.rosa).open(page)
+    form = next(one for one in desk.page.forms if one.get("action") == f"{page}/link")
+    assert desk.post(f"{page}/link", **dict(form.form_values())).status_code == 303
+    assert "_flashes" in desk.session and scenario.erika.email not in repr(desk.session)
+    assert f"unterwegs an {scenario.erika.email}" in desk.open(page).text

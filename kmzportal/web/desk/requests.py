@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from datetime import UTC, date, datetime
 
-from flask import Blueprint, current_app, flash, request
+from flask import Blueprint, current_app, request
 from flask.typing import ResponseReturnValue
 from wtforms import SelectField, StringField
 from wtforms.fields.choices import SelectChoice  # type: ignore[attr-defined]  # newer than its types
@@ -25,7 +25,7 @@ from kmzportal.services import desk, recovery, support, support_mail
 from kmzportal.services.transaction import Transaction
 from kmzportal.web.auth import act, clerk_only, current_user
 from kmzportal.web.forms import ActionForm, Filter, PortalForm, text_area
-from kmzportal.web.responses import page_key, redirect_in_place, redirect_to, render
+from kmzportal.web.responses import add_notice, page_key, redirect_in_place, redirect_to, render
 
 bp = Blueprint("requests", __name__, url_prefix="/kundenservice")
 CASE = "/anfragen/<int(max=2147483647):case_id>"
@@ -218,7 +218,7 @@ def assign(case_id: int) -> ResponseReturnValue:
     _act(case, form, lambda tx: support.assign(tx, case, customer, current_user.clerk))
     if form.errors:
         return _screen(case, zuordnen=form)
-    flash(f"Die Anfrage {case.reference} ist zugeordnet.", "form")  # inside the part that the next act replaces
+    add_notice(f"Die Anfrage {case.reference} ist zugeordnet.", "form")  # inside the part that the next act replaces
     return redirect_to("customers.customer", customer_id=customer.id, anfrage=case.id)
 
 

@@ -121,7 +121,7 @@ def test_characters_that_mail_programs_append_are_ignored(browser, erika, issue,
 
 
 @pytest.mark.parametrize("kind", OF_CUSTOMERS)
-def test_requests_of_mail_scanners_write_nothing_but_visits(app, browser, juergen, issue, mailed, kind):
+def test_requests_of_mail_scanners_change_nothing(app, browser, juergen, issue, mailed, kind):
     path = mailed(issue(kind, juergen, juergen.pending_email))
 
     def dump():
