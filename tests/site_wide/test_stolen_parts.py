@@ -176,9 +176,11 @@ def test_a_cookie_from_before_the_end_of_a_visit_opens_nothing(app, scenario, en
     browser.follow("Konto bearbeiten")
     stolen = browser.cookie
     assert replay(app, stolen, link, "/konto")[0] == {200}
+    other = scenario.open_link(link)
     if end == "redeem":
         assert browser.submit("Registrieren", NEW).heading == "Fertig"
         assert browser.open(f"/konto-link/{link.id}/fertig").status == 200
+        assert other.open(f"/konto-link/{link.id}/fertig").status == 410
     else:
         browser.press(end)
     pages = "/konto", "/roboter", "/raetsel", "/code", "/fertig"
