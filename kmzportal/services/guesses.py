@@ -8,9 +8,9 @@ from sqlalchemy.orm import Session
 from kmzportal.dates import format_datetime
 from kmzportal.models import RequestCount
 from kmzportal.services.alarms import raise_alarm
-from kmzportal.services.transaction import Transaction, upsert
+from kmzportal.services.transaction import Transaction
 
-PER_SOURCE = 20  # counted in an hour; more are not, so that they cost no write
+PER_SOURCE = 20  # an hour; more wrong links are not counted, so that they cost no write, and codes of letters wait
 ALARM_AT = 200  # in an hour, of all sources
 #: Counters of all sources together, and how the Protokoll names them.
 TOTALS = {
@@ -23,16 +23,14 @@ FLOOD = 20  # recorded from this number on
 
 def counted_enough(session: Session, now: datetime, source: str | None) -> bool:
     """Return whether the guesses of this source are no longer counted in this hour."""
-    counter = session.get(RequestCount, (f"guess:{source}", _hour(now)))
+    counter = session.get(RequestCount, (f"guess:{source}", now.replace(minute=0, second=0, microsecond=0)))
     return counter is not None and counter.number >= PER_SOURCE
 
 
 def count(tx: Transaction) -> None:
     """Count a link or code that does not exist; raise the alarm when all sources together have too many."""
-    for counted in (f"guess:{tx.source}", "guess"):
-        row = {"counted": counted, "hour": _hour(tx.now), "number": 1}
-        upsert(tx.session, RequestCount, row, {"number": RequestCount.number + 1})
-    total = tx.session.get_one(RequestCount, ("guess", _hour(tx.now)), populate_existing=True).number
+    tx.count(f"guess:{tx.source}", tx.hour)
+    total = tx.count("guess", tx.hour)
     if total >= ALARM_AT:
         raise_alarm(tx, "link_guesses", number=total)
 
@@ -47,7 +45,3 @@ def close_counters(tx: Transaction) -> None:
             what = f"{TOTALS[row.counted]}, in der Stunde ab {format_datetime(row.hour)}"
             tx.record("flood.counted", what=what, number=row.number)
         tx.session.delete(row)
-
-
-def _hour(now: datetime) -> datetime:
-    return now.replace(minute=0, second=0, microsecond=0)

@@ -15,7 +15,6 @@ from kmzportal.models import (
     LinkKind,
     LinkState,
     LinkVisit,
-    RequestCount,
     UsedPuzzle,
 )
 from kmzportal.plain_text import canonical_number
@@ -23,8 +22,6 @@ from kmzportal.services import guesses, sessions
 from kmzportal.services.refusals import AccountLocked, LinkUnusable
 from kmzportal.services.tokens import codes_match, is_code, normalize_code, token_hash
 from kmzportal.services.transaction import Transaction, insert_once, rows_changed
-
-LETTER_FAILURES_PER_SOURCE = 60  # an hour
 
 
 def issue(
@@ -120,7 +117,6 @@ def find_letter(tx: Transaction, number: str, typed: str) -> AccountLink | None:
     Unknown number, no letter, wrong code and throttled differ only in what is recorded (OWASP ASVS 6.3.8). Failures are
     counted by number and source, so strangers elsewhere cannot keep the holder out; 60 bits withstand many sources.
     They are counted by typed code as well, existing or not, so no finder of a letter can guess its Kundennummer.
-    A source may fail LETTER_FAILURES_PER_SOURCE times an hour, counted apart from logins, which letters must not stop.
     A throttled try is not recorded: anyone could fill the audit trail.
     """
     customer = tx.session.scalar(Customer.with_number(number))
@@ -128,18 +124,13 @@ def find_letter(tx: Transaction, number: str, typed: str) -> AccountLink | None:
     letter, nobodys = newest_letter(tx.session, customer), AccountLink(nonce=nonce, token_hash=hashed)
     key = f"{tx.keys.fingerprint(f'letter:{canonical_number(number)}')}@{tx.keys.fingerprint(str(tx.source))}"
     code_key = tx.keys.fingerprint(f"letter-code:{normalize_code(typed)}")
-    throttled = (sessions.is_throttled(tx, counted, disables=False) for counted in (key, code_key))
-    of_source = f"letter:{tx.source}", tx.hour
-    failures = tx.session.get(RequestCount, of_source) if tx.source else None
-    if (failures and failures.number >= LETTER_FAILURES_PER_SOURCE) or any(throttled):
+    if any(sessions.is_throttled(tx, counted, disables=False) for counted in (key, code_key)):
         return None
     right = codes_match(typed, tx.keys.letter_code(letter or nobodys))
     if letter is None or not right:
         sessions.count_try(tx, key)
         sessions.count_try(tx, code_key)
         guesses.count(tx)
-        if tx.source:
-            tx.count(*of_source)
         tx.record("letter.refused", customer)
         return None
     sessions.clear_throttle(tx, key)

@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 
 from kmzportal.models import CaseState, LinkKind, LinkState
-from kmzportal.services import accounts, audit, desk, links, support
+from kmzportal.services import accounts, audit, desk, guesses, links, sessions, support
 from kmzportal.services.passwords import hash_password
 from kmzportal.services.refusals import AccountLocked, LinkUnusable
 from kmzportal.services.tokens import CODE_ALPHABET
@@ -115,18 +115,14 @@ def test_who_holds_a_letter_cannot_guess_its_kundennummer_from_many_sources(back
     assert find(erika.number, WRONG, ELSEWHERE) is None and find(erika.number, code, ELSEWHERE), "the count is over"
 
 
-def test_a_source_that_fails_often_is_refused_for_the_hour_and_still_logs_in(
-    backend, erika, print_letter, find, monkeypatch, log_in, clock
-):
-    """Letters and logins are counted apart: whoever types letters keeps nobody from logging in."""
-    monkeypatch.setattr(links, "LETTER_FAILURES_PER_SOURCE", 40)
+def test_who_fails_at_many_letters_keeps_nobody_of_the_same_source_out(backend, erika, print_letter, find, log_in):
+    """Failed letters count neither against logins nor against another letter; the page makes the source wait."""
     letter = print_letter(erika)
     for number in range(40):
         find(f"K-{number}", f"{WRONG}{number}")
-    assert find(erika.number, backend.keys.letter_code(letter)) is None
+    with backend.transaction("visitor", SCHOOL) as tx:
+        assert guesses.counted_enough(tx.session, tx.now, SCHOOL) and not sessions.source_over_limit(tx)
     assert log_in(erika, source=SCHOOL)
-    assert find(erika.number, backend.keys.letter_code(letter), ELSEWHERE)
-    clock.shift(timedelta(hours=1))
     assert find(erika.number, backend.keys.letter_code(letter))
 
 

@@ -3,7 +3,7 @@
 from flask import Blueprint
 from flask.typing import ResponseReturnValue
 
-from kmzportal.services import links, sessions
+from kmzportal.services import guesses, links, sessions
 from kmzportal.services.shares import Holder
 from kmzportal.services.transaction import transaction
 from kmzportal.web import auth, cookie
@@ -31,7 +31,7 @@ def redeem() -> ResponseReturnValue:
     form = RedeemForm()
     if form.validate_on_submit():
         with transaction("visitor", source(), lock_now=False) as tx:
-            slow = sessions.source_over_limit(tx)
+            slow = sessions.source_over_limit(tx) or guesses.counted_enough(tx.session, tx.now, source())
         if slow:
             auth.slow_logins.wait(Holder(str(source())))
         with transaction("visitor", source()) as tx:
