@@ -171,7 +171,8 @@ def _reason_to_spare(tx: Transaction, mail: OutgoingMail) -> DeliveryResult | No
     """Return why a new address gets no link: its limit is reached, or it is taken. Then its owner gets a notice."""
     if mail.link is None or not mail.link.policy.confirms_address:
         return None
-    owner = tx.session.scalar(select(Customer).where(Customer.email_canonical == mail.recipient_canonical))
+    others = Customer.email_canonical == mail.recipient_canonical, Customer.id != mail.customer_id
+    owner = tx.session.scalar(select(Customer).where(*others))
     if owner:
         _notify_owner(tx, owner)
         return DeliveryResult(MailState.CANCELLED, reason=ADDRESS_TAKEN)

@@ -1,8 +1,5 @@
 """Passwort vergessen: a web request stores the request, the worker answers it with a mail; the desk reads both."""
 
-import threading
-import time
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
@@ -29,7 +26,6 @@ UNKNOWN = "unknown"  #: outcome of a request for an address without an account
 MAILED = ("sent", "extra", "locked")  #: outcomes with a mail; `extra` is one over the limit
 #: Counters of an hour: what is stored, what is not because of RECOVERY_IN_ALL, or of the limit of its source.
 IN_ALL, DROPPED, OF_SOURCE, OF_DEVICE = "recovery", "recovery-dropped", "recovery:", "recovery-device:"
-WRITE_EVERY = 1.0  # seconds
 
 
 def only_counted(
@@ -94,22 +90,6 @@ def request_link(tx: Transaction, address: str, device: str | None = None) -> st
         RecoveryRequest(reference=reference, email_canonical=canonical, requested_at=tx.now, source=tx.source)
     )
     return reference
-
-
-class Buffer:
-    """Numbers of this process by counter, written at most once in WRITE_EVERY: a flood must not hold the write lock."""
-
-    def __init__(self) -> None:
-        self._lock, self._numbers, self._written_at = threading.Lock(), Counter[str](), -WRITE_EVERY
-
-    def add(self, counted: str) -> Mapping[str, int]:
-        """Count one; return the numbers to be written now, if any."""
-        with self._lock:
-            self._numbers[counted] += 1
-            if time.monotonic() - self._written_at < WRITE_EVERY:
-                return {}
-            numbers, self._numbers, self._written_at = self._numbers, Counter(), time.monotonic()
-            return numbers
 
 
 # The worker

@@ -56,11 +56,6 @@ def keep(tx: Transaction, name: str, content: dict[str, Any], **belongs_to: str)
     session[name] = kept_entries.keep(tx, content, **belongs_to)
 
 
-def keep_without_row(name: str, content: dict[str, Any]) -> None:
-    """Keep what was typed in the signed cookie itself, without a right: in a flood nothing is written."""
-    session[name] = content
-
-
 def keep_address(tx: Transaction, address: str) -> None:
     """Keep an address to fill in the next form."""
     keep(tx, ADDRESS, {"address": address}, email=mail_address.canonical(address))
@@ -68,14 +63,11 @@ def keep_address(tx: Transaction, address: str) -> None:
 
 def kept(name: str, actor: str | None = None) -> dict[str, Any]:
     """Return what was kept for this actor, or without a login; empty if there is nothing."""
-    token, now = session.get(name), datetime.now(UTC)
-    if isinstance(token, dict):  # see keep_without_row
-        recent = now.timestamp() - token.get("at", 0) < kept_entries.KEPT.total_seconds()
-        return token if recent and name in (ADDRESS, REQUEST) else {}
-    return (kept_entries.find(db.session(), token, now, actor) if token else None) or {}
+    now = datetime.now(UTC)
+    return (kept_entries.find(db.session(), session[name], now, actor) if name in session else None) or {}
 
 
 def forget(tx: Transaction, *names: str) -> None:
     """Delete what was kept under these names."""
-    tokens = [session.pop(name) for name in names if name in session]
-    kept_entries.forget(tx, [token for token in tokens if isinstance(token, str)])
+    if tokens := [session.pop(name) for name in names if name in session]:
+        kept_entries.forget(tx, tokens)

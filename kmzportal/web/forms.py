@@ -111,7 +111,7 @@ class ActionForm(PortalForm):
 
 
 def one_line(_form: Form, field: Field) -> None:
-    if not field.errors and UNFIT.search(field.data or ""):
+    if not field.errors and isinstance(field.data, str) and UNFIT.search(field.data):
         raise ValidationError("Hier ist nur eine Zeile möglich. Löschen Sie bitte Umbrüche und unsichtbare Zeichen.")
 
 

@@ -3,7 +3,7 @@
 import pytest
 from sqlalchemy import select
 
-from kmzportal.models import AccountLink, AuditEvent, Clerk, OutgoingMail
+from kmzportal.models import AccountLink, AuditEvent, Clerk, MailState, OutgoingMail
 from kmzportal.services import links, outbox
 from kmzportal.services.outbox import NO_SERVER
 from tests import people
@@ -141,6 +141,10 @@ def test_no_link_is_sent_that_should_not_be(type_in, backend, erika, lieselotte,
 
 
 def test_a_customer_is_not_bombed_from_the_command_line(type_in, backend, erika, rosa):
-    results = [type_in("links", "send", people.ERIKA["email"], "--by", "ro") for _ in range(11)]
+    results = []
+    for _ in range(11):
+        results.append(type_in("links", "send", people.ERIKA["email"], "--by", "ro"))
+        for mail in backend.mails():
+            backend.update(mail, state=MailState.SENT)
     assert [result.exit_code for result in results] == [0] * 10 + [1]
     assert "heute schon zu viele E-Mails" in results[-1].output

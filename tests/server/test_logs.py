@@ -68,10 +68,11 @@ def test_requests_that_strangers_break_write_sixty_lines_an_hour_and_process(sta
 
 def test_the_first_line_of_the_next_hour_tells_how_many_were_left_out(caplog, monkeypatch):
     bound, log = logs.Bound(), logging.getLogger("kmzportal.test")
-    hours = iter([0.0] * 100 + [3600.0] * 2)
-    monkeypatch.setattr(logs.time, "monotonic", lambda: next(hours))
+    now = [0.0]
+    monkeypatch.setattr(logs.time, "monotonic", lambda: now[0])
     caplog.handler.addFilter(bound)
     for number in range(102):
+        now[0] = 0.0 if number < 100 else 3600.0
         log.warning("broken request %d", number)
     caplog.handler.removeFilter(bound)
     assert caplog.messages[:59] == [f"broken request {number}" for number in range(59)]

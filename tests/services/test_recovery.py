@@ -210,14 +210,6 @@ def test_a_known_device_has_a_limit_of_its_own(ask, erika, max_, limits, stored)
     assert ask(max_.email, device="8") == "sent"
 
 
-def test_a_process_writes_what_it_only_counts_once_a_second(monkeypatch):
-    buffer, written = recovery.Buffer(), []
-    for second in (100.0, 100.2, 100.9, 101.1):
-        monkeypatch.setattr("kmzportal.services.recovery.time.monotonic", lambda second=second: second)
-        written.append(dict(buffer.add("flood")))
-    assert written == [{"flood": 1}, {}, {}, {"flood": 3}]
-
-
 def test_sources_take_turns(backend):
     for source, number in (("203.0.113.7", 5), ("203.0.113.8", 2), (None, 1)):
         for each in range(number):

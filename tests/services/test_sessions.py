@@ -80,7 +80,7 @@ def test_a_session_ends_when_idle_and_after_eight_hours_in_use(request, backend,
     assert not backend.session_of(token).alive(idle_ends)
     for _ in range(8 * 6 - 1):
         clock.shift(timedelta(minutes=10))
-        backend.run(sessions.touch, backend.session_of(token).id)
+        backend.run(sessions.touch, LoginSession, backend.session_of(token).id)
     assert backend.session_of(token).alive(day_ends - timedelta(seconds=1))
     assert not backend.session_of(token).alive(day_ends)
 
@@ -88,7 +88,7 @@ def test_a_session_ends_when_idle_and_after_eight_hours_in_use(request, backend,
 def test_the_use_of_a_session_is_stored_at_most_once_a_minute(backend, login_session, clock):
     for seconds, stored in ((60, NOW), (61, NOW + timedelta(seconds=61))):
         clock.move_to(NOW + timedelta(seconds=seconds))
-        backend.run(sessions.touch, login_session.id)
+        backend.run(sessions.touch, LoginSession, login_session.id)
         assert backend.read(login_session).last_seen == stored
 
 

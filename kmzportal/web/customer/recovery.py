@@ -72,16 +72,10 @@ def ask_again() -> ResponseReturnValue:
 def _request_link(address: str) -> None:
     now, device = datetime.now(UTC), token_hash(device_token()) if known_device() else None
     counted = recovery.only_counted(db.session(), now, current_app.config, link_keys(), source(), address, device)
-    request = {"address": address, "at": int(now.timestamp())}
-    if counted:
-        buffer: recovery.Buffer = current_app.extensions.setdefault("recovery", recovery.Buffer())
-        if numbers := buffer.add(counted):
-            with transaction("visitor", source()) as tx:
-                for name, number in numbers.items():
-                    tx.count(name, tx.hour, number)
-        cookie.keep_without_row(cookie.REQUEST, request | {"reference": new_reference()})
-    else:
-        with _writing, transaction("visitor", source()) as tx:
-            request["reference"] = recovery.request_link(tx, address, device)
-            cookie.keep(tx, cookie.REQUEST, request, email=mail_address.canonical(address))
+    with _writing, transaction("visitor", source()) as tx:
+        if counted:
+            tx.count(counted, tx.hour)
+        reference = new_reference() if counted else recovery.request_link(tx, address, device)
+        request = {"address": address, "at": int(now.timestamp()), "reference": reference}
+        cookie.keep(tx, cookie.REQUEST, request, email=mail_address.canonical(address))
     session[cookie.ADDRESS] = session[cookie.REQUEST]

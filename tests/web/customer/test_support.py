@@ -118,7 +118,7 @@ def test_each_branch_asks_what_the_desk_needs(browser, cases, backend, path, bra
     assert (case.branch, case.email, case.new_email) == (branch, NEW_EMAIL, "")
     with backend.transaction() as tx:
         text = tx.session.get(SupportCase, case.id).entries[0].text
-    assert text == ("Zeile 1\nZeile 2   ok" if branch == "other" else "")
+    assert text == ("Zeile 1\nZeile 2  ok" if branch == "other" else "")
 
 
 def by_label(browser, label):

@@ -6,7 +6,8 @@ import pytest
 from sqlalchemy import select
 
 from kmzportal.models import CaseState, LinkKind, LinkState, SupportCase
-from kmzportal.services import accounts, recovery, sessions, support
+from kmzportal.services import recovery, sessions, support
+from kmzportal.services.desk import correct_address
 from tests.browser import Browser, by_id, words
 from tests.people import NOW
 
@@ -216,13 +217,13 @@ def test_a_new_address_of_another_account_is_shown_with_its_owner(desk, erika, m
 
 def test_a_new_address_that_another_account_has_not_confirmed_is_freed_there(desk, backend, erika, max_, enter):
     case = enter(name="Erika Mustermann", new_email=NEW)
-    backend.run(accounts.request_address_change, max_, NEW)
+    backend.run(correct_address, max_, max_.version, NEW, "callback", "", actor="clerk:1", initials="ro")
     desk.open(f"{LIST}/{case.id}")
     assert f"{NEW} ist bei Max Mustermann, Kundennummer K-1002 eingetragen, aber noch nicht bestätigt." in desk.text
     desk.follow("Max Mustermann, Kundennummer K-1002").press("Unbestätigte Adresse verwerfen")
     assert "Die unbestätigte Adresse ist verworfen." in desk.text and NEW not in desk.value("Neue E-Mail-Adresse")
     assert "Neue E-Mail-Adresse zurückgenommen Kundenservice (ro)" in desk.text
-    [link] = backend.links(LinkKind.ADDRESS)
+    [link] = backend.links(LinkKind.DESK)
     assert (backend.read(max_).pending_email, link.ended_as) == (None, LinkState.WITHDRAWN)
     desk.follow(f"Anfrage {case.reference}")
     desk.press("Erika Mustermann (K-1001) zuordnen").check("Rückruf").press(CORRECT)

@@ -65,10 +65,12 @@ def test_each_code_counts_once_wrong_ones_are_throttled_and_a_right_one_renews_t
     before = screen.session[TOKEN_KEY]
     screen.follow(PRINT)
     assert screen.submit("Weiter", {"Code aus der App": ""}).status == 422
-    for code in ("000000", *["x"] * 5, factor.recovery_codes[0]):
+    for code in ("000000", *["x"] * 6, factor.recovery_codes[0]):
         assert screen.submit("Weiter", {"Code aus der App": code}).status == 422
     assert backend.actions()[-1] == "login.code_throttled"
-    backend.run(sessions.clear_throttle, backend.keys.fingerprint(f"codes:{backend.session_of(before).clerk_id}"))
+    login_session = backend.session_of(before)
+    counted = f"codes:{login_session.clerk.factor_nonce}:recovery:session:{login_session.id}"
+    backend.run(sessions.clear_throttle, backend.keys.fingerprint(counted))
     assert screen.submit("Weiter", {"Code aus der App": factor.recovery_codes[0]}).heading == PRINT
     assert backend.session_of(before) is None
     screen.open(f"{CONFIRM}?weiter=//evil.example").submit("Weiter", {"Code aus der App": factor.recovery_codes[0]})
