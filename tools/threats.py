@@ -27,8 +27,8 @@ def page() -> str:
                 for name, one in threats().items()
             ),
             "\n## Defences that are taken out\n",
-            "`tools/plant_faults` takes out each of these, and many more, one at a time. A test of the named file must fail",
-            "within 60 seconds.\n",
+            "`tools/plant_faults` takes out each of these, and many more, one at a time. A test of the named file",
+            "must fail within 60 seconds.\n",
             "| | without its defence | tests |\n|---|---|---|",
             *(
                 f"| {fault['threat']} | {fault['why']} | {listed(fault['tests'].split())} |"

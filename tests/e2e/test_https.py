@@ -66,7 +66,8 @@ def test_desk_link_login_and_account_work_over_https(page, erika, portal, app, b
     field(page, "Passwort").fill(people.NEW_PASSWORD)
     button(page, "Anmelden").click()
     whole(page, "Einstellungen")
-    assert [cookie["name"] for cookie in page.context.cookies()] == ["__Host-kmzportal"]
+    names = {cookie["name"] for cookie in page.context.cookies()}
+    assert names == {"__Host-kmzportal", "__Host-kmzportal-device"}
     assert all(cookie["secure"] for cookie in page.context.cookies())
 
     open_account(page, people.NEW_PASSWORD)
