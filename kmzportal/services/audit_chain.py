@@ -18,7 +18,8 @@ from sqlalchemy.orm import Session
 from kmzportal.dates import format_datetime
 from kmzportal.models import AuditChain, AuditEvent
 
-BATCH = 1000
+BATCH = 500
+ENCODER = json.JSONEncoder(sort_keys=True)
 RECENT = 10_000  #: events that the doctor and the worker verify
 START, END = "start", "end"
 ADVISORY_LOCK = 4_761_526_002
@@ -121,10 +122,12 @@ def purge(session: Session, settings: Settings, before: datetime, now: datetime)
     while chain(session, settings):
         pass
     _lock(session, wait=True)
-    kept = select(AuditEvent.position).where(AuditEvent.at.between(before, now), AuditEvent.position.is_not(None))
-    first = session.scalar(kept.order_by(AuditEvent.position).limit(1))
-    last = first - 1 if first else _bound(session, settings, END).position
-    if last > _bound(session, settings, START).position:
+    start, end = _bound(session, settings, START), _bound(session, settings, END)
+    events = select(AuditEvent.position, AuditEvent.at).where(AuditEvent.position > start.position)
+    # In the order of the chain, so that only those to purge are read, and not sorted under the write lock.
+    with session.execute(events.order_by(AuditEvent.position).execution_options(yield_per=BATCH)) as rows:
+        last = next((row.position - 1 for row in rows if before <= row.at <= now), end.position)
+    if last > start.position:
         mac = session.scalar(select(AuditEvent.mac).where(AuditEvent.position == last))
         _store(session, settings, START, last, mac or "")  # without the event the fault stays visible
     old: Any = session.execute(
@@ -190,7 +193,7 @@ def _keys(settings: Settings) -> list[str]:
 
 
 def _mac(key: str, *parts: Any) -> str:
-    return hmac.digest(key.encode(), json.dumps(parts, sort_keys=True).encode(), "sha256").hex()
+    return hmac.digest(key.encode(), ENCODER.encode(parts).encode(), "sha256").hex()
 
 
 def _content_mac(key: str, event: Any) -> str:
