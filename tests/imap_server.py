@@ -103,9 +103,14 @@ class ImapServer(Mailbox):
             self.port = server.sockets[0].getsockname()[1]
             self._started.set()
             await self._ended.wait()
+        for _ in range(3):  # a TLS handshake that was going on may still become a connection
             for writer in writers:
                 writer.transport.abort()
-            await asyncio.sleep(0)  # lets the loop close the sockets
+            others = asyncio.all_tasks() - {asyncio.current_task()}
+            for task in others:
+                task.cancel()
+            await asyncio.gather(*others, return_exceptions=True)
+            await asyncio.sleep(0.1)
 
 
 def certificate(folder: Path, host: str = "127.0.0.1") -> tuple[str, ssl.SSLContext]:
