@@ -90,7 +90,7 @@ POLICIES = {
         first_page="link.clerk_access",
         sets_password=True,
         ends_with_password=True,
-        greets_by_name=False,  # an admin typed name and address; nobody has confirmed them
+        greets_by_name=False,  # an admin typed name and address; they are not confirmed
         renewable=False,  # an admin or the console sends a new one (OWASP ASVS 6.4.6)
     ),
     LinkKind.OBJECTION: LinkPolicy(

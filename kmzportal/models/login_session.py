@@ -58,7 +58,7 @@ class LoginSession(InUse, Base):
 
 
 class KnownDevice(Base):
-    """A browser in which this account logged in. Its cookie contains only the token, which names nobody.
+    """A browser in which this account logged in. Its cookie contains only the token, which names no person.
 
     A browser that is known to several accounts has a row for each, with the same token.
     """
@@ -93,9 +93,9 @@ class LinkVisit(InUse, Base):
 
 
 class KeptEntry(Base):
-    """What somebody typed, kept for later pages of the same browser: it has the token in its cookie, the row the hash.
+    """What was typed, kept for later pages of the same browser: it has the token in its cookie, the row the hash.
 
-    It belongs to an actor, who alone gets it back, or else to the address that somebody typed without a login.
+    It belongs to an actor, who alone gets it back, or else to the address that was typed without a login.
     """
 
     __tablename__ = "kept_entry"

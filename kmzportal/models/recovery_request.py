@@ -30,7 +30,7 @@ class RecoveryRequest(Base):
 
 
 class KnownSource(Base):
-    """A source from which somebody logged in, under a keyed hash; in a flood its requests are still stored."""
+    """A source of earlier logins, under a keyed hash; in a flood its requests are still stored."""
 
     __tablename__ = "known_source"
 

@@ -1,4 +1,4 @@
-"""Known devices: browsers in which somebody logged in before. Failures elsewhere do not keep them out.
+"""Known devices: browsers with an earlier login. Failures elsewhere do not keep them out.
 
 The device cookie of OWASP (Slow Down Online Guessing Attacks with Device Cookies), with rows instead of a signature, so
 that it can be ended. It opens nothing: it only decides by which failures a login is throttled.

@@ -1,4 +1,4 @@
-"""What somebody typed, kept for an hour for later pages of the same browser."""
+"""What was typed, kept for an hour for later pages of the same browser."""
 
 import secrets
 from collections.abc import Iterable
@@ -13,11 +13,11 @@ from kmzportal.services.tokens import token_hash
 from kmzportal.services.transaction import Transaction
 
 KEPT = timedelta(hours=1)
-WITHOUT_LOGIN = 10_000  # rows; anybody may type addresses, so the oldest go
+WITHOUT_LOGIN = 10_000  # rows; every anonymous request can make one, so the oldest go
 
 
 def keep(tx: Transaction, content: dict[str, Any], actor: str | None = None, email: str | None = None) -> str:
-    """Store what an actor, or somebody without a login, typed and return the token for the cookie.
+    """Store what was typed by an actor, or without a login, and return the token for the cookie.
 
     An actor has one entry. `email`: the canonical address that was typed, with which the entry is erased.
     """

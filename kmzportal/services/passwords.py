@@ -8,7 +8,7 @@ is normalised (NFKC, NIST SP 800-63B-4, 3.1.1.2), never trimmed or cut.
 
 import gzip
 import os
-import random
+import secrets
 import re
 import time
 import unicodedata
@@ -87,7 +87,7 @@ def check_password(
     with _shares.turn(holder):
         lately = [seconds for at, seconds in _measured.copy() if time.monotonic() - at < MEASURED_WITHIN]
         if lately:
-            time.sleep(random.choice(lately))  # noqa: S311  hides no secret
+            time.sleep(secrets.choice(lately))
         else:
             _threads.submit(_check, "", None).result()
     return PasswordCheck(None, matches=False, throttled=True)

@@ -40,7 +40,7 @@ def only_counted(
     """Return the counter of a request that is over a limit, or None for one that is to be stored.
 
     A known device, of which `device` is a name, has a limit of its own. Over RECOVERY_IN_ALL the requests of sources
-    are stored from which somebody logged in before. Only reads, outside of any write transaction, few rows by index.
+    with an earlier login are stored. Only reads, outside of any write transaction, few rows by index.
     """
     if device and _number(session, f"{OF_DEVICE}{device}", now) < PER_KNOWN_DEVICE:
         return None
@@ -168,7 +168,7 @@ def _mail_recovery_link(tx: Transaction, request: RecoveryRequest, customer: Cus
     """Mail the open link issued within SAME_LINK_WITHIN, with a new expiry, or else a further one.
 
     Over the limit the newest open link lives longer instead; where none is open, one mail a day is sent all the same.
-    So nobody who uses up the limit keeps the owner out. Older links stay open for the same reason.
+    So using up the limit does not keep the owner out. Older links stay open for the same reason.
     """
     newest = select(AccountLink).where(
         AccountLink.customer_id == customer.id,

@@ -119,7 +119,7 @@ def _verify(tx: Transaction, clerk: Clerk, typed: str, place: str, shared: bool 
 
 
 def _warn(tx: Transaction, clerk: Clerk) -> None:
-    """Mail the clerk and all admins at the third wrong code in a day, once a day: somebody knows the password."""
+    """Mail the clerk and all admins at the third wrong code in a day, once a day: the password is known."""
     wrong, warned = (
         select(func.count()).where(
             AuditEvent.clerk_id == clerk.id, AuditEvent.action == action, AuditEvent.at > tx.now - timedelta(days=1)

@@ -113,7 +113,7 @@ def _remember_source(tx: Transaction) -> None:
 
 
 def is_known_source(session: Session, keys: LinkKeys, source: str | None, now: datetime) -> bool:
-    """Return whether somebody logged in from this source in the last KNOWN_SOURCES_KEPT."""
+    """Return whether there was a login from this source in the last KNOWN_SOURCES_KEPT."""
     known = session.get(KnownSource, keys.fingerprint(f"source:{source}")) if source else None
     return known is not None and known.logged_in_at > now - KNOWN_SOURCES_KEPT
 

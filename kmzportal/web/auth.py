@@ -252,7 +252,7 @@ def device_token() -> str:
 
 
 def known_device() -> bool:
-    """Return whether somebody logged in with this browser before, whatever the account; see services/devices.py."""
+    """Return whether there was a login with this browser before, of any account; see services/devices.py."""
     token = device_token()
     return bool(token) and devices.is_known(db.session(), token, datetime.now(UTC))
 

@@ -1,6 +1,6 @@
 """What the signed cookie holds besides Flask's own: random tokens, whose rows decide (docs/decisions/0056).
 
-Whoever knows SECRET_KEY can sign any cookie, so nothing in it gives a right, and nothing in it says who somebody is.
+Whoever knows SECRET_KEY can sign any cookie, so nothing in it gives a right, and nothing in it names a person.
 """
 
 from datetime import UTC, datetime
