@@ -8,8 +8,8 @@ is normalised (NFKC, NIST SP 800-63B-4, 3.1.1.2), never trimmed or cut.
 
 import gzip
 import os
-import secrets
 import re
+import secrets
 import time
 import unicodedata
 from base64 import b64encode
