@@ -167,7 +167,8 @@ def _mail_link(tx: Transaction, request: RecoveryRequest, customer: Customer) ->
 def _mail_recovery_link(tx: Transaction, request: RecoveryRequest, customer: Customer, capped: bool) -> str:
     """Mail the open link issued within SAME_LINK_WITHIN, with a new expiry, or else a further one.
 
-    Over the limit the newest open link lives longer instead; where none is open, one mail a day is sent all the same.
+    Over the limit the newest open link lives longer instead; where none is open, one mail a day is sent all the same,
+    whose link lives as long.
     So using up the limit does not keep the owner out. Older links stay open for the same reason.
     """
     newest = select(AccountLink).where(
@@ -187,6 +188,8 @@ def _mail_recovery_link(tx: Transaction, request: RecoveryRequest, customer: Cus
         return "capped"
     else:
         link = links.issue(tx, LinkKind.RECOVERY, customer)
+        if capped:  # the last one for a day: strangers must not make her wait for the next
+            link.expires_at = tx.now + LONGEST_LIFE
     links.send(tx, link, always=capped)
     return "extra" if capped else "sent"
 

@@ -80,14 +80,20 @@ class Shares:
             self._begin_next()
 
     def _push_out(self, turns: list[Turn], newcomer: Holder) -> None:
-        """Refuse the newest of these turns that waits, of the holder with most; raises TooBusy if all have as few."""
+        """Refuse the newest of these turns that waits, of the holder with most.
+
+        If all have as few, refuse that of a holder who had a turn since the newcomer's last; raises TooBusy if all
+        waited as long.
+        """
         number = Counter(turn.holder for turn in turns)
         longest, most = number.most_common(1)[0]
         newest = next((turn for turn in reversed(turns) if turn.holder == longest and not turn.begun), None)
         if newest is None or most <= number[newcomer] + 1:
-            raise TooBusy
+            newest = max((turn for turn in turns if not turn.begun), key=lambda turn: turn.start, default=None)
+            if newest is None or newest.start <= self._next.get(newcomer, self._now):
+                raise TooBusy
         self._turns.remove(newest)
-        self._next[longest] -= 1
+        self._next[newest.holder] -= 1
         newest.settled.set()
 
     def _begin_next(self) -> None:

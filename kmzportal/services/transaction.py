@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from threading import Lock
 from typing import Any, TypeVar
 
 from flask import current_app
@@ -17,7 +18,7 @@ from sqlalchemy.orm import Session
 from sqlalchemy.orm.exc import ObjectDeletedError, StaleDataError
 
 from kmzportal import mail_address
-from kmzportal.db import WRITES, Base, db
+from kmzportal.db import BUSY_TIMEOUT, WRITES, Base, db
 from kmzportal.models import (
     ACTIONS,
     AccountLink,
@@ -188,6 +189,7 @@ class Transaction:
         return self.now.replace(minute=0, second=0, microsecond=0)
 
 
+_writer = Lock()  # of this process, see _turn_to_write
 _INSERT: dict[str, Any] = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
 
 
@@ -248,14 +250,31 @@ def _open(
     session = db.session()
     session.rollback()  # ends an open read transaction, whose snapshot would be older than the locked rows
     session.expire_all()
-    session.connection(execution_options={WRITES: lock_now})
+    with _turn_to_write(session, lock_now):
+        session.connection(execution_options={WRITES: lock_now})
+        try:
+            now, keys = datetime.now(UTC), (link_keys(), factor_keys())
+            yield Transaction(session, now, actor, *keys, current_app.config, source, initials, device_token)
+            session.commit()
+        except BaseException:
+            session.rollback()
+            raise
+
+
+@contextmanager
+def _turn_to_write(session: Session, writes: bool) -> Iterator[None]:
+    """Let the threads of this process write to SQLite one after another.
+
+    A connection that waits for SQLite's write lock tries again and again, in no order: under a flood some wait for
+    seconds. So of each process only one does. After BUSY_TIMEOUT the wait is SQLite's own, which then fails.
+    """
+    orderly = writes and session.get_bind().dialect.name == "sqlite"
+    mine = orderly and _writer.acquire(timeout=BUSY_TIMEOUT / 1000)
     try:
-        now, keys = datetime.now(UTC), (link_keys(), factor_keys())
-        yield Transaction(session, now, actor, *keys, current_app.config, source, initials, device_token)
-        session.commit()
-    except BaseException:
-        session.rollback()
-        raise
+        yield
+    finally:
+        if mine:
+            _writer.release()
 
 
 def run_outside_transaction(function: Callable[..., Result], *args: Any) -> Result:

@@ -201,7 +201,7 @@ def log_in(email: str, password: str, table: PersonTable) -> NewSession | None:
     with transaction("visitor", source(), lock_now=False, device_token=device_token()) as tx:
         attempt = sessions.attempt(tx, email, table)
     # Without a source, requests share by address: those behind a proxy that is not trusted all have none.
-    holder = Holder(source() or mail_address.canonical(email))
+    holder = Holder(household() or mail_address.canonical(email))
     if attempt.slow:
         slow_logins.wait(holder)
     if attempt.device:
@@ -234,10 +234,10 @@ def sign_in(new: NewSession) -> None:
     session.update(kept)
     store_session(new)
     if new.device_token:
-        _set_device_cookie(new.device_token)
+        set_device_cookie(new.device_token)
 
 
-def _set_device_cookie(token: str) -> None:
+def set_device_cookie(token: str) -> None:
     @after_this_request
     def set_cookie(response: Response) -> Response:
         config = current_app.config
@@ -408,6 +408,12 @@ def source() -> str | None:
     if address.is_loopback:
         return None
     return str(address) if address.version == 4 else str(ipaddress.ip_network((address, 64), strict=False))
+
+
+def household() -> str | None:
+    """Return the source for shares of slow work: of IPv6 the /56 block that one household gets (RFC 6177, 2)."""
+    block = source()
+    return str(ipaddress.ip_network(block).supernet(new_prefix=56)) if block and ":" in block else block
 
 
 def device() -> str:

@@ -1,13 +1,13 @@
 """Passwort vergessen: the web request writes a row, the worker answers it; caps and pending addresses."""
 
 import re
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from sqlalchemy import event, select
 
 from kmzportal.db import db
-from kmzportal.models import LinkKind, LinkState, RecoveryRequest, RequestCount
+from kmzportal.models import LinkKind, LinkState, MailState, RecoveryRequest, RequestCount
 from kmzportal.services import accounts, recovery, sessions
 from tests.people import NOW
 
@@ -130,6 +130,22 @@ def test_over_the_limit_one_more_mail_a_day_is_sent_where_no_link_is_open(app, b
     assert backend.actions().count("recovery.capped") == 1, "the history does not grow with every request"
     assert [mail.link_id for mail in backend.mails("recovery_link")] == [link.id for link in backend.links()]
     clock.shift(timedelta(days=1))
+    assert ask(erika.email) == "sent"
+
+
+def test_strangers_who_used_up_the_mails_of_a_day_leave_a_link_that_lives_as_long(backend, ask, erika, clock):
+    """After they stop, the owner always has a link in her mailbox that works."""
+    for number in range(4):
+        while ask(erika.email, f"203.0.113.{number}") != "capped":
+            pass
+    for mail in backend.mails():
+        backend.update(mail, state=MailState.SENT)
+    clock.shift(timedelta(hours=3))
+    assert ask(erika.email, STRANGER) == "extra"
+    for hours in (1, 8, 11.5):
+        clock.shift(timedelta(hours=hours))
+        assert ask(erika.email) == "capped" and backend.links()[-1].expires_at > datetime.now(UTC)
+    clock.shift(timedelta(hours=1))
     assert ask(erika.email) == "sent"
 
 

@@ -69,6 +69,17 @@ def test_of_one_holder_eight_wait_and_alone_it_uses_every_place():
     assert shares.enter(LOUD).begun
 
 
+def test_when_all_places_are_taken_one_who_had_a_turn_makes_room_for_one_who_had_none(shares):
+    turns = enter(shares, *SOURCES[:12])
+    shares.leave(turns[0])
+    again = shares.enter(SOURCES[0])
+    mine = shares.enter(SCHOOL)
+    assert (again.settled.is_set(), again.begun) == (True, False)
+    with pytest.raises(TooBusy):
+        shares.enter(OTHER)
+    assert SCHOOL in finish(shares, [*turns[1:], mine])
+
+
 def test_when_all_places_are_taken_the_newest_of_the_longest_row_makes_room(shares):
     rows = enter(shares, *[LOUD] * 8, *[OTHER] * 4)
     mine = shares.enter(SCHOOL)

@@ -197,6 +197,16 @@ def test_only_a_complete_login_sets_the_cookie_which_is_not_stored(app, backend,
     assert cookie(browser) == token, "a refused login neither changes nor removes it"
 
 
+@pytest.mark.parametrize("who", ["erika"])
+def test_the_browser_that_set_the_password_by_link_becomes_known(app, person, issue, mailed, switch_off):
+    browser = Browser(app)
+    browser.open(mailed(issue(LinkKind.RECOVERY, person)))
+    browser.submit("Passwort speichern", {"Passwort": people.NEW_PASSWORD, "Wdh. Passwort": people.NEW_PASSWORD})
+    switch_off()
+    assert browser.log_in(person, people.NEW_PASSWORD).path == "/einstellungen"
+    assert REFUSED in Browser(app).log_in(person, people.NEW_PASSWORD).text
+
+
 @both
 @pytest.mark.parametrize("why", ["password set by link", "locked", "not used for 400 days"])
 def test_a_device_is_no_longer_known_after(app, backend, person, enter, switch_off, clock, who, why):

@@ -1,6 +1,5 @@
 """Passwort vergessen: the same response for every address. The worker looks up the account and mails the link."""
 
-import threading
 from datetime import UTC, datetime, timedelta
 
 from flask import Blueprint, current_app, session
@@ -19,8 +18,6 @@ from kmzportal.web.responses import redirect_in_place, redirect_to, render
 bp = Blueprint("recovery", __name__, url_prefix="/passwort-vergessen")
 
 AGAIN_AFTER = 60  # seconds
-#: Whoever waits for SQLite's write lock tries again and again, in no order: of a flood only one in each process does.
-_writing = threading.Lock()
 
 
 class AddressForm(PortalForm):
@@ -72,7 +69,7 @@ def ask_again() -> ResponseReturnValue:
 def _request_link(address: str) -> None:
     now, device = datetime.now(UTC), token_hash(device_token()) if known_device() else None
     counted = recovery.only_counted(db.session(), now, current_app.config, link_keys(), source(), address, device)
-    with _writing, transaction("visitor", source()) as tx:
+    with transaction("visitor", source()) as tx:
         if counted:
             tx.count(counted, tx.hour)
         reference = new_reference() if counted else recovery.request_link(tx, address, device)

@@ -13,12 +13,12 @@ from wtforms.validators import Length
 
 from kmzportal.db import db
 from kmzportal.models import AccountLink, Customer, LinkKind, LinkState, LinkVisit, LoginSession
-from kmzportal.services import accounts, clerks, guesses, kept_entries, links, passwords
+from kmzportal.services import accounts, clerks, devices, guesses, kept_entries, links, passwords
 from kmzportal.services.refusals import AddressTaken, ChangedMeanwhile, LinkUnusable, TooManyMails, WrongCode
 from kmzportal.services.second_factor import SecondFactor
 from kmzportal.services.shares import Holder
 from kmzportal.services.transaction import Transaction, factor_keys, run_outside_transaction, transaction
-from kmzportal.web import cookie
+from kmzportal.web import auth, cookie
 from kmzportal.web.auth import anyone, background_poll, current_user, source
 from kmzportal.web.forms import ActionForm, CustomerForm, NewPasswordForm
 from kmzportal.web.link import visit as visits
@@ -130,6 +130,10 @@ def _set_password(
         try:
             with link_transaction(link) as tx:
                 redeem(tx, password_hash)
+                # Whoever sets the password logs in next, also where the source is over its limit of failures.
+                known = devices.remember(tx, link.holder, auth.device()) if link.customer else None
+            if known:
+                auth.set_device_cookie(known)
             return visits.finish(link, visit)
         except (AddressTaken, WrongCode) as refusal:
             form.add_refusal(refusal)
