@@ -125,6 +125,7 @@ def find_letter(tx: Transaction, number: str, typed: str) -> AccountLink | None:
     key = f"{tx.keys.fingerprint(f'letter:{canonical_number(number)}')}@{tx.keys.fingerprint(str(tx.source))}"
     code_key = tx.keys.fingerprint(f"letter-code:{normalize_code(typed)}")
     if any(sessions.is_throttled(tx, counted, disables=False) for counted in (key, code_key)):
+        guesses.count(tx)
         return None
     right = codes_match(typed, tx.keys.letter_code(letter or nobodys))
     if letter is None or not right:

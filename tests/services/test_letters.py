@@ -126,6 +126,13 @@ def test_who_fails_at_many_letters_keeps_nobody_of_the_same_source_out(backend, 
     assert find(erika.number, backend.keys.letter_code(letter))
 
 
+def test_a_throttled_letter_counts_as_a_guess_so_that_its_source_becomes_slow(backend, erika, find):
+    for _ in range(guesses.PER_SOURCE):
+        find(erika.number, WRONG)
+    with backend.transaction("visitor", SCHOOL) as tx:
+        assert guesses.counted_enough(tx.session, tx.now, SCHOOL)
+
+
 def test_a_used_letter_sets_the_password_keeps_the_address_and_closes_the_case(
     backend, as_clerk, juergen, print_letter
 ):
