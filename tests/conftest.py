@@ -1,6 +1,7 @@
 """The portal, its people and a simulated browser. KMZPORTAL_TEST_DATABASE=postgresql runs every test on it."""
 
 import os
+from pathlib import Path
 
 import pytest
 import time_machine
@@ -8,6 +9,7 @@ from jinja2 import StrictUndefined
 
 from kmzportal import create_app
 from kmzportal.db import db
+from kmzportal.services import audit_chain
 from tests import (
     cheap_hashing,  # noqa: F401
     people,
@@ -62,6 +64,7 @@ def app(portal):
     with portal.app_context(), db.engine.begin() as connection:
         for table in reversed(db.metadata.sorted_tables):
             connection.execute(table.delete())
+    (Path(portal.instance_path) / audit_chain.MARKER).unlink(missing_ok=True)
 
 
 @pytest.fixture

@@ -45,6 +45,7 @@ def prepare() -> None:
         keys.check(tx.session, tx.settings)
         keys.take(tx)
         audit_chain.begin(tx.session, tx.settings)
+    audit_chain.mark_begun()
     close()
 
 

@@ -24,7 +24,7 @@ from kmzportal.logs import log_database_error, log_traceback
 from kmzportal.mail import inbox
 from kmzportal.mail.delivery import deliver_due
 from kmzportal.services import audit_chain, clock, diagnosis, guesses, outbox, recovery, retention, support
-from kmzportal.services.alarms import raise_alarm
+from kmzportal.services.alarms import report_broken_chain
 from kmzportal.services.transaction import transaction
 
 POLL_EVERY = 0.5  # seconds
@@ -183,7 +183,7 @@ def verify_audit() -> None:
     log.info("Protokoll: Die Kette endet bei %s.", verdict.end)
     if verdict.fault:
         with transaction("worker") as tx:
-            raise_alarm(tx, "chain_broken", why=verdict.fault)
+            report_broken_chain(tx, verdict.fault)
 
 
 def purge() -> int:

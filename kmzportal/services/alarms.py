@@ -50,6 +50,12 @@ def raise_alarm(tx: Transaction, kind: str, **facts: int | str) -> None:
     log.error("Alarm: %s. So viele Admins bekommen eine E-Mail: %s.", LABELS[kind], len(admins))
 
 
+def report_broken_chain(tx: Transaction, fault: str) -> None:
+    """Log a fault of the audit trail each time, as a row in the database can hold the alarm back; raise the alarm."""
+    log.error("Das Protokoll wurde verändert. %s", fault)
+    raise_alarm(tx, "chain_broken", why=fault)
+
+
 def _take_turn(tx: Transaction, name: str, pause: timedelta) -> int | None:
     """Return how many were suppressed since the last mail, or None when this one is suppressed too."""
     row = select(Alarm).where(Alarm.name == name).execution_options(populate_existing=True)

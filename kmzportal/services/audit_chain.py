@@ -1,18 +1,21 @@
 """The audit trail as a chain of MACs under AUDIT_KEY, so that a change beside the portal shows (docs/decisions/0061).
 
 `Transaction.record` signs the content of an event. The worker chains signed events: the MAC of each covers its place
-and the MAC before it. The last place that was purged and the last of all are stored in the table `audit_chain`.
+and the MAC before it. The last place that was purged and the last of all are stored in the table `audit_chain`. A file
+of the instance says that there is a chain, so that who empties this table cannot have a new one begun.
 """
 
 import hmac
 import json
 import secrets
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
-from sqlalchemy import delete, func, select
+from flask import current_app
+from sqlalchemy import delete, func, or_, select
 from sqlalchemy.orm import Session
 
 from kmzportal.dates import format_datetime
@@ -22,6 +25,8 @@ BATCH = 500
 ENCODER = json.JSONEncoder(sort_keys=True)
 RECENT = 10_000  #: events that the doctor and the worker verify
 START, END = "start", "end"
+SINCE = "0017"  #: version of the database from which on there is a chain
+MARKER = "audit_chain_begun"  #: file of the instance
 ADVISORY_LOCK = 4_761_526_002
 #: Written by one statement for a whole file, without a signature; they are signed when they are chained.
 UNSIGNED = ("customer.imported", "data.imported")
@@ -72,10 +77,11 @@ def erase(settings: Settings, event: AuditEvent) -> None:
 def chain(session: Session, settings: Settings, adopt: bool = False) -> int:
     """Chain events that are not, at most BATCH, and return how many; 0 while another process does it.
 
-    `adopt` signs all that are unsigned, for a database of before the chain. Others that lack a signature are chained as
-    they are, so that verifying finds them. Rows that another transaction changes now are left for the next time.
+    Also 0 where the stored end was changed: a new one would hide that. `adopt` signs all that are unsigned, for a
+    database of before the chain. Others that lack a signature are chained as they are, so that verifying finds them.
+    Rows that another transaction changes now are left for the next time.
     """
-    if not _lock(session, wait=False):
+    if not _lock(session, wait=False) or not (adopt or _bound(session, settings, END).intact):
         return 0
     waiting = select(AuditEvent).where(AuditEvent.position.is_(None)).order_by(AuditEvent.id).limit(BATCH)
     waiting = waiting.with_for_update(skip_locked=True).execution_options(populate_existing=True)
@@ -98,14 +104,34 @@ def has_unchained(session: Session) -> bool:
 
 
 def begin(session: Session, settings: Settings) -> None:
+    """Adopt the events of a database of before the chain, once: call `mark_begun` after the commit."""
+    if session.get(AuditChain, END) is None and not _marker().exists():
+        adopt(session, settings)
+
+
+def adopt(session: Session, settings: Settings) -> None:
     """Sign and chain the events of a database of before the chain."""
+    _lock(session, wait=True)
+    while chain(session, settings, adopt=True):
+        pass
     if session.get(AuditChain, END) is None:
-        while chain(session, settings, adopt=True):
-            pass
+        _store(session, settings, END, 0, "")
+
+
+def mark_begun() -> None:
+    """Store outside of the database that there is a chain: from now on a missing end is a fault."""
+    _marker().touch(mode=0o600)
+
+
+def _marker() -> Path:
+    return Path(current_app.instance_path) / MARKER
 
 
 def begin_anew(session: Session, settings: Settings) -> None:
     """Verify from now on only what follows: the key of the earlier events is lost, or their fault is known."""
+    end = _bound(session, settings, END)
+    if not end.intact:
+        _store(session, settings, END, session.scalar(select(func.max(AuditEvent.position))) or 0, "")
     while chain(session, settings):
         pass
     end = _bound(session, settings, END)
@@ -113,11 +139,12 @@ def begin_anew(session: Session, settings: Settings) -> None:
         _store(session, settings, name, end.position, end.mac)
 
 
-def purge(session: Session, settings: Settings, before: datetime, now: datetime) -> int:
-    """Delete the beginning of the chain that is older than `before`, and store where it goes on; return how many.
+def purge(session: Session, settings: Settings, before: datetime, now: datetime) -> tuple[int, str | None]:
+    """Delete the beginning of the chain that is older than `before`, and store where it goes on.
 
+    Return how many, and the fault in what was to be deleted: then nothing is, as the time may be what was changed.
     Events after the first one to keep stay until it is old too. One from the future, of a clock that was wrong, does
-    not count as that one.
+    not count as that one. What was before a chain that began anew goes by its time.
     """
     while chain(session, settings):
         pass
@@ -127,13 +154,21 @@ def purge(session: Session, settings: Settings, before: datetime, now: datetime)
     # In the order of the chain, so that only those to purge are read, and not sorted under the write lock.
     with session.execute(events.order_by(AuditEvent.position).execution_options(yield_per=BATCH)) as rows:
         last = next((row.position - 1 for row in rows if before <= row.at <= now), end.position)
+    if not (start.intact and end.intact):
+        return 0, BOUNDS
     if last > start.position:
-        mac = session.scalar(select(AuditEvent.mac).where(AuditEvent.position == last))
-        _store(session, settings, START, last, mac or "")  # without the event the fault stays visible
+        mac = session.scalar(select(AuditEvent.mac).where(AuditEvent.position == last)) or ""
+        fault, _ = _walk(_rows(session, start, last), _keys(settings), start, Bound(last, mac), "")
+        if fault:
+            return 0, fault
+        _store(session, settings, START, last, mac)
     old: Any = session.execute(
-        delete(AuditEvent).where(AuditEvent.position <= last), execution_options={"synchronize_session": False}
+        delete(AuditEvent).where(
+            AuditEvent.position <= last, or_(AuditEvent.position > start.position, AuditEvent.at < before)
+        ),
+        execution_options={"synchronize_session": False},
     )
-    return int(old.rowcount)
+    return int(old.rowcount), None
 
 
 def verify(session: Session, settings: Settings, last: int | None = None, known: str = "") -> Verdict:
@@ -151,12 +186,17 @@ def verify(session: Session, settings: Settings, last: int | None = None, known:
         at = end.position - last
         mac = session.scalar(select(AuditEvent.mac).where(AuditEvent.position == at))
         before = Bound(at, mac) if mac else start
-    columns = select(*AuditEvent.__table__.columns).where(AuditEvent.position > before.position)
-    rows = session.execute(columns.order_by(AuditEvent.position).execution_options(yield_per=BATCH))
-    with rows:
-        fault, number = _walk(rows, _keys(settings), before, end, known)
+    fault, number = _walk(_rows(session, before), _keys(settings), before, end, known)
     session.rollback()
     return Verdict(fault if start.intact and end.intact else BOUNDS, number, f"{end.position}:{end.mac}", waiting)
+
+
+def _rows(session: Session, before: Bound, last: int | None = None) -> Iterator[Any]:
+    """Yield the events after `before`, up to the place `last`, a batch at a time."""
+    columns = select(*AuditEvent.__table__.columns).where(AuditEvent.position > before.position)
+    columns = columns.where(AuditEvent.position <= last) if last is not None else columns
+    with session.execute(columns.order_by(AuditEvent.position).execution_options(yield_per=BATCH)) as rows:
+        yield from rows
 
 
 def _walk(rows: Iterable[Any], keys: list[str], before: Bound, end: Bound, known: str) -> tuple[str | None, int]:
@@ -217,7 +257,7 @@ def _place_mac(key: str, before: str, position: int, event: Any) -> str:
 def _bound(session: Session, settings: Settings, name: str) -> Bound:
     row = session.get(AuditChain, name, populate_existing=True)
     if row is None:
-        return Bound()
+        return Bound(intact=name == START or not _marker().exists())
     intact = any(row.seal == _mac(key, name, row.position, row.mac) for key in _keys(settings))
     return Bound(row.position, row.mac, intact)
 

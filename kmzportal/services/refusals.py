@@ -10,11 +10,12 @@ class Refusal(Exception):
     """A rule forbids the action.
 
     `record` is an audit action that is written although the transaction is rolled back, with person `about` and
-    `details`. `message` replaces the text of the class.
+    `details`, or only the first time in an hour. `message` replaces the text of the class.
     """
 
     message: str = "Das ist nicht möglich."
     field: ClassVar[str] = ""
+    once_an_hour: ClassVar[bool] = False
 
     def __init__(self, record: str | None = None, about: Any = None, *, message: str | None = None, **details: Any):
         super().__init__(type(self).__name__)
@@ -70,6 +71,7 @@ class AccountLocked(Refusal):
     """The office has locked the account; only the office unlocks it."""
 
     message = "Das Konto ist gesperrt. Entsperren Sie es zuerst."
+    once_an_hour = True
 
 
 class ChangedMeanwhile(Refusal):
@@ -81,3 +83,4 @@ class TooManyMails(Refusal):
 
     message = "An diese Adresse gingen heute schon zu viele E-Mails. Versuchen Sie es morgen, oder rufen Sie an."
     field = "email"
+    once_an_hour = True

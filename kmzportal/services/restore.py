@@ -29,7 +29,7 @@ from kmzportal.models import (
     MailState,
     OutgoingMail,
 )
-from kmzportal.services import backup, deletion, keys, postgres_tools
+from kmzportal.services import audit_chain, backup, deletion, keys, postgres_tools
 from kmzportal.services.backup import CONFIG, DATABASES, Manifest
 from kmzportal.services.refusals import OperationRefused
 from kmzportal.services.tokens import LinkKeys
@@ -157,6 +157,8 @@ def settle(
     tx.session.execute(delete(Heartbeat))  # of the time of the backup; the clock would seem to have jumped since
     number = _delete_again(tx, deleted, old_keys)
     clerks = [] if with_keys and keys.differing(tx.session, tx.settings) else keys.take(tx)
+    if manifest.schema < audit_chain.SINCE:
+        audit_chain.adopt(tx.session, tx.settings)
     tx.record("backup.restored", why=f"Stand vom {format_datetime(made_at)}", number=number)
     return clerks, number
 

@@ -32,6 +32,7 @@ from kmzportal.models import (
     UsedPuzzle,
 )
 from kmzportal.services import audit_chain
+from kmzportal.services.alarms import report_broken_chain
 from kmzportal.services.devices import KEPT as DEVICES_KEPT
 from kmzportal.services.kept_entries import KEPT
 from kmzportal.services.sessions import KNOWN_SOURCES_KEPT
@@ -103,7 +104,9 @@ def purge(tx: Transaction) -> int:
             ~exists().where(OutgoingMail.link_id == AccountLink.id),
         ),
     ]
-    rows = audit_chain.purge(tx.session, tx.settings, before=audit, now=tx.now)
+    rows, fault = audit_chain.purge(tx.session, tx.settings, before=audit, now=tx.now)
+    if fault:
+        report_broken_chain(tx, fault)
     for statement in statements:
         result: Any = tx.session.execute(statement, execution_options={"synchronize_session": False})
         rows += int(result.rowcount)

@@ -105,7 +105,8 @@ def _verify(tx: Transaction, clerk: Clerk, typed: str, place: str, shared: bool 
     if sessions.is_throttled(tx, key, disables=False) or (
         shared and sessions.is_throttled(tx, together, disables=False, free=FREE_TOGETHER)
     ):
-        tx.record("login.code_throttled", clerk)
+        if tx.count(f"throttled:{together}", tx.hour) == 1:
+            tx.record("login.code_throttled", clerk)
         return False
     if sessions.count_try(tx, key) <= tx.settings["THROTTLE_FREE_FAILURES"] and shared:
         sessions.count_try(tx, together)

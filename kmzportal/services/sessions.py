@@ -73,7 +73,7 @@ def log_in(
     key = tx.keys.fingerprint(table.THROTTLE_PREFIX + canonical)
     known = devices.find(tx, person)  # after the lock, so that parallel tries cannot exceed its failures
     if check.throttled or (known is None and is_throttled(tx, key)):
-        tx.record("login.throttled", person)
+        _record_throttled(tx, key, person)
         return None
     if person is None or person.locked_at or not check.confirms(person.password_hash):
         count_failure(tx, key, person, known)
@@ -88,6 +88,18 @@ def log_in(
         person.factor_nonce or tx.settings["STAFF_SECOND_FACTOR"] != "offered"
     )
     return start(tx, person, device, awaits_code)
+
+
+def _record_throttled(tx: Transaction, key: str, person: Customer | Clerk | None) -> None:
+    """Record it once an hour, as such tries cost little and would fill the audit trail; never for unknown addresses.
+
+    Those are counted together, with as many statements.
+    """
+    if tx.count(f"throttled:{key}", tx.hour) == 1:
+        if person:
+            tx.record("login.throttled", person)
+        else:
+            tx.count("throttled", tx.hour)
 
 
 def _by_address(canonical: str, table: PersonTable) -> Select[Any]:

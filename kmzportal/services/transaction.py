@@ -239,7 +239,9 @@ def transaction(
     except Refusal as refusal:
         if refusal.record:
             with _open(actor, source, initials) as tx:
-                tx.record(refusal.record, refusal.about, **refusal.details)
+                counted = f"{refusal.record}:{actor}:{getattr(refusal.about, 'id', '')}"
+                if not refusal.once_an_hour or tx.count(counted, tx.hour) == 1:
+                    tx.record(refusal.record, refusal.about, **refusal.details)
         raise
 
 

@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import select, text
 
 from kmzportal.db import db
-from kmzportal.models import AuditChain, AuditEvent, LinkKind
+from kmzportal.models import Alarm, AuditChain, AuditEvent, LinkKind
 from kmzportal.server import worker
 from kmzportal.services import audit_chain, deletion, keys, retention
 from tests.people import NOW
@@ -247,6 +247,35 @@ def test_events_deleted_beside_the_purge_do_not_pass_as_purged(backend, app, clo
     assert verify().fault
 
 
+BACKDATED = "UPDATE audit_event SET at = '2020-01-01 00:00:00+00:00' WHERE position <= 6"
+
+
+@pytest.mark.parametrize("manipulation", [
+    (BACKDATED,),
+    (BACKDATED, "INSERT INTO audit_chain SELECT 'start', 8, mac, mac FROM audit_event WHERE position = 8"),
+])  # fmt: skip
+def test_the_purge_deletes_nothing_that_was_made_to_look_old_and_tells_the_admins(
+    backend, record, verify, sql, ids, rosa, caplog, manipulation
+):
+    record()
+    sql(*manipulation)
+    backend.run(retention.purge)
+    assert (len(ids()), bool(verify().fault)) == (EVENTS + 1, True)  # the alarm is one more
+    assert [mail.recipient for mail in backend.mails("alarm_chain_broken")] == [rosa.email]
+    assert "Das Protokoll wurde verändert." in caplog.text
+
+
+def test_what_was_before_a_chain_that_began_anew_is_purged_by_its_time(backend, app, clock, record, verify, ids):
+    record()
+    backend.run(lambda tx: audit_chain.begin_anew(tx.session, tx.settings))
+    backend.run(retention.purge)
+    assert len(ids()) == EVENTS
+    clock.shift(timedelta(days=app.config["AUDIT_RETENTION"] + 1))
+    record(1)
+    backend.run(retention.purge)
+    assert (verify().fault, len(ids())) == (None, 1)
+
+
 def test_an_event_from_the_future_does_not_keep_older_ones_from_being_purged(backend, app, clock, record, verify, ids):
     clock.shift(timedelta(days=400))
     record(1)
@@ -284,6 +313,57 @@ def test_a_trail_of_before_the_chain_is_chained_at_the_first_start(backend, reco
     assert "am Portal vorbei eingefügt" in verify().fault
 
 
+@pytest.fixture
+def start_portal(app, backend):
+    """Do what each start of the portal does, on this host or, with `host`, on another with a folder of its own."""
+
+    def start_portal(host=None):
+        with app.app_context(), pytest.MonkeyPatch.context() as patch:
+            if host:
+                patch.setattr(app, "instance_path", str(host))
+            backend.run(lambda tx: audit_chain.begin(tx.session, tx.settings))
+            audit_chain.mark_begun()
+
+    return start_portal
+
+
+def test_a_start_does_not_adopt_a_trail_whose_chain_was_made_away_with_until_an_admin_accepts_it(
+    backend, record, verify, sql, start_portal, tmp_path
+):
+    start_portal()
+    record()
+    start_portal(tmp_path)  # another host finds the chain
+    assert (verify().fault, (tmp_path / audit_chain.MARKER).exists()) == (None, True)
+    sql(
+        "DELETE FROM audit_chain",
+        "UPDATE audit_event SET actor = 'clerk:99', salt = NULL, digest = NULL, position = NULL, mac = NULL",
+    )
+    for host in (None, tmp_path):
+        start_portal(host)
+        record(1)
+        assert verify().fault == audit_chain.BOUNDS
+    backend.run(lambda tx: audit_chain.begin_anew(tx.session, tx.settings))
+    record(2)
+    assert (verify().fault, verify().number) == (None, 2)
+
+
+def test_an_empty_portal_and_one_that_is_started_again_are_whole(record, verify, start_portal):
+    for number in (0, 2):
+        start_portal()
+        assert (verify().fault, verify().number) == (None, number)
+        record(2)
+
+
+def test_the_worker_does_not_go_on_from_an_end_that_was_set_back(record, verify, sql):
+    record()
+    sql(
+        "DELETE FROM audit_event WHERE position > 6",
+        "UPDATE audit_chain SET position = 6, mac = (SELECT mac FROM audit_event WHERE position = 6)",
+    )
+    record(2)
+    assert (verify().fault, verify().waiting) == (audit_chain.BOUNDS, 2)
+
+
 def test_a_replaced_key_verifies_what_was_chained_before_and_a_lost_one_only_what_follows(
     app, backend, record, verify, monkeypatch
 ):
@@ -312,6 +392,17 @@ def test_the_worker_mails_the_admins_a_broken_chain_once_a_day(app, backend, clo
     (mail,) = backend.mails("alarm_chain_broken")
     assert (mail.recipient, "wurde verändert" in mail.facts["why"]) == (rosa.email, True)
     assert "Protokoll: Die Kette endet bei 3:" in caplog.text
+
+
+def test_a_fault_is_logged_though_somebody_planted_the_alarm(app, backend, clock, record, sql, rosa, caplog):
+    record(3)
+    sql("UPDATE audit_event SET actor = 'worker' WHERE position = 2")
+    backend.add(Alarm(name="chain_broken", raised_at=NOW + timedelta(minutes=3), suppressed=0))
+    with app.app_context():
+        worker.verify_audit()
+    assert backend.mails() == []
+    (event,) = backend.read(select(AuditEvent).where(AuditEvent.position == 2))
+    assert f"Der Eintrag {event.id} vom 23.11.2026" in caplog.text
 
 
 @pytest.mark.postgresql

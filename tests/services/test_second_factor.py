@@ -199,6 +199,12 @@ def test_a_right_code_clears_five_wrong_ones_and_after_six_no_code_of_the_app_is
     assert enter(backend.totp_code(factor.secret))
 
 
+def test_throttled_codes_are_recorded_once_an_hour_from_all_sources(backend, rosa, factor, enter):
+    for _ in range(20):
+        assert enter(WRONG) is None
+    assert backend.actions().count("login.code_throttled") == 1
+
+
 def test_six_concurrent_wrong_codes_are_counted_as_six_until_a_new_factor_is_set_up(
     backend, rosa, factor, awaiting, enter
 ):

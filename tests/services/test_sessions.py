@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import select
 
-from kmzportal.models import AuditEvent, Clerk, Customer, LoginSession, Throttle
+from kmzportal.models import AuditEvent, Clerk, Customer, LoginSession, RequestCount, Throttle
 from kmzportal.services import accounts, devices, sessions
 from kmzportal.services.passwords import PasswordCheck, check_password, hash_password
 from tests import people, secret_scan
@@ -140,6 +140,20 @@ def test_after_six_failures_the_right_password_is_refused_for_the_wait(backend, 
     assert log_in(erika)
 
 
+def test_throttled_logins_are_recorded_once_an_hour_and_those_at_unknown_addresses_only_counted(
+    backend, erika, fail, clock
+):
+    for hour in (1, 2):
+        fail(erika, 30)
+        assert backend.actions().count("login.throttled") == hour
+        clock.shift(timedelta(hours=1))
+    for _ in range(30):
+        backend.log_in("unbekannt@schule.example", WRONG)
+    assert backend.actions().count("login.throttled") == 2
+    counter = backend.read(select(RequestCount).where(RequestCount.counted == "throttled"))
+    assert [row.number for row in counter] == [1]
+
+
 def test_failures_at_a_customer_are_counted_together_from_all_sources_and_apart_from_a_clerk_of_the_same_address(
     backend, erika, rosa, fail, log_in
 ):
@@ -171,7 +185,7 @@ def test_six_concurrent_failures_are_counted_as_six_also_at_an_unknown_address_t
     wrong = check_password(WRONG, None)
     assert backend.run_concurrently(6, sessions.log_in, "unbekannt@schule.example", wrong, "Firefox") == [None] * 6
     backend.log_in("Unbekannt@SCHULE.example", WRONG)
-    assert backend.actions()[-1] == "login.throttled"
+    assert backend.actions() == ["login.refused"] * 6
     (throttle,) = backend.read(select(Throttle))
     assert throttle.failures == 6
     assert "unbekannt" not in throttle.account

@@ -213,6 +213,8 @@ def renew(link_id: int) -> ResponseReturnValue:
     if not form.validate_on_submit():
         return visits.link_ended(link, form)
     try:
+        if not link.renewable(datetime.now(UTC)):  # otherwise each try would be recorded
+            raise LinkUnusable
         with transaction(f"link:{link.id}", source()) as tx:
             kept_entries.move(tx, link, links.renew(tx, link))
     except (LinkUnusable, TooManyMails):

@@ -147,7 +147,7 @@ def test_after_too_many_wrong_codes_the_right_one_gets_the_same_answer(awaiting,
         awaiting.submit("Weiter", {FIELD: code})
         answers.add((awaiting.status, re.sub(r'value="[^"]*"', "", awaiting.answer.text)))
     assert len(answers) == 1
-    assert backend.actions()[-2:] == ["login.code_throttled"] * 2
+    assert backend.actions()[-1] == "login.code_throttled"
 
 
 def test_a_code_without_the_password_starts_no_session(browser, backend, rosa, factor):

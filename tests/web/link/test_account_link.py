@@ -203,6 +203,34 @@ def test_a_replaced_link_names_the_newer_mail_and_is_renewed_three_times_at_most
     assert len(backend.mails("desk_link")) == 3
 
 
+@pytest.mark.parametrize(("change", "recorded"), [
+    ({"ended_as": LinkState.WITHDRAWN, "ended_at": people.NOW}, []),
+    ({"expires_at": people.NOW}, ["mail.capped"]),
+])  # fmt: skip
+def test_refused_renewals_do_not_fill_the_trail(browser, backend, erika, issue, mailed, change, recorded):
+    link = issue(LinkKind.RECOVERY, erika)
+    browser.open(mailed(link))
+    backend.update(link, **change)
+    with backend.transaction("worker") as tx:
+        for _ in range(10):
+            tx.warn("password_changed", erika)
+    before = len(backend.actions())
+    for _ in range(5):
+        answer = browser.post(f"/konto-link/{link.id}/erneuern")
+        assert "Heute können wir keinen weiteren Link senden." in answer.text
+    assert backend.actions()[before:] == recorded
+
+
+def test_refused_renewals_of_a_locked_account_are_recorded_once(browser, backend, erika, issue, mailed):
+    link = issue(LinkKind.RECOVERY, erika)
+    browser.open(mailed(link))
+    backend.update(link, expires_at=people.NOW)
+    backend.update(erika, locked_at=people.NOW)
+    for _ in range(5):
+        browser.post(f"/konto-link/{link.id}/erneuern")
+    assert backend.actions().count("link.refused") == 1
+
+
 def test_a_withdrawn_link_offers_no_renewal(browser, backend, erika, link, mailed):
     backend.run(links.end, erika, LinkState.WITHDRAWN, {LinkKind.DESK}, actor="clerk:1")
     browser.open(mailed(link))
