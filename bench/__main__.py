@@ -96,7 +96,7 @@ signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that the systems are
 with tempfile.TemporaryDirectory(prefix="kmz-bench-") as folder:
     mail_server = Controller(SlowMailServer(), hostname="127.0.0.1", port=free_port())
     settings = {"INSTANCE_PATH": folder, "PUBLIC_URL": f"http://{PORTAL.address}", "MAIL_SERVER": "127.0.0.1"}
-    settings |= {"MAIL_PORT": f"{mail_server.port}", "RECOVERY_PER_SOURCE": "100000"}
+    settings |= {"MAIL_PORT": f"{mail_server.port}", "RECOVERY_PER_SOURCE": "10000", "RECOVERY_IN_ALL": "100000"}
     os.environ.update({f"KMZPORTAL_{name}": value for name, value in settings.items()})
     mail_server.start()
     try:
