@@ -83,8 +83,9 @@ def _ascii(domain: str) -> str:
 #: Mail providers where anyone can get an address under any name.
 PROVIDERS = """
 aol.com aol.de arcor.de email.de freenet.de gmail.com gmx.at gmx.ch gmx.com gmx.de gmx.net googlemail.com hotmail.com
-hotmail.de icloud.com live.de mail.com mail.de mailbox.org me.com msn.com outlook.com outlook.de posteo.de proton.me
-protonmail.com t-online.de web.de yahoo.com yahoo.de
+hotmail.de icloud.com live.com live.de mail.com mail.de mailbox.org me.com msn.com outlook.com outlook.de pm.me
+posteo.de posteo.net proton.me protonmail.com t-online.de tuta.com tuta.io tutamail.com tutanota.com tutanota.de
+web.de yahoo.com yahoo.de yandex.com zoho.com zohomail.eu
 """
 FREE_MAIL = frozenset(PROVIDERS.split())
 

@@ -22,8 +22,9 @@ from kmzportal.models import (
     LinkKind,
     LinkState,
     Objection,
+    SupportCase,
 )
-from kmzportal.services import accounts, alarms, deletion, links
+from kmzportal.services import accounts, alarms, deletion, links, support
 from kmzportal.services.refusals import AccountLocked, AddressTaken, ChangedMeanwhile, LinkUnusable, Refusal
 from kmzportal.services.transaction import Transaction, insert_once, upsert
 
@@ -34,6 +35,10 @@ COUNTED = {
     "corrections": ("Adressen berichtigt", "DESK_ACTS_PER_DAY"),
     "links": ("Links gesendet", "DESK_ACTS_PER_DAY"),
     "letters": ("Zugangsbriefe gedruckt", "DESK_ACTS_PER_DAY"),
+    "locks": ("Konten gesperrt", "DESK_ACTS_PER_DAY"),
+    "withdrawals": ("Links und neue Adressen zurückgezogen", "DESK_ACTS_PER_DAY"),
+    "created": ("Konten angelegt", "DESK_ACTS_PER_DAY"),
+    "questions": ("Rückfragen gesendet", "DESK_ACTS_PER_DAY"),
     "seen": ("Konten angesehen", "DESK_SEEN_PER_DAY"),
 }
 
@@ -129,6 +134,7 @@ def decide_on_address(tx: Transaction, customer: Customer, seen_version: int, em
         raise ChangedMeanwhile
     if not confirmed:
         tx.session.delete(proposal)
+        _count(tx, "withdrawals")
         tx.record("address.proposal_refused", customer)
         return
     if proposal.clerk_id == _clerk_id(tx):
@@ -229,7 +235,13 @@ def withdraw_link(tx: Transaction, link: AccountLink) -> None:
     link.ended_at, link.ended_as = tx.now, LinkState.WITHDRAWN
     if link.email == link.owner.pending_email:
         accounts.drop_pending_address(tx, link.owner)
+    _count(tx, "withdrawals")
     tx.record("link.withdrawn", link.owner, kind=link.kind)
+
+
+def withdraw_address(tx: Transaction, customer: Customer) -> None:
+    accounts.withdraw_address_change(tx, customer)
+    _count(tx, "withdrawals")
 
 
 def _require_open(tx: Transaction, link: AccountLink) -> None:
@@ -256,6 +268,7 @@ def create_customer(tx: Transaction, number: str, email: str, data: Mapping[str,
     except IntegrityError:  # another clerk added the same customer in between
         raise ChangedMeanwhile from None
     _take_from_others(tx, email, customer)
+    _count(tx, "created")
     tx.record("customer.created", customer)
     return customer
 
@@ -269,6 +282,7 @@ def correct_data(tx: Transaction, customer: Customer, seen_version: int, data: M
 def lock(tx: Transaction, customer: Customer, why: str) -> None:
     tx.lock(customer)
     accounts.lock(tx, customer)
+    _count(tx, "locks")
     tx.record("account.locked", customer, why=why)
 
 
@@ -281,6 +295,12 @@ def unlock(tx: Transaction, customer: Customer, why: str, check: str = "") -> No
         raise ObjectionOpen
     customer.locked_at = None
     tx.record("account.unlocked", customer, why=why, **({"check": check} if check else {}))
+
+
+def ask_back(tx: Transaction, case: SupportCase, text: str) -> None:
+    """Mail a question about the case; raises what support.ask_back raises."""
+    support.ask_back(tx, case, text)
+    _count(tx, "questions")
 
 
 def recent_links(session: Session, customer: Customer) -> Sequence[AccountLink]:
@@ -298,11 +318,14 @@ def record_access(tx: Transaction, customer: Customer) -> None:
         _count(tx, "seen")
 
 
-def many_corrections(tx: Transaction) -> bool:
-    """Return whether the clerk has corrected so many addresses in the last hour that the next one needs a code."""
+def many_addresses(tx: Transaction) -> bool:
+    """Return whether the clerk has entered so many addresses in the last hour that the next one needs a code.
+
+    Those of new accounts count as well: with a link, such an account outlasts the session.
+    """
     lately = select(func.count()).where(
         AuditEvent.actor == tx.actor,
-        AuditEvent.action.in_(("address.corrected", "address.proposed")),
+        AuditEvent.action.in_(("address.corrected", "address.proposed", "customer.created")),
         AuditEvent.at > tx.now - timedelta(hours=1),
     )
     return (tx.session.scalar(lately) or 0) >= int(tx.settings["DESK_CORRECTIONS_PER_HOUR"])

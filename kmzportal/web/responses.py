@@ -20,6 +20,7 @@ from flask import (
     request,
     url_for,
 )
+from flask_login import current_user
 from flask_wtf import CSRFProtect
 from markupsafe import escape
 from werkzeug.middleware.proxy_fix import ProxyFix
@@ -122,9 +123,12 @@ def render(template: str, form: Any = None, **context: Any) -> Response:
 
 
 def add_notice(text: str, category: str) -> None:
-    """Show the notice on the next page. Those of the desk name people, so the cookie holds only a token of them."""
+    """Show the notice on the next page. Those of the desk name people, so the cookie holds only a token of them.
+
+    Without a login it names none. So the request of a session that has ended writes nothing.
+    """
     kept: Any = text
-    if request.path.startswith("/kundenservice/"):
+    if request.path.startswith("/kundenservice/") and current_user.is_authenticated:
         with transaction("visitor") as tx:
             kept = {"kept": kept_entries.keep(tx, {"notice": text})}
     flash(kept, category)

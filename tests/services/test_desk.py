@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import select
 
 from kmzportal.models import AddressProposal, AuditEvent, ClerkDay, Customer, LinkKind, LinkState
-from kmzportal.services import accounts, audit, desk
+from kmzportal.services import accounts, audit, desk, support
 from kmzportal.services.passwords import hash_password
 from kmzportal.services.refusals import AddressTaken, ChangedMeanwhile, LinkUnusable
 from tests import people
@@ -220,6 +220,14 @@ def test_an_address_that_anyone_can_create_waits_for_another_clerk(backend, prop
     ]
 
 
+def test_an_address_at_any_well_known_free_provider_waits(propose):
+    """Those of the German market and those that take no name; the list is plain, not complete."""
+    names = """tuta.com tutanota.com tutanota.de proton.me protonmail.com pm.me mailbox.org posteo.de icloud.com me.com
+        aol.com yahoo.de yahoo.com hotmail.de hotmail.com outlook.de outlook.com live.de gmx.net gmx.de gmx.at gmx.ch
+        web.de freenet.de t-online.de arcor.de mail.de email.de mail.com zoho.com yandex.com gmail.com googlemail.com"""
+    assert [name for name in names.split() if propose(f"erika@{name.upper()}") is not False] == []
+
+
 def test_a_refused_or_replaced_proposal_changes_nothing(backend, propose, erika, tim):
     propose(), propose("e.mustermann@gmx.de")
     decide = {"actor": f"clerk:{tim.id}", "initials": "tb"}
@@ -280,3 +288,50 @@ def test_each_customer_counts_once_a_day_and_acts_are_counted_apart(backend, app
     backend.run(desk.record_access, max_, **as_rosa)
     assert [mail.facts["what"] for mail in backend.mails("alarm_desk_volume")] == ["Konten angesehen"]
     assert {row.act: row.number for row in backend.read(select(ClerkDay))} == {"seen": 2, "letters": 1}
+
+
+OTHER_ACTS = {
+    "lock": "Konten gesperrt",
+    "withdraw_link": "Links und neue Adressen zurückgezogen",
+    "withdraw_address": "Links und neue Adressen zurückgezogen",
+    "decide_on_address": "Links und neue Adressen zurückgezogen",
+    "create_customer": "Konten angelegt",
+    "ask_back": "Rückfragen gesendet",
+}
+
+
+@pytest.fixture
+def arguments(backend, propose, erika):
+    """Return for each of OTHER_ACTS a function of a number that prepares the act and returns its arguments."""
+
+    def refusal(_number):
+        propose()
+        return erika, backend.read(erika).version, FREE, False
+
+    def question(number):
+        return backend.run(support.open_case, "other", "form", f"{number}@schule.example", "?"), "Klicken Sie hier."
+
+    return {
+        "lock": lambda _: (erika, "-"),
+        "withdraw_link": lambda _: (backend.issue(LinkKind.DESK, erika),),
+        "withdraw_address": lambda _: (erika,),
+        "decide_on_address": refusal,
+        "create_customer": lambda number: (f"K-{number}", f"neu{number}@schule.example", {"last_name": "B"}),
+        "ask_back": question,
+    }
+
+
+@pytest.mark.parametrize("act", OTHER_ACTS)
+@pytest.mark.usefixtures("rosa")  # the admin
+def test_an_unusual_number_of_each_other_act_is_mailed_as_well(backend, app, tim, arguments, act, monkeypatch):
+    """What a stolen session can do to many customers at once, without a code."""
+    monkeypatch.setitem(app.config, "DESK_ACTS_PER_DAY", 2)
+
+    def told():
+        return [mail.facts["what"] for mail in backend.mails("alarm_desk_volume") if mail.facts["initials"] == "tb"]
+
+    for number in range(3):
+        assert told() == []
+        values = arguments[act](number)
+        backend.run(getattr(desk, act), *values, actor=f"clerk:{tim.id}", initials="tb")
+    assert told() == [OTHER_ACTS[act]]

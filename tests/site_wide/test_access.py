@@ -1,9 +1,15 @@
 """Who may use which route. Each view declares its `access`; everybody else is refused."""
 
-import pytest
+from itertools import product
 
-from tests.browser import Browser
+import pytest
+from sqlalchemy import delete, select
+
+from kmzportal.models import CustomerAccess, LinkKind
+from kmzportal.services import desk, links, support
+from tests.browser import HTMX, Browser
 from tests.site_wide.routes import routes
+from tests.states import prove
 
 pytestmark = pytest.mark.usefixtures("clock")
 
@@ -50,3 +56,30 @@ def test_no_customer_sees_data_of_another(app, erika, max_):
         desk = route.path.startswith("/kundenservice")
         assert answer.status_code in ((403, 404) if desk else (200, 303, 404)), (route.path, answer.status)
         assert erika.email not in answer.text and "Erika" not in answer.text, route.path
+
+
+def test_who_gets_data_of_a_customer_is_recorded_whatever_the_request(app, backend, scenario):
+    """Also of a form that is refused, of a part of a page, and of a preview: a stolen session must not read unseen."""
+    erika, clerk = scenario.erika, scenario.desk_browser(scenario.rosa).open("/kundenservice/kunden")
+    backend.run(prove, scenario.rosa)
+    link = scenario.issue(LinkKind.DESK, erika)
+    backend.run(links.send, link), backend.run(desk.withdraw_link, link)
+    case = backend.run(support.open_case, "other", "form", erika.email, "?")
+    backend.run(support.assign, case, erika)
+    shown, unseen = set(), []
+    for route in routes(app, customer_id=erika.id, case_id=case.id, link_id=link.id):
+        if route.access == "clerk" and {"customer_id", "case_id"} & route.arguments:
+            for method, headers in product({"GET", "POST"} & route.methods, ({}, HTMX)):
+                with backend.transaction() as tx:
+                    tx.session.execute(delete(CustomerAccess))
+                fields = {"csrf_token": clerk.csrf_token} if method == "POST" else None
+                how = {"method": method, "base_url": clerk.site, "headers": headers, "data": fields}
+                text = clerk.client.open(route.path, **how).text
+                if erika.email in text or erika.phone in text or erika.last_name in text:
+                    shown.add(route.endpoint)
+                    seen = backend.read(select(CustomerAccess.customer_id))
+                    unseen += [] if seen == [erika.id] else [(method, route.path, headers)]
+    pages = {"customer", "preview", "data", "correct", "decide", "send", "change_lock", "change_link"}
+    assert shown >= {f"customers.{page}" for page in pages} | {"requests.case", "requests.change"}
+    assert shown >= {"outbox.customer_mails", "outbox.poll_customer_mails", "letters.print_letter", "deletion.delete"}
+    assert unseen == []

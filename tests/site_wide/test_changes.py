@@ -6,7 +6,8 @@ import pytest
 from sqlalchemy import select
 
 from kmzportal.db import db
-from kmzportal.models import CustomerAccess, LinkKind
+from kmzportal.models import Clerk, CustomerAccess, LinkKind
+from kmzportal.services import sessions
 from tests import people
 from tests.secret_scan import everything
 from tests.site_wide.routes import routes
@@ -47,6 +48,20 @@ def test_get_and_head_write_nothing_but_that_a_clerk_saw_a_customer(app, browser
         db.session.commit()
     assert len(accesses) <= seen  # none where the customer of the path has another id
     assert rows() == before
+
+
+def test_the_requests_of_a_session_that_has_ended_write_nothing(app, backend, scenario, rows):
+    """With a copied cookie, each of them would fill the database."""
+    browser = scenario.desk_browser(scenario.rosa).open("/kundenservice/kunden")
+    with backend.transaction("console") as tx:
+        sessions.end_all(tx, tx.session.get(Clerk, scenario.rosa.id))
+    copied, before = browser.cookie, rows()
+    for route in routes(app, "GET"):
+        browser.cookie = copied
+        browser.client.get(route.path, base_url=browser.site)
+    assert rows() == before
+    browser.cookie = copied
+    assert "abgemeldet" in browser.open("/kundenservice/kunden").text
 
 
 def test_no_form_is_accepted_without_its_csrf_token(app, scenario, browsers, rows):

@@ -22,7 +22,7 @@ from kmzportal.models import (
     Objection,
     SupportCase,
 )
-from kmzportal.services import accounts, audit, desk, outbox, recovery, support
+from kmzportal.services import audit, desk, outbox, recovery, support
 from kmzportal.services import search as customer_search
 from kmzportal.services.refusals import ChangedMeanwhile
 from kmzportal.services.transaction import Transaction, transaction
@@ -136,9 +136,7 @@ def current_case() -> SupportCase | None:
 @bp.get(CUSTOMER)
 @clerk_only
 def customer(customer_id: int) -> ResponseReturnValue:
-    customer = db.get_or_404(Customer, customer_id)
-    record_access(customer)
-    return _screen(customer, email=request.args.get("neue-adresse"))
+    return _screen(db.get_or_404(Customer, customer_id), email=request.args.get("neue-adresse"))
 
 
 def record_access(customer: Customer) -> None:
@@ -155,12 +153,14 @@ def preview(customer_id: int) -> ResponseReturnValue:
     """Return hints and previews for the address typed so far: for htmx a part of the page, otherwise the whole page."""
     customer, email = db.get_or_404(Customer, customer_id), request.args.get("email")
     if wants_fragment():
+        record_access(customer)
         return render("desk/_preview.html", customer=customer, case=current_case(), **_preview(customer, email))
     return _screen(customer, email=email)
 
 
 def _screen(customer: Customer, email: str | None = None, **refused: PortalForm) -> ResponseReturnValue:
     """Return the page of the customer; `refused` is the form with errors, under its name in the template."""
+    record_access(customer)
     session, now, case = db.session(), datetime.now(UTC), current_case()
     mine = case is not None and case.customer_id == customer.id
     if case and mine and not email and mail_address.canonical(case.reply_to) != customer.email_canonical:
@@ -229,7 +229,7 @@ def correct(customer_id: int) -> ResponseReturnValue:
     customer, form = db.get_or_404(Customer, customer_id), CorrectForm()
 
     def correct_address(tx: Transaction) -> bool:
-        _limit_corrections(tx, customer)
+        _limit_addresses(tx, url_for(".customer", customer_id=customer.id))
         email, note = form.email.data or "", form.note.data or ""
         corrected = desk.correct_address(tx, customer, form.seen_version, email, form.check.data, note)
         if corrected:
@@ -249,10 +249,10 @@ def correct(customer_id: int) -> ResponseReturnValue:
     return redirect_in_place(".customer", notice, customer_id=customer.id)
 
 
-def _limit_corrections(tx: Transaction, customer: Customer) -> None:
+def _limit_addresses(tx: Transaction, page: str | None = None) -> None:
     """Ask for the second factor above DESK_CORRECTIONS_PER_HOUR; in the transaction, so that many at once count."""
-    if desk.many_corrections(tx):
-        require_second_factor(url_for(".customer", customer_id=customer.id))
+    if desk.many_addresses(tx):
+        require_second_factor(page)
 
 
 def _corrected(customer: Customer, email: str) -> str:
@@ -270,7 +270,7 @@ def decide(customer_id: int, decision: str) -> ResponseReturnValue:
 
     def decide(tx: Transaction) -> None:
         if confirmed:
-            _limit_corrections(tx, customer)
+            _limit_addresses(tx, url_for(".customer", customer_id=customer.id))
         desk.decide_on_address(tx, customer, form.seen_version, email, confirmed)
         if confirmed:
             answer_case(tx, customer)
@@ -289,7 +289,7 @@ def decide(customer_id: int, decision: str) -> ResponseReturnValue:
 @clerk_only
 def withdraw_address(customer_id: int) -> ResponseReturnValue:
     customer, form = db.get_or_404(Customer, customer_id), ActionForm()
-    act(form, lambda tx: accounts.withdraw_address_change(tx, customer))
+    act(form, lambda tx: desk.withdraw_address(tx, customer))
     if form.errors:
         return _screen(customer, withdraw=form)
     notice = "Die unbestätigte Adresse ist verworfen. Ein Link dorthin öffnet nichts mehr."
@@ -341,6 +341,7 @@ def create() -> ResponseReturnValue:
     form.offer_salutations("")
 
     def create_customer(tx: Transaction) -> Customer:
+        _limit_addresses(tx)
         return desk.create_customer(tx, form.number.data or "", form.email.data or "", form.customer_data())
 
     if customer := act(form, create_customer):

@@ -12,7 +12,7 @@ from kmzportal.services import deletion
 from kmzportal.services.refusals import ChangedMeanwhile
 from kmzportal.services.transaction import Transaction
 from kmzportal.web.auth import act, clerk_only, fresh_second_factor
-from kmzportal.web.desk.customers import CUSTOMER
+from kmzportal.web.desk.customers import CUSTOMER, record_access
 from kmzportal.web.forms import VersionedForm, text_field
 from kmzportal.web.responses import redirect_to, render
 
@@ -33,6 +33,7 @@ class DeleteForm(VersionedForm):
 @fresh_second_factor
 def delete(customer_id: int) -> ResponseReturnValue:
     customer = db.get_or_404(Customer, customer_id)
+    record_access(customer)
     name, form = customer.name, DeleteForm(version=customer.version)
 
     def delete_customer(tx: Transaction) -> None:

@@ -13,6 +13,7 @@ from kmzportal.mail.compose import subject_of
 from kmzportal.models import MAIL_STATES, Customer, MailState, OutgoingMail
 from kmzportal.services import outbox
 from kmzportal.web.auth import act, background_poll, clerk_only
+from kmzportal.web.desk.customers import record_access
 from kmzportal.web.forms import ActionForm, Filter, choice_field
 from kmzportal.web.responses import page_key, redirect_in_place, render
 
@@ -57,6 +58,7 @@ def poll_mails() -> ResponseReturnValue:
 @clerk_only
 def customer_mails(customer_id: int, form: ActionForm | None = None) -> ResponseReturnValue:
     customer = db.get_or_404(Customer, customer_id)
+    record_access(customer)
     found = outbox.list_mails(db.session(), customer=customer)
     return _render("desk/customer_mails.html", form, found, customer=customer)
 

@@ -24,6 +24,7 @@ from kmzportal.models import (
 from kmzportal.services import desk, recovery, support, support_mail
 from kmzportal.services.transaction import Transaction
 from kmzportal.web.auth import act, clerk_only, current_user
+from kmzportal.web.desk.customers import record_access
 from kmzportal.web.forms import ActionForm, Filter, PortalForm, text_area
 from kmzportal.web.responses import add_notice, page_key, redirect_in_place, redirect_to, render
 
@@ -126,7 +127,7 @@ class CloseForm(PortalForm):
 ACTS: dict[str, tuple[type[PortalForm], Callable[..., object], str]] = {
     "rueckfrage": (
         QuestionForm,
-        support.ask_back,
+        desk.ask_back,
         "Die Rückfrage ist unterwegs. Bis zur Antwort ist die Frist ausgesetzt.",
     ),
     "notiz": (NoteForm, support.add_note, "Die Notiz ist gespeichert."),
@@ -192,6 +193,8 @@ def case(case_id: int) -> ResponseReturnValue:
 
 def _screen(case: SupportCase, **refused: PortalForm) -> ResponseReturnValue:
     """Return the page of the case; `refused` is the form with errors, under the name of its act."""
+    if case.customer:
+        record_access(case.customer)  # the page shows what this customer wrote
     session, now = db.session(), datetime.now(UTC)
     forms = {name: form(formdata=None) for name, (form, _, _) in ACTS.items()} | refused
     if question := QUESTIONS.get(request.args.get("vorlage", "")):

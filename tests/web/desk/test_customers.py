@@ -273,6 +273,27 @@ def test_the_eleventh_correction_in_an_hour_needs_the_second_factor_and_keeps_th
     assert backend.read(max_).pending_email == NEW
 
 
+@pytest.mark.with_and_without_htmx
+def test_many_new_accounts_and_corrections_in_an_hour_need_the_second_factor(
+    desk, backend, screen, factor, monkeypatch, app
+):
+    """An account with a link would be one for good, made with a stolen cookie."""
+    monkeypatch.setitem(app.config, "DESK_CORRECTIONS_PER_HOUR", 2)
+    screen.check("Rückruf").submit(CORRECT, {"Neue E-Mail-Adresse": NEW})
+
+    def create(number):
+        fields = {"Kundennummer": f"K-77{number}", "E-Mail-Adresse": f"neu{number}@schule.example", "Nachname": "Neu"}
+        desk.open("/kundenservice/kunden/neu").submit("Konto anlegen", fields)
+
+    create(1), create(2)
+    assert desk.heading == "Bitte bestätigen"
+    assert backend.read(select(Customer.number).where(Customer.number.startswith("K-77"))) == ["K-771"]
+    desk.submit("Weiter", {"Code aus der App": factor.recovery_codes[0]})
+    assert (desk.value("Kundennummer"), desk.value("E-Mail-Adresse")) == ("K-772", "neu2@schule.example")
+    desk.press("Konto anlegen")
+    assert "Das Konto ist angelegt." in desk.text
+
+
 def test_with_a_second_person_another_clerk_confirms_the_address_on_the_page(
     app, backend, erika, screen, tim, monkeypatch
 ):
