@@ -21,7 +21,7 @@ from kmzportal.services.passwords import hash_password
 from kmzportal.services.transaction import transaction
 from tests.browser import Browser
 
-NO_LIMITS = {"MAILS_PER_DAY": 1_000_000, "PROOF_LIFETIME": 86_400}
+NO_LIMITS = {"MAILS_PER_DAY": 1_000_000, "PROOF_LIFETIME": 86_400, "THROTTLE_SOURCE_ACCOUNTS": 1_000_000}
 SAMPLES = 1000, 300  # of each kind: recovery and new addresses, logins
 WRONG = "falsches passwort"
 KINDS = ("unknown", "locked", "never activated")
