@@ -15,7 +15,7 @@ EXPORTED = "customers.exported"
 
 
 def accesses(session: Session, customer: Customer) -> list[tuple[str, str, str]]:
-    """Return when, by whom and what, latest first: views of the desk, its actions, imports and exports."""
+    """Return time, person and act, latest first: views of the desk, its actions, imports and exports."""
     clerks = {f"clerk:{clerk.id}": f"{clerk.name} ({clerk.initials})" for clerk in session.scalars(select(Clerk))}
     seen = select(CustomerAccess).where(CustomerAccess.customer_id == customer.id)
     found = []
@@ -32,7 +32,7 @@ def accesses(session: Session, customer: Customer) -> list[tuple[str, str, str]]
 
 
 def concerned(session: Session, since: datetime, until: datetime) -> list[tuple[Customer | Clerk, list[int]]]:
-    """Return the customers, then the clerks, whom a breach between two times may concern.
+    """Return the customers, then the clerks, that a breach between two times may concern.
 
     Each with the number of their logins, open sessions and valid links, of the accesses of clerks (days on which one
     saw the data, and actions), and of exports of all customers.

@@ -14,7 +14,7 @@ pytestmark = [pytest.mark.browser, pytest.mark.trial]
 def browser_process(playwright, request):
     browser_type = getattr(playwright, request.param)
     if not Path(browser_type.executable_path).exists():
-        pytest.skip(f"nothing was checked in {request.param}: run `playwright install {request.param}`")
+        pytest.fail(f"nothing was checked in {request.param}: run `playwright install {request.param}`")
     browser = browser_type.launch()
     yield browser
     browser.close()
