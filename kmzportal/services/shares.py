@@ -6,7 +6,6 @@ turns however many requests each of them has waiting.
 """
 
 import time
-from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -35,7 +34,7 @@ class Shares:
     """Turns at `places` places. At most `each` turns of a holder wait, and `most` in all wait or run.
 
     Of these unknown holders have at most `strangers`, so that the others are left to known ones, who also come first
-    among equals. When all are taken, a holder with fewer turns gets the newest of the holder with most turns.
+    among equals. When all are taken, the turn that would begin last makes room for one that would begin earlier.
     """
 
     def __init__(self, places: int, each: int, strangers: int, most: int):
@@ -80,21 +79,13 @@ class Shares:
             self._begin_next()
 
     def _push_out(self, turns: list[Turn], newcomer: Holder) -> None:
-        """Refuse the newest of these turns that waits, of the holder with most.
-
-        If all have as few, refuse that of a holder who had a turn since the newcomer's last; raises TooBusy if all
-        waited as long.
-        """
-        number = Counter(turn.holder for turn in turns)
-        longest, most = number.most_common(1)[0]
-        newest = next((turn for turn in reversed(turns) if turn.holder == longest and not turn.begun), None)
-        if newest is None or most <= number[newcomer] + 1:
-            newest = max((turn for turn in turns if not turn.begun), key=lambda turn: turn.start, default=None)
-            if newest is None or newest.start <= self._next.get(newcomer, self._now):
-                raise TooBusy
-        self._turns.remove(newest)
-        self._next[newest.holder] -= 1
-        newest.settled.set()
+        """Refuse that of these turns which would begin last; raises TooBusy if the newcomer's would not be earlier."""
+        last = max((turn for turn in turns if not turn.begun), key=lambda turn: turn.start, default=None)
+        if last is None or last.start <= self._next.get(newcomer, self._now):
+            raise TooBusy
+        self._turns.remove(last)
+        self._next[last.holder] -= 1
+        last.settled.set()
 
     def _begin_next(self) -> None:
         waiting = [turn for turn in self._turns if not turn.begun]
