@@ -43,7 +43,7 @@ class Attempt(NamedTuple):
     """What decides how the password of a login is compared."""
 
     password_hash: str | None  #: None for an unknown address or an account without a password
-    device: int | None  #: the id of the known device
+    known: str | None  #: the account, such as `customer:12`, if the device is known to it
     throttled: bool
     slow: bool  #: the source is over its limit, and the device not known
 
@@ -56,7 +56,9 @@ def attempt(tx: Transaction, address: str, table: PersonTable = Customer) -> Att
     throttled = is_throttled(tx, tx.keys.fingerprint(table.THROTTLE_PREFIX + canonical))
     slow = source_over_limit(tx)
     password_hash = person.password_hash if person else None
-    return Attempt(password_hash, known.id, False, False) if known else Attempt(password_hash, None, throttled, slow)
+    if known is None or person is None:
+        return Attempt(password_hash, None, throttled, slow)
+    return Attempt(password_hash, f"{table.__tablename__}:{person.id}", False, False)
 
 
 def log_in(
