@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 
-from sqlalchemy import ColumnElement, select, update
+from sqlalchemy import ColumnElement, func, select, update
 from sqlalchemy.orm import Session
 
 from kmzportal.models import (
@@ -41,6 +41,7 @@ def issue(
         end(tx, person, LinkState.REPLACED, {kind})
     nonce, hashed = tx.keys.nonce_and_hash()
     link = AccountLink(
+        id=_new_id(tx),
         kind=kind,
         customer=person if isinstance(person, Customer) else None,
         clerk=person if isinstance(person, Clerk) else None,
@@ -57,6 +58,16 @@ def issue(
     tx.session.flush()
     tx.record("link.issued", person, kind=kind)
     return link
+
+
+def _new_id(tx: Transaction) -> int:
+    """Return the present time in microseconds, larger than any id before.
+
+    The id is in the URLs of the link's pages. A number that counts the links would tell who asks for two of his own
+    whether one was issued for somebody else in between, and so whether an address has an account.
+    """
+    last = tx.session.scalar(select(func.max(AccountLink.id))) or 0
+    return int(max(last + 1, tx.now.timestamp() * 1_000_000))
 
 
 def lifetime(tx: Transaction, kind: str) -> timedelta:
