@@ -20,6 +20,7 @@ SOURCE_WINDOW = timedelta(minutes=15)
 SPRAYED = 200  # accounts and sources that failed within SOURCE_WINDOW, from which on the admins are told
 KNOWN_SOURCES_KEPT = timedelta(days=90)
 TOUCH_INTERVAL = timedelta(minutes=1)
+OF_LETTERS = "letter:"  # how keys of failures begin that are forgotten after a day, see links.find_letter
 CODE_LIFETIME = 300  # seconds from the right password to the second factor
 
 PersonTable = type[Customer] | type[Clerk]  #: each login page reads only one of the tables
