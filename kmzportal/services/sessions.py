@@ -80,7 +80,7 @@ def log_in(
         return None
     if person is None or person.locked_at or not check.confirms(person.password_hash):
         count_failure(tx, key, person, known)
-        tx.record("login.refused", person)
+        _record_refused(tx, person)
         return None
     if known is None:  # otherwise strangers could begin anew after each login of the owner
         clear_throttle(tx, key)
@@ -91,6 +91,12 @@ def log_in(
         person.factor_nonce or tx.settings["STAFF_SECOND_FACTOR"] != "offered"
     )
     return start(tx, person, device, awaits_code)
+
+
+def _record_refused(tx: Transaction, person: Customer | Clerk | None) -> None:
+    tx.count("refused", tx.hour)
+    if person:  # unknown addresses are only counted: there is no end of them
+        tx.record("login.refused", person)
 
 
 def _record_throttled(tx: Transaction, key: str, person: Customer | Clerk | None) -> None:
