@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from flask_sqlalchemy import SQLAlchemy
-from sqlalchemy import Connection, DateTime, Dialect, Engine, MetaData, event, inspect, text
+from sqlalchemy import BigInteger, Connection, DateTime, Dialect, Engine, Integer, MetaData, event, inspect, text
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import DeclarativeBase, mapped_column
 from sqlalchemy.types import JSON, TypeDecorator
@@ -56,6 +56,7 @@ class Base(DeclarativeBase):
 
 
 Id = Annotated[int, mapped_column(primary_key=True)]
+BIG = BigInteger().with_variant(Integer, "sqlite")  # where every integer may have 64 bits
 
 #: Objects stay readable after the commit, so a page is rendered without holding a connection.
 #: Database errors are logged; the parameters of a statement hold addresses and hashes, so they are not.

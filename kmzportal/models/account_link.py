@@ -11,7 +11,7 @@ from enum import StrEnum
 from sqlalchemy import ForeignKey
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
-from kmzportal.db import Base, Id
+from kmzportal.db import BIG, Base
 from kmzportal.models.customer import Customer
 from kmzportal.models.person import Clerk
 
@@ -124,7 +124,7 @@ class AccountLink(Base):
     __tablename__ = "account_link"
     __table_args__ = {"sqlite_autoincrement": True}  # URLs of open pages hold the id, also of a deleted link
 
-    id: Mapped[Id]
+    id: Mapped[int] = mapped_column(BIG, primary_key=True)  #: from the time of its issue, see links.issue
     kind: Mapped[str]
     customer_id: Mapped[int | None] = mapped_column(ForeignKey("customer.id"), index=True)
     clerk_id: Mapped[int | None] = mapped_column(ForeignKey("clerk.id"), index=True)

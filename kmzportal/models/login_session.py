@@ -6,7 +6,7 @@ from typing import Any
 from sqlalchemy import ForeignKey, Index
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
-from kmzportal.db import Base, Id
+from kmzportal.db import BIG, Base, Id
 from kmzportal.models.account_link import AccountLink
 from kmzportal.models.customer import Customer
 from kmzportal.models.person import Clerk
@@ -84,7 +84,7 @@ class LinkVisit(InUse, Base):
 
     __tablename__ = "link_visit"
 
-    link_id: Mapped[int] = mapped_column(ForeignKey("account_link.id", ondelete="CASCADE"), index=True)
+    link_id: Mapped[int] = mapped_column(BIG, ForeignKey("account_link.id", ondelete="CASCADE"), index=True)
     checked: Mapped[bool] = mapped_column(default=False)  #: the robot check was passed
     wrong_puzzles: Mapped[int] = mapped_column(default=0)
     factor_nonce: Mapped[str | None]  #: of the second factor that a clerk sets up in this visit

@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import ForeignKey, Index, false
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
-from kmzportal.db import Base, Id
+from kmzportal.db import BIG, Base, Id
 from kmzportal.models.account_link import AccountLink
 from kmzportal.models.customer import Customer
 from kmzportal.models.person import Clerk
@@ -34,7 +34,7 @@ class OutgoingMail(Base):
     recipient_canonical: Mapped[str]
     customer_id: Mapped[int | None] = mapped_column(ForeignKey("customer.id"), index=True)
     clerk_id: Mapped[int | None] = mapped_column(ForeignKey("clerk.id"))
-    link_id: Mapped[int | None] = mapped_column(ForeignKey("account_link.id"), index=True)
+    link_id: Mapped[int | None] = mapped_column(BIG, ForeignKey("account_link.id"), index=True)
     case_id: Mapped[int | None] = mapped_column(ForeignKey("support_case.id"), index=True)
     by_desk: Mapped[bool] = mapped_column(default=False, server_default=false())  #: a clerk caused it
     facts: Mapped[dict[str, Any]]  #: further values for the template; no secrets

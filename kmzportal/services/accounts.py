@@ -274,7 +274,7 @@ def request_address_change(tx: Transaction, customer: Customer, email: str) -> N
     )
     if (tx.session.scalar(asked) or 0) >= tx.settings["MAILS_PER_DAY"]:
         raise TooManyMails("mail.capped", customer, template="address_link")
-    drop_pending_address(tx, customer)
+    keep_address(tx, customer, replaced=True)
     customer.set_pending_email(email)
     tx.record("address.change_asked", customer)
     notify_old_address(tx, customer, customer.email, "address_change_asked")
@@ -305,12 +305,15 @@ def corrected_by_desk(session: Session, customer: Customer) -> bool:
     return session.scalar(mailed.limit(1)) is not None
 
 
-def keep_address(tx: Transaction, customer: Customer) -> None:
-    """Withdraw the change as the customer wants; a correction by the desk becomes a case that it sees."""
+def keep_address(tx: Transaction, customer: Customer, replaced: bool = False) -> None:
+    """Withdraw the change, or have it replaced, as the customer wants; a correction by the desk becomes a case."""
     tx.lock(customer)
     pending = customer.pending_email or ""
     corrected = corrected_by_desk(tx.session, customer)
-    withdraw_address_change(tx, customer)
+    if replaced:
+        drop_pending_address(tx, customer)
+    else:
+        withdraw_address_change(tx, customer)
     if corrected:
         _open_case(tx, customer, "account", customer.email, KEPT.format(pending))
 

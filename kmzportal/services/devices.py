@@ -20,10 +20,16 @@ MAX_ACCOUNTS = 5  # in one browser
 MAX_FAILURES = 5  # wrong passwords in a row
 
 
-def is_known(session: Session, token: str, now: datetime) -> bool:
-    """Return whether any account logged in with the browser of this token, within KEPT."""
-    rows = select(KnownDevice.id).where(*_of_browser(token, now))
-    return session.scalar(rows.limit(1)) is not None
+def account_of(session: Session, token: str, now: datetime) -> str | None:
+    """Return the account, such as `customer:12`, that logged in last with the browser of this token, within KEPT.
+
+    Limits count by it and not by the token: whoever has an account can make any number of devices.
+    """
+    rows = select(KnownDevice).where(*_of_browser(token, now)).order_by(KnownDevice.last_used.desc())
+    known = session.scalar(rows.limit(1))
+    if known is None:
+        return None
+    return f"clerk:{known.clerk_id}" if known.clerk_id else f"customer:{known.customer_id}"
 
 
 def find(tx: Transaction, person: Customer | Clerk | None) -> KnownDevice | None:

@@ -15,6 +15,7 @@ ALARM_AT = 200  # in an hour, of all sources
 #: Counters of all sources together, and how the Protokoll names them.
 TOTALS = {
     "guess": "Links und Codes, die es nicht gibt",
+    "refused": "Falsche Anmeldungen, auch unter Adressen, die es nicht gibt",
     "throttled": "Abgelehnte Anmeldungen unter Adressen, die es nicht gibt",
     "recovery": "Anfragen „Passwort vergessen“",
     "case": "Anfragen an den Kundenservice",

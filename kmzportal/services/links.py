@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 
-from sqlalchemy import ColumnElement, select, update
+from sqlalchemy import ColumnElement, func, select, update
 from sqlalchemy.orm import Session
 
 from kmzportal.models import (
@@ -41,6 +41,7 @@ def issue(
         end(tx, person, LinkState.REPLACED, {kind})
     nonce, hashed = tx.keys.nonce_and_hash()
     link = AccountLink(
+        id=_new_id(tx),
         kind=kind,
         customer=person if isinstance(person, Customer) else None,
         clerk=person if isinstance(person, Clerk) else None,
@@ -57,6 +58,16 @@ def issue(
     tx.session.flush()
     tx.record("link.issued", person, kind=kind)
     return link
+
+
+def _new_id(tx: Transaction) -> int:
+    """Return the present time in microseconds, larger than any id before.
+
+    The id is in the URLs of the link's pages. A number that counts the links would tell who asks for two of his own
+    whether one was issued for somebody else in between, and so whether an address has an account.
+    """
+    last = tx.session.scalar(select(func.max(AccountLink.id))) or 0
+    return int(max(last + 1, tx.now.timestamp() * 1_000_000))
 
 
 def lifetime(tx: Transaction, kind: str) -> timedelta:
@@ -117,13 +128,14 @@ def find_letter(tx: Transaction, number: str, typed: str) -> AccountLink | None:
     Unknown number, no letter, wrong code and throttled differ only in what is recorded (OWASP ASVS 6.3.8). Failures are
     counted by number and source, so strangers elsewhere cannot keep the holder out; 60 bits withstand many sources.
     They are counted by typed code as well, existing or not, so no finder of a letter can guess its Kundennummer.
-    A throttled try is not recorded: anyone could fill the audit trail.
+    Anyone could fill the audit trail: it is recorded once an hour for a customer, never for an unknown number.
     """
     customer = tx.session.scalar(Customer.with_number(number))
     nonce, hashed = tx.keys.nonce_and_hash()
     letter, nobodys = newest_letter(tx.session, customer), AccountLink(nonce=nonce, token_hash=hashed)
-    key = f"{tx.keys.fingerprint(f'letter:{canonical_number(number)}')}@{tx.keys.fingerprint(str(tx.source))}"
-    code_key = tx.keys.fingerprint(f"letter-code:{normalize_code(typed)}")
+    of_number = tx.keys.fingerprint(f"letter:{canonical_number(number)}")
+    key = f"{sessions.OF_LETTERS}{of_number}@{tx.keys.fingerprint(str(tx.source))}"
+    code_key = f"{sessions.OF_LETTERS}{tx.keys.fingerprint(f'letter-code:{normalize_code(typed)}')}"
     if any(sessions.is_throttled(tx, counted, disables=False) for counted in (key, code_key)):
         guesses.count(tx)
         return None
@@ -132,7 +144,9 @@ def find_letter(tx: Transaction, number: str, typed: str) -> AccountLink | None:
         sessions.count_try(tx, key)
         sessions.count_try(tx, code_key)
         guesses.count(tx)
-        tx.record("letter.refused", customer)
+        first = tx.count(f"letter:{customer.id if customer else ''}", tx.hour) == 1
+        if customer and first:
+            tx.record("letter.refused", customer)
         return None
     sessions.clear_throttle(tx, key)
     sessions.clear_throttle(tx, code_key)

@@ -19,7 +19,7 @@ REQUESTS_SHOWN = 25
 SINGLE_LINES = 3  # of one source
 FLOODS_SHOWN = 24  # hours
 REPEATS = 6  # stored for one address and source in an hour; more would bring no further mail
-PER_KNOWN_DEVICE = 10  # stored in an hour although its source is over its limit
+PER_KNOWN_DEVICE = 10  # stored in an hour for all devices of an account although their source is over its limit
 BATCH = 500
 LONGEST_LIFE = timedelta(hours=24)  # of a link, however often it is extended (NIST SP 800-63B-4, 4.2.1.2)
 UNKNOWN = "unknown"  #: outcome of a request for an address without an account
@@ -39,8 +39,8 @@ def only_counted(
 ) -> str | None:
     """Return the counter of a request that is over a limit, or None for one that is to be stored.
 
-    A known device, of which `device` is a name, has a limit of its own. Over RECOVERY_IN_ALL the requests of sources
-    with an earlier login are stored. Only reads, outside of any write transaction, few rows by index.
+    Known devices have a limit of their own, counted by `device`, a name of their account. Over RECOVERY_IN_ALL the
+    requests of sources with an earlier login are stored. Only reads, outside of any write transaction, by index.
     """
     if device and _number(session, f"{OF_DEVICE}{device}", now) < PER_KNOWN_DEVICE:
         return None

@@ -35,12 +35,13 @@ from kmzportal.services import audit_chain
 from kmzportal.services.alarms import report_broken_chain
 from kmzportal.services.devices import KEPT as DEVICES_KEPT
 from kmzportal.services.kept_entries import KEPT
-from kmzportal.services.sessions import KNOWN_SOURCES_KEPT
+from kmzportal.services.sessions import KNOWN_SOURCES_KEPT, OF_LETTERS
 from kmzportal.services.transaction import Transaction
 
 REQUESTS_KEPT = timedelta(days=7)
 SESSIONS_KEPT = timedelta(days=7)
 THROTTLES_KEPT = timedelta(days=30)
+LETTERS_KEPT = timedelta(days=1)  # anyone can cause two rows with each made-up code; the longest wait is an hour
 LINKS_KEPT = timedelta(days=90)
 MAILS_KEPT = timedelta(days=90)
 REGISTER = Path(__file__).parent.parent / "templates" / "legal" / "personal_data.toml"
@@ -84,6 +85,7 @@ def purge(tx: Transaction) -> int:
         delete(Throttle).where(
             Throttle.failures < tx.settings["THROTTLE_DISABLED_AT"], Throttle.failed_at < tx.now - THROTTLES_KEPT
         ),
+        delete(Throttle).where(Throttle.account.startswith(OF_LETTERS), Throttle.failed_at < tx.now - LETTERS_KEPT),
         delete(LoginSession).where(or_(LoginSession.ended_at < sessions, LoginSession.expires_at < sessions)),
         delete(KnownDevice).where(KnownDevice.last_used < tx.now - DEVICES_KEPT),
         delete(CustomerAccess).where(CustomerAccess.day < audit.date()),

@@ -20,6 +20,7 @@ SOURCE_WINDOW = timedelta(minutes=15)
 SPRAYED = 200  # accounts and sources that failed within SOURCE_WINDOW, from which on the admins are told
 KNOWN_SOURCES_KEPT = timedelta(days=90)
 TOUCH_INTERVAL = timedelta(minutes=1)
+OF_LETTERS = "letter:"  # how keys of failures begin that are forgotten after a day, see links.find_letter
 CODE_LIFETIME = 300  # seconds from the right password to the second factor
 
 PersonTable = type[Customer] | type[Clerk]  #: each login page reads only one of the tables
@@ -43,7 +44,7 @@ class Attempt(NamedTuple):
     """What decides how the password of a login is compared."""
 
     password_hash: str | None  #: None for an unknown address or an account without a password
-    device: int | None  #: the id of the known device
+    known: str | None  #: the account, such as `customer:12`, if the device is known to it
     throttled: bool
     slow: bool  #: the source is over its limit, and the device not known
 
@@ -56,7 +57,9 @@ def attempt(tx: Transaction, address: str, table: PersonTable = Customer) -> Att
     throttled = is_throttled(tx, tx.keys.fingerprint(table.THROTTLE_PREFIX + canonical))
     slow = source_over_limit(tx)
     password_hash = person.password_hash if person else None
-    return Attempt(password_hash, known.id, False, False) if known else Attempt(password_hash, None, throttled, slow)
+    if known is None or person is None:
+        return Attempt(password_hash, None, throttled, slow)
+    return Attempt(password_hash, f"{table.__tablename__}:{person.id}", False, False)
 
 
 def log_in(
@@ -77,7 +80,7 @@ def log_in(
         return None
     if person is None or person.locked_at or not check.confirms(person.password_hash):
         count_failure(tx, key, person, known)
-        tx.record("login.refused", person)
+        _record_refused(tx, person)
         return None
     if known is None:  # otherwise strangers could begin anew after each login of the owner
         clear_throttle(tx, key)
@@ -88,6 +91,12 @@ def log_in(
         person.factor_nonce or tx.settings["STAFF_SECOND_FACTOR"] != "offered"
     )
     return start(tx, person, device, awaits_code)
+
+
+def _record_refused(tx: Transaction, person: Customer | Clerk | None) -> None:
+    tx.count("refused", tx.hour)
+    if person:  # unknown addresses are only counted: there is no end of them
+        tx.record("login.refused", person)
 
 
 def _record_throttled(tx: Transaction, key: str, person: Customer | Clerk | None) -> None:

@@ -26,6 +26,7 @@ from kmzportal.models import (
     SupportCase,
     fold,
 )
+from kmzportal.services import devices, sessions
 from kmzportal.services.refusals import Refusal
 from kmzportal.services.search import TYPO, search, suggestions
 from kmzportal.services.tokens import (
@@ -254,13 +255,20 @@ def _code_mail(tx: Transaction, message_id: str, email: str) -> OutgoingMail | N
 def ensure_within_limits(tx: Transaction, what: str = "case", times: int = 1) -> None:
     """Count a request; raises TooManyRequests over the limit of its source, or in all, of this hour.
 
-    Only requests within the limit of their source count in all, so that one source cannot use that up. The limits are
-    those of cases by form, multiplied by `times`; the counters of each `what` are apart.
+    Only requests within the limit of their source count in all, so that one source cannot use that up. Many sources
+    can, so sources with an earlier login go on, and known devices, with a limit for all of an account. The limits
+    are those of cases by form, multiplied by `times`; the counters of each `what` are apart.
     """
+    per_source = times * tx.settings["CASES_PER_SOURCE"]
     of_source = tx.count(f"{what}:{tx.source}", tx.hour) if tx.source else 0
-    if of_source > times * tx.settings["CASES_PER_SOURCE"]:
+    if of_source > per_source:
         raise TooManyRequests
-    if tx.count(what, tx.hour) > times * tx.settings["CASES_PER_HOUR"]:
+    if tx.count(what, tx.hour) <= times * tx.settings["CASES_PER_HOUR"]:
+        return
+    if sessions.is_known_source(tx.session, tx.keys, tx.source, tx.now):
+        return
+    account = devices.account_of(tx.session, tx.device_token, tx.now)
+    if account is None or tx.count(f"{what}-device:{tx.keys.fingerprint(account)}", tx.hour) > per_source:
         raise TooManyRequests
 
 

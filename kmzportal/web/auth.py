@@ -204,8 +204,8 @@ def log_in(email: str, password: str, table: PersonTable) -> NewSession | None:
     holder = Holder(household() or mail_address.canonical(email))
     if attempt.slow:
         slow_logins.wait(holder)
-    if attempt.device:
-        holder = Holder(f"device:{attempt.device}", known=True)
+    if attempt.known:  # not the device: a login without its cookie makes another one
+        holder = Holder(attempt.known, known=True)
     check = passwords.check_password(password, attempt.password_hash, holder, attempt.throttled)
     with transaction("visitor", source(), device_token=device_token()) as tx:
         new = sessions.log_in(tx, email, check, device(), table)
@@ -251,10 +251,10 @@ def device_token() -> str:
     return request.cookies.get(current_app.config["DEVICE_COOKIE_NAME"], "")
 
 
-def known_device() -> bool:
-    """Return whether there was a login with this browser before, of any account; see services/devices.py."""
+def known_device() -> str | None:
+    """Return the account, such as `customer:12`, that logged in last with this browser; see services/devices.py."""
     token = device_token()
-    return bool(token) and devices.is_known(db.session(), token, datetime.now(UTC))
+    return devices.account_of(db.session(), token, datetime.now(UTC)) if token else None
 
 
 def store_session(new: NewSession) -> None:

@@ -18,7 +18,7 @@ from kmzportal.services.transaction import Transaction
 VISITS = "visits"
 SAVED_FORM, ADDRESS, REQUEST, CASE = KEPT = ("saved_form", "typed_address", "recovery_request", "case_sent")
 _MAX_VISITS = 5  # links in a cookie
-_MAX_ID = 2**31 - 1
+_MAX_ID = 2**63 - 1
 
 
 def start_visit(tx: Transaction, link: AccountLink, earlier: LinkVisit | None = None, checked: bool = False) -> None:

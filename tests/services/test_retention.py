@@ -27,6 +27,7 @@ from kmzportal.models import (
     UsedPuzzle,
 )
 from kmzportal.services import desk, devices, kept_entries, recovery, retention, sessions, support, visits
+from kmzportal.services.sessions import OF_LETTERS
 from tests import people
 from tests.people import NOW
 
@@ -64,6 +65,7 @@ def rows(backend, erika):
     backend.add(UsedPuzzle(puzzle="p", expires_at=NOW + timedelta(days=1)))
     backend.add(SourceFailure(source=SOURCE, account="a", failed_at=NOW))
     backend.add(Throttle(account="typing errors", failures=99, failed_at=NOW))
+    backend.add(Throttle(account=f"{OF_LETTERS}wrong code of a letter", failures=100, failed_at=NOW))
     backend.add(Throttle(account="disabled until a new password is set", failures=100, failed_at=NOW))
 
 
@@ -79,7 +81,7 @@ def scenario_rows(rows, backend, erika, max_, rosa):
     backend.add(RequestCount(counted="a", hour=NOW, number=1))
     backend.add(KnownSource(source="a", logged_in_at=NOW))
     backend.add(DeletedCustomer(number_hash="a", deleted_at=NOW))
-    backend.update(backend.read(select(Throttle).where(Throttle.failures == 100))[0], failures=99)
+    backend.update(backend.read(select(Throttle).where(Throttle.account.startswith("disabled")))[0], failures=99)
     for mail in backend.mails():
         backend.update(mail, settled_at=NOW)
     for session in backend.read(select(LoginSession)):
@@ -92,6 +94,7 @@ def scenario_rows(rows, backend, erika, max_, rosa):
         (SourceFailure, timedelta(days=7), 1, 0),
         (ReceivedMail, timedelta(days=90), 1, 0),
         (RecoveryRequest, timedelta(days=7), 1, 0),
+        (Throttle, timedelta(days=1), 3, 2),
         (Throttle, timedelta(days=30), 2, 1),
         (LoginSession, timedelta(days=7), 2, 1),
         (LoginSession, timedelta(days=7, hours=8), 1, 0),  # from the end of its lifetime

@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import select
 
 from kmzportal.models import CaseEntry, CaseState, RequestCount, SupportCase
-from kmzportal.services import support
+from kmzportal.services import sessions, support
 from tests.people import NEW_EMAIL
 
 pytestmark = pytest.mark.usefixtures("clock")
@@ -192,3 +192,23 @@ def test_the_number_of_codes_from_one_source_is_limited(app, send_code, monkeypa
     with pytest.raises(support.TooManyRequests):
         send_code("third@schule.example", source="192.0.2.7")
     assert send_code(source="203.0.113.9")
+
+
+def test_many_sources_shut_the_form_neither_for_known_sources_nor_for_known_devices(app, backend, erika, monkeypatch):
+    monkeypatch.setitem(app.config, "CASES_PER_SOURCE", 2)
+    monkeypatch.setitem(app.config, "CASES_PER_HOUR", 3)
+    new = backend.run(sessions.start, erika, "Firefox", source="198.51.100.7")
+    other = backend.run(sessions.start, erika, "Firefox", source="198.51.100.7")  # without its cookie
+    for number in range(3):
+        backend.run(support.ensure_within_limits, source=f"203.0.113.{number}")
+
+    def admitted(source, device_token=""):
+        with suppress(support.TooManyRequests):
+            backend.run(support.ensure_within_limits, source=source, device_token=device_token)
+            return True
+
+    assert not admitted("203.0.113.9") and not admitted("203.0.113.9", "x" * 43)
+    assert admitted("198.51.100.7")
+    tokens = (new.device_token, other.device_token) * 2
+    tries = [admitted(f"192.0.2.{number}", token) for number, token in enumerate(tokens)]
+    assert tries == [True, True, None, None], "an account can make any number of devices"

@@ -7,9 +7,10 @@ from urllib.parse import urlsplit
 import pytest
 from sqlalchemy import select
 
-from kmzportal.models import KnownDevice, LinkKind, Throttle
-from kmzportal.services import accounts, deletion, sessions
+from kmzportal.models import KnownDevice, LinkKind, RecoveryRequest, Throttle
+from kmzportal.services import accounts, deletion, passwords, recovery, sessions
 from kmzportal.services.passwords import check_password, hash_password
+from kmzportal.services.shares import Holder
 from kmzportal.services.tokens import token_hash
 from kmzportal.web.auth import known_device
 from tests import people, secret_scan
@@ -240,14 +241,36 @@ def test_changing_the_password_and_ending_the_others_keep_this_device_only(app, 
 
 
 @pytest.mark.parametrize("who", ["erika"])
-def test_a_browser_is_recognised_whatever_the_account(app, enter):
+def test_a_browser_is_recognised_by_the_account_that_logged_in_last(app, enter, person):
     browser = Browser(app)
     assert enter(browser)
     unknown = (None, "", "x" * 43, "\xff\xfe", '"\\377"', "x" * 4000)
     for token, known in (*((token, False) for token in unknown), (cookie(browser), True)):
         headers = {"Cookie": f"{COOKIE}={token}"} if token is not None else {}
         with app.test_request_context(headers=headers, base_url=app.config["PUBLIC_URL"]):
-            assert known_device() is known
+            assert known_device() == (f"customer:{person.id}" if known else None)
+
+
+def test_all_devices_of_an_account_have_one_share_and_one_limit(app, backend, erika, monkeypatch):
+    """Logins without the cookie make any number of devices."""
+    holders, compare = [], passwords.check_password
+
+    def compare_and_note(typed, known, holder, throttled):
+        holders.append(holder)
+        return compare(typed, known, holder, throttled)
+
+    monkeypatch.setattr(passwords, "check_password", compare_and_note)
+    monkeypatch.setitem(app.config, "RECOVERY_PER_SOURCE", 0)
+    browsers = [Browser(app).log_in(erika) for _ in range(3)]
+    holders.clear()
+    for browser in browsers:
+        log_out(browser).log_in(erika)
+        for number in range(recovery.PER_KNOWN_DEVICE):
+            browser.open("/passwort-vergessen").submit(
+                "Link anfordern", {"E-Mail-Adresse": f"x{number}@nirgends.example"}
+            )
+    assert holders == [Holder(f"customer:{erika.id}", known=True)] * 3
+    assert len(backend.read(select(RecoveryRequest))) == recovery.PER_KNOWN_DEVICE
 
 
 @both

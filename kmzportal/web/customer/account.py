@@ -85,7 +85,9 @@ def edit() -> ResponseReturnValue:
     customer: Customer = current_user.customer
     if request.method == "GET" and "saved_input" not in g and not _password_confirmed():
         return _ask_for_password("konto")
-    form = AccountForm(data=customer.data() | {"version": customer.version})
+    # Before the password only what was typed is shown: a field that was not sent would show what is stored.
+    stored = customer.data() if _password_confirmed() else dict.fromkeys(Customer.DATA_FIELDS, "")
+    form = AccountForm(data=stored | {"version": customer.version})
     form.offer_salutations(customer.salutation)
     if (
         form.validate_on_submit()

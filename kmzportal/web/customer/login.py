@@ -50,7 +50,7 @@ def logout() -> ResponseReturnValue:
         if not form.validate_on_submit():
             return render("customer/logout.html", form, wanted=wanted)
         login_endpoint = auth.STAFF_LOGIN_ENDPOINT if current_user.login_session.clerk else auth.LOGIN_ENDPOINT
-    following = re.fullmatch(r"/konto-link/(\d{1,10})", wanted or "")
+    following = re.fullmatch(r"/konto-link/(\d{1,18})", wanted or "")
     visit = cookie.find_visit(int(following[1])) if following else None
     going_on = visit is not None and visit.alive(datetime.now(UTC))
     with transaction(current_user.actor, auth.source()) as tx:

@@ -8,10 +8,10 @@ from flask.typing import ResponseReturnValue
 from kmzportal import mail_address
 from kmzportal.db import db
 from kmzportal.services import outbox, recovery
-from kmzportal.services.tokens import new_reference, token_hash
+from kmzportal.services.tokens import new_reference
 from kmzportal.services.transaction import link_keys, transaction
 from kmzportal.web import cookie
-from kmzportal.web.auth import anyone, device_token, known_device, source
+from kmzportal.web.auth import anyone, known_device, source
 from kmzportal.web.forms import ActionForm, PortalForm, mail_address_field
 from kmzportal.web.responses import redirect_in_place, redirect_to, render
 
@@ -67,8 +67,9 @@ def ask_again() -> ResponseReturnValue:
 
 
 def _request_link(address: str) -> None:
-    now, device = datetime.now(UTC), token_hash(device_token()) if known_device() else None
-    counted = recovery.only_counted(db.session(), now, current_app.config, link_keys(), source(), address, device)
+    now, keys, account = datetime.now(UTC), link_keys(), known_device()
+    device = keys.fingerprint(account) if account else None
+    counted = recovery.only_counted(db.session(), now, current_app.config, keys, source(), address, device)
     with transaction("visitor", source()) as tx:
         if counted:
             tx.count(counted, tx.hour)

@@ -20,7 +20,7 @@ from kmzportal.services.shares import Holder
 from kmzportal.services.tokens import is_code
 from kmzportal.services.transaction import Transaction, transaction
 from kmzportal.web import cookie, robot_check
-from kmzportal.web.auth import anyone, household, source
+from kmzportal.web.auth import anyone, device_token, household, source
 from kmzportal.web.forms import data_field, mail_address_field, printable, text_area
 from kmzportal.web.responses import redirect_to, render
 from kmzportal.web.robot_check import PuzzleForm
@@ -129,7 +129,7 @@ def _take(step: str, form: SupportForm) -> str | None:
 def _send_code(form: SupportForm, again: bool) -> str:
     """Mail a code to the typed address, unless the one mailed there before is still valid; return what to show."""
     earlier = form.sent.data or ""
-    with transaction("visitor", source()) as tx:
+    with transaction("visitor", source(), device_token=device_token()) as tx:
         sent = support.send_code(tx, form.email.data or "", "" if again else earlier)
     if sent is None:
         form.form_errors.append(NO_MORE_CODES)
@@ -147,7 +147,7 @@ def _open_case(form: SupportForm, by_code: bool) -> bool:
         form.code.errors = [robot_check.CODE_INCOMPLETE if code else robot_check.CODE_MISSING]
         return False
     proof = (form.sent.data if by_code else form.puzzle.data) or ""
-    with transaction("visitor", source()) as tx:
+    with transaction("visitor", source(), device_token=device_token()) as tx:
         right = support.check_code(tx, proof, email, code) if by_code else _solves(tx, form)
         promise = support.open_by_form(tx, proof, right, form.branch, email, text, by_code, form.case_fields())
         if promise:

@@ -312,7 +312,7 @@ def send(customer_id: int) -> ResponseReturnValue:
     return redirect_in_place(".customer", notice + _outage_hint(), customer_id=customer.id)
 
 
-@bp.post(f"{CUSTOMER}/links/<int(max=2147483647):link_id>/<any(erneut, zurueckziehen):link_action>")
+@bp.post(f"{CUSTOMER}/links/<int(max=9223372036854775807):link_id>/<any(erneut, zurueckziehen):link_action>")
 @clerk_only
 def change_link(customer_id: int, link_id: int, link_action: str) -> ResponseReturnValue:
     link, form = db.get_or_404(AccountLink, link_id), ActionForm()

@@ -5,8 +5,9 @@ from datetime import timedelta
 import pytest
 
 from kmzportal.plain_text import clean
+from kmzportal.services import sessions
 from tests import people
-from tests.browser import Browser
+from tests.browser import TOKEN_KEY, Browser
 from tests.people import NEW, NEW_PASSWORD, OTHER_PASSWORD
 
 pytestmark = pytest.mark.usefixtures("clock")
@@ -40,6 +41,21 @@ def test_the_form_opens_after_the_current_password_and_in_this_session_only(brow
     stolen.cookie = before
     assert stolen.open("/einstellungen").heading == "Anmelden", "the session got a new token"
     assert erika.phone not in Browser(app).log_in(erika).open("/einstellungen/konto").answer.text
+
+
+def test_without_the_current_password_no_answer_holds_what_is_stored(browser, app, backend, erika):
+    """Neither to a form with some fields only, nor to one that was saved when another session ended."""
+    browser.log_in(erika)
+    answers = [browser.post("/einstellungen/konto", **fields) for fields in ({}, {"current": "x"}, {"last_name": "M"})]
+    ended = backend.run(sessions.start_session, erika, "Firefox")
+    backend.run(lambda tx, one: sessions.log_out(tx, one), backend.session_of(ended.token))
+    with browser.client.session_transaction(base_url=browser.site) as session:
+        token, session[TOKEN_KEY] = session[TOKEN_KEY], ended.token
+    browser.post("/einstellungen/konto", phone="1")
+    answers += [browser.come_in(token).open("/einstellungen/konto").answer]
+    assert [answer.status_code for answer in answers] == [422, 422, 422, 200]
+    for text in (erika.phone, erika.street, erika.number):
+        assert not any(text in answer.text for answer in answers), text
 
 
 @pytest.mark.parametrize(("purpose", "heading"), [("konto", "Konto anpassen"), ("daten", "Meine Daten")])

@@ -45,7 +45,7 @@ def test_unknown_number_no_letter_wrong_code_and_throttled_get_one_answer_withou
         browser.open("/link").submit("Bestätigen", {NUMBER: number, CODE: "WRONG-CODE"})
         assert browser.status == 422 and browser.value(NUMBER) == number and browser.value(CODE) == ""
         answers.add(browser.text.replace(number, ""))
-    assert len(answers) == 1 and backend.actions().count("letter.refused") == 6
+    assert len(answers) == 1 and backend.actions().count("letter.refused") == 2
     browser.open("/link").submit("Bestätigen", {NUMBER: "", CODE: typed[CODE]})
     assert browser.status == 422 and typed[CODE] not in browser.answer.text
 
