@@ -10,7 +10,7 @@ import idna
 from email_validator import EmailNotValidError, validate_email
 from rapidfuzz.distance import OSA
 
-from kmzportal.plain_text import clean
+from kmzportal.plain_text import clean, normalize
 
 NAMED = re.compile(r"^[^<>]*<([^<>]+)>$")
 SCHEME = re.compile(r"^\s*mailto:", re.IGNORECASE)
@@ -41,7 +41,7 @@ def parse(text: str) -> str:
     """
     if len(text) > MAX_LENGTH * 4 or "=?" in text:  # an encoded word (RFC 2047) would change the header
         raise InvalidAddress(text[:MAX_LENGTH])
-    text = clean(unicodedata.normalize("NFKC", text)).strip().rstrip(END)
+    text = clean(normalize("NFKC", text)).strip().rstrip(END)
     named = NAMED.match(text)
     plain = SCHEME.sub("", named[1] if named else text).strip().rstrip(END)
     if plain.endswith(tuple(QUOTES)):  # an apostrophe alone may begin an address
