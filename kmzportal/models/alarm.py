@@ -10,6 +10,8 @@ from kmzportal.db import Base
 class Alarm(Base):
     __tablename__ = "alarm"
 
-    name: Mapped[str] = mapped_column(primary_key=True)  #: its kind, with the clerk's initials where it is about one
+    name: Mapped[str] = mapped_column(
+        primary_key=True
+    )  #: its kind, with initials and act of the clerk it is about
     raised_at: Mapped[datetime]  #: the last mail
     suppressed: Mapped[int] = mapped_column(default=0)  #: alarms since then, which the next mail counts
