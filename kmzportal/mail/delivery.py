@@ -26,7 +26,6 @@ from kmzportal.mail.smtp import SENT, failure
 from kmzportal.models import MailState, OutgoingMail
 from kmzportal.services import outbox
 from kmzportal.services.outbox import DeliveryResult
-from kmzportal.services.support import TO_STRANGERS
 from kmzportal.services.transaction import link_keys, transaction
 
 RENEW_EVERY = 10.0  # seconds; the lease of outbox.LEASE then survives clocks that differ by a minute
@@ -116,7 +115,7 @@ def _deliver(mail_id: int) -> DeliveryResult | None:
         return None
     email = _compose(mail)
     with _renewed_lease(mail.id, mail.tries):
-        result = post(email, mail.template in TO_STRANGERS) if isinstance(email, Email) else email
+        result = post(email, _anyone_may_have_typed(mail)) if isinstance(email, Email) else email
     with transaction("worker") as tx:
         settled = outbox.settle(tx, mail.id, mail.tries, result)
     level = logging.INFO if result is SENT else logging.WARNING
@@ -125,6 +124,11 @@ def _deliver(mail_id: int) -> DeliveryResult | None:
     if not settled:
         log.warning("Mail %d: another process has settled it", mail_id)
     return result
+
+
+def _anyone_may_have_typed(mail: OutgoingMail) -> bool:
+    """Return whether the address belongs to no account yet: it is in a written request, or to be confirmed."""
+    return not (mail.customer_id or mail.clerk_id) or bool(mail.link and mail.link.policy.confirms_address)
 
 
 @contextmanager
