@@ -10,13 +10,14 @@ import idna
 from email_validator import EmailNotValidError, validate_email
 from rapidfuzz.distance import OSA
 
-from kmzportal.plain_text import clean
+from kmzportal.plain_text import clean, normalize
 
 NAMED = re.compile(r"^[^<>]*<([^<>]+)>$")
 SCHEME = re.compile(r"^\s*mailto:", re.IGNORECASE)
 QUOTES = "\"'`´„“”‚‘’«»‹›"
 END = " ;,."
 MAX_LENGTH = 254  # RFC 5321, 4.5.3.1.3
+LONGEST_TYPED = MAX_LENGTH * 4
 
 
 class InvalidAddress(ValueError):
@@ -39,9 +40,10 @@ def parse(text: str) -> str:
 
     Keeps the local part as it was typed. Raises InvalidAddress.
     """
-    if len(text) > MAX_LENGTH * 4 or "=?" in text:  # an encoded word (RFC 2047) would change the header
+    if len(text) <= LONGEST_TYPED:
+        text = clean(normalize("NFKC", text)).strip().rstrip(END)  # which makes 18 letters of some
+    if len(text) > LONGEST_TYPED or "=?" in text:  # an encoded word (RFC 2047) would change the header
         raise InvalidAddress(text[:MAX_LENGTH])
-    text = clean(unicodedata.normalize("NFKC", text)).strip().rstrip(END)
     named = NAMED.match(text)
     plain = SCHEME.sub("", named[1] if named else text).strip().rstrip(END)
     if plain.endswith(tuple(QUOTES)):  # an apostrophe alone may begin an address

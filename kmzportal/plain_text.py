@@ -2,6 +2,7 @@
 
 import re
 import unicodedata
+from typing import Literal
 
 #: Unicode's Default_Ignorable_Code_Point (UAX 44): soft hyphen, zero width, direction of text, byte order mark.
 INVISIBLE = re.compile(
@@ -16,6 +17,7 @@ UNFIT = re.compile(
 )
 UNFIT_IN_LINES = re.compile(rf"(?![\n\t]){UNFIT.pattern}")
 BLANK = re.compile("[\u00a0\u1680\u2000-\u200a\u202f\u205f\u3000]")
+LONGEST_RUN = 30
 DASH = re.compile("[\u2010-\u2015\u2212]")
 
 
@@ -25,8 +27,23 @@ def clean(text: str) -> str:
     What is UNFIT stays, line breaks among it, so that whoever reads the text can refuse it.
     """
     if not text.isascii():
-        text = BLANK.sub(" ", INVISIBLE.sub("", unicodedata.normalize("NFC", text)))
+        text = BLANK.sub(" ", INVISIBLE.sub("", normalize("NFC", text)))
     return text.strip(" ")
+
+
+def normalize(form: Literal["NFC", "NFKC", "NFKD"], text: str) -> str:
+    """Return the text in this Unicode form, with at most LONGEST_RUN marks on one letter (UAX 15, 13).
+
+    The library sorts the marks in a time quadratic in their number: 64 KB of them would stop a process for seconds.
+    """
+    if len(text) <= LONGEST_RUN or text.isascii():
+        return unicodedata.normalize(form, text)
+    run, kept = 0, []
+    for character in text:  # some marks count as letters until they are decomposed
+        run = run + 1 if unicodedata.combining(unicodedata.normalize("NFKD", character)[0]) else 0
+        if run <= LONGEST_RUN:
+            kept.append(character)
+    return unicodedata.normalize(form, "".join(kept))
 
 
 def clean_lines(text: str) -> str:
@@ -41,11 +58,11 @@ LONGEST_NAME = 40
 
 def is_name(text: str) -> bool:
     """Return whether the text looks like the name of a person, and not like a message or an address."""
-    plain = unicodedata.normalize("NFKC", text)
+    plain = normalize("NFKC", text)
     return len(plain) <= LONGEST_NAME and "www." not in plain.casefold() and bool(NAME.fullmatch(plain))
 
 
 def canonical_number(number: str) -> str:
     """Return the form in which Kundennummern are compared: `K-1`, `k‑1` and `K–1` are one. Never shown."""
-    plain = DASH.sub("-", clean(unicodedata.normalize("NFKC", number)))
-    return unicodedata.normalize("NFKC", " ".join(plain.split()).casefold())
+    plain = DASH.sub("-", clean(normalize("NFKC", number)))
+    return normalize("NFKC", " ".join(plain.split()).casefold())

@@ -144,3 +144,16 @@ def test_a_known_domain_and_one_unlike_all_known_ones_deceive_nobody(domain):
 
 def test_an_address_is_shown_with_its_ascii_domain_where_that_has_letters_other_than_german_ones():
     assert mail_address.spelled_out("e@gms-ng\u043eld.example").endswith(" (xn--gms-ngld-sbh.example)")
+
+
+@pytest.mark.parametrize("text", ["\ufdfa" * 1016, "a@" + "\ufdfa" * 1000])
+def test_what_becomes_very_long_when_it_is_normalized_is_refused_at_once(text):
+    with pytest.raises(InvalidAddress) as refused:
+        parse(text)
+    assert len(str(refused.value)) <= mail_address.MAX_LENGTH  # looking for the cause is quadratic in its length
+
+
+@pytest.mark.parametrize("text", ["=?utf-8?q?a?=@schule.example", "＝？utf-8?q?a?＝@schule.example"])
+def test_an_encoded_word_is_refused_in_any_width(text):
+    with pytest.raises(InvalidAddress):
+        parse(text)

@@ -1,5 +1,6 @@
 """Unfit characters: one list, for every way in."""
 
+import time
 import unicodedata
 from contextlib import suppress
 from email.message import EmailMessage
@@ -12,7 +13,7 @@ from kmzportal import mail_address, setting_types
 from kmzportal.cli import cli
 from kmzportal.mail.incoming import parse
 from kmzportal.models import AuditEvent, Clerk
-from kmzportal.plain_text import INVISIBLE, UNFIT
+from kmzportal.plain_text import INVISIBLE, UNFIT, canonical_number, clean, clean_lines, is_name
 from kmzportal.services.customer_file import COLUMNS, check, read_file
 from kmzportal.web.customer.support import SupportForm
 from kmzportal.web.forms import PortalForm
@@ -118,3 +119,17 @@ def test_a_received_mail_is_read_without_unfit_characters(char):
     mail = parse(raw, "")
     assert mail.sender == "eva@web.de" and mail.text.startswith("Text")
     assert not holds_unfit(mail.name + mail.subject + mail.text), ascii(mail)
+
+
+@pytest.mark.parametrize("marks", ["\u0315\u0316", "\u0316\u0315", "\u0f73\u0316", "\u0344\u0316"])
+@pytest.mark.parametrize("function", [clean, clean_lines, canonical_number, is_name])
+def test_a_letter_with_very_many_marks_is_read_in_time_linear_in_its_length(function, marks):
+    began = time.process_time()
+    function("a" + marks * 15_000)
+    assert time.process_time() - began < 1  # sorting all these marks takes more
+
+
+def test_a_letter_keeps_thirty_marks():
+    assert clean("e" + "\u0301" * 100 + "x" + "\u0315" * 30) == "é" + "\u0301" * 29 + "x" + "\u0315" * 30
+    vietnamese = "Nguyễn Thị Hằng, Ṩḗ"
+    assert clean(unicodedata.normalize("NFD", vietnamese * 20)) == vietnamese * 20

@@ -7,6 +7,7 @@ import ssl
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from types import TracebackType
 from typing import Self
@@ -90,14 +91,20 @@ def deliver_due(stop: Callable[[], bool] = lambda: False) -> int:
     return accepted
 
 
-def post(email: Email) -> DeliveryResult:
-    """Send the mail; whatever the connection or the login raises is the result."""
+def post(email: Email, to_stranger: bool = False) -> DeliveryResult:
+    """Send the mail; whatever the connection or the login raises is the result.
+
+    `to_stranger`: anyone may have typed the address. That it is refused is then never an outage: a domain that the
+    server blocks, or whose own words it quotes, must not delay the mails of others.
+    """
     try:
         sender = current_app.config["MAIL_DEFAULT_SENDER"][1]
         with mail_server.connect() as connection:
             connection.send(email, envelope_from=sender)
     except Exception as error:
-        return failure(error, current_app.config)
+        result = failure(error, current_app.config)
+        refused = to_stranger and isinstance(error, smtplib.SMTPRecipientsRefused)
+        return replace(result, server_failed=False) if refused else result
     return SENT
 
 
@@ -108,7 +115,7 @@ def _deliver(mail_id: int) -> DeliveryResult | None:
         return None
     email = _compose(mail)
     with _renewed_lease(mail.id, mail.tries):
-        result = post(email) if isinstance(email, Email) else email
+        result = post(email, _anyone_may_have_typed(mail)) if isinstance(email, Email) else email
     with transaction("worker") as tx:
         settled = outbox.settle(tx, mail.id, mail.tries, result)
     level = logging.INFO if result is SENT else logging.WARNING
@@ -117,6 +124,11 @@ def _deliver(mail_id: int) -> DeliveryResult | None:
     if not settled:
         log.warning("Mail %d: another process has settled it", mail_id)
     return result
+
+
+def _anyone_may_have_typed(mail: OutgoingMail) -> bool:
+    """Return whether the address belongs to no account yet: it is in a written request, or to be confirmed."""
+    return not (mail.customer_id or mail.clerk_id) or bool(mail.link and mail.link.policy.confirms_address)
 
 
 @contextmanager

@@ -10,6 +10,7 @@ from kmzportal.db import Base
 class Alarm(Base):
     __tablename__ = "alarm"
 
-    name: Mapped[str] = mapped_column(primary_key=True)  #: its kind, with the clerk's initials where it is about one
+    #: Its kind, with initials and act where it is about a clerk.
+    name: Mapped[str] = mapped_column(primary_key=True)
     raised_at: Mapped[datetime]  #: the last mail
     suppressed: Mapped[int] = mapped_column(default=0)  #: alarms since then, which the next mail counts

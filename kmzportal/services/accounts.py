@@ -144,7 +144,8 @@ def check_current_password(
     if throttled or not check.confirms(person.password_hash):
         if not throttled:
             sessions.count_failure(tx, key, None)
-        tx.record("password.refused", person)
+        if not throttled or tx.count(f"throttled:{key}", tx.hour) == 1:  # otherwise they would fill history and audit
+            tx.record("password.refused", person)
         return None
     sessions.clear_throttle(tx, key)
     login_session.password_checked_at = tx.now

@@ -31,7 +31,7 @@ log = logging.getLogger(__name__)
 
 
 def raise_alarm(tx: Transaction, kind: str, **facts: int | str) -> None:
-    """Mail all admins and record it; at most once an hour for each kind and `initials`, the next mail counts the rest.
+    """Mail all admins and record it; at most once an hour for each kind, clerk and act; the next mail counts the rest.
 
     Once an hour, as an attack of a whole night must not fill a mailbox, but a second one on the same day must be told.
     Never waits for the alarm of another transaction, so locks may be taken before and after. Raises ValueError for
@@ -39,7 +39,8 @@ def raise_alarm(tx: Transaction, kind: str, **facts: int | str) -> None:
     """
     if facts.keys() != FACTS[kind]:
         raise ValueError(f"{kind} takes {sorted(FACTS[kind])}, not {sorted(facts)}")
-    name = f"{kind}:{facts['initials']}" if "initials" in facts else kind
+    # Each act of a clerk apart: otherwise a harmless one could silence the alarm of another.
+    name = f"{kind}:{facts['initials']}, {facts['what']}" if "initials" in facts else kind
     suppressed = _take_turn(tx, name, PAUSES.get(kind, PAUSE))
     if suppressed is None:
         return
@@ -75,4 +76,4 @@ def of_last_day(session: Session, now: datetime) -> list[str]:
     """Return the alarms that were raised since yesterday, in German."""
     recent = select(Alarm.name).where(Alarm.raised_at > now - timedelta(days=1)).order_by(Alarm.name)
     parts = (name.partition(":") for name in session.scalars(recent))
-    return [f"{LABELS[kind]} ({initials})" if initials else LABELS[kind] for kind, _, initials in parts]
+    return [f"{LABELS[kind]} ({act})" if act else LABELS[kind] for kind, _, act in parts]

@@ -331,6 +331,18 @@ def many_addresses(tx: Transaction) -> bool:
     return (tx.session.scalar(lately) or 0) >= int(tx.settings["DESK_CORRECTIONS_PER_HOUR"])
 
 
+def earlier_address_may_object(tx: Transaction, customer: Customer) -> bool:
+    """Return whether an address that the account had before can still object, which the next correction ends."""
+    objection = select(AccountLink.id).where(
+        AccountLink.customer_id == customer.id,
+        AccountLink.kind == LinkKind.OBJECTION,
+        AccountLink.email != customer.email,
+        AccountLink.ended_at.is_(None),
+        AccountLink.expires_at > tx.now,
+    )
+    return tx.session.scalar(objection.limit(1)) is not None
+
+
 def _count(tx: Transaction, act: str) -> None:
     """Count an act of the clerk, a key of COUNTED; the first one over its limit of a day is mailed to the admins."""
     clerk_id, today = _clerk_id(tx), tx.now.astimezone(BERLIN).date()

@@ -121,6 +121,25 @@ def test_when_the_server_refuses_the_office_its_mails_wait_and_the_desk_reads_th
     assert backend.mails()[0].reply_text is None
 
 
+@pytest.mark.parametrize(
+    "reply",
+    [
+        "554 5.7.1 <x@stranger.example>: Recipient address rejected: Access denied",
+        "550 5.1.1 <x@stranger.example>: undeliverable address: host mx.stranger.example said: 550 5.7.1 no",
+        "421 4.7.0 not for this recipient",
+    ],
+)
+def test_a_refused_address_that_anyone_may_have_typed_is_no_outage(deliver, server, queue, erika, backend, reply):
+    for number in range(3):
+        email = f"x{number}@stranger.example"
+        server.rcpt_replies[email] = reply
+        backend.run(lambda tx, to: tx.send("case_code", None, to=to), email)
+    queue(erika)
+    assert deliver() == 1
+    assert [message.to for message in server.messages] == [[erika.email]]
+    assert {mail.outage_since for mail in backend.mails()} == {None}
+
+
 def test_a_text_that_a_filter_refuses_waits_without_stopping_the_next(deliver, server, queue, erika, max_, states):
     queue(erika)
     server.data_reply = "554 5.7.1 looks like spam"

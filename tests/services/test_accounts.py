@@ -139,6 +139,16 @@ def test_a_wrong_current_password_is_recorded_and_throttled_and_the_right_one_cl
     assert check(backend, erika, login_session, right)
 
 
+def test_tries_that_are_throttled_are_recorded_once_an_hour(backend, erika, login_session, clock):
+    """Who found a session would else hide in the history, by a hundred tries, what was done before."""
+    for _ in range(20):
+        check(backend, erika, login_session, WRONG)
+    assert backend.actions().count("password.refused") == 6 + 1
+    clock.shift(timedelta(hours=1))
+    check(backend, erika, login_session, WRONG), check(backend, erika, login_session, WRONG)
+    assert backend.actions().count("password.refused") == 7 + 2
+
+
 def test_only_changed_data_is_saved_and_recorded_by_the_names_of_its_fields(backend, erika):
     assert not backend.run(accounts.change_data, erika, erika.data())
     assert (backend.actions(), backend.read(erika).version) == ([], erika.version)

@@ -55,8 +55,8 @@ def test_kinds_and_clerks_are_told_apart(backend, alarm, rosa):
     assert len(backend.mails()) == 4
     with backend.app.app_context():
         assert alarms.of_last_day(db.session(), people.NOW) == [
-            "Ungewöhnlich viel in einem Zugang zum Kundenservice (ro)",
-            "Ungewöhnlich viel in einem Zugang zum Kundenservice (ti)",
+            "Ungewöhnlich viel in einem Zugang zum Kundenservice (ro, Link gesendet)",
+            "Ungewöhnlich viel in einem Zugang zum Kundenservice (ti, Link gesendet)",
             "Viele Links oder Codes, die es nicht gibt",
             "Sehr viele Anfragen „Passwort vergessen“",
         ]

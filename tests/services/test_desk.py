@@ -290,6 +290,22 @@ def test_each_customer_counts_once_a_day_and_acts_are_counted_apart(backend, app
     assert {row.act: row.number for row in backend.read(select(ClerkDay))} == {"seen": 2, "letters": 1}
 
 
+def test_an_alarm_about_one_act_silences_none_about_another_act_of_the_same_clerk(
+    backend, app, rosa, erika, max_, monkeypatch
+):
+    """Who opens many pages first, of which no customer is told, must not correct many addresses unnoticed after it."""
+    monkeypatch.setitem(app.config, "DESK_SEEN_PER_DAY", 1)
+    monkeypatch.setitem(app.config, "DESK_ACTS_PER_DAY", 1)
+    as_rosa = {"actor": f"clerk:{rosa.id}", "initials": "ro"}
+    for customer in (erika, max_):
+        backend.run(desk.record_access, customer, **as_rosa)
+    for number in range(2):
+        email = f"neu{number}@schule.example"
+        backend.run(desk.correct_address, erika, backend.read(erika).version, email, "callback", "", **as_rosa)
+    told = [mail.facts["what"] for mail in backend.mails("alarm_desk_volume")]
+    assert told == ["Konten angesehen", "Adressen berichtigt"]
+
+
 OTHER_ACTS = {
     "lock": "Konten gesperrt",
     "withdraw_link": "Links und neue Adressen zurückgezogen",

@@ -229,7 +229,7 @@ def correct(customer_id: int) -> ResponseReturnValue:
     customer, form = db.get_or_404(Customer, customer_id), CorrectForm()
 
     def correct_address(tx: Transaction) -> bool:
-        _limit_addresses(tx, url_for(".customer", customer_id=customer.id))
+        _limit_addresses(tx, customer)
         email, note = form.email.data or "", form.note.data or ""
         corrected = desk.correct_address(tx, customer, form.seen_version, email, form.check.data, note)
         if corrected:
@@ -249,10 +249,13 @@ def correct(customer_id: int) -> ResponseReturnValue:
     return redirect_in_place(".customer", notice, customer_id=customer.id)
 
 
-def _limit_addresses(tx: Transaction, page: str | None = None) -> None:
-    """Ask for the second factor above DESK_CORRECTIONS_PER_HOUR; in the transaction, so that many at once count."""
-    if desk.many_addresses(tx):
-        require_second_factor(page)
+def _limit_addresses(tx: Transaction, customer: Customer | None = None) -> None:
+    """Ask for the second factor above DESK_CORRECTIONS_PER_HOUR; in the transaction, so that many at once count.
+
+    Also where an earlier address could object: who stole a session must not end that by correcting a second time.
+    """
+    if desk.many_addresses(tx) or (customer and desk.earlier_address_may_object(tx, customer)):
+        require_second_factor(url_for(".customer", customer_id=customer.id) if customer else None)
 
 
 def _corrected(customer: Customer, email: str) -> str:
@@ -270,7 +273,7 @@ def decide(customer_id: int, decision: str) -> ResponseReturnValue:
 
     def decide(tx: Transaction) -> None:
         if confirmed:
-            _limit_addresses(tx, url_for(".customer", customer_id=customer.id))
+            _limit_addresses(tx, customer)
         desk.decide_on_address(tx, customer, form.seen_version, email, confirmed)
         if confirmed:
             answer_case(tx, customer)

@@ -6,9 +6,11 @@ import pytest
 from sqlalchemy import select
 
 from kmzportal.models import Customer, CustomerAccess, LinkKind
-from kmzportal.services import audit, outbox, sessions
+from kmzportal.services import accounts, audit, outbox, sessions
+from kmzportal.services.passwords import hash_password
 from tests import people
 from tests.browser import HTMX, Browser, parse, words
+from tests.people import NEW_PASSWORD, NOW
 
 pytestmark = pytest.mark.usefixtures("clock")
 NEW = "erika@neue-schule.example"
@@ -271,6 +273,24 @@ def test_the_eleventh_correction_in_an_hour_needs_the_second_factor_and_keeps_th
     assert (desk.heading, desk.value("Neue E-Mail-Adresse")) == (max_.name, NEW)
     desk.press(CORRECT)
     assert backend.read(max_).pending_email == NEW
+
+
+@pytest.mark.with_and_without_htmx
+def test_a_correction_that_ends_the_objection_of_an_earlier_address_needs_the_second_factor(
+    desk, backend, erika, factor, screen
+):
+    """With a stolen cookie an account can be moved, but its owner can still object: a second correction ends that."""
+    owner, page = erika.email, f"/kundenservice/kunden/{erika.id}"
+    screen.check("Rückruf").submit(CORRECT, {"Neue E-Mail-Adresse": "dieb@anderswo.example"})
+    desk.open(page).check("Rückruf").submit(CORRECT, {"Neue E-Mail-Adresse": NEW})
+    assert backend.read(erika).pending_email == NEW  # its owner was told of this change as well
+    link = backend.links(LinkKind.DESK)[-1]
+    backend.run(accounts.register, link, NOW, backend.read(erika).version, {}, hash_password(NEW_PASSWORD))
+    desk.open(page).check("Rückruf").submit(CORRECT, {"Neue E-Mail-Adresse": "dieb@nochmal.example"})
+    assert (desk.heading, backend.read(erika).pending_email) == ("Bitte bestätigen", None)
+    assert owner in {link.email for link in backend.links(LinkKind.OBJECTION) if link.ended_at is None}
+    desk.submit("Weiter", {"Code aus der App": factor.recovery_codes[0]}).press(CORRECT)
+    assert backend.read(erika).pending_email == "dieb@nochmal.example"
 
 
 @pytest.mark.with_and_without_htmx
