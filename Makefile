@@ -12,12 +12,14 @@ help: ## zeigt diese Liste
 run: .venv/ready ## richtet alles ein und startet die Vorführung unter http://127.0.0.1:5000 (PORT=… ändert das)
 	@PORT="$(or $(PORT),5000)" exec $(BIN)/kmzportal demo
 
-test: .venv/ready .venv/chromium ## richtet alles ein und prüft alles, auch im echten Browser
+test: .venv/ready .venv/chromium ## richtet alles ein und prüft alles, auch in echten Browsern
+	tools/browsers
 	KMZPORTAL_TEST_CHROMIUM="$$(cat .venv/chromium)" $(BIN)/pytest -n 3
 
 trial: .venv/ready .venv/chromium ## prüft, was lange dauert, auch in Firefox und WebKit, und nennt am Ende, was nicht lief
 	tools/servers
-	KMZPORTAL_TEST_CHROMIUM="$$(cat .venv/chromium)" $(BIN)/pytest -m trial -n 2 -ra
+	tools/browsers
+	KMZPORTAL_TEST_BROWSERS=all KMZPORTAL_TEST_CHROMIUM="$$(cat .venv/chromium)" $(BIN)/pytest -m trial -n 2 -ra
 	$(BIN)/python tools/plant_faults
 
 check: .venv/ready .venv/vnu ## prüft Stil, Typen, Vorlagen und Schichten, danach wie `make test`

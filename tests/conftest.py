@@ -34,6 +34,12 @@ def pytest_collection_modifyitems(config, items):
         items[:] = [item for item in items if item not in only_there]
 
 
+def pytest_terminal_summary(terminalreporter):
+    """Name what was not checked, such as a browser that is not there."""
+    for reason in sorted({report.longrepr[2] for report in terminalreporter.getreports("skipped")}):
+        terminalreporter.write_line(f"NICHT GEPRÜFT: {reason.removeprefix('Skipped: ')}", red=True)
+
+
 @pytest.fixture(scope="session")
 def postgres_uri():
     with postgres.server() as uri:

@@ -154,7 +154,7 @@ class AuthenticatedUser(UserMixin):  # type: ignore[misc]
     @property
     def home_endpoint(self) -> str:
         """The endpoint of the first page after the login."""
-        return "customers.start" if self.login_session.clerk else "account.overview"
+        return "search.start" if self.login_session.clerk else "account.overview"
 
 
 class AnonymousUser(AnonymousUserMixin):  # type: ignore[misc]

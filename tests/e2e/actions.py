@@ -43,6 +43,17 @@ class Mouse:
         field.fill(text)
 
 
+class TypingMouse(Mouse):
+    """For Firefox, where Playwright's `fill` appends to what is in the field."""
+
+    def fill(self, field: Locator, text: str) -> None:
+        field.select_text()
+        if text:
+            field.press_sequentially(text)
+        else:
+            field.press("Delete")
+
+
 class Keyboard:
     """Tab, Space, Enter and letters only; the focus must be visible at every stop."""
 

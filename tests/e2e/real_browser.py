@@ -1,5 +1,6 @@
 """A real browser with the methods of the simulated one in tests/browser.py, so that both can run the flows."""
 
+import time
 from collections.abc import Callable, Iterator
 from urllib.parse import urlsplit
 
@@ -43,6 +44,22 @@ class RealBrowser:
     def open(self, path: str) -> "RealBrowser":
         self.page.goto(path)
         return self
+
+    @property
+    def text(self) -> str:
+        """What is visible on the page."""
+        return self.page.locator("body").inner_text()
+
+    def back(self) -> "RealBrowser":
+        self.page.go_back()
+        return self
+
+    def until(self, met: Callable[[], bool], within: float = 15) -> None:
+        """Wait until the condition is met, at most `within` seconds."""
+        deadline = time.monotonic() + within
+        while not met():
+            assert time.monotonic() < deadline, self.text
+            self.page.wait_for_timeout(100)
 
     def follow(self, label: str) -> "RealBrowser":
         return self._do(lambda: self.hands.press(link(self.page, label)))

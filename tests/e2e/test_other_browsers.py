@@ -1,30 +1,98 @@
-"""Login, account and the steps of the hand-out in Firefox and WebKit, where Playwright has them."""
+"""The walk in Firefox and in WebKitGTK, which tools/browsers installs.
 
-from pathlib import Path
+Two flows run in `make test`, where the browsers are there, and all in the trial, which fails without them.
+"""
+
+import os
+import shutil
+from contextlib import ExitStack
+from datetime import UTC, datetime, timedelta
 
 import pytest
+from sqlalchemy import select
 
-from tests.e2e.real_browser import RealBrowser
-from tests.states import Scenario, account_flow, desk_link_flow, login_flow
+from kmzportal.models import LoginSession
+from tests.e2e import webkit
+from tests.e2e.actions import TypingMouse
+from tests.e2e.real_browser import ALL_FLOWS, RealBrowser
+from tests.states import Scenario, login_flow, new_password_flow
 
-pytestmark = [pytest.mark.browser, pytest.mark.trial]
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.filterwarnings("ignore:setting remote_server_addr:DeprecationWarning"),  # by Selenium itself
+]
+FIRST = (login_flow, new_password_flow)
+LATER = [pytest.param(flow, marks=pytest.mark.trial) for flow in ALL_FLOWS if flow not in FIRST]
+FAIL = os.environ.get("KMZPORTAL_TEST_BROWSERS") == "all"
 
 
-@pytest.fixture(scope="module", params=["firefox", "webkit"])
-def browser_process(playwright, request):
-    browser_type = getattr(playwright, request.param)
-    if not Path(browser_type.executable_path).exists():
-        pytest.fail(f"nothing was checked in {request.param}: run `playwright install {request.param}`")
-    browser = browser_type.launch()
+@pytest.fixture(scope="session")
+def firefox(playwright):
+    path = shutil.which("firefox-esr") or shutil.which("firefox")
+    if not path:
+        (pytest.fail if FAIL else pytest.skip)("Firefox ist nicht installiert: tools/browsers")
+    preferences = {"intl.accept_languages": "de-DE,de"}
+    browser = playwright.firefox.launch(channel="moz-firefox", executable_path=path, firefox_user_prefs=preferences)
     yield browser
     browser.close()
 
 
-@pytest.mark.parametrize("flow", [login_flow, account_flow, desk_link_flow])
-@pytest.mark.parametrize("javascript", [True, False], ids=["javascript", "without"])
-def test_the_flows_of_customers_work(flow, javascript, app, new_page, backend):
-    def new_browser():
-        return RealBrowser(app, new_page(java_script_enabled=javascript), htmx=javascript)
+@pytest.fixture
+def firefox_page(firefox, portal, app):
+    """Return a function that opens a page in a profile of its own."""
+    with ExitStack() as contexts:
 
+        def new_page():
+            context = contexts.enter_context(firefox.new_context(base_url=portal.url, locale="de-DE"))
+            context.set_default_timeout(15_000)
+            return context.new_page()
+
+        yield new_page
+
+
+@pytest.fixture(scope="session")
+def display():
+    if missing := webkit.missing():
+        (pytest.fail if FAIL else pytest.skip)(f"WebKit, denn es fehlt {', '.join(missing)}: tools/browsers")
+    with webkit.screen() as display:
+        yield display
+
+
+@pytest.fixture(params=["firefox", "webkit"])
+def new_browser(request, app, portal):
+    """Return a function that starts a browser with a profile of its own."""
+    if request.param == "firefox":
+        new_page = request.getfixturevalue("firefox_page")
+        yield lambda: RealBrowser(app, new_page(), TypingMouse)
+        return
+    display = request.getfixturevalue("display")
+    with ExitStack() as drivers:
+        yield lambda: webkit.WebKitBrowser(app, drivers.enter_context(webkit.driver(display)), portal.url)
+
+
+@pytest.mark.parametrize("flow", [*FIRST, *LATER])
+def test_every_state_is_reached(flow, new_browser, backend):
     for name, browser in flow(Scenario(new_browser, backend)):
-        assert browser.page.locator("h1").is_visible(), name
+        assert browser.read("h1"), name
+
+
+@pytest.mark.trial
+def test_back_after_logging_out_shows_no_data(new_browser, backend):
+    scenario = Scenario(new_browser, backend)
+    browser = scenario.log_in(scenario.erika).open("/einstellungen/verlauf")
+    assert scenario.erika.name in browser.open("/einstellungen").text
+    browser.press("Abmelden").back()
+    browser.until(lambda: browser.read("h1") == "Anmelden")
+    assert scenario.erika.name not in browser.text
+
+
+@pytest.mark.trial
+def test_a_session_that_ends_says_so(new_browser, backend):
+    scenario = Scenario(new_browser, backend)
+    browser = scenario.log_in(scenario.erika)
+    with backend.transaction("console") as tx:
+        for session in tx.session.scalars(select(LoginSession)):
+            session.expires_at = datetime.now(UTC) + timedelta(seconds=8)
+    browser.open("/einstellungen")
+    browser.until(lambda: "Ihre Anmeldung endet bald" in browser.text)
+    browser.until(lambda: "Sie sind nicht mehr angemeldet" in browser.text)

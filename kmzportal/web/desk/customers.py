@@ -22,7 +22,7 @@ from kmzportal.models import (
     Objection,
     SupportCase,
 )
-from kmzportal.services import audit, desk, outbox, recovery, support
+from kmzportal.services import audit, desk, outbox, support
 from kmzportal.services import search as customer_search
 from kmzportal.services.refusals import ChangedMeanwhile
 from kmzportal.services.transaction import Transaction, transaction
@@ -33,7 +33,6 @@ from kmzportal.web.responses import redirect_in_place, redirect_to, render, want
 bp = Blueprint("customers", __name__, url_prefix="/kundenservice")
 
 CUSTOMER = "/kunden/<int(max=2147483647):customer_id>"
-MAX_QUERY = 100  # characters
 REASONS = ("Anruf", "E-Mail an den Kundenservice", "persönlich", "E-Mail kam nicht an", "Sonstiges")
 LOGINS = ("login.succeeded", "login.refused", "login.throttled", "password.refused")
 LOGINS_SHOWN = 5
@@ -87,32 +86,6 @@ class NewForm(CustomerForm):
     number = text_field("Kundennummer", 50, missing="Geben Sie eine Kundennummer ein.")
     email = mail_address_field(missing="Geben Sie die E-Mail-Adresse ein.")
     first = ("number", "email")
-
-
-@bp.get("")
-@clerk_only
-def start() -> ResponseReturnValue:
-    return redirect_to(".search")
-
-
-@bp.get("/kunden")
-@clerk_only
-def search() -> ResponseReturnValue:
-    query = request.args.get("suche", "").strip()[:MAX_QUERY]
-    found, number = customer_search.search(db.session(), query), _with_reference(query)
-    return render("desk/search.html", query=query, found=found, number=number, case_id=current_case_id())
-
-
-def _with_reference(query: str) -> dict[str, str] | None:
-    """Return label and URL of the case or the request for a new password with this Vorgangsnummer."""
-    session = db.session()
-    if case := support.find_by_reference(session, query):
-        return {"label": f"Anfrage {case.reference}", "url": url_for("requests.case", case_id=case.id)}
-    if requests := recovery.find_by_reference(session, datetime.now(UTC), query):
-        reference = requests[0].reference
-        url = url_for("requests.overview", nummer=reference)
-        return {"label": f"Passwort vergessen {reference}", "url": url}
-    return None
 
 
 def current_case_id() -> int | None:

@@ -45,6 +45,6 @@ def delete(customer_id: int) -> ResponseReturnValue:
     except ChangedMeanwhile:
         form.add_conflict_error(customer)
     if request.method == "POST" and not form.errors:
-        return redirect_to("customers.search", f"Das Konto von {name} ist gelöscht.")
+        return redirect_to("search.customers", f"Das Konto von {name} ist gelöscht.")
     requested = deletion.requested(db.session(), customer)
     return render("desk/delete_customer.html", form, customer=customer, requested=requested)
