@@ -213,7 +213,7 @@ def restore_input(actor: str) -> None:
         g.saved_input = MultiDict(saved["fields"])
 
 
-LONGEST_VERSION = 10  # digits
+LONGEST_VERSION = 19  # digits, of ids of links too
 
 
 def data_field(name: str, missing: str | None = None) -> StringField:

@@ -1,5 +1,7 @@
 """Deletion of an account: requested by its holder, done by a clerk, and nothing of the person stays."""
 
+from datetime import timedelta
+
 import pytest
 from sqlalchemy import inspect, select
 
@@ -124,9 +126,10 @@ def test_an_unconfirmed_address_gives_no_power_over_the_data_of_its_owner(backen
     assert len(backend.read(select(RecoveryRequest))) == 1
 
 
-def test_ids_of_deleted_customers_and_links_are_not_used_again(backend, erika, issue, delete):
+def test_ids_of_deleted_customers_and_links_are_not_used_again(backend, erika, issue, delete, clock):
     link = issue(LinkKind.DESK, erika)
     delete(erika)
+    clock.shift(timedelta(milliseconds=1))
     other = backend.add(people.person(people.MAX))
     assert other.id > erika.id and issue(LinkKind.DESK, other).id > link.id
 

@@ -4,7 +4,7 @@ import pytest
 from sqlalchemy import select
 from werkzeug.test import Client
 
-from kmzportal.models import AuditEvent
+from kmzportal.models import RecoveryRequest
 from kmzportal.web.auth import source
 from tests.backend import Backend
 from tests.browser import Browser
@@ -70,13 +70,14 @@ def test_a_cookie_that_another_host_signed_with_its_clock_a_few_seconds_ahead_is
 
 
 @pytest.mark.parametrize(("hops", "recorded"), [(0, "192.0.2.7"), (1, "203.0.113.3"), (2, "203.0.113.2")])
-def test_the_source_of_a_request_is_the_one_that_the_own_proxies_added(app, build_portal, hops, recorded):
+def test_the_source_of_a_request_is_the_one_that_the_own_proxies_added(build_portal, hops, recorded):
     browser = Browser(build_portal(PROXY_HOPS=hops))
     browser.client.environ_base["REMOTE_ADDR"] = "192.0.2.7"
     browser.client.environ_base["HTTP_X_FORWARDED_FOR"] = "203.0.113.1, 203.0.113.2, 203.0.113.3"
     browser.client.environ_base["HTTP_X_FORWARDED_HOST"] = "evil.example"
-    browser.open("/anmelden").submit("Anmelden", {"E-Mail-Adresse": "x@schule.example", "Passwort": "falsch"})
-    assert [event.source for event in Backend(browser.client.application).read(select(AuditEvent))] == [recorded]
+    browser.open("/passwort-vergessen").submit("Link anfordern", {"E-Mail-Adresse": "x@schule.example"})
+    requests = Backend(browser.client.application).read(select(RecoveryRequest))
+    assert [request.source for request in requests] == [recorded]
 
 
 @pytest.mark.parametrize(
