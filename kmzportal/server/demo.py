@@ -3,6 +3,8 @@
 import fcntl
 import os
 import secrets
+import tomllib
+from datetime import date
 from pathlib import Path
 from typing import NoReturn
 
@@ -14,6 +16,7 @@ from kmzportal.settings import KEYS, PREFIX
 
 HOST = "127.0.0.1"
 DATABASE = "demo.db"  # never the name of a production database
+SAMPLES = tomllib.loads(Path(__file__).with_suffix(".toml").read_text("utf-8"))
 FOREIGN = ("kmzportal.db", "config.toml")
 INTRODUCTION = Path(__file__).with_suffix(".txt").read_text("utf-8")
 
@@ -63,6 +66,8 @@ def use_settings(folder: Path, port: int) -> None:
         "SQLALCHEMY_DATABASE_URI": f"sqlite:///{folder / DATABASE}",
         "MAIL_SERVER": "",
         "STAFF_SECOND_FACTOR": "offered",
+        "ACCESSIBILITY_STATEMENT_DATE": date.today().isoformat(),
+        **SAMPLES,
         **{name: secrets.token_urlsafe(48) for name in KEYS},
         **dict.fromkeys((f"{name}_FALLBACKS" for name in KEYS), ""),
     }

@@ -1,6 +1,7 @@
 """Adds the fictional people of sample_people.toml to the demo and the tests."""
 
 import tomllib
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -19,9 +20,9 @@ PASSWORDS: dict[str, str] = _PEOPLE["passwords"]  #: by Kundennummer or initials
 #: State, reply code and reason of a mail to each of them.
 MAIL_RESULTS = {
     "K-1001": (MailState.SENT, 250, None),
-    "K-1002": (MailState.DEFERRED, 450, "Der Mailserver nimmt die E-Mail gerade nicht an"),
-    "K-1003": (MailState.REFUSED, 550, "Adresse unbekannt"),
-    "K-1005": (MailState.BOUNCED, None, None),
+    "K-1002": (MailState.REFUSED, 550, "Adresse unbekannt"),
+    "K-1004": (MailState.DEFERRED, 450, "Der Mailserver nimmt die E-Mail gerade nicht an"),
+    "K-1005": (MailState.BOUNCED, 550, "Adresse unbekannt"),
 }
 
 
@@ -29,16 +30,22 @@ def enter(tx: Transaction) -> None:
     """Add all people, with passwords set a month ago, an open link, a locked account, mails, requests and cases."""
     people = {person["number"]: _person(tx, Customer, dict(person)) for person in CUSTOMERS}
     clerks = [_person(tx, Clerk, dict(person)) for person in CLERKS]
-    people[LIESELOTTE["number"]].locked_at = tx.now - timedelta(days=2)
     tx.session.add_all([*people.values(), *clerks])
     tx.session.flush()
+    lieselotte = people[LIESELOTTE["number"]]
+    lieselotte.locked_at = tx.now
+    by_rosa = replace(tx, actor=f"clerk:{clerks[0].id}", initials=ROSA["initials"])
+    by_rosa.record("account.locked", lieselotte, why="Anruf der Schule: Sie ist bis zum Sommer beurlaubt.")
     juergen = people[JUERGEN["number"]]
     links.send(tx, links.issue(tx, LinkKind.DESK, juergen, juergen.pending_email, ROSA["initials"]))
     desk.print_letter(tx, people[ANNELIESE["number"]], 0, "callback", "", posted=True)
     for number, (state, code, reason) in MAIL_RESULTS.items():
         mail = tx.send("password_changed", people[number])
         mail.state, mail.reply_code, mail.reason = state, code, reason
-        mail.settled_at = mail.next_try_at = tx.now + timedelta(minutes=15)
+        if state is MailState.DEFERRED:
+            mail.next_try_at = tx.now + timedelta(minutes=15)
+        else:
+            mail.settled_at = tx.now
     for address in ("erika.mustermnan@gms-musterstadt.example", "max.mustermann@bw.schule", "niemand@nirgends.example"):
         recovery.request_link(tx, address)
     for case in CASES:
@@ -56,7 +63,7 @@ def open_case(tx: Transaction, data: dict[str, Any]) -> SupportCase:
 
 def _person(tx: Transaction, table: type[Any], data: dict[str, Any]) -> Any:
     email, pending = data.pop("email"), data.pop("pending_email", None)
-    person = table(**data, created_at=tx.now)
+    person = table(**data, created_at=tx.now - timedelta(days=90))
     person.set_email(email)
     if pending:
         person.set_pending_email(pending)

@@ -1,12 +1,14 @@
 """demo, in real processes on this machine."""
 
 import sqlite3
+from urllib.request import urlopen
 
 import pytest
 
 from kmzportal import create_app
 from kmzportal.cli import cli
 from kmzportal.services import passwords
+from kmzportal.services.office_pages import LATER
 from tests import people
 from tests.server.conftest import free_port, until
 
@@ -42,7 +44,11 @@ def test_it_says_who_can_log_in_answers_this_machine_only_and_begins_anew(start,
     assert f"{url}/demo/postfach" in demo.output
     assert f"{url}/anmelden" in demo.output
     assert demo.answers("/anmelden") == 200
-    assert demo.answers("/demo/postfach") == demo.answers("/demo/postfach/schreiben") == 200
+    assert demo.answers("/demo") == demo.answers("/demo/postfach") == demo.answers("/demo/postfach/schreiben") == 200
+    for page in ("impressum", "datenschutz", "barrierefreiheit"):
+        with urlopen(f"{url}/{page}") as answer:
+            assert LATER not in (text := answer.read().decode()) and "(Muster)" in text and "Entwurf" not in text
+    until(lambda: not rows(demo, "SELECT * FROM outgoing_mail WHERE state = 'queued'"))
     with pytest.raises(AssertionError, match="not within"):
         until(lambda: demo.answers(host="127.0.0.2"), within=0.3)
     assert len(rows(demo, "SELECT * FROM customer")) == 5

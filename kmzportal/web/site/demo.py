@@ -1,11 +1,13 @@
-"""The mailbox of the demo: all mails that a production portal would send, and a form that writes to the office.
+"""The demo's first page, and its mailbox: all mails a production portal would send, and a form to write to the office.
 
 Registered in the demo only.
 """
 
+import tomllib
 from email import policy
 from email.message import EmailMessage
 from email.utils import make_msgid
+from importlib.resources import files
 
 from flask import Blueprint, Response, current_app, render_template
 from flask.typing import ResponseReturnValue
@@ -26,6 +28,7 @@ from kmzportal.web.forms import PortalForm, mail_address_field, text_area, trim
 from kmzportal.web.responses import redirect_to, render
 
 bp = Blueprint("demo", __name__, url_prefix="/demo")
+SAMPLES = tomllib.loads((files("kmzportal") / "server" / "sample_people.toml").read_text("utf-8"))
 MAILS_SHOWN = 200
 AUTHSERV_ID = "demo.invalid"  #: the server that checked the sender (RFC 8601, 2.5)
 WITHOUT_EFFECT = "Ihre E-Mail ist angekommen, hat aber keine Folge: Ihr Absender ist ein Programm oder wir selbst."
@@ -39,6 +42,15 @@ class WriteForm(PortalForm):
     sender = mail_address_field("Von", "Geben Sie die E-Mail-Adresse ein, von der Sie schreiben.")
     subject = StringField("Betreff", [Length(max=200, message="Möglich sind bis zu 200 Zeichen.")], [trim])
     text = text_area("Text", missing="Schreiben Sie den Text.", rows=8)
+
+
+@bp.get("")
+@anyone
+def start() -> ResponseReturnValue:
+    """Show three people to play, and what each clicks."""
+    people = {person["first_name"]: person for person in SAMPLES["customers"]}
+    clerks = {clerk["name"].split()[0]: clerk for clerk in SAMPLES["clerks"]}
+    return render_template("demo/start.html", people=people | clerks, passwords=SAMPLES["passwords"])
 
 
 @bp.get("/postfach")

@@ -1,10 +1,13 @@
-"""The mailbox of the demo, into which a visitor can write to the office."""
+"""The first page of the demo, and its mailbox, from which a stranger can write to the office."""
 
 import pytest
 from sqlalchemy import select
 
-from kmzportal.models import CaseState, SupportCase
+from kmzportal.mail.delivery import deliver_due
+from kmzportal.models import AuditEvent, CaseState, Customer, MailState, OutgoingMail, SupportCase
+from kmzportal.server import sample_people
 from kmzportal.services import support
+from tests import people
 from tests.backend import Backend
 from tests.browser import Browser
 from tests.site_wide.test_pages import check_page
@@ -38,6 +41,34 @@ def cases(demo):
             return [(case, [(one.kind, one.text) for one in case.entries]) for case in found]
 
     return cases
+
+
+def test_the_first_page_leads_three_people_through_the_portal(visitor, demo):
+    Backend(demo).run(sample_people.enter)
+    visitor.follow("Rundgang")
+    check_page(visitor.page, "rundgang")
+    for person in (people.ERIKA, people.TIM, people.ROSA, people.LIESELOTTE):
+        assert person["email"] in visitor.text and people.PASSWORDS[person.get("number") or person["initials"]] in visitor.text
+    assert people.ANNELIESE["last_name"] in visitor.text
+    for link in {one.get("href") for one in visitor.page.iter("a")}:
+        assert link.startswith(("#", "mailto:", "tel:", "http")) or visitor.open(link).status == 200
+    visitor.open("/demo").follow("Passwort vergessen?").submit("Link anfordern", {"E-Mail-Adresse": "a@schule.example"})
+    assert visitor.path == "/passwort-vergessen/gesendet"
+
+
+def test_mails_are_given_to_the_mailbox_and_nothing_lies_in_the_future(visitor, demo, clock):
+    backend = Backend(demo)
+    backend.run(sample_people.enter)
+    with demo.app_context():
+        assert deliver_due() > 0
+    with backend.transaction() as tx:
+        mails = tx.session.scalars(select(OutgoingMail)).all()
+        assert {mail.state for mail in mails} == set(MailState) - {MailState.QUEUED, MailState.EXPIRED, MailState.CANCELLED}
+        assert all(mail.settled_at <= tx.now for mail in mails if mail.state != MailState.DEFERRED)
+        assert all(customer.created_at < tx.now for customer in tx.session.scalars(select(Customer)))
+        [event] = tx.session.scalars(select(AuditEvent).where(AuditEvent.action == "account.locked"))
+        assert tx.session.get(Customer, event.customer_id).locked_at == event.at and event.details["why"]
+    assert "an den Mailserver übergeben" in visitor.open("/demo/postfach").text
 
 
 @pytest.mark.parametrize("page", ["", "/html", "/antworten"])
