@@ -293,7 +293,7 @@ def clerk_flow(scenario: Scenario) -> Iterator[State]:
 def desk_list_flow(scenario: Scenario) -> Iterator[State]:
     browser = scenario.desk_browser(scenario.rosa)
     refused = scenario.backend.run(lambda tx, person: tx.send("password_changed", person), scenario.erika)
-    scenario.set(refused, state=MailState.REFUSED)
+    scenario.set(refused, state=MailState.REFUSED, leased_until=None)  # not settled again by the worker
     yield "anfragen/neu", browser.open("/kundenservice/anfragen")
     yield "anfragen/falsche-nummer", browser.open("/kundenservice/anfragen?nummer=x")
     yield "postausgang/abgelehnt", browser.open("/kundenservice/postausgang?zustand=abgelehnt")

@@ -73,8 +73,8 @@
     if (tile && parseFloat(css.borderTopWidth) >= 2) rings.push([this.over(css.borderTopColor, behind), behind]);
     const shadow = css.boxShadow.match(/^(.+?\)|\w+) 0px 0px 0px ([\d.]+)px/);
     if (shadow?.[2] >= 2) rings.push([this.over(shadow[1], behind), behind]);
-    const pairs = tile ? [rings.map(([ink]) => ink)] : rings;
-    const best = Math.max(0, ...pairs.filter((pair) => pair.length > 1).map(([one, other]) => this.ratio(one, other)));
+    const inks = rings.map(([ink]) => ink), pairs = tile ? inks.flatMap((one) => inks.map((other) => [one, other])) : rings;
+    const best = Math.max(0, ...pairs.map((pair) => this.ratio(...pair)));
     return best < 3 ? [`${state}: ring ${best.toFixed(2)} < 3: ${it.outerHTML.slice(0, 160)}`] : [];
   },
 

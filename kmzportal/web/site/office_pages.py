@@ -18,7 +18,7 @@ bp = Blueprint("office_pages", __name__)
 
 SECURITY_TXT_VALID = timedelta(days=180)  # RFC 9116, 2.5.5 wants less than a year
 #: Colours of the page header, for the browser's address bar.
-THEME = {"light": "#f3f4f7", "dark": "#131525"}
+THEME = {"light": "#f3f4f7", "dark": "#1d2034"}
 
 
 def init_app(app: Flask) -> None:
