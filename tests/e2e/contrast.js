@@ -97,6 +97,13 @@
     return this.seen(it, painted ? css.backgroundColor : css.borderBottomColor);
   },
 
+  /** The contrast of the ring that turns on a button whose form is on its way, as soon as it appears. */
+  async spinner(selector) {
+    const button = document.querySelector(selector);
+    while (getComputedStyle(button, "::after").opacity !== "1") await new Promise(requestAnimationFrame);
+    return this.ratio(this.seen(button, getComputedStyle(button, "::after").borderBottomColor), this.seen(button));
+  },
+
   behind(it) { return this.seen(it.parentElement); },
 
   /** The colour at the element as it is seen: all backgrounds below it, and `ink` on it, with each group's opacity. */
