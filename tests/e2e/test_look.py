@@ -70,7 +70,9 @@ def test_the_puzzle_and_the_code_are_two_equal_ways(new_page, app, backend, widt
 def test_the_dark_page_is_not_black_and_steps_up_to_its_header(page):
     page.goto("/anmelden")
     page.emulate_media(color_scheme="dark")
-    ground, header = (page.locator(it).evaluate("it => getComputedStyle(it).backgroundColor") for it in ("body", "header"))
+    ground, header = (
+        page.locator(it).evaluate("it => getComputedStyle(it).backgroundColor") for it in ("body", "header")
+    )
     assert ground != header and "oklch(0 " not in ground and "rgb(0, 0, 0)" not in ground
 
 
