@@ -91,6 +91,14 @@ def web_address_or_file(value: str) -> str:
     return web_address(value) if "://" in value else text(value)
 
 
+def file_name(value: str) -> str:
+    """Return the name of a file in the instance folder, without a path: no other file of the computer is ever sent."""
+    name = text(value).strip()
+    if "/" in name or "\\" in name or name.startswith("."):
+        raise ValueError("Schreiben Sie nur den Namen einer Datei im Instanz-Ordner, zum Beispiel: logo.png")
+    return name
+
+
 def address(value: str) -> str:
     try:
         return mail_address.parse(value)
@@ -182,6 +190,7 @@ PARSERS: dict[str, Callable[[str], Any]] = {
     "Webadresse": web_address,
     "Webadresse ohne Pfad": public_url,
     "Webadresse oder Datei": web_address_or_file,
+    "Dateiname": file_name,
     "E-Mail-Adresse": address,
     "Absender": sender,
     "Telefonnummer": phone_number,

@@ -244,6 +244,17 @@ def office(settings: Mapping[str, Any]) -> dict[str, Any]:
     return {name.removeprefix("OFFICE_").lower(): settings[name] for name in settings if name.startswith("OFFICE_")}
 
 
+def catalogue(settings: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Return name, url and same_login of the catalogue that the accounts are for; None if pages must not name it."""
+    if not settings["CATALOGUE_NAME"]:
+        return None
+    return {
+        "name": settings["CATALOGUE_NAME"],
+        "url": settings["CATALOGUE_URL"] or settings["OFFICE_SITE"],
+        "same_login": settings["CATALOGUE_SAME_LOGIN"],
+    }
+
+
 def faults(settings: Mapping[str, Any]) -> list[str]:
     """Return in German the settings that make a public server unsafe or impossible, and how to correct them."""
     url = urlsplit(settings["PUBLIC_URL"])

@@ -63,6 +63,7 @@ def use_settings(folder: Path, port: int) -> None:
         "SQLALCHEMY_DATABASE_URI": f"sqlite:///{folder / DATABASE}",
         "MAIL_SERVER": "",
         "STAFF_SECOND_FACTOR": "offered",
+        "CATALOGUE_SAME_LOGIN": "true",
         **{name: secrets.token_urlsafe(48) for name in KEYS},
         **dict.fromkeys((f"{name}_FALLBACKS" for name in KEYS), ""),
     }
