@@ -191,7 +191,7 @@ def read(instance: Path, environ: Mapping[str, str] = os.environ, overrides: Map
     values["SQLALCHEMY_DATABASE_URI"] = values["SQLALCHEMY_DATABASE_URI"] or f"sqlite:///{instance / 'kmzportal.db'}"
     name, address = values["MAIL_DEFAULT_SENDER"] or ("", setting_types.sender(values["OFFICE_SUPPORT_EMAIL"])[1])
     values["MAIL_DEFAULT_SENDER"] = (name or values["OFFICE_NAME"], address)
-    for check in (_mail_contradictions, _imap_contradictions, _short_keys, _missing_folder):
+    for check in (_mail_contradictions, _imap_contradictions, _short_keys, _missing_folder, _logo):
         loaded.add_faults(check(values, instance))
     return loaded
 
@@ -231,6 +231,14 @@ def _missing_folder(values: Mapping[str, Any], instance: Path) -> Iterator[str]:
         folder = (instance / url.database).parent
         if folder != instance and not folder.is_dir():
             yield f"SQLALCHEMY_DATABASE_URI: Den Ordner {folder} gibt es nicht. Legen Sie ihn an: mkdir -p {folder}"
+
+
+def _logo(values: Mapping[str, Any], instance: Path) -> Iterator[str]:
+    if values["OFFICE_LOGO"]:
+        try:
+            setting_types.logo(instance / values["OFFICE_LOGO"])
+        except ValueError as error:
+            yield f"OFFICE_LOGO: {error}"
 
 
 def did_you_mean(word: str, known: Iterable[str], template: str = "{}") -> str:

@@ -60,7 +60,7 @@ class Email(Message):
         message["Subject"] = self.subject
         message["Date"] = self.written_at
         message["Message-ID"] = self.msgId
-        message.set_content(_wrapped(self.body), cte="quoted-printable")
+        message.set_content(_wrapped(self.body or ""), cte="quoted-printable")
         message.add_alternative(self.html, subtype="html", cte="quoted-printable")
         for name, value in HEADERS.items():  # last: set_content deletes a Content-Language
             message[name] = value

@@ -8,7 +8,7 @@ from pathlib import Path
 from flask import Blueprint, Flask, Response, abort, current_app, render_template, send_from_directory, url_for
 from flask.typing import ResponseReturnValue
 
-from kmzportal import phone
+from kmzportal import phone, setting_types
 from kmzportal.services import office_pages
 from kmzportal.web.auth import anyone
 from kmzportal.web.responses import redirect_to
@@ -25,7 +25,9 @@ def init_app(app: Flask) -> None:
     texts = office_pages.read(Path(app.instance_path), app.config)
     documents = {name: parse(text, name == "leichte-sprache") for name, text in texts.items()}
     app.extensions["office_pages"] = documents
-    app.context_processor(lambda: {"theme": THEME, "video": _video()})
+    name = app.config["OFFICE_LOGO"]
+    app.extensions["office_logo"] = logo = setting_types.logo(Path(app.instance_path) / name) if name else None
+    app.context_processor(lambda: {"theme": THEME, "video": _video(), "logo": logo})
 
 
 def office_page(name: str) -> Response:
@@ -53,6 +55,17 @@ def sign_language() -> ResponseReturnValue:
     if not video or "://" in video:
         abort(404)
     return send_from_directory(office_pages.own_folder(Path(current_app.instance_path)), video)
+
+
+@bp.get("/logo")
+@anyone
+def logo() -> Response:
+    """Send the office's logo; the URL in pages names its content, so that browsers may keep it."""
+    picture = current_app.extensions["office_logo"]
+    if not picture:
+        abort(404)
+    headers = {"Cache-Control": "public, max-age=31536000, immutable"}
+    return Response(picture.content, mimetype=picture.mimetype, headers=headers)
 
 
 @bp.get("/.well-known/change-password")
