@@ -29,7 +29,7 @@ OFFICE = {
     "OFFICE_SUPPORT_EMAIL": "support@medienzentrum.example",
     "OFFICE_SITE": "https://medienzentrum.example",
 }
-WIDTH, HEIGHT, SCALE = 360, 400, 1.5
+WIDTH, HEIGHT, MARGIN, SCALE = 360, 400, 12, 1.5
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +43,7 @@ def take(page, name, first="main", height=HEIGHT):
     page.evaluate("Promise.all([document.fonts.ready, ...[...document.images].map((it) => it.decode())])")
     page.evaluate("document.activeElement.blur()")
     box = page.locator(first).first.bounding_box()
-    top, bottom = box["y"] + page.evaluate("scrollY"), page.locator("main, .mail").first.bounding_box()
+    top, bottom = max(0, box["y"] + page.evaluate("scrollY") - MARGIN), page.locator("main, .mail").first.bounding_box()
     end = bottom["y"] + page.evaluate("scrollY") + bottom["height"]
     clip = {"x": 0, "y": top, "width": WIDTH, "height": min(height, end - top)}
     picture = Image.open(io.BytesIO(page.screenshot(full_page=True, clip=clip)))
@@ -57,18 +57,20 @@ def test_pictures_for_the_hand_out(app, new_page, backend):
     link = scenario.issue(LinkKind.DESK, scenario.max)
     letter = scenario.new_browser()
     letter.page.set_content(compose(sample("desk_link"), KEYS, app.config, ASKED).html)
-    take(letter.page, "mail", ".mail", 390)
+    take(letter.page, "mail", ".mail", 430)
     browser = scenario.open_link(link)
-    take(browser.page, "roboter", height=300)
+    take(browser.page, "roboter", height=265)
     browser.check("Ich bin kein Roboter")
-    take(browser.page, "raetsel", height=460)
+    take(browser.page, "raetsel", height=500)
     browser.follow("Code aus der E-Mail eingeben")
+    take(browser.page, "bestaetigen", "button:has-text('Bestätigen')", 72)
     browser.submit("Bestätigen", {"Code aus der E-Mail": scenario.backend.keys.code(link)})
-    take(browser.page, "bestaetigt", height=300)
+    take(browser.page, "bestaetigt", height=255)
     browser.follow("Konto bearbeiten")
     for label, text in NEW.items():
         browser.fill_in(label, text)
     take(browser.page, "konto", "h2:has-text('Passwort')", 460)
+    take(browser.page, "registrieren", "button:has-text('Registrieren')", 72)
     browser.press("Registrieren")
     take(browser.page, "fertig", height=360)
     browser = scenario.log_in(scenario.erika)
