@@ -8,11 +8,16 @@ import importlib.util
 import re
 import ssl
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import date
+from hashlib import sha256
+from io import BytesIO
+from pathlib import Path
 from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
 import idna
+from PIL import Image
 from sqlalchemy import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
@@ -20,6 +25,8 @@ from kmzportal import mail_address
 from kmzportal.plain_text import DASH, INVISIBLE, UNFIT, clean
 
 MOST_DIGITS = 18  # of a telephone number: 15 (E.164) after 00 and with a (0)
+LOGO_BYTES = 4000  # the login page with all that it loads has at most 80 kB
+LOGO_SIDE = (40, 400)  # pixels; it is shown 40 high, on a telephone 320 wide at most 200 wide
 OWN_PORTS = {"http": 80, "https": 443}
 PHONE = re.compile(r"\+?[\d\s()/.–-]{3,40}")
 LABEL = re.compile(r"[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?")
@@ -89,6 +96,49 @@ def split_web_address(value: str) -> tuple[SplitResult, str, int | None]:
 
 def web_address_or_file(value: str) -> str:
     return web_address(value) if "://" in value else text(value)
+
+
+def file_name(value: str) -> str:
+    """Return the name of a file in the instance folder, without a path: no other file of the computer is ever sent."""
+    name = text(value).strip()
+    if "/" in name or "\\" in name or name.startswith("."):
+        raise ValueError("Schreiben Sie nur den Namen einer Datei im Instanz-Ordner, zum Beispiel: logo.png")
+    return name
+
+
+@dataclass(frozen=True)
+class Logo:
+    content: bytes
+    mimetype: str
+    width: int  #: pixels
+    height: int
+
+    @property
+    def fingerprint(self) -> str:
+        return sha256(self.content).hexdigest()[:12]
+
+
+def logo(path: Path) -> Logo:
+    """Read a picture that any browser shows and that contains no script, so no SVG; its header is checked."""
+    try:
+        content = path.read_bytes()
+        with Image.open(BytesIO(content), formats=("PNG", "WEBP", "JPEG")) as picture:
+            picture.verify()
+            found = Logo(content, picture.get_format_mimetype() or "", *picture.size)
+    except FileNotFoundError:
+        raise ValueError(f"Die Datei {path} gibt es nicht. Legen Sie das Logo dorthin.") from None
+    except PermissionError:
+        raise ValueError(f"Die Datei {path} ist nicht lesbar. Prüfen Sie Besitzer und Rechte der Datei.") from None
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):  # what Pillow raises for broken pictures
+        raise ValueError(f"{path} ist kein Bild in PNG, WebP oder JPEG. Speichern Sie es in einem davon.") from None
+    if len(content) > LOGO_BYTES:
+        raise ValueError(f"{path} hat {len(content)} Byte, möglich sind {LOGO_BYTES}. Speichern Sie das Logo kleiner.")
+    if not (LOGO_SIDE[0] <= min(picture.size) and max(picture.size) <= LOGO_SIDE[1]):
+        raise ValueError(
+            f"{path} ist {found.width} x {found.height} Pixel groß. Beide Seiten brauchen {LOGO_SIDE[0]} bis "
+            f"{LOGO_SIDE[1]} Pixel."
+        )
+    return found
 
 
 def address(value: str) -> str:
@@ -182,6 +232,7 @@ PARSERS: dict[str, Callable[[str], Any]] = {
     "Webadresse": web_address,
     "Webadresse ohne Pfad": public_url,
     "Webadresse oder Datei": web_address_or_file,
+    "Dateiname": file_name,
     "E-Mail-Adresse": address,
     "Absender": sender,
     "Telefonnummer": phone_number,

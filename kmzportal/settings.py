@@ -191,7 +191,7 @@ def read(instance: Path, environ: Mapping[str, str] = os.environ, overrides: Map
     values["SQLALCHEMY_DATABASE_URI"] = values["SQLALCHEMY_DATABASE_URI"] or f"sqlite:///{instance / 'kmzportal.db'}"
     name, address = values["MAIL_DEFAULT_SENDER"] or ("", setting_types.sender(values["OFFICE_SUPPORT_EMAIL"])[1])
     values["MAIL_DEFAULT_SENDER"] = (name or values["OFFICE_NAME"], address)
-    for check in (_mail_contradictions, _imap_contradictions, _short_keys, _missing_folder):
+    for check in (_mail_contradictions, _imap_contradictions, _short_keys, _missing_folder, _logo):
         loaded.add_faults(check(values, instance))
     return loaded
 
@@ -233,6 +233,14 @@ def _missing_folder(values: Mapping[str, Any], instance: Path) -> Iterator[str]:
             yield f"SQLALCHEMY_DATABASE_URI: Den Ordner {folder} gibt es nicht. Legen Sie ihn an: mkdir -p {folder}"
 
 
+def _logo(values: Mapping[str, Any], instance: Path) -> Iterator[str]:
+    if values["OFFICE_LOGO"]:
+        try:
+            setting_types.logo(instance / values["OFFICE_LOGO"])
+        except ValueError as error:
+            yield f"OFFICE_LOGO: {error}"
+
+
 def did_you_mean(word: str, known: Iterable[str], template: str = "{}") -> str:
     """Return a German sentence with the known word that is most similar; empty if none is similar."""
     similar = difflib.get_close_matches(word, list(known), n=1)
@@ -242,6 +250,17 @@ def did_you_mean(word: str, known: Iterable[str], template: str = "{}") -> str:
 def office(settings: Mapping[str, Any]) -> dict[str, Any]:
     """Return the settings of the office for templates, such as `phone` for OFFICE_PHONE."""
     return {name.removeprefix("OFFICE_").lower(): settings[name] for name in settings if name.startswith("OFFICE_")}
+
+
+def catalogue(settings: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Return name, url and same_login of the catalogue that the accounts are for; None if pages must not name it."""
+    if not settings["CATALOGUE_NAME"]:
+        return None
+    return {
+        "name": settings["CATALOGUE_NAME"],
+        "url": settings["CATALOGUE_URL"] or settings["OFFICE_SITE"],
+        "same_login": settings["CATALOGUE_SAME_LOGIN"],
+    }
 
 
 def faults(settings: Mapping[str, Any]) -> list[str]:

@@ -382,6 +382,8 @@ def office_pages_flow(scenario: Scenario) -> Iterator[State]:
     yield "hilfe/link-geht-nicht", browser.open("/hilfe#link-geht-nicht")
     for page in ("impressum", "datenschutz", "barrierefreiheit", "leichte-sprache"):
         yield f"{page}/neu", browser.open(f"/{page}")
+    for page in ("handreichung", "zettel"):
+        yield f"{page}/neu", browser.open(f"/hilfe/{page}")
 
 
 SUPPORT_FIELDS = {

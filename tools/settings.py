@@ -24,6 +24,8 @@ THEMES = {
         'IMAP_SERVER = "mail.kmz.example"\nIMAP_USERNAME = "support@kmz.example"\nIMAP_PASSWORD = "hier das Passwort"',
     ),
     "OFFICE_NAME": ("Die Stelle", 'OFFICE_NAME = "Medienzentrum Musterstadt"\nOFFICE_PHONE = "07051 965 220"'),
+    "CATALOGUE_NAME": ("Der Katalog", 'CATALOGUE_NAME = "edupool"\nCATALOGUE_URL = "https://kmz-calw.de"'),
+    "OFFICE_BODY": ("Der Träger", 'OFFICE_BODY = "Landkreis Musterland, Marktplatz 1, 70000 Musterstadt"'),
     "PRIVACY_OFFICER": ("Datenschutz und Barrierefreiheit", "ACCESSIBILITY_STATEMENT_DATE = 2026-12-24"),
     "RECOVERY_LINK_LIFETIME": ("Links", "RECOVERY_LINK_LIFETIME = 14400"),
     "SESSION_IDLE": ("Anmeldung und Passwörter", "STAFF_SESSION_IDLE = 1800"),

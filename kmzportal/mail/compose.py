@@ -1,11 +1,12 @@
 """Composes the mail of an outbox row just before it is sent: only then do link and code exist in clear text.
 
-Each mail has one source, `templates/mail/<template>.txt`: its first line is the subject, the rest the text. The
-HTML part is built from the same paragraphs; a line with a URL of the portal becomes a link named by the line above,
-and the office's phone number becomes a `tel:` link.
+Each mail has one source, `templates/mail/<template>.txt`: its block `subject`, and the text. The HTML part is built
+from the same paragraphs; a line with a URL of the portal becomes a button named by the line above, the code is set
+large, and the office's phone number becomes a `tel:` link.
 """
 
 import re
+import textwrap
 from collections.abc import Mapping
 from datetime import datetime
 from email.header import Header
@@ -34,6 +35,8 @@ TEMPLATES = Environment(
     lstrip_blocks=True,
 )
 TEMPLATES.filters["phone_uri"] = phone.uri
+#: Content of the style element of every mail.
+STYLE = TEMPLATES.get_template("mail/_style.css").render()
 HEADERS = {
     "Auto-Submitted": "auto-generated",
     "X-Auto-Response-Suppress": "All",
@@ -57,7 +60,7 @@ class Email(Message):
         message["Subject"] = self.subject
         message["Date"] = self.written_at
         message["Message-ID"] = self.msgId
-        message.set_content(self.body, cte="quoted-printable")
+        message.set_content(_wrapped(self.body or ""), cte="quoted-printable")
         message.add_alternative(self.html, subtype="html", cte="quoted-printable")
         for name, value in HEADERS.items():  # last: set_content deletes a Content-Language
             message[name] = value
@@ -70,6 +73,7 @@ def compose(mail: OutgoingMail, keys: LinkKeys, settings: Mapping[str, Any], now
         raise LookupError("PUBLIC_URL is empty")
     context = _context(mail, keys, settings)
     subject, text = _text(mail.template, context)
+    subject = subject_line(subject, settings)
     sender_name, sender = settings["MAIL_DEFAULT_SENDER"]
     return Email(
         mail.message_id,
@@ -77,7 +81,7 @@ def compose(mail: OutgoingMail, keys: LinkKeys, settings: Mapping[str, Any], now
         subject=subject,
         recipients=[mail_address.mailable(mail.recipient)],
         body=text,
-        html=_html(subject, text, settings),
+        html=_html(subject, text, context.get("code"), settings),
         sender=str(Address(sender_name, addr_spec=sender)),
         reply_to=mail_address.mailable(settings["OFFICE_SUPPORT_EMAIL"]),
     )
@@ -91,6 +95,11 @@ def subject_of(template: str) -> str:
     except TemplateNotFound:
         return template
     return "".join(loaded.blocks["subject"](loaded.new_context())).strip()
+
+
+def subject_line(subject: str, settings: Mapping[str, Any]) -> str:
+    """Return the whole subject, as mailboxes show it."""
+    return f"{subject} – {settings['OFFICE_NAME']}"
 
 
 def _context(mail: OutgoingMail, keys: LinkKeys, settings: Mapping[str, Any]) -> dict[str, Any]:
@@ -136,13 +145,23 @@ def _text(template: str, context: dict[str, Any]) -> tuple[str, str]:
     return subject, re.sub(r"\n{3,}", "\n\n", text).strip() + "\n"
 
 
-def _html(subject: str, text: str, settings: Mapping[str, Any]) -> str:
-    paragraphs = [paragraph.splitlines() for paragraph in text.strip().split("\n\n")]
-    page = TEMPLATES.get_template("mail/_page.html")
-    public_url, number = settings["PUBLIC_URL"], settings["OFFICE_PHONE"]
-    return page.render(subject=subject, paragraphs=paragraphs, public_url=public_url, phone=number)
+def _wrapped(text: str) -> str:
+    """Return the text in lines for mail programs that wrap none; what has no blank, such as a link, stays whole."""
+    wrapper = textwrap.TextWrapper(TEXT_WIDTH, break_long_words=False, break_on_hyphens=False)
+    return "\n".join(wrapper.fill(line) for line in text.split("\n"))
 
 
+def _html(subject: str, text: str, code: str | None, settings: Mapping[str, Any]) -> str:
+    return TEMPLATES.get_template("mail/_page.html").render(
+        subject=subject,
+        paragraphs=[paragraph.splitlines() for paragraph in text.strip().split("\n\n")],
+        code=code,
+        public_url=settings["PUBLIC_URL"],
+        phone=settings["OFFICE_PHONE"],
+    )
+
+
+TEXT_WIDTH = 74  # characters; RFC 5322, 2.1.1 wants at most 78
 MAX_LINE = 76  # RFC 2045, 6.7 and RFC 2047, 2; the library's 78 is for lines that are not encoded
 
 

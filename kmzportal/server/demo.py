@@ -68,6 +68,8 @@ def use_settings(folder: Path, port: int) -> None:
         "STAFF_SECOND_FACTOR": "offered",
         "ACCESSIBILITY_STATEMENT_DATE": date.today().isoformat(),
         **SAMPLES,
+        "CATALOGUE_SAME_LOGIN": "true",
+        "OFFICE_HOURS": "Montag bis Freitag, 8 bis 12 Uhr",
         **{name: secrets.token_urlsafe(48) for name in KEYS},
         **dict.fromkeys((f"{name}_FALLBACKS" for name in KEYS), ""),
     }

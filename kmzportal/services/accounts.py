@@ -41,6 +41,7 @@ from kmzportal.services.refusals import AddressTaken, LinkUnusable, TooManyMails
 from kmzportal.services.sessions import NewSession
 from kmzportal.services.transaction import Transaction
 
+OFFICE_WORDS = ("OFFICE_NAME", "OFFICE_TOWN", "CATALOGUE_NAME")  # no good passwords
 BEFORE_THE_MOVE = ("address_change_asked", "address_corrected")  # notices to the address that still counts
 OBJECTED = "„Das war ich nicht“ gemeldet aus dem Postfach {}. Das Konto ist gesperrt. Klären Sie, wem es gehört."
 OBJECTED_AGAIN = (
@@ -220,7 +221,7 @@ def end_other_sessions(tx: Transaction, customer: Customer, login_session: Login
 
 def validate_password(password: str, person: Customer | Clerk, settings: Mapping[str, Any]) -> None:
     """Raise WeakPassword if the password is too weak for this person."""
-    office = [settings["OFFICE_NAME"], settings["OFFICE_TOWN"], "kmzportal", "medienzentrum", "edupool"]
+    office = [*(settings[name] for name in OFFICE_WORDS), "kmzportal", "medienzentrum"]
     passwords.check_strength(password, password_minimum(person, settings), person.known_words + office)
 
 

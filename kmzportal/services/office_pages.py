@@ -19,6 +19,7 @@ NAMES = ("hilfe", "impressum", "datenschutz", "barrierefreiheit", "leichte-sprac
 SHIPPED = Path(__file__).parent.parent / "templates" / "legal"
 LATER = "wird noch ergänzt"
 PLACEHOLDER = re.compile(r"\{([a-z_]+)\}")
+OPTIONAL = ("catalogue_name", "office_hours")
 SECONDS = {"Sekunden": 1, "Tage": 86_400}
 CHECKED_EVERY = timedelta(days=365)
 
@@ -36,7 +37,7 @@ def read(instance: Path, settings: Settings, names: Iterable[str] = NAMES) -> di
     def replace(placeholder: re.Match[str]) -> str:
         return values.get(placeholder[1], placeholder[0]) or LATER
 
-    return {name: PLACEHOLDER.sub(replace, _text(instance, name)) for name in names}
+    return {name: PLACEHOLDER.sub(replace, _text(instance, name, values)) for name in names}
 
 
 def is_draft(settings: Settings) -> bool:
@@ -46,15 +47,19 @@ def is_draft(settings: Settings) -> bool:
 
 def lacking(instance: Path, settings: Settings, today: date) -> list[str]:
     """Return in German what the operator still has to write or correct, and how."""
-    texts, values = {name: _text(instance, name) for name in NAMES}, _values(settings)
+    values = _values(settings)
+    texts = {name: _text(instance, name, values) for name in NAMES}
     files = _files(instance, settings["SIGN_LANGUAGE_VIDEO"])
     return [*_empty(texts, values), *_unknown(texts, values), *files, *_outdated(settings, today)]
 
 
-def _text(instance: Path, name: str) -> str:
+def _text(instance: Path, name: str, values: Mapping[str, str]) -> str:
+    """Return the text without the lines that name an optional setting which is empty."""
     own = own_folder(instance) / f"{name}.md"
     text = (own if own.exists() else SHIPPED / f"{name}.md").read_text("utf-8")
-    return text.replace("{personal_data}", retention.register_text())
+    unset = [f"{{{name}}}" for name in OPTIONAL if not values[name]]
+    lines = (line for line in text.split("\n") if not any(placeholder in line for placeholder in unset))
+    return "\n".join(lines).replace("{personal_data}", retention.register_text())
 
 
 def _values(settings: Settings) -> dict[str, str]:
@@ -64,7 +69,7 @@ def _values(settings: Settings) -> dict[str, str]:
         value = settings[setting.name]
         if setting.kind in SECONDS:
             values[setting.name.lower()] = format_duration(timedelta(seconds=value * SECONDS[setting.kind]))
-        elif setting.name.startswith(("OFFICE_", "PRIVACY_", "ACCESSIBILITY_", "PASSWORD_")):
+        elif setting.name.startswith(("OFFICE_", "CATALOGUE_", "PRIVACY_", "ACCESSIBILITY_", "PASSWORD_")):
             values[setting.name.lower()] = str(value)
     dated = _date(settings["ACCESSIBILITY_STATEMENT_DATE"])
     values["accessibility_statement_date"] = f"{dated:%d.%m.%Y}" if dated else ""

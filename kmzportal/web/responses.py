@@ -91,7 +91,10 @@ def init_app(app: Flask) -> None:
     app.jinja_env.filters["breakable"] = breakable
     app.jinja_env.filters["spelled_out"] = mail_address.spelled_out
     app.jinja_env.globals.update(
-        office=settings.office(app.config), demo=app.config.get("DEMO", False), notices_of=_notices
+        office=settings.office(app.config),
+        catalogue=settings.catalogue(app.config),
+        demo=app.config.get("DEMO", False),
+        notices_of=_notices,
     )
 
 

@@ -16,7 +16,7 @@ pytestmark = pytest.mark.browser
 
 FIRST_VISIT, NEXT_VISIT, REQUESTS = 80_000, 10_000, 8  # bytes on the network, bytes, number
 LOADED_WITHIN = 10  # seconds
-PICTURE = re.compile(r"/bild/")  # of the puzzle, another one each time
+PICTURE = re.compile(r"/bild/|/handreichung/")  # of the puzzle, another one each time; for paper
 #: A browser without windows requests no icon, others at any time: it is requested here and counted once.
 LOAD_ALL = """Promise.all([document.fonts.ready, fetch(document.querySelector("link[type='image/svg+xml']").href)])
   .then(() => null)"""

@@ -24,7 +24,7 @@ from tests.e2e.actions import (
 pytestmark = pytest.mark.browser
 
 EMAIL = people.ANNELIESE["email"]
-NEW_LINK, SET = "Ihr neues Passwort", "Ihr Passwort wurde gesetzt"
+NEW_LINK, SET = "Neues Passwort festlegen", "Ihr Passwort wurde gesetzt"
 
 
 @pytest.fixture

@@ -86,7 +86,7 @@ def test_a_password_is_set_over_https_without_javascript(new_page, erika, mailbo
     field(page, "E-Mail-Adresse").fill(erika.email)
     button(page, "Link anfordern").click()
     whole(page, "Sehen Sie in Ihr Postfach")
-    open_mail(page, mailbox.wait_for(erika.email, "Ihr neues Passwort"))
+    open_mail(page, mailbox.wait_for(erika.email, "Neues Passwort festlegen"))
     whole(page, "Neues Passwort")
     set_password(page)
     button(page, "Passwort speichern").click()

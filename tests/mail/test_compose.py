@@ -12,7 +12,7 @@ import pytest
 from jinja2 import UndefinedError
 
 import kmzportal
-from kmzportal.mail.compose import compose
+from kmzportal.mail.compose import STYLE, compose
 from kmzportal.mail.previews import ASKED, KEYS, MAILS, previews, sample
 from kmzportal.models import Customer
 from kmzportal.settings import SETTINGS
@@ -20,6 +20,8 @@ from kmzportal.settings import SETTINGS
 OFFICE = {setting.name: setting.default for setting in SETTINGS}
 SENDER = "support@kmz-cw.de"
 OFFICE |= {"PUBLIC_URL": "https://konto.kmz.example", "MAIL_DEFAULT_SENDER": ("Kreismedienzentrum Calw", SENDER)}
+TAGS = {"html", "head", "meta", "title", "style", "body", "div", "h1", "p", "a", "strong", "span", "br"}
+ATTRIBUTES = {"lang", "charset", "name", "content", "class", "href"}
 TEMPLATES = Path(kmzportal.__file__).parent / "templates" / "mail"
 EVERY = pytest.mark.parametrize("template", MAILS)
 EVERY_LINK = pytest.mark.parametrize("template", [name for name, kind in MAILS.items() if kind])
@@ -42,11 +44,16 @@ def parts(email):
 
 def shown(html):
     """Return the visible text with single spaces, each element a word of its own unless it is within a sentence."""
-    for element in html.iter():
+    body = html.find("body")
+    for element in body.iter():
         if element.tag not in ("a", "strong"):
             element.text = f" {element.text or ''}"
             element.tail = f" {element.tail or ''}"
-    return " ".join(html.text_content().split())
+    return one_line(body.text_content())
+
+
+def one_line(text):
+    return " ".join(text.split())
 
 
 def urls(html):
@@ -81,8 +88,16 @@ def test_text_and_html_say_the_same_and_the_html_loads_nothing(template):
     assert [part.get_content_type() for part in mail.iter_parts()] == ["text/plain", "text/html"]
     text, html = parts(email(template))
     assert html.get("lang") == "de"
-    assert {one.tag for one in html.iter()} <= {"html", "head", "meta", "title", "body", "h1", "p", "a", "strong", "br"}
-    assert {name for one in html.iter() for name in one.attrib} <= {"lang", "charset", "href"}
+    assert {one.tag for one in html.iter()} <= TAGS
+    assert {name for one in html.iter() for name in one.attrib} <= {
+        "lang",
+        "charset",
+        "name",
+        "content",
+        "class",
+        "href",
+    }
+    assert "url(" not in STYLE and "@import" not in STYLE
     phones = [(one.get("href"), one.text) for one in html.iter("a") if one.get("href").startswith("tel:")]
     assert phones == [("tel:+497051965220", "07051 965 220")] * text.count("07051 965 220") != []
     visible = shown(html)
@@ -101,11 +116,45 @@ def test_the_text_names_reader_office_time_and_what_to_do_if_it_was_not_them(tem
         assert text.startswith(("Guten Tag Frau Mustermann,\n", "Guten Tag Robin Ostermann,\n"))
     for words in ("Kreismedienzentrum Calw", "Oberriedter Straße 10", "75365 Calw", "07051 965 220", "07051 965 230"):
         assert words in text
-    assert "Bei uns fragt Sie niemand nach Ihrem Passwort" in text
-    assert "22.11.2026, 14:05 Uhr" in text or template in ("case_receipt", "case_question", "account_deleted")
-    assert re.search(r"nicht\? Dann|nichts tun|rufen Sie uns|gebeten\? Dann|davon\? Dann", text) or template.startswith(
-        ("case_question", "alarm_")
-    )
+    assert "Bei uns fragt Sie niemand nach Ihrem Passwort" in one_line(text)
+    assert "22.11.2026, 14:05 Uhr" in one_line(text) or template in ("case_receipt", "case_question", "account_deleted")
+    unasked = r"nicht\? Dann|nichts tun|rufen Sie uns|gebeten\? Dann|davon\? Dann"
+    assert re.search(unasked, one_line(text)) or template.startswith(("case_question", "alarm_"))
+
+
+@EVERY
+def test_no_line_of_the_text_is_long_but_that_of_a_link_is_whole(template):
+    text, _ = parts(email(template))
+    assert [line for line in text.splitlines() if len(line) > 76 and not line.startswith("https://")] == []
+
+
+def test_a_link_stays_whole_however_long_its_host_is_and_paragraphs_keep_their_lines():
+    office = OFFICE | {"PUBLIC_URL": f"https://{'konto-' * 9}x.kmz.example"}
+    text, _ = parts(email(office=office))
+    assert max(map(len, text.splitlines())) > 100
+    assert "Oberriedter Straße 10\n75365 Calw\nTelefon: 07051 965 220\nFax: " in text
+    assert "\n\nCode aus der E-Mail: " in text
+
+
+def test_the_html_has_a_button_with_the_address_below_it_and_the_code_on_a_line_of_its_own():
+    mail = sample("desk_link")
+    code, url = KEYS.code(mail.link), f"https://konto.kmz.example/link/{KEYS.token(mail.link)}"
+    _, html = parts(compose(mail, KEYS, OFFICE, ASKED))
+    [button] = html.find_class("button")
+    assert (button.get("href"), button.text_content()) == (url, "Link zum Konto")
+    assert (button.getnext().tag, button.getnext().getnext().text) == ("br", url)
+    for template, before in (("desk_link", "Code aus der E-Mail:"), ("case_code", "Geben Sie dort diesen Code ein:")):
+        _, html = parts(email(template))
+        [large] = html.find_class("code")
+        assert (large.getparent().text.strip(), large.getprevious().tag, large.tail) == (before, "br", None)
+        assert template == "case_code" or re.fullmatch(r"[A-Z0-9]{4}-[A-Z0-9]{4}", code)
+
+
+def test_office_hours_stand_below_the_telephone_if_there_are_any():
+    assert "Sprechzeiten" not in email().body
+    written = email(office=OFFICE | {"OFFICE_HOURS": "Montag bis Freitag, 8 bis 12 Uhr"})
+    hours = "Telefon: 07051 965 220\nSprechzeiten: Montag bis Freitag, 8 bis 12 Uhr\nFax:"
+    assert hours in written.body
 
 
 @EVERY_LINK
@@ -124,7 +173,7 @@ def test_the_link_is_a_line_of_its_own_that_works_once_until_a_time(template):
 
 
 @pytest.mark.parametrize(("template", "subject", "label"), [
-    ("recovery_link", "Ihr neues Passwort", None),
+    ("recovery_link", "Neues Passwort festlegen", None),
     ("desk_link", "Ihr Link zum Konto", "Link zum Konto"),
     ("address_link", "Bitte bestätigen Sie Ihre E-Mail-Adresse", None),
     ("clerk_first_link", "Ihr Zugang zum Kundenservice", None),

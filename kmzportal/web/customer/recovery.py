@@ -7,6 +7,7 @@ from flask.typing import ResponseReturnValue
 
 from kmzportal import mail_address
 from kmzportal.db import db
+from kmzportal.mail.compose import subject_line, subject_of
 from kmzportal.services import outbox, recovery
 from kmzportal.services.tokens import new_reference
 from kmzportal.services.transaction import link_keys, transaction
@@ -48,6 +49,7 @@ def asked(form: ActionForm | None = None) -> ResponseReturnValue:
         reference=request["reference"],
         valid_until=asked_at + timedelta(seconds=config["RECOVERY_LINK_LIFETIME"]),
         sender=config["MAIL_DEFAULT_SENDER"][1],
+        subject=subject_line(subject_of("recovery_link"), config),
         wait_seconds=max(0, AGAIN_AFTER - int((now - asked_at).total_seconds())),
         outage=outbox.mail_outage(db.session(), now, config),
         flooded=recovery.flooded(db.session(), now, config),

@@ -101,7 +101,8 @@ def write(branch: str) -> ResponseReturnValue:
         try:
             shown = _take(step, form)
         except support.TooManyRequests:
-            form.form_errors.append(f"{TOO_MANY} {current_app.config['OFFICE_PHONE']}.")
+            hours = current_app.config["OFFICE_HOURS"]
+            form.form_errors.append(f"{TOO_MANY} {current_app.config['OFFICE_PHONE']}{hours and f' ({hours})'}.")
     if shown is None:
         return redirect_to(".sent")
     question, label = form.show_puzzle("support") if shown == "puzzle" else None, BRANCHES[form.branch]

@@ -49,8 +49,11 @@ class Document:
         return [section for section in self.sections if section.anchor]
 
 
-def parse(text: str, line_by_line: bool = False) -> Document:
-    """Return the text in sections; with `line_by_line`, each line becomes a paragraph of its own (easy language)."""
+def parse(text: str, line_by_line: bool = False, site: str = "") -> Document:
+    """Return the text in sections; with `line_by_line`, each line becomes a paragraph of its own (easy language).
+
+    Links to own pages get their address as `data-address`, which is printed; `site` is the host in front of the path.
+    """
     text = NUMBER.sub(lambda link: phone.uri(link[0].removeprefix("tel:")), text)  # phone numbers contain blanks
     if line_by_line:
         text = re.sub(r"\n(?!#|- |\d+\. |\s)", "\n\n", text)
@@ -66,15 +69,17 @@ def parse(text: str, line_by_line: bool = False) -> Document:
                 parts.append((heading, []))
         else:
             parts[-1][1].append(token)
-    return Document(title, [_section(heading, content) for heading, content in parts])
+    return Document(title, [_section(heading, content, site) for heading, content in parts])
 
 
-def _section(heading: str, tokens: list[Token]) -> Section:
+def _section(heading: str, tokens: list[Token], site: str) -> Section:
     for token in chain(tokens, *(token.children or () for token in tokens)):
         if token.type in ("heading_open", "heading_close"):
             token.tag = "h3"  # one level below the heading of the section
         if token.nesting == 1 and token.tag in CLASSES:
             token.attrSet("class", CLASSES[token.tag])
+        if token.type == "link_open" and str(token.attrGet("href")).startswith("/"):
+            token.attrSet("data-address", f"{site}{token.attrGet('href')}")
     anchor = ANCHOR.search(heading)
     # The renderer escapes all text; its only tags are those of the rules enabled above.
     html = Markup(MARKDOWN.renderer.render(tokens, MARKDOWN.options, {}))  # noqa: S704

@@ -8,8 +8,10 @@ from pathlib import Path
 from flask import Blueprint, Flask, Response, abort, current_app, render_template, send_from_directory, url_for
 from flask.typing import ResponseReturnValue
 
-from kmzportal import phone
+from kmzportal import phone, setting_types
+from kmzportal.mail.compose import subject_of
 from kmzportal.services import office_pages
+from kmzportal.web import responses
 from kmzportal.web.auth import anyone
 from kmzportal.web.responses import redirect_to
 from kmzportal.web.site.markdown import parse
@@ -23,9 +25,12 @@ THEME = {"light": "#f3f4f7", "dark": "#1d2034"}
 
 def init_app(app: Flask) -> None:
     texts = office_pages.read(Path(app.instance_path), app.config)
-    documents = {name: parse(text, name == "leichte-sprache") for name, text in texts.items()}
+    site = app.config["PUBLIC_URL"].partition("://")[2]
+    documents = {name: parse(text, name == "leichte-sprache", site) for name, text in texts.items()}
     app.extensions["office_pages"] = documents
-    app.context_processor(lambda: {"theme": THEME, "video": _video()})
+    name = app.config["OFFICE_LOGO"]
+    app.extensions["office_logo"] = logo = setting_types.logo(Path(app.instance_path) / name) if name else None
+    app.context_processor(lambda: {"theme": THEME, "video": _video(), "logo": logo})
 
 
 def office_page(name: str) -> Response:
@@ -53,6 +58,47 @@ def sign_language() -> ResponseReturnValue:
     if not video or "://" in video:
         abort(404)
     return send_from_directory(office_pages.own_folder(Path(current_app.instance_path)), video)
+
+
+@bp.get("/hilfe/handreichung")
+@anyone
+def handout() -> Response:
+    """Two A4 pages to print: the steps with pictures of the pages, which `make screenshots` takes."""
+    return _page_for_paper("handreichung", link_subject=subject_of("desk_link"))
+
+
+@bp.get("/hilfe/zettel")
+@anyone
+def slip() -> Response:
+    """One A5 page to hand over."""
+    return _page_for_paper("zettel")
+
+
+def _page_for_paper(name: str, **context: str) -> Response:
+    text = render_template(f"site/{name}.html", site=_site(), **context)
+    return Response(text, headers={"X-Robots-Tag": "all"})
+
+
+def _site() -> str:
+    """Return the portal's address as people type it."""
+    return str(current_app.config["PUBLIC_URL"]).partition("://")[2]
+
+
+@bp.get("/hilfe/qr-code")
+@anyone
+def qr_code() -> Response:
+    return responses.qr_code(f"{current_app.config['PUBLIC_URL']}{url_for('login.login')}")
+
+
+@bp.get("/logo")
+@anyone
+def logo() -> Response:
+    """Send the office's logo; the URL in pages names its content, so that browsers may keep it."""
+    picture = current_app.extensions["office_logo"]
+    if not picture:
+        abort(404)
+    headers = {"Cache-Control": "public, max-age=31536000, immutable"}
+    return Response(picture.content, mimetype=picture.mimetype, headers=headers)
 
 
 @bp.get("/.well-known/change-password")

@@ -112,7 +112,7 @@ def test_the_next_page_names_address_sender_subject_number_and_expiry(browser, e
     ask(browser, erika.email)
     (request,) = requests()
     for fact in (
-        erika.email, "support@kmz-cw.de", "Ihr neues Passwort – Kreismedienzentrum Calw", "23.11.2026, 16:05 Uhr",
+        erika.email, "support@kmz-cw.de", "Neues Passwort festlegen – Kreismedienzentrum Calw", "23.11.2026, 16:05 Uhr",
         request.reference, "Spam", "07051 965 220",
     ):  # fmt: skip
         assert fact in browser.text
