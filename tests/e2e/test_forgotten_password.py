@@ -41,7 +41,7 @@ def request_link(page, address):
     link(page, "Passwort vergessen?").click()
     field(page, "E-Mail-Adresse").fill(address)
     button(page, "Link anfordern").click()
-    expect(heading(page, "Sehen Sie in Ihr Postfach")).to_be_visible()
+    expect(heading(page, "Schauen Sie in Ihr Postfach")).to_be_visible()
 
 
 def scan(url, browser):
@@ -105,7 +105,7 @@ def test_a_double_click_requests_one_link(page, erika, mailbox, backend):
     page.goto("/passwort-vergessen")
     field(page, "E-Mail-Adresse").fill(erika.email)
     button(page, "Link anfordern").dblclick()
-    expect(heading(page, "Sehen Sie in Ihr Postfach")).to_be_visible()
+    expect(heading(page, "Schauen Sie in Ihr Postfach")).to_be_visible()
     assert page.monitor.posts == ["/passwort-vergessen"]
     assert mailbox.wait_for(erika.email, NEW_LINK)
     assert backend.actions().count("recovery.sent") == 1
@@ -134,14 +134,14 @@ def test_the_wait_before_another_link_is_shown(page, erika):
 def test_back_forward_and_reload_show_whole_pages(page, erika):
     request_link(page, "niemand@schule.example")
     page.reload()
-    whole(page, "Sehen Sie in Ihr Postfach")
+    whole(page, "Schauen Sie in Ihr Postfach")
     page.go_back()
     whole(page, "Passwort vergessen?")
     field(page, "E-Mail-Adresse").fill("keine adresse")
     button(page, "Link anfordern").click()
     expect(refusal(page)).to_be_focused()
     page.go_forward()
-    whole(page, "Sehen Sie in Ihr Postfach")
+    whole(page, "Schauen Sie in Ihr Postfach")
     log_in(page, erika.email, people.password_of(erika))
     open_account(page, people.password_of(erika))
     page.reload()
