@@ -149,7 +149,7 @@ def test_a_new_address_is_used_when_confirmed_and_the_old_one_can_object(form, n
     old = erika.email
     field(form, "Neue E-Mail-Adresse").fill(NEW)
     save(form)
-    expect(form.get_by_text("Bis Sie ihn öffnen, gilt die alte.")).to_be_visible()
+    expect(form.get_by_text("Bis Sie dort auf „Bestätigen“ klicken, gilt die bisherige.")).to_be_visible()
     asked = mailbox.wait_for(old, "Ihre E-Mail-Adresse soll geändert werden")
     assert NEW not in asked.text
     link(form, "Einstellungen").click()

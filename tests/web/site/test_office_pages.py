@@ -44,7 +44,7 @@ def test_they_are_linked_from_every_page_in_the_same_place(app, erika, issue, ma
 def test_a_refused_login_and_a_request_for_a_link_lead_to_their_help(app, erika):
     browser = Browser(app).open("/anmelden")
     assert not any("Hilfe: " in words(link) for link in browser.page.iter("a"))
-    browser.log_in(erika, "falsch").follow("Hilfe: Ich lese „Falsche Zugangsdaten“")
+    browser.log_in(erika, "falsch").follow("Hilfe: Es erscheint „Falsche Zugangsdaten“")
     assert "falsche-zugangsdaten" in [one.get("id") for one in browser.page.iter("section")]
     browser.open("/passwort-vergessen").submit("Link anfordern", {"E-Mail-Adresse": "jemand@schule.example"})
     assert browser.follow("Hilfe: Es kommt keine E-Mail an").heading == "Hilfe zum Konto"
