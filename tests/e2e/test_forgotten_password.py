@@ -4,9 +4,12 @@ from urllib.request import HTTPCookieProcessor, Request, build_opener
 
 import pytest
 from playwright.sync_api import expect
+from sqlalchemy import select
 
+from kmzportal.models import KeptEntry
 from kmzportal.services.customer_file import COLUMNS
 from tests import people
+from tests.e2e.accessibility import faults
 from tests.e2e.actions import (
     button,
     field,
@@ -129,6 +132,21 @@ def test_the_wait_before_another_link_is_shown(page, erika):
     expect(page.get_by_text("Wieder möglich in")).to_be_visible()
     page.clock.run_for(61_000)
     expect(again).to_be_enabled()
+
+
+def test_the_state_of_the_request_changes_by_itself_and_moves_no_focus(page, erika, backend):
+    page.clock.install()
+    request_link(page, erika.email)
+    state = page.get_by_role("status").filter(has_text="Anfrage angenommen um")
+    expect(state).to_be_visible()
+    [kept] = [one for one in backend.read(select(KeptEntry)) if "at" in one.content]
+    backend.update(kept, content=kept.content | {"at": kept.content["at"] - 10})
+    page.get_by_role("link", name="E-Mail-Adresse berichtigen").focus()
+    with in_place(page):
+        page.clock.run_for(6_000)
+        expect(page.get_by_role("status").filter(has_text="Bearbeitet.")).to_be_visible()
+    expect(page.get_by_role("link", name="E-Mail-Adresse berichtigen")).to_be_focused()
+    assert faults(page) == []
 
 
 def test_back_forward_and_reload_show_whole_pages(page, erika):
