@@ -8,7 +8,7 @@ import pytest
 
 from kmzportal.models import LinkKind
 from tests import people
-from tests.browser import COOKIE, HTMX, TOKEN_KEY, Browser
+from tests.browser import COOKIE, HTMX, TOKEN_KEY, Browser, words
 
 pytestmark = pytest.mark.usefixtures("clock")
 LOGIN, REFUSED = "/anmelden", "Falsche Zugangsdaten"
@@ -157,7 +157,10 @@ def test_an_idle_session_ends_after_half_an_hour_and_any_page_prolongs_it(browse
     assert browser.open("/einstellungen").heading == "Einstellungen"
     clock.shift(timedelta(minutes=30))
     assert browser.open("/einstellungen").heading == "Anmelden"
-    assert "Sie wurden abgemeldet." in browser.text
+    [box] = [one for one in browser.page.iter("div") if "data-outcome" in one.attrib]
+    assert words(box) == "Sie wurden abgemeldet. Melden Sie sich bitte noch einmal an."
+    assert "kern-alert--info" in box.get("class"), "no success"
+    assert browser.text.index("Sie wurden abgemeldet.") > browser.text.index("Anmelden "), "below the heading"
 
 
 def test_a_locked_customer_is_logged_out_at_the_next_page(browser, backend, erika):
