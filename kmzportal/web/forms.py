@@ -193,13 +193,18 @@ class NewPasswordForm(PortalForm):
 
         All errors are added at once, as every refusal empties the passwords.
         """
-        valid: bool = self.validate_on_submit()
-        if self.is_submitted() and self.new.data and not self.new.errors:
-            try:
-                accounts.validate_password(self.new.data, person, current_app.config)
-            except WeakPassword as refusal:
-                self.new.errors = [refusal.message]
-        return valid and not self.new.errors
+        valid = self.validate_on_submit()
+        strong = not self.is_submitted() or not self.new.data or self.validate_new_password(person)
+        return bool(valid and strong)
+
+    def validate_new_password(self, person: Customer | Clerk) -> bool:
+        """Return whether the new password is strong enough; if not, add the reason to the field."""
+        try:
+            accounts.validate_password(self.new.data or "", person, current_app.config)
+        except WeakPassword as refusal:
+            self.new.errors = self.new.errors or [refusal.message]
+            return False
+        return True
 
 
 #: Secrets, fields that become outdated, and fields that the user does not type.

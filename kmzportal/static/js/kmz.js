@@ -82,14 +82,14 @@ document.addEventListener("cancel", (event) => { // Escape
 }, true);
 let pause;
 document.addEventListener("input", ({ target }) => { // only shows length and that both are equal; the server validates
-  const form = target.form, value = (output) => document.getElementById(output.htmlFor[0]).value;
+  const form = target.form, value = (output, field = 0) => document.getElementById(output.htmlFor[field]).value;
   if (form?.matches("main form[method=post]")) typed = form;
   const same = form?.querySelector("[data-same]"), length = form?.querySelector("[data-minimum]");
-  if (same) same.value = value(same) && value(same) === document.getElementById(same.htmlFor[1]).value ? same.dataset.same : "";
+  if (same) same.value = value(same) && value(same) === value(same, 1) ? same.dataset.same : "";
   clearTimeout(pause); // screen readers speak each change, so only after a pause
   if (length) pause = setTimeout(() => {
-    const typed = [...value(length).normalize("NFKC")].length, missing = length.dataset.minimum - typed; // as the server counts
-    length.value = !typed ? "" : missing > 0 ? length.dataset.short.replace("#", missing) : length.dataset.long;
+    const letters = [...value(length)].length, missing = length.dataset.minimum - letters; // code points, as the server counts
+    length.value = !letters ? "" : missing > 0 ? length.dataset.short.replace("#", missing) : length.dataset.long;
   }, 400);
 });
 document.addEventListener("keydown", (event) => { // arrow keys move between search field and hits
