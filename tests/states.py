@@ -110,6 +110,8 @@ def login_flow(scenario: Scenario) -> Iterator[State]:
     yield "passwort-vergessen/abgewiesen", browser.submit("Link anfordern", {"E-Mail-Adresse": "kein"})
     yield "gesendet/neu", browser.submit("Link anfordern", {"E-Mail-Adresse": scenario.erika.email})
     yield "gesendet/noch-einmal", browser.press("Noch einmal senden")
+    browser.open("/passwort-vergessen")
+    yield "gesendet/meinten-sie", browser.submit("Link anfordern", {"E-Mail-Adresse": "erika@gmial.com"})
     yield "fehler/404", browser.open("/gibt-es-nicht")
     yield "fehler/405", browser.open("/abmelden")
 
@@ -123,9 +125,11 @@ def account_flow(scenario: Scenario) -> Iterator[State]:
     yield "konto-anpassen/formular", browser.submit("Weiter", current)
     wrong = {"Neue E-Mail-Adresse": "kein", "Passwort": "x", "Nachname": ""}
     yield "konto-anpassen/abgewiesen", browser.submit("Speichern", wrong)
-    long = {"Nachname": LONG, "Schule": LONG, "Neue E-Mail-Adresse": LONG_ADDRESS}
-    yield "konto-anpassen/gespeichert", browser.submit("Speichern", long)
+    yield "konto-anpassen/gespeichert", browser.submit("Speichern", {"Nachname": LONG, "Schule": LONG})
+    yield "einstellungen/neue-adresse", browser.submit("Speichern", {"Neue E-Mail-Adresse": LONG_ADDRESS})
     yield "einstellungen/lange-namen", browser.open("/einstellungen")
+    yield "fehler/keine-berechtigung", browser.open("/kundenservice/kunden")
+    browser.open("/einstellungen")
     scenario.log_in(scenario.erika)
     for page in ("geraete", "verlauf", "daten"):
         yield f"{page}/neu", browser.open(f"/einstellungen/{page}")

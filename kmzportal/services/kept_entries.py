@@ -1,4 +1,4 @@
-"""What was typed, kept for an hour for later pages of the same browser."""
+"""What was typed, kept for a while for later pages of the same browser."""
 
 import secrets
 from collections.abc import Iterable
@@ -13,10 +13,17 @@ from kmzportal.services.tokens import token_hash
 from kmzportal.services.transaction import Transaction
 
 KEPT = timedelta(hours=1)
+ADDRESS_KEPT = timedelta(minutes=30)  # next users of a shared computer would see it
 WITHOUT_LOGIN = 10_000  # rows; every anonymous request can make one, so the oldest go
 
 
-def keep(tx: Transaction, content: dict[str, Any], actor: str | None = None, email: str | None = None) -> str:
+def keep(
+    tx: Transaction,
+    content: dict[str, Any],
+    actor: str | None = None,
+    email: str | None = None,
+    lifetime: timedelta = KEPT,
+) -> str:
     """Store what was typed by an actor, or without a login, and return the token for the cookie.
 
     An actor has one entry. `email`: the canonical address that was typed, with which the entry is erased.
@@ -25,7 +32,7 @@ def keep(tx: Transaction, content: dict[str, Any], actor: str | None = None, ema
     if actor:
         tx.session.execute(delete(KeptEntry).where(KeptEntry.actor == actor))
     entry = KeptEntry(
-        token_hash=token_hash(token), actor=actor, email_canonical=email, content=content, kept_until=tx.now + KEPT
+        token_hash=token_hash(token), actor=actor, email_canonical=email, content=content, kept_until=tx.now + lifetime
     )
     tx.session.add(entry)
     tx.session.flush()

@@ -18,6 +18,7 @@ from flask_login import AnonymousUserMixin, LoginManager, UserMixin, login_user
 from flask_login import current_user as flask_login_user
 from itsdangerous import BadSignature
 from markupsafe import escape
+from werkzeug.exceptions import Forbidden
 from werkzeug.urls import iri_to_uri
 
 from kmzportal import mail_address
@@ -209,7 +210,7 @@ def log_in(email: str, password: str, table: PersonTable) -> NewSession | None:
     check = passwords.check_password(password, attempt.password_hash, holder, attempt.throttled)
     with transaction("visitor", source(), device_token=device_token()) as tx:
         new = sessions.log_in(tx, email, check, device(), table)
-        if new is None:
+        if new is None and table is Customer:
             cookie.keep_address(tx, email)  # filled in at Passwort vergessen
         return new
 
@@ -319,8 +320,18 @@ def anyone(view: View) -> View:
     return view
 
 
-def _require(access: str, admits: Callable[[LoginSession], object], login_endpoint: str) -> Callable[[View], View]:
-    """Return a decorator that redirects to `login_endpoint`, and responds with 403 if `admits` refuses the user."""
+class MissingRight(Forbidden):
+    """The user is logged in, but the page is for others; `reason` says for whom, in German."""
+
+    def __init__(self, reason: str):
+        super().__init__()
+        self.reason = reason
+
+
+def _require(
+    access: str, admits: Callable[[LoginSession], object], login_endpoint: str, reason: str
+) -> Callable[[View], View]:
+    """Return a decorator that redirects to `login_endpoint`, and raises MissingRight if `admits` refuses the user."""
 
     def decorate(view: View) -> View:
         @wraps(view)
@@ -330,7 +341,7 @@ def _require(access: str, admits: Callable[[LoginSession], object], login_endpoi
                     return "", 204  # nothing is swapped, so that unsaved input stays
                 return login_manager.unauthorized()
             if not admits(current_user.login_session):
-                abort(403)
+                raise MissingRight(reason)
             restore_input(current_user.actor)
             return view(*args, **kwargs)
 
@@ -341,9 +352,12 @@ def _require(access: str, admits: Callable[[LoginSession], object], login_endpoi
     return decorate
 
 
-customer_only = _require("customer", lambda active: active.customer, LOGIN_ENDPOINT)
-clerk_only = _require("clerk", lambda active: active.clerk, STAFF_LOGIN_ENDPOINT)
-admin_only = _require("admin", lambda active: active.clerk and active.clerk.admin, STAFF_LOGIN_ENDPOINT)
+OF_CUSTOMERS = "Diese Seite gehört zum Konto einer Kundin oder eines Kunden. Sie sind im Kundenservice angemeldet."
+OF_CLERKS = "Diese Seite sehen nur Mitarbeitende im Kundenservice."
+OF_ADMINS = "Diese Seite sehen nur Personen, die Mitarbeitende verwalten."
+customer_only = _require("customer", lambda active: active.customer, LOGIN_ENDPOINT, OF_CUSTOMERS)
+clerk_only = _require("clerk", lambda active: active.clerk, STAFF_LOGIN_ENDPOINT, OF_CLERKS)
+admin_only = _require("admin", lambda active: active.clerk and active.clerk.admin, STAFF_LOGIN_ENDPOINT, OF_ADMINS)
 
 
 def form_url() -> str | None:

@@ -51,14 +51,25 @@ def _visits() -> list[object]:
     return tokens[-_MAX_VISITS:] if isinstance(tokens, list) else []
 
 
-def keep(tx: Transaction, name: str, content: dict[str, Any], **belongs_to: str) -> None:
+def keep(tx: Transaction, name: str, content: dict[str, Any], **belongs_to: Any) -> None:
     """Keep what was typed for this browser under one of the names of KEPT; see `kept_entries.keep`."""
     session[name] = kept_entries.keep(tx, content, **belongs_to)
 
 
 def keep_address(tx: Transaction, address: str) -> None:
     """Keep an address to fill in the next form."""
-    keep(tx, ADDRESS, {"address": address}, email=mail_address.canonical(address))
+    _keep_address(tx, ADDRESS, {"address": address})
+
+
+def keep_request(tx: Transaction, address: str, reference: str) -> None:
+    """Keep what the page after Passwort vergessen shows; its address fills in the next form too."""
+    _keep_address(tx, REQUEST, {"address": address, "at": int(tx.now.timestamp()), "reference": reference})
+    session[ADDRESS] = session[REQUEST]
+
+
+def _keep_address(tx: Transaction, name: str, content: dict[str, Any]) -> None:
+    email, lifetime = mail_address.canonical(content["address"]), kept_entries.ADDRESS_KEPT
+    keep(tx, name, content, email=email, lifetime=lifetime)
 
 
 def kept(name: str, actor: str | None = None) -> dict[str, Any]:

@@ -12,7 +12,14 @@ from werkzeug.exceptions import HTTPException, NotFound
 from kmzportal.db import db
 from kmzportal.logs import log_database_error, request_id
 from kmzportal.services.refusals import AccountLocked, ChangedMeanwhile, Refusal, SessionOver, SourceBusy, TooBusy
-from kmzportal.web.auth import SecondFactorDue, act_as_anonymous, ask_for_second_factor, login_manager
+from kmzportal.web.auth import (
+    MissingRight,
+    SecondFactorDue,
+    act_as_anonymous,
+    ask_for_second_factor,
+    current_user,
+    login_manager,
+)
 from kmzportal.web.responses import error_page
 
 log = logging.getLogger(__name__)
@@ -20,8 +27,8 @@ log = logging.getLogger(__name__)
 _MESSAGES = {
     400: ("Das haben wir nicht verstanden", "Gehen Sie bitte zurück und versuchen Sie es noch einmal."),
     403: ("Das geht von hier aus nicht", "Rufen Sie die Seite bitte direkt auf und versuchen Sie es noch einmal."),
-    404: ("Diese Seite gibt es nicht", "Prüfen Sie bitte die Adresse. Oder beginnen Sie auf der Seite Anmelden."),
-    405: ("Das geht auf diesem Weg nicht", "Gehen Sie bitte zurück und benutzen Sie die Knöpfe auf der Seite."),
+    404: ("Diese Seite gibt es nicht", "Prüfen Sie bitte die Adresse. Oder beginnen Sie von vorn."),
+    405: ("Das geht auf diesem Weg nicht", "Diese Adresse öffnet keine Seite. Sie gehört zu einem Knopf."),
     413: ("Das ist zu viel auf einmal", "Kürzen Sie bitte Ihre Eingaben und senden Sie das Formular noch einmal ab."),
     429: ("Das waren zu viele Versuche", "Warten Sie bitte einige Minuten und versuchen Sie es dann noch einmal."),
 }
@@ -31,7 +38,11 @@ _REFUSALS: dict[type[Exception], tuple[str, str, int]] = {
         "Jemand anderes hat diese Daten gerade gespeichert. Laden Sie die Seite neu und prüfen Sie Ihre Änderung.",
         409,
     ),
-    AccountLocked: ("Ihr Konto ist gesperrt", "Nur wir können es wieder öffnen. Bitte melden Sie sich bei uns.", 403),
+    AccountLocked: (
+        "Ihr Konto ist gesperrt",
+        "Nur wir können es wieder entsperren. Bitte melden Sie sich bei uns.",
+        403,
+    ),
     TooBusy: (
         "Bitte einen Moment",
         "Gerade melden sich sehr viele an. Warten Sie bitte einige Sekunden und versuchen Sie es noch einmal.",
@@ -61,7 +72,11 @@ def init_app(app: Flask) -> None:
 def http_error(error: HTTPException) -> Response:
     status = error.code or 500
     title, text = _MESSAGES.get(status, _MESSAGES[400])
-    response = error_page(title, text, status, next_step={"label": "Zur Anmeldung", "url": url_for("login.login")})
+    if isinstance(error, MissingRight):
+        title, text = "Dafür fehlt Ihnen die Berechtigung", error.reason
+    elif status == 405 and request.path == url_for("login.logout") and current_user.is_authenticated:
+        text = "Zum Abmelden klicken Sie oben auf „Abmelden“."
+    response = error_page(title, text, status, start=True)
     if allowed := getattr(error, "valid_methods", None):
         response.headers["Allow"] = ", ".join(sorted(allowed))
     return response

@@ -14,6 +14,7 @@ from wtforms import (
     Form,
     HiddenField,
     PasswordField,
+    RadioField,
     SelectField,
     StringField,
     TextAreaField,
@@ -85,6 +86,16 @@ class PortalForm(FlaskForm):  # type: ignore[misc]
                     field.validators = [*field.validators, one_line]
             return field
 
+    @property
+    def reasons(self) -> list[tuple[str, str | None]]:
+        """Return each error in the order of the page, and the id of its field where that can be seen."""
+        found: list[tuple[str, str | None]] = [(str(text), None) for text in self.form_errors]
+        for field in self:
+            seen = not isinstance(field, HiddenField)
+            target = f"{field.id}-0" if isinstance(field, RadioField) else field.id
+            found.extend((str(text), target if seen else None) for text in field.errors)
+        return found
+
     def add_refusal(self, refusal: Refusal) -> None:
         """Show a service's refusal at its field, or above the form when the form has no such field."""
         if refusal.field in self:
@@ -131,7 +142,7 @@ def valid_address(_form: Form, field: Field) -> None:
         field.data = mail_address.parse(field.data) if field.data else field.data
     except mail_address.InvalidAddress as invalid:
         raise ValidationError(
-            invalid.hint or "Das ist keine vollständige E-Mail-Adresse. Geben Sie sie so ein: name@schule.de"
+            invalid.hint or "Das ist keine vollständige E-Mail-Adresse. Geben Sie sie so ein: name@schule.example"
         ) from None
 
 
@@ -175,14 +186,23 @@ class NewPasswordForm(PortalForm):
     def add_emptied_error(self) -> None:
         """If only other fields have errors, add one that asks for the password again, as it is never sent back."""
         if self.new.data and not self.new.errors and not self.repeat.errors:
-            self.new.errors = ["Aus Sicherheitsgründen ist das Passwort jetzt leer. Geben Sie es noch einmal ein."]
+            self.new.errors = ["Geben Sie bitte auch das Passwort noch einmal ein. Wir merken es uns nicht."]
+
+    def valid_for(self, person: Customer | Clerk) -> bool:
+        """Return whether the form was sent and is valid, with a new password strong enough for the person, if any.
+
+        All errors are added at once, as every refusal empties the passwords.
+        """
+        valid = self.validate_on_submit()
+        strong = not self.is_submitted() or not self.new.data or self.validate_new_password(person)
+        return bool(valid and strong)
 
     def validate_new_password(self, person: Customer | Clerk) -> bool:
         """Return whether the new password is strong enough; if not, add the reason to the field."""
         try:
             accounts.validate_password(self.new.data or "", person, current_app.config)
         except WeakPassword as refusal:
-            self.new.errors = [refusal.message]
+            self.new.errors = self.new.errors or [refusal.message]
             return False
         return True
 
@@ -209,11 +229,12 @@ def restore_input(actor: str) -> None:
     session.pop(cookie.SAVED_FORM)
     if request.method == "GET":
         notice = "Ihre Eingaben stehen wieder im Formular. Prüfen Sie sie und senden Sie das Formular noch einmal ab."
-        flash(notice, "form")
+        flash(notice, "info")
         g.saved_input = MultiDict(saved["fields"])
 
 
 LONGEST_VERSION = 19  # digits, of ids of links too
+FEWEST_DIGITS = 5  # of a telephone number with its area code
 
 
 def data_field(name: str, missing: str | None = None) -> StringField:
@@ -260,6 +281,12 @@ class CustomerForm(VersionedForm):
     postcode = data_field("postcode")
     town = data_field("town")
     phone = data_field("phone")
+
+    def validate_phone(self, field: StringField) -> None:
+        """Refuse a number with too few digits; one that an import stored may stay."""
+        digits = sum(letter.isdigit() for letter in field.data or "")
+        if field.data and field.data != field.object_data and digits < FEWEST_DIGITS:
+            raise ValidationError("Geben Sie die ganze Telefonnummer ein, mit Vorwahl. Oder lassen Sie das Feld leer.")
 
     def offer_salutations(self, current: str) -> None:
         """Set the choices: the usual salutations, and the current one, which an import may have set."""

@@ -14,6 +14,7 @@ from flask import (
     Response,
     current_app,
     flash,
+    g,
     get_flashed_messages,
     make_response,
     redirect,
@@ -137,8 +138,10 @@ def breakable(address: str) -> Markup:
     )
 
 
-def add_notice(text: str, category: str) -> None:
-    """Show the notice on the next page. Those of the desk name people, so the cookie holds only a token of them.
+def add_notice(text: str, kind: str = "success") -> None:
+    """Show the notice on the next page: `kind` is "success", or "info" where nothing was done.
+
+    Those of the desk name people, so the cookie holds only a token of them.
 
     Without a login it names none. So the request of a session that has ended writes nothing.
     """
@@ -146,35 +149,39 @@ def add_notice(text: str, category: str) -> None:
     if request.path.startswith("/kundenservice/") and current_user.is_authenticated:
         with transaction("visitor") as tx:
             kept = {"kept": kept_entries.keep(tx, {"notice": text})}
-    flash(kept, category)
+    flash(kept, kind)
 
 
-def _notices(category: str) -> list[Any]:
-    """Return the notices for this page; one that was kept too long ago is left out."""
-    texts: list[Any] = []
-    for notice in get_flashed_messages(category_filter=[category]):
+def _notices() -> list[tuple[str, Any]]:
+    """Return kind and text of the notices for this page, once; one that was kept too long ago is left out."""
+    if "notices_shown" in g:
+        return []
+    g.notices_shown = True
+    notices: list[tuple[str, Any]] = []
+    flashed: list[Any] = get_flashed_messages(with_categories=True)
+    for kind, notice in flashed:
         if isinstance(notice, dict):
             kept = kept_entries.find(db.session(), notice.get("kept"), datetime.now(UTC)) or {}
             notice = kept.get("notice")
-        texts.extend([notice] if notice else [])
-    return texts
+        notices.extend([(kind, notice)] if notice else [])
+    return notices
 
 
-def redirect_in_place(endpoint: str, notice: str | None = None, **values: Any) -> AnyResponse:
+def redirect_in_place(endpoint: str, notice: str | None = None, kind: str = "success", **values: Any) -> AnyResponse:
     """Redirect to the same page or part of it; htmx follows and gets the fragment with the notice."""
     if notice:
-        add_notice(notice, "form")
+        add_notice(notice, kind)
     return redirect(url_for(endpoint, **values), 303)
 
 
-def redirect_to(endpoint: str, notice: str | None = None, **values: Any) -> AnyResponse:
+def redirect_to(endpoint: str, notice: str | None = None, kind: str = "success", **values: Any) -> AnyResponse:
     """Redirect to another page, which htmx loads as a whole."""
-    return redirect_to_path(url_for(endpoint, **values), notice)
+    return redirect_to_path(url_for(endpoint, **values), notice, kind)
 
 
-def redirect_to_path(path: str, notice: str | None = None) -> AnyResponse:
+def redirect_to_path(path: str, notice: str | None = None, kind: str = "success") -> AnyResponse:
     if notice:
-        add_notice(notice, "page")
+        add_notice(notice, kind)
     if wants_fragment():
         return Response(status=204, headers={"HX-Redirect": iri_to_uri(path)})
     return redirect(path, 303)

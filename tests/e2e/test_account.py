@@ -97,6 +97,19 @@ def test_without_a_network_the_input_stays(form):
         expect(form.locator("#meldung")).to_be_empty()
 
 
+def test_without_a_network_the_message_does_not_cover_the_button_on_a_small_screen(form):
+    form.set_viewport_size({"width": 390, "height": 740})
+    form.context.set_offline(True)
+    save(form)
+    message, pressed = form.locator("#meldung"), button(form, "Speichern")
+    expect(message).to_contain_text("Keine Verbindung.")
+    expect(pressed).to_be_focused()
+    expect(pressed).to_be_in_viewport(ratio=1)
+    lower, upper = pressed.bounding_box(), message.bounding_box()
+    assert lower["y"] + lower["height"] <= upper["y"]
+    form.context.set_offline(False)
+
+
 def test_a_server_error_is_shown_in_german_with_a_telephone_link_and_the_input_stays(form):
     with in_place(form):
         form.route("**/konto", lambda route: route.fulfill(status=502, body=PROXY_DOWN, content_type="text/html"))
@@ -149,7 +162,7 @@ def test_a_new_address_is_used_when_confirmed_and_the_old_one_can_object(form, n
     old = erika.email
     field(form, "Neue E-Mail-Adresse").fill(NEW)
     save(form)
-    expect(form.get_by_text("Bis Sie ihn öffnen, gilt die alte.")).to_be_visible()
+    expect(form.get_by_text("Bis Sie dort auf „Bestätigen“ klicken, gilt die bisherige.")).to_be_visible()
     asked = mailbox.wait_for(old, "Ihre E-Mail-Adresse soll geändert werden")
     assert NEW not in asked.text
     link(form, "Einstellungen").click()

@@ -4,9 +4,12 @@ from urllib.request import HTTPCookieProcessor, Request, build_opener
 
 import pytest
 from playwright.sync_api import expect
+from sqlalchemy import select
 
+from kmzportal.models import KeptEntry
 from kmzportal.services.customer_file import COLUMNS
 from tests import people
+from tests.e2e.accessibility import faults
 from tests.e2e.actions import (
     button,
     field,
@@ -41,7 +44,7 @@ def request_link(page, address):
     link(page, "Passwort vergessen?").click()
     field(page, "E-Mail-Adresse").fill(address)
     button(page, "Link anfordern").click()
-    expect(heading(page, "Sehen Sie in Ihr Postfach")).to_be_visible()
+    expect(heading(page, "Schauen Sie in Ihr Postfach")).to_be_visible()
 
 
 def scan(url, browser):
@@ -105,7 +108,7 @@ def test_a_double_click_requests_one_link(page, erika, mailbox, backend):
     page.goto("/passwort-vergessen")
     field(page, "E-Mail-Adresse").fill(erika.email)
     button(page, "Link anfordern").dblclick()
-    expect(heading(page, "Sehen Sie in Ihr Postfach")).to_be_visible()
+    expect(heading(page, "Schauen Sie in Ihr Postfach")).to_be_visible()
     assert page.monitor.posts == ["/passwort-vergessen"]
     assert mailbox.wait_for(erika.email, NEW_LINK)
     assert backend.actions().count("recovery.sent") == 1
@@ -131,17 +134,32 @@ def test_the_wait_before_another_link_is_shown(page, erika):
     expect(again).to_be_enabled()
 
 
+def test_the_state_of_the_request_changes_by_itself_and_moves_no_focus(page, erika, backend):
+    page.clock.install()
+    request_link(page, erika.email)
+    state = page.get_by_role("status").filter(has_text="Anfrage angenommen um")
+    expect(state).to_be_visible()
+    [kept] = [one for one in backend.read(select(KeptEntry)) if "at" in one.content]
+    backend.update(kept, content=kept.content | {"at": kept.content["at"] - 10})
+    page.get_by_role("link", name="E-Mail-Adresse berichtigen").focus()
+    with in_place(page):
+        page.clock.run_for(6_000)
+        expect(page.get_by_role("status").filter(has_text="Bearbeitet.")).to_be_visible()
+    expect(page.get_by_role("link", name="E-Mail-Adresse berichtigen")).to_be_focused()
+    assert faults(page) == []
+
+
 def test_back_forward_and_reload_show_whole_pages(page, erika):
     request_link(page, "niemand@schule.example")
     page.reload()
-    whole(page, "Sehen Sie in Ihr Postfach")
+    whole(page, "Schauen Sie in Ihr Postfach")
     page.go_back()
     whole(page, "Passwort vergessen?")
     field(page, "E-Mail-Adresse").fill("keine adresse")
     button(page, "Link anfordern").click()
     expect(refusal(page)).to_be_focused()
     page.go_forward()
-    whole(page, "Sehen Sie in Ihr Postfach")
+    whole(page, "Schauen Sie in Ihr Postfach")
     log_in(page, erika.email, people.password_of(erika))
     open_account(page, people.password_of(erika))
     page.reload()

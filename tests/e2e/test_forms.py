@@ -1,5 +1,7 @@
 """Forms while typing, while they are sent, and after a refusal; and the skip link."""
 
+import re
+
 import pytest
 from playwright.sync_api import expect
 
@@ -39,6 +41,53 @@ def test_equal_passwords_are_confirmed_and_different_ones_not_refused_while_typi
     field(page, "Passwort").fill("")
     expect(confirmation).to_have_count(0)
     expect(refusal(page)).to_have_count(0)
+
+
+#: The contrast of the button's words to what is behind them, by the luminance of pixels (WCAG 2.2, relative luminance).
+CONTRAST = """(button) => {
+  const paint = document.createElement("canvas").getContext("2d", { willReadFrequently: true });
+  const pixel = (...colours) => { colours.forEach((one) => { paint.fillStyle = one; paint.fillRect(0, 0, 1, 1); });
+    return [...paint.getImageData(0, 0, 1, 1).data].slice(0, 3).map((one) => one / 255)
+      .map((one) => one <= 0.04045 ? one / 12.92 : ((one + 0.055) / 1.055) ** 2.4); };
+  const light = (colours) => { const [r, g, b] = pixel(...colours); return 0.2126 * r + 0.7152 * g + 0.0722 * b; };
+  const behind = [getComputedStyle(document.body).backgroundColor, getComputedStyle(button).backgroundColor];
+  const words = light([...behind, getComputedStyle(button.querySelector(".kern-label")).color]), ground = light(behind);
+  return (Math.max(words, ground) + 0.05) / (Math.min(words, ground) + 0.05); }"""
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_the_button_that_shows_a_password_names_what_it_does_next_and_can_always_be_read(page, scheme):
+    page.emulate_media(color_scheme=scheme)
+    page.goto("/anmelden")
+    field(page, "Passwort").fill("lampe honig")
+    for before, after, kind in (("Anzeigen", "Verbergen", "text"), ("Verbergen", "Anzeigen", "password")):
+        button(page, f"Passwort {before}").click()
+        pressed = button(page, f"Passwort {after}")
+        expect(pressed).to_have_text(re.compile(after))
+        expect(page.locator("#password")).to_have_attribute("type", kind)
+        assert pressed.get_attribute("aria-pressed") is None, (
+            "a new word and a state would be read as a double negation"
+        )
+        pressed.hover()
+        assert pressed.evaluate(CONTRAST) >= 4.5
+
+
+def test_the_length_that_a_password_lacks_is_said_after_a_pause(open_link):
+    page = open_link(LinkKind.RECOVERY)
+    said = page.locator("[data-minimum]")
+    page.clock.install()
+    field(page, "Passwort").press_sequentially("lampe ho")
+    expect(said).to_be_empty()
+    page.clock.run_for(500)
+    expect(said).to_have_text("Noch 4 Zeichen")
+    expect(said).to_have_role("status")
+    field(page, "Passwort").press_sequentially("\U0001f388ig")  # one character, as the server counts
+    page.clock.run_for(500)
+    expect(said).to_have_text("Noch 1 Zeichen")
+    field(page, "Passwort").press_sequentially("!")
+    page.clock.run_for(500)
+    expect(said).to_have_text("Lang genug")
+    assert faults(page) == []
 
 
 def test_a_form_being_sent_shows_it_after_300_ms_and_cannot_be_sent_again(page):

@@ -85,7 +85,7 @@ def test_a_password_is_set_over_https_without_javascript(new_page, erika, mailbo
     page.goto("/passwort-vergessen")
     field(page, "E-Mail-Adresse").fill(erika.email)
     button(page, "Link anfordern").click()
-    whole(page, "Sehen Sie in Ihr Postfach")
+    whole(page, "Schauen Sie in Ihr Postfach")
     open_mail(page, mailbox.wait_for(erika.email, "Neues Passwort festlegen"))
     whole(page, "Neues Passwort")
     set_password(page)

@@ -90,12 +90,14 @@ def test_the_end_after_eight_hours_is_announced(form, idle):
     assert faults(form) == []
 
 
-def test_after_the_end_the_next_login_restores_what_was_typed(form, idle, erika, backend):
+@pytest.mark.parametrize("key", ["Enter", "Escape"])
+def test_after_the_end_the_page_is_hidden_and_the_next_login_restores_what_was_typed(form, idle, erika, backend, key):
     idle(form, 31 * 60)
     expect(dialog(form)).to_have_accessible_name("Sie sind nicht mehr angemeldet")
     assert faults(form) == []
-    form.keyboard.press("Enter")
-    button(form, "Speichern").click()
+    expect(form.get_by_role("main", include_hidden=True)).to_be_hidden()
+    expect(button(form, "Neu anmelden")).to_be_focused()
+    form.keyboard.press(key)
     whole(form, "Anmelden")
     log_in(form, erika.email, people.password_of(erika), "Konto anpassen")
     expect(form.get_by_text("Ihre Eingaben stehen wieder im Formular.")).to_be_visible()
@@ -103,14 +105,24 @@ def test_after_the_end_the_next_login_restores_what_was_typed(form, idle, erika,
     assert backend.read(erika).phone == erika.phone
 
 
-def test_after_the_end_a_link_leads_to_the_login_and_back_to_the_page(page, idle, erika):
+def test_at_the_end_a_page_without_input_leads_to_the_login_and_back_to_the_page(page, idle, erika):
     page.clock.install()
     log_in(page, erika.email, people.password_of(erika))
     link(page, "Verlauf").click()
     idle(page, 31 * 60)
-    link(page, "Neu anmelden").click()
     whole(page, "Anmelden")
+    expect(page.locator("html")).not_to_contain_text(erika.last_name)
     log_in(page, erika.email, people.password_of(erika), "Verlauf")
+
+
+def test_after_the_end_what_was_typed_is_shown_again_when_it_cannot_be_sent(form, idle):
+    idle(form, 31 * 60)
+    expect(dialog(form)).to_be_visible()
+    form.context.set_offline(True)
+    form.keyboard.press("Enter")
+    expect(form.locator("#meldung")).to_contain_text("Keine Verbindung.")
+    expect(field(form, "Telefon")).to_have_value("0711 42")
+    form.context.set_offline(False)
 
 
 def test_without_a_network_the_question_closes_and_the_reason_is_shown(form, idle):
@@ -149,7 +161,9 @@ def test_a_visit_to_a_link_is_extended_with_one_key(link_page, idle_link):
     for _ in range(2):
         idle_link(link_page, WARNED_AFTER)
         expect(dialog(link_page)).to_have_accessible_name("Sind Sie noch da?")
-        expect(dialog(link_page)).to_have_accessible_description(re.compile("Um ..:.. Uhr schließen wir diese Seite."))
+        expect(dialog(link_page)).to_have_accessible_description(
+            re.compile("Um ..:.. Uhr läuft Ihre Zeit auf dieser Seite ab.")
+        )
         expect(button(link_page, "Hier weitermachen")).to_be_focused()
         assert faults(link_page) == []
         link_page.keyboard.press("Enter")

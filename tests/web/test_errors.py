@@ -2,6 +2,7 @@
 
 import pytest
 
+from kmzportal.services import sessions
 from tests.browser import HTMX, Browser
 
 pytestmark = pytest.mark.usefixtures("clock")
@@ -36,6 +37,30 @@ def test_an_action_cannot_be_opened_as_a_page(ask, path):
     answer = ask(path)
     assert (answer.status_code, answer.headers["Allow"]) == (405, "OPTIONS, POST")
     assert "Das geht auf diesem Weg nicht" in answer.text
+
+
+def test_a_missing_right_is_named_and_the_way_back_is_for_who_is_logged_in(app, backend, tim, erika):
+    seen = {}
+    for person, page in (
+        (tim, "/kundenservice/protokoll"),
+        (tim, "/einstellungen"),
+        (erika, "/kundenservice/kunden"),
+    ):
+        token = backend.run(sessions.start_session, person, "Firefox").token
+        browser = Browser(app).come_in(token).open(page)
+        assert (browser.status, browser.heading) == (403, "Dafür fehlt Ihnen die Berechtigung")
+        seen[page] = browser.text
+        home = "Zu den Einstellungen" if person is erika else "Zu den Kunden"
+        assert "Zur Anmeldung" not in browser.text and browser.follow(home).status == 200
+    assert "Diese Seite sehen nur Personen, die Mitarbeitende verwalten." in seen["/kundenservice/protokoll"]
+    assert "Sie sind im Kundenservice angemeldet." in seen["/einstellungen"]
+    assert "nur Mitarbeitende" in seen["/kundenservice/kunden"]
+
+
+def test_an_unknown_page_leads_those_who_are_logged_in_to_their_first_page(browser, erika):
+    assert browser.open("/gibt-es-nicht").follow("Zur Anmeldung").heading == "Anmelden"
+    assert browser.log_in(erika).open("/gibt-es-nicht").follow("Zu den Einstellungen").heading == "Einstellungen"
+    assert "Zum Abmelden klicken Sie oben auf „Abmelden“." in browser.open("/abmelden").text
 
 
 @pytest.mark.parametrize("headers", [{"Sec-Fetch-Site": "cross-site"}, {"Sec-Fetch-Site": "same-site"},

@@ -49,7 +49,7 @@ def test_a_stranger_who_tries_all_day_keeps_her_neither_from_her_device_nor_from
     assert own.log_in(erika).heading == "Einstellungen"
     own.press("Abmelden")
     own.open("/passwort-vergessen").submit("Link anfordern", {"E-Mail-Adresse": erika.email})
-    assert own.heading == "Sehen Sie in Ihr Postfach"
+    assert own.heading == "Schauen Sie in Ihr Postfach"
     worker()
     link = newest_link(kind=LinkKind.RECOVERY)
     own.open(mailed(link)).submit("Passwort speichern", {"Passwort": NEW_PASSWORD, "Wdh. Passwort": NEW_PASSWORD})

@@ -69,7 +69,10 @@ def test_asking_prolongs_nothing_and_sets_no_cookie_and_staying_prolongs(request
     clock.shift(timedelta(minutes=29))
     answer = ask(ASK)
     assert "<dialog" in answer.text and "Set-Cookie" not in answer.headers
-    assert f"Um 15:33 Uhr {'melden wir Sie ab' if ended == 'Anmelden' else 'schließen wir diese Seite'}." in answer.text
+    assert (
+        f"Um 15:33 Uhr {'melden wir Sie ab' if ended == 'Anmelden' else 'läuft Ihre Zeit auf dieser Seite ab'}."
+        in answer.text
+    )
     clock.shift(timedelta(minutes=1))
     assert page.open(page.path).heading == ended
 
@@ -77,7 +80,8 @@ def test_asking_prolongs_nothing_and_sets_no_cookie_and_staying_prolongs(request
 def test_after_the_end_staying_is_too_late(logged_in, opened, ask_session, ask_visit, clock):
     clock.shift(timedelta(minutes=31))
     for how in (ASK, STAY):
-        assert "Sie sind nicht mehr angemeldet" in ask_session(how).text
+        over = ask_session(how).text
+        assert "Sie sind nicht mehr angemeldet" in over and "Hinweis schließen" not in over
         answer = ask_visit(how).text
         assert "Die Zeit für diese Seite ist um" in answer and "Neu anmelden" not in answer
         assert "Öffnen Sie danach den Link in der E-Mail noch einmal." in answer

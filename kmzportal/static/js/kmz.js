@@ -6,11 +6,25 @@
 const region = () => document.getElementById("meldung"); // a live region must exist before its text
 const lost = () => document.activeElement === null || document.activeElement === document.body;
 const isBackgroundPoll = (ctx) => ctx.sourceEvent?.type === "every" || ctx.sourceElement.matches("[data-background-poll]");
-const closeDialog = () => document.querySelector("dialog[open]")?.close(); // the browser restores the focus
+const inputs = "main form[method=post] :is(input:not([type=hidden], [readonly]), select, textarea)";
+let typed = null; // the form that was typed in last
 
+function closeDialog() { // the browser restores the focus
+  document.querySelector("dialog[open]")?.close();
+  document.querySelector("main").hidden = false;
+}
 function show(button, visible) {
   document.getElementById(button.dataset.show).type = visible ? "text" : "password";
-  button.setAttribute("aria-pressed", visible);
+  const [, one, other] = button.firstElementChild.children; // after the field's name "Anzeigen" and "Verbergen"
+  one.hidden = visible;
+  other.hidden = !visible;
+}
+function end() { // of the session: others may read what is shown, and what was typed can still be sent
+  if (document.querySelector(inputs)) document.querySelector("main").hidden = true; else location.reload();
+}
+function logIn() { // the server keeps the input and asks to log in
+  const form = typed?.isConnected ? typed : document.querySelector(inputs).form;
+  form.requestSubmit(form.querySelector("[type=submit]"));
 }
 function count(clock) { // shows the waiting time; the server enforces it
   const button = document.getElementById(clock.getAttribute("aria-controls"));
@@ -28,6 +42,7 @@ function wake() { // elements that need JavaScript are hidden in the HTML
   document.querySelectorAll("[data-show], [data-print]").forEach((button) => { button.hidden = false; });
   document.querySelectorAll("[data-countdown]").forEach(count);
   document.querySelector("dialog[data-modal]:not([open])")?.showModal();
+  if (document.querySelector("dialog[data-ended]")) end();
 }
 function settle({ target, detail: { ctx } }) {
   if (ctx.swap === "none") return; // 204 and 5xx change nothing on the page
@@ -47,19 +62,35 @@ function fail(kind, ctx) { // nothing was swapped: the form is unchanged, its bu
   closeDialog();
   const ours = ctx.response?.headers.get("HX-Retarget") === "#meldung"; // otherwise the text is from a proxy
   region().innerHTML = ours ? ctx.text : region().dataset[kind];
-  setTimeout(() => { if (lost()) ctx.request.submitter?.focus(); });
+  setTimeout(() => {
+    if (lost()) ctx.request.submitter?.focus();
+    ctx.request.submitter?.scrollIntoView({ block: "nearest" }); // above the message
+  });
 }
 wake();
 document.querySelector("[data-refused], [data-outcome]")?.focus();
 document.addEventListener("click", ({ target }) => {
   const button = target.closest("[data-show]");
-  if (button) show(button, button.getAttribute("aria-pressed") === "false");
+  if (button) show(button, document.getElementById(button.dataset.show).type === "password");
   if (target.closest("[data-print]")) print();
+  if (target.closest("[data-log-in]")) logIn();
 });
-document.addEventListener("input", ({ target }) => { // only shows that both are equal; the server validates
-  const same = target.form?.querySelector("[data-same]");
-  const [one, other] = [...same?.htmlFor ?? []].map((id) => document.getElementById(id).value);
-  if (same) same.value = one && one === other ? same.dataset.same : "";
+document.addEventListener("cancel", (event) => { // Escape
+  if (!event.target.matches("[data-ended]")) return;
+  event.preventDefault();
+  logIn();
+}, true);
+let pause;
+document.addEventListener("input", ({ target }) => { // only shows length and that both are equal; the server validates
+  const form = target.form, value = (output, field = 0) => document.getElementById(output.htmlFor[field]).value;
+  if (form?.matches("main form[method=post]")) typed = form;
+  const same = form?.querySelector("[data-same]"), length = form?.querySelector("[data-minimum]");
+  if (same) same.value = value(same) && value(same) === value(same, 1) ? same.dataset.same : "";
+  clearTimeout(pause); // screen readers speak each change, so only after a pause
+  if (length) pause = setTimeout(() => {
+    const letters = [...value(length)].length, missing = length.dataset.minimum - letters; // code points, as the server counts
+    length.value = !letters ? "" : missing > 0 ? length.dataset.short.replace("#", missing) : length.dataset.long;
+  }, 400);
 });
 document.addEventListener("keydown", (event) => { // arrow keys move between search field and hits
   const step = { ArrowDown: 1, ArrowUp: -1 }[event.key], hits = [...document.querySelectorAll("[data-hit]")];
@@ -74,7 +105,7 @@ document.addEventListener("submit", ({ target }) => { // hidden again, so that b
 document.addEventListener("htmx:before:request", (event) => { // no background polls while the page is hidden
   if (!isBackgroundPoll(event.detail.ctx)) region().textContent = ""; else if (document.hidden) event.preventDefault();
 });
-document.addEventListener("htmx:before:swap", closeDialog);
+document.addEventListener("htmx:before:swap", ({ detail: { ctx } }) => { if (ctx.swap !== "none") closeDialog(); });
 document.addEventListener("htmx:after:swap", settle);
 document.addEventListener("htmx:error", ({ detail: { ctx } }) => { if (ctx) fail(ctx.response ? "broken" : "offline", ctx); });
 document.addEventListener("htmx:response:error", ({ detail: { ctx } }) => { if (ctx.response.status >= 500) fail("broken", ctx); });

@@ -39,7 +39,10 @@ bp = Blueprint("account", __name__, url_prefix="/einstellungen")
 
 DEVICES_SHOWN = 10  # known ones
 SAVED = "Ihre Änderungen sind gespeichert."
-LINK_SENT = " Wir haben einen Link an die neue E-Mail-Adresse gesendet. Bis Sie ihn öffnen, gilt die alte."
+LINK_SENT = (
+    " Wir haben einen Link an die neue E-Mail-Adresse gesendet. "
+    "Bis Sie dort auf „Bestätigen“ klicken, gilt die bisherige."
+)
 #: Endpoint of each page that needs the current password, by its name in the URL.
 AFTER_CONFIRMATION = {"konto": ".edit", "daten": ".data", "loeschen": ".delete", "adresse": ".keep_address"}
 
@@ -72,7 +75,7 @@ def keep_address() -> ResponseReturnValue:
         return _ask_for_password("adresse")
     act(form, lambda tx: accounts.keep_address(tx, customer))
     if request.method == "GET" and customer.pending_email:
-        flash("Klicken Sie jetzt noch einmal auf „Bisherige Adresse behalten“.", "form")
+        flash("Klicken Sie jetzt noch einmal auf „Bisherige Adresse behalten“.", "info")
     if form.errors or request.method == "GET":
         return render("customer/settings.html", form, customer=customer)
     return redirect_to(".overview", "Ihre bisherige E-Mail-Adresse bleibt.")
@@ -89,23 +92,20 @@ def edit() -> ResponseReturnValue:
     stored = customer.data() if _password_confirmed() else dict.fromkeys(Customer.DATA_FIELDS, "")
     form = AccountForm(data=stored | {"version": customer.version})
     form.offer_salutations(customer.salutation)
-    if (
-        form.validate_on_submit()
-        and (_password_confirmed() or _confirm(form.current))
-        and (not form.new.data or form.validate_new_password(customer))
-        and _saved(form, customer)
-    ):
-        return redirect_in_place(".edit", SAVED + _about_new_address(form.email.data, customer))
+    # An error of the new password may show what is stored, so it is checked after the current one.
+    confirmed = _password_confirmed() or (form.validate_on_submit() and _confirm(form.current))
+    if confirmed and form.valid_for(customer) and _saved(form, customer):
+        if form.email.data:
+            return redirect_to(".overview", SAVED + _about_new_address(form.email.data, customer))
+        return redirect_in_place(".edit", SAVED)
     if form.errors:
         form.add_emptied_error()
     minimum = accounts.password_minimum(customer, current_app.config)
     return render("customer/account.html", form, customer=customer, confirmed=_password_confirmed(), minimum=minimum)
 
 
-def _about_new_address(email: str | None, customer: Customer) -> str:
-    """Return what to say about a new address, empty without one; it tells nothing of other customers' domains."""
-    if not email:
-        return ""
+def _about_new_address(email: str, customer: Customer) -> str:
+    """Return what to say about a new address; it tells nothing of other customers' domains."""
     known = {customer.email_canonical.rpartition("@")[2], *mail_address.FREE_MAIL}
     deceives = mail_address.lookalike(email, known)
     return f"{LINK_SENT} {deceives.warning}" if deceives else LINK_SENT
@@ -205,14 +205,17 @@ def delete() -> ResponseReturnValue:
 @customer_only
 def devices(form: ActionForm | None = None) -> ResponseReturnValue:
     customer, here = current_user.customer, token_hash(device_token())
+    current = current_user.login_session
     active = accounts.active_sessions(db.session(), customer, datetime.now(UTC))
     known = known_devices.all_of(db.session(), customer)
+    active.sort(key=lambda one: one.id != current.id)  # this device first, the others as they are
+    known = sorted(known, key=lambda one: one.token_hash != here)
     context = {
         "known": known[:DEVICES_SHOWN],
         "more": len(known[DEVICES_SHOWN:]),
         "known_here": next((one.id for one in known if one.token_hash == here), None),
     }
-    return render("customer/devices.html", form, sessions=active, current=current_user.login_session, **context)
+    return render("customer/devices.html", form, sessions=active, current=current, **context)
 
 
 @bp.post("/geraete/<int(max=2147483647):session_id>/beenden")

@@ -78,4 +78,6 @@ def ask_to_log_in() -> Response:
     logout_user()  # removes the token from the cookie, so that the notice is shown once
     if g.ended_session and wanted and request.method == "POST":
         save_input(g.ended_session.actor, urlsplit(wanted).path)
-    return redirect_to(login_endpoint, "Sie wurden abgemeldet. Melden Sie sich bitte noch einmal an.", weiter=wanted)
+    return redirect_to(
+        login_endpoint, "Sie wurden abgemeldet. Melden Sie sich bitte noch einmal an.", "info", weiter=wanted
+    )

@@ -93,7 +93,8 @@ def send_all_again() -> ResponseReturnValue:
     if form.errors:
         return mails(form)
     notice = f"{number} E-Mails gehen gleich noch einmal hinaus." if number else "Es gibt nichts erneut zu senden."
-    return redirect_in_place(".mails", notice, zustand=request.args.get("zustand") or None)
+    kind = "success" if number else "info"
+    return redirect_in_place(".mails", notice, kind, zustand=request.args.get("zustand") or None)
 
 
 def _render(

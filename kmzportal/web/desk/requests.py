@@ -221,7 +221,7 @@ def assign(case_id: int) -> ResponseReturnValue:
     _act(case, form, lambda tx: support.assign(tx, case, customer, current_user.clerk))
     if form.errors:
         return _screen(case, zuordnen=form)
-    add_notice(f"Die Anfrage {case.reference} ist zugeordnet.", "form")  # inside the part that the next act replaces
+    add_notice(f"Die Anfrage {case.reference} ist zugeordnet.")  # inside the part that the next act replaces
     return redirect_to("customers.customer", customer_id=customer.id, anfrage=case.id)
 
 

@@ -124,7 +124,7 @@ def _set_password(
     **context: Any,
 ) -> ResponseReturnValue:
     """Show a form with a new password, and call `redeem` with its hash when it is valid."""
-    if form.validate_on_submit() and form.validate_new_password(link.holder):
+    if form.valid_for(link.holder):
         holder = Holder(f"link:{link.id}", known=True)
         password_hash = run_outside_transaction(passwords.hash_password, form.new.data, holder)
         try:

@@ -59,7 +59,7 @@ def puzzle(link: AccountLink, visit: LinkVisit) -> ResponseReturnValue:
             return redirect_in_place("link.show", link_id=link.id)
         form.form_errors.append(robot_check.WRONG_TILES)
     if visit.wrong_puzzles >= PUZZLES:
-        return redirect_in_place(".code", NO_PUZZLE_LEFT, link_id=link.id)
+        return redirect_in_place(".code", NO_PUZZLE_LEFT, "info", link_id=link.id)
     question = form.show_new_puzzle(f"link:{link.id}")
     return render("link/puzzle.html", form, link=link, question=question)
 

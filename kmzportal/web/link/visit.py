@@ -78,7 +78,7 @@ def link_not_found() -> ResponseReturnValue:
         save_input(f"link:{visit.link_id}", request.path)  # shown again when the link is opened again
         if not visit.link.policy.mailed:
             first_page = visit.link.policy.first_page
-            return redirect_to(first_page, "Das hat zu lange gedauert. Geben Sie beides noch einmal ein.")
+            return redirect_to(first_page, "Das hat zu lange gedauert. Geben Sie beides noch einmal ein.", "info")
     if visit and cookie.kept(cookie.SAVED_FORM, f"link:{visit.link_id}").get("path") == request.path:
         then = "Dann stehen Ihre Eingaben wieder da. Nur Passwörter geben Sie noch einmal ein."
     else:

@@ -131,7 +131,43 @@ def test_a_refused_password_changes_nothing_and_keeps_the_other_input(form, back
 def test_a_missing_surname_is_refused_and_the_new_password_has_to_be_typed_again(form):
     form.submit("Speichern", {"Nachname": " ", "Telefon": "07051 4711", **NEW})
     assert (form.status, form.value("Telefon")) == (422, "07051 4711")
-    assert "Geben Sie den Nachnamen ein." in form.text and "ist das Passwort jetzt leer" in form.text
+    assert "Geben Sie den Nachnamen ein." in form.text
+    assert "Geben Sie bitte auch das Passwort noch einmal ein. Wir merken es uns nicht." in form.text
+
+
+def test_all_errors_of_a_new_password_come_at_once(form):
+    for new in ("kurz", "Mustermann1001"):
+        form.submit("Speichern", {"Nachname": "", "Passwort": new, "Wdh. Passwort": ""})
+        reason = "Das Passwort ist zu kurz." if new == "kurz" else "besteht fast nur aus"
+        assert form.status == 422 and reason in form.text
+        assert "Geben Sie den Nachnamen ein." in form.text and "Die beiden Passwörter sind nicht gleich." in form.text
+
+
+@pytest.mark.parametrize(
+    ("typed", "accepted"), [("1", False), ("Sekretariat", False), ("07051 4711", True), ("", True)]
+)
+def test_a_telephone_number_has_at_least_five_digits(form, typed, accepted):
+    form.submit("Speichern", {"Telefon": typed})
+    assert (form.status, "Geben Sie die ganze Telefonnummer ein" in form.text) == (
+        200 if accepted else 422,
+        not accepted,
+    )
+    assert form.value("Telefon") == typed
+
+
+def test_a_short_telephone_number_of_an_import_may_stay(browser, backend, erika, adjust):
+    backend.update(erika, phone="4711")
+    assert SAVED in adjust(browser, erika).submit("Speichern", {"Ort": "Calw"}).text
+
+
+def test_the_form_says_once_what_is_required_and_names_the_data_as_the_hand_out_does(form):
+    assert "Hier muss nur der Nachname ausgefüllt sein." in form.text
+    marked = [
+        one.getparent().text_content() for one in form.page.iter("span") if one.get("class") == "kern-label__optional"
+    ]
+    assert marked == ["Neue E-Mail-AdresseOptional", "PasswortOptional", "Wdh. PasswortOptional"]
+    assert "Persönliche Daten" in [one.text for one in form.page.iter("h2")]
+    assert "Dasselbe Passwort noch einmal" in form.text and "Nehmen Sie eigene Wörter." in form.text
 
 
 def test_real_names_are_accepted_as_they_are(form, backend, erika):
@@ -140,7 +176,7 @@ def test_real_names_are_accepted_as_they_are(form, backend, erika):
         assert backend.read(erika).last_name == name
 
 
-@pytest.mark.parametrize("fields", [["Nachname"], ["Vorname", "Nachname", "Schule", "Straße", "Telefon"]])
+@pytest.mark.parametrize("fields", [["Nachname"], ["Vorname", "Nachname", "Schule", "Straße", "Ort"]])
 def test_hostile_text_is_shown_as_text_or_refused(form, backend, erika, fields):
     for text in HOSTILE:
         form.open("/einstellungen/konto").submit("Speichern", dict.fromkeys(fields, text))

@@ -30,6 +30,16 @@ def test_the_list_shows_active_sessions_of_this_customer_only(browser, backend, 
     assert "Edge" not in browser.text and "Opera" not in browser.text
 
 
+def test_this_device_is_the_first(browser, backend, erika, clock):
+    browser.log_in(erika)
+    clock.shift(60)
+    backend.run(sessions.start_session, erika, "Safari unter iOS")
+    text = browser.open(DEVICES).text
+    assert text.index("Browser – hier sind Sie gerade") < text.index("Safari unter iOS")
+    [others] = [one for one in browser.page.iter("button") if "Alle anderen" in one.text_content()]
+    assert "kern-btn--secondary" in others.get("class"), "no invitation to log out everything"
+
+
 @pytest.mark.parametrize(
     ("button", "notice"),
     [(END, "Das Gerät ist abgemeldet."), (END_OTHERS, "Alle anderen Geräte sind abgemeldet.")],

@@ -8,7 +8,7 @@ import pytest
 
 from kmzportal.models import LinkKind
 from tests import people
-from tests.browser import COOKIE, HTMX, TOKEN_KEY, Browser
+from tests.browser import COOKIE, HTMX, TOKEN_KEY, Browser, words
 
 pytestmark = pytest.mark.usefixtures("clock")
 LOGIN, REFUSED = "/anmelden", "Falsche Zugangsdaten"
@@ -44,10 +44,39 @@ def test_a_refused_login_keeps_the_address_and_shows_what_else_helps(browser, ap
     assert browser.title.startswith("Fehler: ")
     assert "kanarienvogel" not in browser.answer.text
     assert (browser.value("Passwort"), browser.value("E-Mail-Adresse")) == ("", erika.email)
-    assert "Nach mehreren Versuchen einige Minuten warten; der Link per E-Mail hilft sofort" in browser.text
+    assert (
+        "Schon mehrmals versucht? Warten Sie einige Minuten. "
+        "Oder lassen Sie sich einen Link schicken, das hilft sofort." in browser.text
+    )
+    assert browser.read("h2") == REFUSED and "Bitte prüfen" not in browser.text, "one error is its own heading"
+    assert "Hilfe: Es erscheint „Falsche Zugangsdaten“" in browser.text
     assert "Kommen Sie nicht mehr an Ihr E-Mail-Postfach?" in browser.text and "07051 965 220" in browser.text
     assert browser.follow("Passwort vergessen?").value("E-Mail-Adresse") == erika.email
     assert Browser(app).open(LOGIN).value("E-Mail-Adresse") == "", "in this browser only"
+
+
+def test_who_never_had_a_password_reads_where_to_get_one(browser):
+    assert "Noch kein Passwort? Auch dann: Passwort vergessen?" in browser.open(LOGIN).text
+    assert "wenn Sie noch nie eines hatten" in browser.follow("Passwort vergessen?").text
+
+
+def test_a_typed_address_is_filled_in_for_half_an_hour_and_not_from_the_desk(browser, app, rosa, erika, clock):
+    browser.log_in(erika, "falsch")
+    clock.shift(timedelta(minutes=29))
+    assert browser.open(LOGIN).value("E-Mail-Adresse") == erika.email
+    clock.shift(timedelta(minutes=2))
+    assert browser.open(LOGIN).value("E-Mail-Adresse") == ""
+    desk = Browser(app).log_in(rosa, "falsch", path="/kundenservice/anmelden")
+    assert (desk.status, desk.open(LOGIN).value("E-Mail-Adresse")) == (422, "")
+
+
+def test_the_settings_are_marked_as_the_page_shown(browser, erika):
+    browser.log_in(erika)
+    marks = []
+    for path in ("/einstellungen", "/einstellungen/geraete", "/hilfe"):
+        [link] = [one for one in browser.open(path).page.iter("a") if one.text == "Einstellungen"]
+        marks.append(link.get("aria-current"))
+    assert marks == ["page", "true", None]
 
 
 @pytest.mark.parametrize("typed", ["", "erika", "erika@", "a@b@c.example", "x" * 250 + "@y.example"])
@@ -128,7 +157,10 @@ def test_an_idle_session_ends_after_half_an_hour_and_any_page_prolongs_it(browse
     assert browser.open("/einstellungen").heading == "Einstellungen"
     clock.shift(timedelta(minutes=30))
     assert browser.open("/einstellungen").heading == "Anmelden"
-    assert "Sie wurden abgemeldet." in browser.text
+    [box] = [one for one in browser.page.iter("div") if "data-outcome" in one.attrib]
+    assert words(box) == "Sie wurden abgemeldet. Melden Sie sich bitte noch einmal an."
+    assert "kern-alert--info" in box.get("class"), "no success"
+    assert browser.text.index("Sie wurden abgemeldet.") > browser.text.index("Anmelden "), "below the heading"
 
 
 def test_a_locked_customer_is_logged_out_at_the_next_page(browser, backend, erika):

@@ -19,7 +19,8 @@ def form(browser, erika, adjust):
 
 def test_a_new_address_counts_once_it_is_confirmed(form, app, backend, erika, mailed, newest_link):
     form.submit("Speichern", {FIELD: "Erika.Neu@schule.example"})
-    assert "Bis Sie ihn öffnen, gilt die alte." in form.text
+    assert "Bis Sie dort auf „Bestätigen“ klicken, gilt die bisherige." in form.text
+    assert form.heading == "Einstellungen" and "noch nicht bestätigt" in form.text, "where the address is seen to wait"
     assert backend.log_in(erika.email, people.password_of(erika))
     confirming = Browser(app).open(mailed(newest_link(kind=LinkKind.ADDRESS)))
     assert "Erika.Neu@schule.example" in confirming.text
@@ -93,7 +94,7 @@ def test_text_that_is_no_address_is_refused_and_all_input_stays(form, backend, e
 
 def test_over_the_limit_of_ten_addresses_a_day_nothing_is_saved_and_all_input_stays(form, backend, erika):
     for number in range(10):
-        form.submit("Speichern", {FIELD: f"fremd{number}@schule.example"})
+        form.submit("Speichern", {FIELD: f"fremd{number}@schule.example"}).open("/einstellungen/konto")
     form.submit("Speichern", {FIELD: "noch.einer@schule.example", "Telefon": "07051 4711"})
     assert (form.status, "gingen heute schon zu viele E-Mails" in form.text) == (422, True)
     assert (form.value("Telefon"), backend.read(erika).phone) == ("07051 4711", erika.phone)

@@ -6,10 +6,11 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import select
 
+from kmzportal.mail.compose import subject_of
 from kmzportal.models import RecoveryRequest
-from kmzportal.services import recovery
+from kmzportal.services import outbox, recovery
 from tests import people, secret_scan
-from tests.browser import HTMX, Browser
+from tests.browser import HTMX, Browser, by_id, parse, words
 from tests.people import NEW, NEW_PASSWORD
 
 pytestmark = pytest.mark.usefixtures("clock")
@@ -81,6 +82,62 @@ def test_every_address_gets_the_same_answer_but_for_number_and_csrf_token(
         assert answers(email_canonical="jemand@anders.example") == known
 
 
+@pytest.mark.parametrize("headers", [{}, HTMX], ids=["reload", "htmx"])
+def test_the_page_says_after_some_seconds_that_the_request_is_done_whatever_the_address(
+    app, backend, erika, let_the_worker_answer, clock, headers, monkeypatch
+):
+    """From the time, not from the worker: an unknown address is answered first, one over a limit never."""
+    monkeypatch.setitem(app.config, "MAIL_SERVER", "mail.example")
+    clock.move_to(people.NOW)
+    for loop in outbox.MAIL_LOOPS:
+        backend.run(outbox.record_heartbeat, loop)
+    seen = []
+    for address in (erika.email, "jemand@anders.example"):
+        clock.move_to(people.NOW)
+        browser, shown = ask(Browser(app), address), []
+        path = f"{PAGE}/stand" if headers else f"{PAGE}/gesendet"
+        for seconds in (0, 9, 1):
+            clock.shift(seconds)
+            answer = browser.client.get(path, base_url=browser.site, headers=headers)
+            part = by_id(parse(answer.text), "request-state")
+            shown.append((words(part), part.get("hx-trigger"), sorted(name for name, _ in answer.headers)))
+            let_the_worker_answer()
+        seen.append(shown)
+        assert [text.partition(".")[0] for text, _, _ in shown] == [
+            "Anfrage angenommen um 14:05 Uhr", "Anfrage angenommen um 14:05 Uhr", "Bearbeitet",
+        ]  # fmt: skip
+        assert [trigger for _, trigger, _ in shown] == ["load delay:5s", "load delay:5s", None]
+    assert seen[0] == seen[1]
+
+
+def test_while_mail_is_disturbed_no_request_is_said_to_be_done(browser, app, backend, erika, clock, monkeypatch):
+    ask(browser, erika.email)
+    clock.shift(30)
+    text = browser.open(f"{PAGE}/gesendet").text  # no worker runs
+    assert "Der E-Mail-Versand ist gerade gestört" in text and "Bearbeitet" not in text
+    monkeypatch.setitem(app.config, "RECOVERY_IN_ALL", 1)
+    text = browser.open(f"{PAGE}/gesendet").text
+    assert "sehr viele Anfragen" in text and "Bearbeitet" not in text
+
+
+def test_the_state_needs_a_request_that_is_still_kept(browser, erika, clock):
+    assert browser.open(f"{PAGE}/stand").path == PAGE
+    ask(browser, erika.email)
+    clock.shift(timedelta(minutes=31))
+    answer = browser.client.get(f"{PAGE}/stand", base_url=browser.site, headers=HTMX)
+    assert (answer.status_code, answer.text) == (204, "")
+    assert browser.open(f"{PAGE}/gesendet").value(FIELD) == "", "nor does the next person at this computer see it"
+
+
+def test_a_mistyped_provider_is_corrected_with_one_click_whoever_has_an_account(browser, backend, erika, requests):
+    for stored in ("anna@gmial.com", "anna@gmail.com", "niemand@schule.example"):
+        backend.update(erika, email_canonical=stored)
+        assert "Meinten Sie anna@gmail.com?" in ask(browser, "anna@gmial.com").text
+    browser.press("Ja, Link an diese Adresse anfordern")
+    assert browser.heading == "Schauen Sie in Ihr Postfach" and "Meinten Sie" not in browser.text
+    assert requests()[-1].email_canonical == "anna@gmail.com"
+
+
 def test_in_a_flood_every_page_says_that_mail_is_late(browser, app, erika, requests, monkeypatch):
     monkeypatch.setitem(app.config, "RECOVERY_IN_ALL", 2)
     assert "sehr viele Anfragen" not in ask(browser, erika.email).text
@@ -112,7 +169,8 @@ def test_the_next_page_names_address_sender_subject_number_and_expiry(browser, e
     ask(browser, erika.email)
     (request,) = requests()
     for fact in (
-        erika.email, "support@kmz-cw.de", "Neues Passwort festlegen – Kreismedienzentrum Calw", "23.11.2026, 16:05 Uhr",
+        erika.email, "Kreismedienzentrum Calw (support@kmz-cw.de)",
+        "Neues Passwort festlegen – Kreismedienzentrum Calw", "23.11.2026, 16:05 Uhr",
         request.reference, "Spam", "07051 965 220",
     ):  # fmt: skip
         assert fact in browser.text
@@ -148,7 +206,14 @@ def test_a_second_request_counts_after_a_minute_which_the_page_counts_down(brows
     browser.open(f"{PAGE}/gesendet")
     assert [one.get("data-countdown") for one in browser.page.iter("p") if one.get("role") == "timer"] == ["40"]
     clock.shift(39)
-    assert "Ihre Anfrage ist schon unterwegs." in browser.press(AGAIN).text and len(requests()) == 1
+    assert (
+        "Die E-Mail ist schon unterwegs. In einer Minute können Sie es noch einmal versuchen."
+        in browser.press(AGAIN).text
+    )
+    assert [one.get("class") for one in browser.page.iter("div") if "data-outcome" in one.attrib] == [
+        "kern-alert kern-alert--info"
+    ]
+    assert len(requests()) == 1
     clock.shift(1)
     assert "Wir haben Ihre Anfrage noch einmal aufgenommen." in browser.press(AGAIN).text
     assert requests()[-1].reference in browser.text and len(requests()) == 2

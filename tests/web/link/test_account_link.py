@@ -281,3 +281,9 @@ def test_the_customer_who_is_logged_in_uses_the_link_and_is_logged_out(browser, 
     browser.log_in(erika).open(mailed(issue(LinkKind.RECOVERY, erika))).submit(SAVE, NEW)
     assert browser.heading == "Fertig"
     assert browser.open("/einstellungen").heading == "Anmelden"
+
+
+def test_all_errors_of_a_new_password_come_at_once(browser, erika, issue, mailed):
+    browser.open(mailed(issue(LinkKind.RECOVERY, erika))).submit("Passwort speichern", {"Passwort": "kurz"})
+    assert browser.status == 422 and "Das Passwort ist zu kurz." in browser.text
+    assert "Geben Sie das neue Passwort noch einmal ein." in browser.text

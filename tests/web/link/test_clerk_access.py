@@ -65,7 +65,7 @@ def test_a_refused_form_shows_the_same_secret_and_stores_nothing(landed, app, ba
     [secret], drawn = codes(landed), picture(landed).data
     landed.submit(SET_UP, {**NEW, FIELD: "000000"})
     assert (landed.status, "Dieser Code passt nicht." in landed.text) == (422, True)
-    assert "Aus Sicherheitsgründen ist das Passwort jetzt leer." in landed.text
+    assert "Geben Sie bitte auch das Passwort noch einmal ein. Wir merken es uns nicht." in landed.text
     assert (codes(landed), picture(landed).data) == ([secret], drawn)
     stored = backend.read(rosa)
     assert (stored.password_hash, stored.factor_nonce) == (rosa.password_hash, None)
