@@ -192,6 +192,8 @@ class Browser:
         if "HX-Retarget" in answer.headers:
             by_id(self.page, answer.headers["HX-Retarget"].removeprefix("#")).text = answer.text
             return self
+        if sender.get("hx-replace-url") == "true":
+            self.path = answer.request.path
         target = by_id(self.page, sender.get("hx-target", f"#{sender.get('id')}").removeprefix("#"))
         fragment = parse(answer.text)
         assert fragment.get("id"), f"the fragment for #{target.get('id')} has no id, so nothing can replace it"

@@ -170,7 +170,7 @@ def ended_link_flow(scenario: Scenario) -> Iterator[State]:
     unusable = scenario.issue(LinkKind.DESK, scenario.max)
     browser = scenario.open_link(old)
     yield "link-gilt-nicht-mehr/ersetzt", browser
-    yield "link-gilt-nicht-mehr/erneuert", browser.press("Neuen Link an dieselbe Adresse senden")
+    yield "link-erneuert/neu", browser.press("Neuen Link an dieselbe Adresse senden")
     for end in (LinkState.EXPIRED, LinkState.WITHDRAWN):
         scenario.set(unusable, ended_at=unusable.issued_at + timedelta(minutes=1), ended_as=end)
         yield f"link-gilt-nicht-mehr/{end}", scenario.open_link(unusable)
@@ -191,7 +191,8 @@ def desk_link_flow(scenario: Scenario) -> Iterator[State]:
     yield "bilderraetsel/falsch", browser.press("Bestätigen")
     yield "bilderraetsel/neues-raetsel", browser.follow("Neues Rätsel")
     yield "code/neu", browser.follow("Code aus der E-Mail eingeben")
-    yield "code/falsch", browser.submit("Bestätigen", {"Code aus der E-Mail": "falsch"})
+    yield "code/unvollstaendig", browser.submit("Bestätigen", {"Code aus der E-Mail": "falsch"})
+    yield "code/falsch", browser.submit("Bestätigen", {"Code aus der E-Mail": "AAAA-AAAA"})
     yield "bestaetigt/neu", browser.submit("Bestätigen", {"Code aus der E-Mail": scenario.backend.keys.code(link)})
     yield "konto-bearbeiten/neu", browser.follow("Konto bearbeiten")
     yield "konto-bearbeiten/abgewiesen", browser.submit("Registrieren", {"Passwort": "kurz", "Nachname": ""})

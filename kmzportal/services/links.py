@@ -23,6 +23,8 @@ from kmzportal.services.refusals import AccountLocked, LinkUnusable
 from kmzportal.services.tokens import codes_match, is_code, normalize_code, token_hash
 from kmzportal.services.transaction import Transaction, insert_once, rows_changed
 
+RENEWAL_PAUSE = timedelta(minutes=1)
+
 
 def issue(
     tx: Transaction,
@@ -174,18 +176,36 @@ def redeem(tx: Transaction, link: AccountLink, arrived: datetime, kinds: set[Lin
 def renew(tx: Transaction, link: AccountLink) -> AccountLink:
     """Mail a fresh link of the same kind to the same address and return it; raises LinkUnusable, TooManyMails.
 
-    The count of renewals is kept on all links of the chain, so pressing the oldest again gives no further ones.
+    The count of renewals is kept on all links of the chain, so pressing the oldest again gives no further ones. The
+    one requested less than RENEWAL_PAUSE ago is returned instead: a double click sends one.
     """
     tx.lock(link.holder)
     tx.session.refresh(link)
     if not link.renewable(tx.now):
         raise LinkUnusable("link.refused", link.holder, kind=link.kind)
+    before = renewed(tx.session, link, tx.now)
+    if before and tx.now < before.issued_at + RENEWAL_PAUSE:
+        return before
     renewals = link.renewals + 1
-    chain = AccountLink.customer_id == link.customer_id, AccountLink.kind == link.kind, AccountLink.email == link.email
-    tx.session.execute(update(AccountLink).where(*chain, AccountLink.renewals < renewals).values(renewals=renewals))
+    older = update(AccountLink).where(*_same_chain(link), AccountLink.renewals < renewals)
+    tx.session.execute(older.values(renewals=renewals))
     fresh = issue(tx, LinkKind(link.kind), link.holder, link.email, link.initials, renewals)
     send(tx, fresh)
     return fresh
+
+
+def renewed(session: Session, link: AccountLink, now: datetime) -> AccountLink | None:
+    """Return the open link that its holder requested in place of this one; None after the desk sent another."""
+    newest = select(AccountLink).where(*_same_chain(link)).order_by(AccountLink.id.desc()).limit(1)
+    newer = session.scalars(newest).one()
+    requested = newer.id != link.id and newer.renewals and newer.state(now) is LinkState.OPEN
+    return newer if requested else None
+
+
+def _same_chain(link: AccountLink) -> tuple[ColumnElement[bool], ...]:
+    """Return the condition for the customer's links of this kind to this address."""
+    same = AccountLink.customer_id == link.customer_id
+    return same, AccountLink.kind == link.kind, AccountLink.email == link.email
 
 
 def end(

@@ -198,6 +198,13 @@ def end_all(tx: Transaction, person: Customer | Clerk, keep: LoginSession | None
     return rows_changed(tx.session, others.values(ended_at=tx.now))
 
 
+def any_ended(session: Session, person: Customer | Clerk, at: datetime | None) -> bool:
+    """Return whether the transaction of this time ended a session of the person."""
+    owner = LoginSession.clerk_id if isinstance(person, Clerk) else LoginSession.customer_id
+    ended = select(LoginSession.id).where(owner == person.id, LoginSession.ended_at == at)
+    return session.scalar(ended.limit(1)) is not None
+
+
 # Throttling, by a keyed hash of the account
 
 

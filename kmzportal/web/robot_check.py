@@ -9,7 +9,7 @@ from kmzportal.db import db
 from kmzportal.robot_check.puzzle import Puzzles, PuzzleUnusable
 from kmzportal.services import links
 from kmzportal.services.shares import Holder, Shares
-from kmzportal.services.tokens import is_code
+from kmzportal.services.tokens import CODE_LENGTH, is_code, normalize_code
 from kmzportal.services.transaction import Transaction
 from kmzportal.web.forms import PortalForm
 
@@ -18,7 +18,6 @@ TICK_MISSING = "Setzen Sie bitte den Haken."
 WRONG_TILES = "Das stimmt leider nicht. Hier ist ein neues Rätsel. Oder nehmen Sie den Code."
 CODE_LABEL = "Code aus der E-Mail"
 CODE_MISSING = "Geben Sie den Code aus der E-Mail ein."
-CODE_INCOMPLETE = "Der Code hat 8 Zeichen."
 PUZZLES = 5  # wrong ones in a visit; then only the code passes
 NO_PUZZLE_LEFT = "Fünfmal passten die Bilder nicht. Nehmen Sie jetzt bitte den Code."
 
@@ -55,9 +54,19 @@ class PuzzleForm(PortalForm):
         return solved if links.use_puzzle(tx, *puzzles().identity(token)) else None
 
 
+def code_fault(typed: str) -> str | None:
+    """Return what is wrong with the length of a typed code, or None."""
+    if not typed:
+        return CODE_MISSING
+    if is_code(typed):
+        return None
+    short = len(normalize_code(typed)) < CODE_LENGTH
+    return f"{'Es fehlen noch Zeichen' if short else 'Das sind zu viele Zeichen'}. Der Code hat {CODE_LENGTH} Zeichen."
+
+
 def complete_code(_form: Form, field: Field) -> None:
-    if not is_code(field.data or ""):
-        raise ValidationError(CODE_INCOMPLETE)
+    if fault := code_fault(field.data or ""):
+        raise ValidationError(fault)
 
 
 def puzzles() -> Puzzles:

@@ -23,6 +23,7 @@ from tests.e2e.actions import (
 
 pytestmark = pytest.mark.browser
 DESK = "Ihr Link zum Konto"
+WAYS = ("Mit Bildern", "Mit dem Code")
 PERSONAL = "07051 123456"  # Erika's telephone
 QUESTION = "Wählen Sie alle Bilder mit"
 
@@ -131,6 +132,22 @@ def test_the_pictures_are_three_in_a_row_at_320_pixels(new_page, erika, sent):
     places = [tile.bounding_box() for tile in page.locator(".kmz-tile").all()]
     assert len(places) == 9 and min(min(place["width"], place["height"]) for place in places) >= 44
     assert len({round(place["x"]) for place in places}) == len({round(place["y"]) for place in places}) == 3
+    boxes = [box.bounding_box()["width"] for box in page.locator(".kmz-tile input").all()]
+    assert max(boxes) <= places[0]["width"] / 4, "it hides too much of the picture"
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+def test_the_two_ways_have_one_size_and_are_both_in_view(new_page, erika, sent, width):
+    page = new_page(viewport={"width": width, "height": 844})
+    page.goto(sent(erika).link)
+    ways = [page.locator(".kern-card", has=page.get_by_role("heading", name=name)) for name in WAYS]
+    pictures, code = (way.bounding_box() for way in ways)
+    assert pictures["width"] == code["width"] and code["y"] + code["height"] <= 844
+    assert (pictures["y"] == code["y"]) is (width == 1280), "side by side where there is room"
+    field(page, "Ich bin kein Roboter").click()
+    expect(heading(page, "Bilderrätsel")).to_be_focused()
+    assert (ways[0].bounding_box()["y"] == ways[1].bounding_box()["y"]) is (width == 1280)
+    expect(link(page, "Mit dem Code geht es auch.")).to_be_in_viewport()
 
 
 def test_a_double_click_registers_once(page, erika, sent):
@@ -150,7 +167,7 @@ def test_back_forward_and_reload_show_whole_pages(page, erika, sent):
     field(page, "Ich bin kein Roboter").click()
     expect(heading(page, "Bilderrätsel")).to_be_visible()
     page.reload()
-    whole(page, "Link zum Konto")
+    whole(page, "Bilderrätsel")
     link(page, "Code aus der E-Mail eingeben").click()
     whole(page, "Code aus der E-Mail")
     link(page, "Lieber das Bilderrätsel lösen").click()

@@ -17,7 +17,6 @@ from kmzportal.db import db
 from kmzportal.models import BRANCHES
 from kmzportal.services import support
 from kmzportal.services.shares import Holder
-from kmzportal.services.tokens import is_code
 from kmzportal.services.transaction import Transaction, transaction
 from kmzportal.web import cookie, robot_check
 from kmzportal.web.auth import anyone, device_token, household, source
@@ -144,8 +143,8 @@ def _open_case(form: SupportForm, by_code: bool) -> bool:
     Raises TooManyRequests.
     """
     email, text, code = form.email.data or "", form.message.data or "", form.code.data or ""
-    if by_code and not is_code(code):
-        form.code.errors = [robot_check.CODE_INCOMPLETE if code else robot_check.CODE_MISSING]
+    if by_code and (fault := robot_check.code_fault(code)):
+        form.code.errors = [fault]
         return False
     proof = (form.sent.data if by_code else form.puzzle.data) or ""
     with transaction("visitor", source(), device_token=device_token()) as tx:

@@ -12,8 +12,9 @@ from wtforms import StringField, ValidationError
 from wtforms.validators import Length
 
 from kmzportal.db import db
+from kmzportal.mail.compose import subject_of
 from kmzportal.models import AccountLink, Customer, LinkKind, LinkState, LinkVisit, LoginSession
-from kmzportal.services import accounts, clerks, devices, guesses, kept_entries, links, passwords
+from kmzportal.services import accounts, clerks, devices, guesses, kept_entries, links, outbox, passwords, sessions
 from kmzportal.services.refusals import AddressTaken, ChangedMeanwhile, LinkUnusable, TooManyMails, WrongCode
 from kmzportal.services.second_factor import SecondFactor
 from kmzportal.services.shares import Holder
@@ -27,6 +28,7 @@ from kmzportal.web.responses import qr_code, redirect_in_place, redirect_to, ren
 
 bp = Blueprint("link", __name__)
 
+EARLY = "Die E-Mail ist schon unterwegs. In einer Minute können Sie es noch einmal versuchen."
 TOKEN = re.compile(r"[A-Za-z0-9_-]{43}")
 
 
@@ -182,7 +184,9 @@ def done(link_id: int) -> ResponseReturnValue:
     visit = visits.find(link_id, prolong=True)
     if visit is None or visit.link.ended_as != LinkState.REDEEMED or visit.link.clerk:
         return link_not_found()
-    return render("link/done.html", link=visit.link)
+    link = visit.link
+    logged_out = sessions.any_ended(db.session(), link.owner, at=link.ended_at)
+    return render("link/done.html", link=link, logged_out=logged_out)
 
 
 @bp.get("/konto-link/<int:link_id>/zugang/qr.svg")
@@ -216,11 +220,37 @@ def renew(link_id: int) -> ResponseReturnValue:
         if not link.renewable(datetime.now(UTC)):  # otherwise each try would be recorded
             raise LinkUnusable
         with transaction(f"link:{link.id}", source()) as tx:
-            kept_entries.move(tx, link, links.renew(tx, link))
+            newer = links.renew(tx, link)
+            kept_entries.move(tx, link, newer)
+            early = newer.issued_at < tx.now
     except (LinkUnusable, TooManyMails):
         form.form_errors.append("Heute können wir keinen weiteren Link senden. Bitte rufen Sie uns an.")
         return visits.link_ended(link, form)
-    return redirect_in_place(".show", "Ein neuer Link ist unterwegs an dieselbe Adresse.", link_id=link_id)
+    return redirect_to(".renewed", EARLY if early else None, link_id=link_id)
+
+
+@bp.get("/konto-link/<int:link_id>/neuer-link")
+@anyone
+def renewed(link_id: int) -> ResponseReturnValue:
+    """Show by which mail the new link comes. The page of the old one would say that it is replaced."""
+    visit, now, config = visits.find(link_id, prolong=True), datetime.now(UTC), current_app.config
+    if visit is None:
+        return link_not_found()
+    link, newer = visit.link, links.renewed(db.session(), visit.link, now)
+    if newer is None:
+        return redirect_to(".show", link_id=link_id)
+    sender, address = config["MAIL_DEFAULT_SENDER"]
+    return render(
+        "link/renewed.html",
+        ActionForm(formdata=None),
+        link=link,
+        newer=newer,
+        sender=f"{sender} ({address})",
+        subject=subject_of(f"{link.kind}_link"),
+        renewable=link.renewable(now),
+        wait_seconds=int((newer.issued_at + links.RENEWAL_PAUSE - now).total_seconds()),
+        outage=outbox.mail_outage(db.session(), now, config),
+    )
 
 
 @bp.post("/konto-link/<int:link_id>/abbrechen")

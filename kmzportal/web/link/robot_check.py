@@ -15,6 +15,8 @@ from kmzportal.web.link.visit import link_holder, link_not_found, link_transacti
 from kmzportal.web.responses import redirect_in_place, render
 from kmzportal.web.robot_check import NO_PUZZLE_LEFT, PUZZLES, PuzzleForm
 
+WRONG_CODE = "Dieser Code stimmt nicht."
+
 bp = Blueprint("robot_check", __name__, url_prefix="/konto-link/<int:link_id>")
 
 
@@ -81,5 +83,14 @@ def code(link: AccountLink, visit: LinkVisit) -> ResponseReturnValue:
             visit.checked = visit.checked or links.check_code(tx, link, form.code.data or "")
         if visit.checked:
             return redirect_in_place("link.show", link_id=link.id)
-        form.code.errors = ["Dieser Code stimmt nicht. Er steht in der E-Mail unter dem Link und hat 8 Zeichen."]
-    return render("link/code.html", form, link=link, puzzle_left=visit.wrong_puzzles < PUZZLES)
+        if link.code_used_up:
+            form.form_errors.append(WRONG_CODE)
+        else:
+            form.code.errors = [f"{WRONG_CODE} Er steht in der E-Mail unter dem Link. {_tries_left(link)}"]
+    puzzle_left = visit.wrong_puzzles < PUZZLES
+    return render("link/code.html", form, link=link, puzzle_left=puzzle_left, tries_left=_tries_left(link))
+
+
+def _tries_left(link: AccountLink) -> str:
+    left = link.code_tries_left
+    return f"Sie haben noch {left} {'Versuch' if left == 1 else 'Versuche'}."

@@ -6,7 +6,6 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import select
 
-from kmzportal.mail.compose import subject_of
 from kmzportal.models import RecoveryRequest
 from kmzportal.services import outbox, recovery
 from tests import people, secret_scan

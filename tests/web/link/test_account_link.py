@@ -4,15 +4,18 @@ from datetime import timedelta
 
 import pytest
 
+from kmzportal.mail.compose import subject_of
 from kmzportal.models import LinkKind, LinkState
-from kmzportal.services import links
+from kmzportal.services import links, outbox
 from tests import people, secret_scan
-from tests.browser import Browser
+from tests.browser import Browser, by_id, words
 from tests.people import NEW, NEW_PASSWORD, OTHER_PASSWORD
 
 pytestmark = pytest.mark.usefixtures("clock")
 LOST, DEAD = "Diesen Link können wir nicht öffnen", "Dieser Link gilt nicht mehr"
+LOGGED_OUT = "Auf allen Geräten sind Sie abgemeldet."
 RENEW, SAVE = "Neuen Link an dieselbe Adresse senden", "Passwort speichern"
+POSTBOX = "Schauen Sie in Ihr Postfach"
 OF_CUSTOMERS = [LinkKind.RECOVERY, LinkKind.DESK, LinkKind.ADDRESS, LinkKind.OBJECTION]
 
 
@@ -26,14 +29,53 @@ def test_the_seven_steps_of_the_hand_out_with_its_labels(browser, backend, juerg
     browser.follow("Code aus der E-Mail eingeben")
     browser.submit("Bestätigen", {"Code aus der E-Mail": backend.keys.code(link)})
     browser.follow("Konto bearbeiten")
+    assert "Persönliche Daten" in map(words, browser.page.iter("h2"))
     assert browser.value("Nachname") == "Groß"
     assert juergen.number in browser.text and juergen.pending_email in browser.text
     browser.submit("Registrieren", {"Telefon": "07051 4711", **NEW})
-    assert browser.heading == "Fertig"
+    assert browser.heading == "Fertig" and LOGGED_OUT not in browser.text
     assert "https://kmz-calw.de" in [one.get("href") for one in browser.page.iter("a")]
     assert browser.follow("Zur Anmeldung").value("E-Mail-Adresse") == juergen.pending_email
     assert browser.submit("Anmelden", {"Passwort": NEW_PASSWORD}).heading == "Einstellungen"
     assert backend.read(juergen).phone == "07051 4711"
+
+
+@pytest.mark.with_and_without_htmx
+def test_each_page_of_the_way_names_its_step_and_success_has_a_panel(browser, backend, erika, link, mailed):
+    def step():
+        [bar] = browser.page.iter("progress")
+        [heading] = browser.page.iter("h1")
+        text = words(by_id(browser.page, heading.get("aria-describedby")))
+        assert text == f"Schritt {bar.get('value')} von {bar.get('max')}"
+        return heading.text, text, bool(browser.page.find_class("kmz-panel"))
+
+    browser.open(mailed(link))
+    ways = [step()]
+    browser.check("Ich bin kein Roboter")
+    ways.append((browser if browser.htmx else browser.press("Weiter")) and step())
+    browser.follow("Code aus der E-Mail eingeben")
+    ways.append(step())
+    browser.submit("Bestätigen", {"Code aus der E-Mail": backend.keys.code(link)})
+    ways.append(step())
+    browser.follow("Konto bearbeiten")
+    ways.append(step())
+    browser.submit("Registrieren", NEW)
+    ways.append(step())
+    assert ways == [
+        ("Link zum Konto", "Schritt 1 von 4", False),
+        ("Bilderrätsel", "Schritt 1 von 4", False),
+        ("Code aus der E-Mail", "Schritt 1 von 4", False),
+        ("Bestätigt", "Schritt 2 von 4", True),
+        ("Konto bearbeiten", "Schritt 3 von 4", False),
+        ("Fertig", "Schritt 4 von 4", True),
+    ]
+
+
+def test_the_page_of_a_new_password_names_its_account(browser, erika, issue, mailed):
+    browser.open(mailed(issue(LinkKind.RECOVERY, erika)))
+    assert f"für {erika.email}" in browser.text and not list(browser.page.iter("progress"))
+    browser.submit(SAVE, NEW)
+    assert browser.page.find_class("kmz-panel") and not list(browser.page.iter("progress"))
 
 
 @pytest.mark.parametrize("button", [SAVE, RENEW])
@@ -182,7 +224,7 @@ def test_an_expired_link_shows_only_its_expiry_and_is_renewed(
     for fact in (erika.number, erika.email, erika.last_name, erika.school, erika.phone):
         assert fact not in browser.text
     assert "Senden Sie das Formular bitte noch einmal ab." in browser.stale().press(RENEW).text
-    assert "Ein neuer Link ist unterwegs an dieselbe Adresse." in browser.press(RENEW).text
+    assert browser.press(RENEW).heading == POSTBOX
     assert [mail.recipient for mail in backend.mails("recovery_link")] == [erika.email] * 2
     assert browser.open(mailed(newest_link())).submit(SAVE, NEW).heading == "Fertig"
 
@@ -201,6 +243,55 @@ def test_a_replaced_link_names_the_newer_mail_and_is_renewed_three_times_at_most
     assert "Heute können wir keinen weiteren Link senden." in browser.press(RENEW).text
     assert RENEW not in browser.open(mailed(old)).text
     assert len(backend.mails("desk_link")) == 3
+
+
+@pytest.mark.parametrize(
+    ("kind", "subject", "until"),
+    [
+        (LinkKind.DESK, "Ihr Link zum Konto", "29.11.2026, 14:05 Uhr"),
+        (LinkKind.RECOVERY, subject_of("recovery_link"), "26.11.2026, 16:05 Uhr"),
+        (LinkKind.ADDRESS, "Bitte bestätigen Sie Ihre E-Mail-Adresse", "27.11.2026, 14:05 Uhr"),
+    ],
+)
+def test_a_renewed_link_leads_to_a_page_that_names_the_mail(
+    app, browser, backend, juergen, issue, mailed, clock, monkeypatch, kind, subject, until
+):
+    monkeypatch.setitem(app.config, "MAIL_SERVER", "mail.example")
+    link = issue(kind, juergen, juergen.pending_email)
+    clock.shift(timedelta(days=3))
+    for loop in outbox.MAIL_LOOPS:
+        backend.run(outbox.record_heartbeat, loop)
+    browser.open(mailed(link)).press(RENEW)
+    assert browser.heading == POSTBOX and DEAD not in browser.text and RENEW not in browser.text
+    assert "Ein neuer Link ist unterwegs an dieselbe Adresse." in browser.text
+    for fact in ("Kreismedienzentrum Calw (support@kmz-cw.de)", f"{subject} – Kreismedienzentrum Calw", until):
+        assert fact in browser.text
+    assert juergen.pending_email not in browser.text and juergen.email not in browser.text
+
+
+@pytest.mark.with_and_without_htmx
+def test_of_a_renewed_link_a_second_one_is_sent_after_a_minute_and_the_page_stays(
+    browser, backend, erika, link, mailed, newest_link, clock
+):
+    clock.shift(timedelta(days=4))
+    browser.open(mailed(link)).press(RENEW)
+    first = newest_link()
+    clock.shift(20)
+    assert "Wieder möglich in 40 Sekunden." in browser.open(browser.path).text
+    browser.press("Noch einmal senden")
+    assert "In einer Minute können Sie es noch einmal versuchen." in browser.text
+    assert (browser.heading, newest_link().id) == (POSTBOX, first.id)
+    clock.shift(40)
+    assert "Wieder möglich" not in browser.open(browser.path).text
+    assert browser.press("Noch einmal senden").heading == POSTBOX
+    assert newest_link().id != first.id
+    clock.shift(60)
+    browser.press("Noch einmal senden")
+    assert "Noch einmal senden" not in browser.text, "three times at most"
+    assert len(backend.mails("desk_link")) == 4
+    browser.open(mailed(newest_link()))
+    backend.update(newest_link(), ended_at=people.NOW, ended_as=LinkState.WITHDRAWN)
+    assert browser.open(f"/konto-link/{link.id}/neuer-link").heading == DEAD
 
 
 @pytest.mark.parametrize(("change", "recorded"), [
@@ -279,7 +370,7 @@ def test_another_customer_who_is_logged_in_has_to_log_out_first(browser, app, ba
 
 def test_the_customer_who_is_logged_in_uses_the_link_and_is_logged_out(browser, erika, issue, mailed):
     browser.log_in(erika).open(mailed(issue(LinkKind.RECOVERY, erika))).submit(SAVE, NEW)
-    assert browser.heading == "Fertig"
+    assert browser.heading == "Fertig" and LOGGED_OUT in browser.text
     assert browser.open("/einstellungen").heading == "Anmelden"
 
 

@@ -61,8 +61,36 @@ def test_the_puzzle_follows_the_checkbox_also_from_a_stale_form(landed, backend,
     assert (landed.status, STALE in landed.text, backend.read(link).opened_at) == (422, True, None)
     tick(landed)
     assert landed.heading == "Bilderrätsel"
-    assert landed.path == f"/konto-link/{link.id}/{'roboter' if landed.htmx else 'raetsel'}"
     assert backend.read(link).opened_at == people.NOW
+
+
+@pytest.mark.with_and_without_htmx
+def test_the_puzzle_and_the_code_stay_when_they_are_loaded_again(ticked, link):
+    assert ticked.path == f"/konto-link/{link.id}/raetsel"
+    assert ticked.open(ticked.path).heading == "Bilderrätsel"
+    assert choose(ticked, set()).open(ticked.path).heading == "Bilderrätsel"
+    assert ticked.follow(ENTER_CODE).open(ticked.path).heading == "Code aus der E-Mail"
+
+
+def test_pictures_and_code_are_two_cards_of_equal_rank_from_the_tick_on(landed):
+    def cards():
+        ranks = {}
+        for card in landed.page.find_class("kern-card"):
+            acts = [one for one in card.iter("button", "a") if "kern-btn" in one.get("class", "")]
+            ranks[words(next(card.iter("h2")))] = [(words(one), one.get("class")) for one in acts]
+        return ranks
+
+    same = "kern-btn kern-btn--primary"
+    code = {"Mit dem Code": [(ENTER_CODE, same)]}
+    assert cards() == {"Mit Bildern": [("Weiter", same)]} | code
+    tick(landed)
+    assert cards() == {"Mit Bildern": [("Bestätigen", same)]} | code
+
+
+def test_who_cannot_see_the_pictures_meets_the_way_to_the_code_first(ticked):
+    order = [one for one in ticked.page.iter("img", "a") if one.tag == "img" or "/code" in one.get("href")]
+    assert [one.tag for one in order] == ["a", "img", "a"]
+    assert ticked.follow("Mit dem Code geht es auch.").heading == "Code aus der E-Mail"
 
 
 @pytest.mark.with_and_without_htmx
@@ -147,17 +175,18 @@ def used_up(landed):
     """The page after five wrong codes."""
     landed.follow(ENTER_CODE)
     for left in ("5 Versuche.", "4 Versuche.", "3 Versuche.", "2 Versuche.", "1 Versuch."):
-        assert f"Sie haben {left}" in landed.text
+        assert f"Sie haben noch {left}" in landed.text
         landed.submit("Bestätigen", {CODE: "AAAA-AAAA"})
     return landed
 
 
 @pytest.mark.with_and_without_htmx
 def test_after_five_wrong_codes_a_new_link_and_code_are_mailed(used_up, backend, mailed, link, newest_link):
-    assert "Der Code wurde fünfmal falsch eingegeben." in used_up.text
+    assert "Dieser Code gilt nicht mehr. Mit einem Klick bekommen Sie einen neuen Link" in used_up.text
+    assert "fünfmal" not in used_up.text
     used_up.stale().press(RENEW)
     assert (used_up.status, used_up.heading) == (422, "Dieser Code gilt nicht mehr")
-    assert "Ein neuer Link ist unterwegs an dieselbe Adresse." in used_up.press(RENEW).text
+    assert used_up.press(RENEW).heading == "Schauen Sie in Ihr Postfach"
     assert newest_link().id != link.id
     used_up.open(mailed(newest_link())).follow(ENTER_CODE)
     assert used_up.submit("Bestätigen", {CODE: backend.keys.code(newest_link())}).heading == "Bestätigt"
@@ -207,9 +236,10 @@ def test_a_puzzle_that_is_not_compared_costs_no_try(ticked, link, right_tiles, c
 
 def test_what_is_no_code_is_told_so_and_costs_no_try(landed, backend, link):
     landed.follow(ENTER_CODE)
-    for typed in ("ABCD-EFG", "ABCD-EFGHJ", "AB CD"):
+    assert "Sie haben noch 5 Versuche." in landed.text
+    short, long = "Es fehlen noch Zeichen.", "Das sind zu viele Zeichen."
+    for typed, fault in {"ABCD-EFG": short, "ABCD-EFGHJ": long, "AB CD": short, "-": short}.items():
         landed.submit("Bestätigen", {CODE: typed})
-        assert (landed.status, "Der Code hat 8 Zeichen." in landed.text) == (422, True)
-    assert "Sie haben 5 Versuche." in landed.text
+        assert (landed.status, f"{fault} Der Code hat 8 Zeichen." in landed.text) == (422, True)
     assert landed.submit("Bestätigen", {CODE: backend.keys.code(link)}).heading == "Bestätigt"
     assert backend.read(link).code_tries == 0
