@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import or_, select
+from sqlalchemy import ColumnElement, or_, select
 from sqlalchemy.orm import Session
 
 from kmzportal.models import AuditEvent, Customer, OutgoingMail, RecoveryRequest, fold
@@ -13,13 +13,14 @@ from kmzportal.services import outbox, sessions
 from kmzportal.services.tokens import LinkKeys
 
 LOCKS = ("account.locked", "address.objected")
+ROUND_UP = timedelta(seconds=59)  # pages leave out the seconds
 TYPED_WITHIN, TYPED_SHOWN = timedelta(days=7), 3
 
 
 @dataclass(frozen=True)
 class AccountStatus:
     last_login: datetime | None
-    throttled_until: datetime | None  #: only while no password of an unknown device is compared
+    throttled_until: datetime | None  #: only while no password of an unknown device is compared; shown in minutes
     password_disabled: bool  #: by very many failures; a link sets a new one
     lock: AuditEvent | None  #: who locked the account and why; also None for a lock older than the audit trail
     failed_mail: OutgoingMail | None  #: the last mail to the stored address, if it was refused or came back
@@ -33,7 +34,7 @@ def find(
     disabled = until == sessions.NEVER
     return AccountStatus(
         last_login=sessions.last_login(session, customer),
-        throttled_until=until if until and until > now and not disabled else None,
+        throttled_until=until + ROUND_UP if until and until > now and not disabled else None,
         password_disabled=disabled,
         lock=_lock(session, customer) if customer.locked_at else None,
         failed_mail=outbox.came_back(session, customer.email_canonical),
@@ -49,7 +50,7 @@ def _lock(session: Session, customer: Customer) -> AuditEvent | None:
 def _typed(session: Session, customer: Customer, now: datetime) -> Sequence[RecoveryRequest]:
     """Return requests for the customer's addresses, or for the same part before the @ if it contains the last name."""
     address = RecoveryRequest.email_canonical
-    similar = [address.in_([customer.email_canonical, customer.pending_email_canonical])]
+    similar: list[ColumnElement[bool]] = [address.in_([customer.email_canonical, customer.pending_email_canonical])]
     local = customer.email_canonical.rpartition("@")[0]
     if fold(customer.last_name) in fold(local):
         similar.append(address.startswith(f"{local}@", autoescape=True))
