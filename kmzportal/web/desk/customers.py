@@ -255,13 +255,20 @@ def correct(customer_id: int) -> ResponseReturnValue:
     try:
         corrected = act(form, correct_address)
     except ChangedMeanwhile:
+        sent = desk.newest_link(db.session(), customer)
+        if sent and sent.usable(datetime.now(UTC)) and sent.email == customer.pending_email == form.email.data:
+            notice = f"Der Link zum Konto ist schon unterwegs an {sent.email}. Es wurde kein zweiter gesendet."
+            return redirect_in_place(".customer", notice, customer_id=customer.id)
         form.add_conflict_error(customer)
     if form.errors:
         return _screen(customer, correct=form)
     notice = _corrected(customer, form.email.data or "") if corrected else PROPOSED
-    if meant := mail_address.suggest_correction(form.email.data or ""):
-        notice += f" Prüfen Sie bitte: Meinten Sie {meant}?"
-    return redirect_in_place(".customer", notice, customer_id=customer.id)
+    return redirect_in_place(".customer", notice + _meant_hint(form.email.data or ""), customer_id=customer.id)
+
+
+def _meant_hint(email: str) -> str:
+    meant = mail_address.suggest_correction(email)
+    return f" Prüfen Sie bitte: Meinten Sie {meant}?" if meant else ""
 
 
 def _limit_addresses(tx: Transaction, customer: Customer | None = None) -> None:

@@ -335,6 +335,15 @@ def test_a_double_click_sends_one_link(backend, erika, screen):
     assert len(backend.mails("desk_link")) == len(backend.links(LinkKind.DESK)) == 1
 
 
+def test_a_double_click_corrects_an_address_once(backend, screen):
+    page = screen.check("Rückruf").page
+    screen.submit(CORRECT, {"Neue E-Mail-Adresse": NEW})
+    screen.page = page
+    screen.press(CORRECT)
+    assert screen.status == 200 and f"Der Link zum Konto ist schon unterwegs an {NEW}." in screen.text
+    assert len(backend.mails("desk_link")) == 1
+
+
 @pytest.mark.parametrize("action", ["erneut", "zurueckziehen"])
 def test_a_link_of_another_customer_is_not_found(backend, erika, max_, issue, screen, action):
     link = issue(LinkKind.DESK, max_)
