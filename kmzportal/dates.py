@@ -38,6 +38,21 @@ def format_short(at: datetime, now: datetime) -> str:
     return f"{at:%H:%M}" if at.date() == now.date() else f"{at:%d.%m.%Y, %H:%M}"
 
 
+def format_soon(at: datetime, now: datetime) -> str:
+    """Return `Montag, 23:33 Uhr`, to be read out; from the sixth day on with the date."""
+    day = at.astimezone(BERLIN).date()
+    near = (day - now.astimezone(BERLIN).date()).days < 6
+    return f"{WEEKDAYS[day.weekday()] if near else format_day(day)}, {format_time(at)}"
+
+
+def format_ago(at: datetime, now: datetime) -> str:
+    """Return `gerade eben`, `vor 5 Minuten` within the hour, else as format_short."""
+    minutes = int((now - at).total_seconds() // 60)
+    if minutes >= 60:
+        return format_short(at, now)
+    return f"vor {format_duration(timedelta(minutes=minutes))}" if minutes > 0 else "gerade eben"
+
+
 def format_day(on: date) -> str:
     """Return a date as `Mittwoch, 2. Dezember`."""
     return f"{WEEKDAYS[on.weekday()]}, {on.day}. {MONTHS[on.month - 1]}"

@@ -253,6 +253,11 @@ def desk_flow(scenario: Scenario) -> Iterator[State]:
     yield "vorschau/tippfehler", desk.open(f"{screen}/vorschau?email=erika@gmx.ed")
     yield "daten-am-schalter/abgewiesen", desk.open(f"{screen}/daten").submit("Speichern", {"Nachname": ""})
     yield "neuer-kunde/abgewiesen", desk.open("/kundenservice/kunden/neu").press("Konto anlegen")
+    taken = {"Kundennummer": "K-77", "E-Mail-Adresse": scenario.max.email, "Nachname": "Neu"}
+    yield "neuer-kunde/adresse-vergeben", desk.submit("Konto anlegen", taken)
+    desk.open(f"/kundenservice/kunden/{scenario.anneliese.id}").check("Kundennummer genannt")
+    yield "kunde/kundennummer-genuegt-nicht", desk.submit("Adresse berichtigen und Link senden", new)
+    yield "kunde/noch-einmal", desk.press("Link senden")
 
 
 def objection_flow(scenario: Scenario) -> Iterator[State]:

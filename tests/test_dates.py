@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from kmzportal.dates import BERLIN, format_datetime, format_duration, format_short
+from kmzportal.dates import BERLIN, format_ago, format_datetime, format_duration, format_short, format_soon
 
 
 @pytest.mark.parametrize(("utc", "shown"), [
@@ -39,3 +39,19 @@ def test_the_short_form_has_a_date_only_on_other_days():
     now = datetime(2026, 11, 24, 0, 30, tzinfo=BERLIN)
     assert format_short(datetime(2026, 11, 23, 23, 5, tzinfo=UTC), now) == "00:05"
     assert format_short(datetime(2026, 11, 23, 22, 55, tzinfo=UTC), now) == "23.11.2026, 23:55"
+
+
+@pytest.mark.parametrize(
+    ("days", "shown"), [(3, "Donnerstag, 14:05 Uhr"), (5, "Samstag, 14:05 Uhr"), (7, "Montag, 30. November, 14:05 Uhr")]
+)
+def test_a_time_soon_is_named_by_its_weekday_unless_that_could_be_today(days, shown):
+    now = datetime(2026, 11, 23, 13, 5, tzinfo=UTC)
+    assert format_soon(now + timedelta(days=days), now) == shown
+
+
+@pytest.mark.parametrize(
+    ("seconds", "shown"), [(59, "gerade eben"), (60, "vor 1 Minute"), (3599, "vor 59 Minuten"), (3600, "13:05")]
+)
+def test_what_was_just_done_is_told_in_minutes(seconds, shown):
+    now = datetime(2026, 11, 23, 13, 5, tzinfo=UTC)
+    assert format_ago(now - timedelta(seconds=seconds), now) == shown

@@ -109,7 +109,7 @@ class KeptEntry(Base):
 
 
 class Throttle(Base):
-    """Failures of an account, known or not, under a keyed hash. The wait is never shown."""
+    """Failures of an account, known or not, under a keyed hash. The wait is shown at the desk only."""
 
     __tablename__ = "throttle"
 
@@ -117,11 +117,14 @@ class Throttle(Base):
     failures: Mapped[int]
     failed_at: Mapped[datetime]
 
-    def waiting(self, now: datetime, free: int, first: int, longest: int) -> bool:
-        """Return whether to wait: after `free` failures, `first` seconds, doubled by each failure up to `longest`."""
+    def waits_until(self, free: int, first: int, longest: int) -> datetime:
+        """Return the end of the wait: after `free` failures, `first` seconds, doubled by each one up to `longest`."""
         beyond = self.failures - free
         wait = min(first * 2 ** min(beyond - 1, 20), longest) if beyond > 0 else 0
-        return now < self.failed_at + timedelta(seconds=wait)
+        return self.failed_at + timedelta(seconds=wait)
+
+    def waiting(self, now: datetime, free: int, first: int, longest: int) -> bool:
+        return now < self.waits_until(free, first, longest)
 
 
 class SourceFailure(Base):

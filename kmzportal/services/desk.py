@@ -23,13 +23,14 @@ from kmzportal.models import (
     LinkState,
     Objection,
     SupportCase,
+    fold,
 )
 from kmzportal.services import accounts, alarms, deletion, links, support
 from kmzportal.services.refusals import AccountLocked, AddressTaken, ChangedMeanwhile, LinkUnusable, Refusal
 from kmzportal.services.transaction import Transaction, insert_once, upsert
 
 LINKS_SHOWN = 10
-TAKEN = "Diese Adresse gehört schon zu einem anderen Konto. "
+TAKEN = "Diese Adresse gehört schon zu {0.name}, {0.number}."
 #: What is counted for each clerk and day: its name in the alarm, and the setting above which it is unusual.
 COUNTED = {
     "corrections": ("Adressen berichtigt", "DESK_ACTS_PER_DAY"),
@@ -57,10 +58,20 @@ class AddressOfClerk(Refusal):
     field = "email"
 
 
+class NumberAlone(Refusal):
+    """The Kundennummer alone does not prove who wants this address, see number_suffices."""
+
+    message = (
+        "Bei dieser Adresse genügt die Kundennummer allein nicht. Rufen Sie zurück, fragen Sie bei der Schule nach, "
+        "oder prüfen Sie die Person persönlich."
+    )
+    field = "check"
+
+
 class ObjectionOpen(Refusal):
     """Whoever moved the address would get in again."""
 
-    message = "Jemand hat „Das war ich nicht“ gemeldet. Berichtigen Sie zuerst die Adresse, oder prüfen Sie, wer fragt."
+    message = "Jemand hat „Das war ich nicht“ gemeldet. Berichtigen Sie zuerst die Adresse, oder prüfen Sie die Person."
     field = "unlock_check"
 
 
@@ -109,9 +120,12 @@ def correct_address(tx: Transaction, customer: Customer, seen_version: int, emai
     For a locked account the address changes at once, without a link, and the password is deleted: a stolen password
     must not work again after the account is unlocked. With SECOND_PERSON an address that anyone can create only waits
     for another clerk: returns False. Older objections end, as the identity was checked.
-    Raises ChangedMeanwhile, SameAddress, AddressOfClerk, AddressTaken or TooManyMails before anything is changed.
+    Raises ChangedMeanwhile, NumberAlone, SameAddress, AddressOfClerk, AddressTaken or TooManyMails before anything is
+    changed.
     """
     tx.lock(customer, seen_version)
+    if check == "number" and not number_suffices(tx.session, customer, email):
+        raise NumberAlone
     _count(tx, "corrections")
     if not (tx.settings["SECOND_PERSON"] and mail_address.is_free_mail(email)):
         _correct(tx, customer, email, check, note)
@@ -121,6 +135,27 @@ def correct_address(tx: Transaction, customer: Customer, seen_version: int, emai
     upsert(tx.session, AddressProposal, {"customer_id": customer.id, **values}, values)
     tx.record("address.proposed", customer, check=check, note=note)
     return False
+
+
+def number_suffices(session: Session, customer: Customer, email: str) -> bool:
+    """Return whether the Kundennummer alone proves who wants `email`: its domain is already known for the school.
+
+    A confirmed address of somebody at this school has it. The school counts as it was imported, since customers may
+    change it. A domain where anyone gets an address is never enough.
+    """
+    domain = mail_address.parse(email).rpartition("@")[2]
+    if mail_address.is_free_mail(email) or not fold(customer.school):
+        return False
+    texts = f" {fold(customer.school)} ", f"{fold('@' + domain)} "
+    # The inner query needs only the index of the search, which SQLite scans.
+    ids = select(Customer.id).where(*(Customer.search.contains(text, autoescape=True) for text in texts))
+    known = (
+        Customer.id.in_(ids),
+        Customer.school == customer.school,
+        func.coalesce(Customer.imported["school"].as_string(), customer.school) == customer.school,
+        Customer.email_canonical.endswith(f"@{mail_address.canonical(email).rpartition('@')[2]}", autoescape=True),
+    )
+    return session.scalar(select(Customer.id).where(*known).limit(1)) is not None
 
 
 def decide_on_address(tx: Transaction, customer: Customer, seen_version: int, email: str, confirmed: bool) -> None:
@@ -154,8 +189,8 @@ def _require_free(tx: Transaction, customer: Customer, email: str) -> None:
         raise SameAddress
     if tx.session.scalar(select(Clerk.id).where(Clerk.email_canonical == canonical)):
         raise AddressOfClerk("address.refused", customer)
-    if address_owner(tx.session, email, tx.now, other_than=customer):
-        raise AddressTaken("address.refused", customer, message=TAKEN + "Den Link dorthin finden Sie beim Formular.")
+    if owner := address_owner(tx.session, email, tx.now, other_than=customer):
+        raise AddressTaken("address.refused", customer, message=TAKEN.format(owner))
 
 
 def _correct(tx: Transaction, customer: Customer, email: str, check: str, note: str) -> None:
@@ -184,12 +219,22 @@ def _take_from_others(tx: Transaction, email: str, owner: Customer) -> None:
         accounts.withdraw_address_change(tx, other)
 
 
-def send_link(tx: Transaction, customer: Customer, why: str = "") -> AccountLink:
+def newest_link(session: Session, customer: Customer) -> AccountLink | None:
+    """Return the link that the desk mailed last, ended or not."""
+    mine = AccountLink.customer_id == customer.id, AccountLink.kind == LinkKind.DESK
+    return session.scalars(select(AccountLink).where(*mine).order_by(AccountLink.id.desc()).limit(1)).first()
+
+
+def send_link(tx: Transaction, customer: Customer, why: str = "", seen_link: int | None = None) -> AccountLink | None:
     """Mail a new link to the stored address; an older one ends. Raises AccountLocked, TooManyMails.
 
-    An address that the desk had corrected is no longer pending when its own link ends by this.
+    An address that the desk had corrected is no longer pending when its own link ends by this. `seen_link`: id of
+    newest_link when the form was shown, 0 for none. If there is a newer one, as after a double click, returns None.
     """
     tx.lock(customer)
+    newest = newest_link(tx.session, customer)
+    if seen_link is not None and seen_link != (newest.id if newest else 0):
+        return None
     pending = customer.pending_email
     if pending and links.end(tx, customer, LinkState.WITHDRAWN, {LinkKind.DESK}, pending):
         accounts.drop_pending_address(tx, customer)
@@ -255,8 +300,8 @@ def _require_open(tx: Transaction, link: AccountLink) -> None:
 
 def create_customer(tx: Transaction, number: str, email: str, data: Mapping[str, str]) -> Customer:
     """Add a customer without a password: only a link sets one. Raises AddressTaken, NumberTaken, ChangedMeanwhile."""
-    if address_owner(tx.session, email, tx.now):
-        raise AddressTaken(message=TAKEN + "Suchen Sie danach unter „Kunden“.")
+    if owner := address_owner(tx.session, email, tx.now):
+        raise AddressTaken(message=TAKEN.format(owner))
     if tx.session.scalar(Customer.with_number(number)):
         raise NumberTaken
     customer = Customer(number=number, created_at=tx.now, **data)

@@ -226,15 +226,22 @@ def list_mails(
 
 
 def came_back(session: Session, address: str) -> OutgoingMail | None:
-    """Return the newest mail that left for this address (canonical form) if it came back.
+    """Return the newest mail to this address (canonical form) that got an answer, if it was refused or came back.
 
     Mails that anyone can cause do not count: whoever caused one knows its Message-ID and can forge a bounce.
     """
-    left = OutgoingMail.state.in_((MailState.SENT, MailState.BOUNCED))
+    failed = (MailState.REFUSED, MailState.BOUNCED)
+    left = OutgoingMail.state.in_((MailState.SENT, *failed))
     ours = OutgoingMail.template.not_in(TO_STRANGERS)
     newest = select(OutgoingMail).where(OutgoingMail.recipient_canonical == address, left, ours)
     mail = session.scalars(newest.order_by(OutgoingMail.id.desc()).limit(1)).first()
-    return mail if mail and mail.state == MailState.BOUNCED else None
+    return mail if mail and mail.state in failed else None
+
+
+def newest_mail(session: Session, link: AccountLink) -> OutgoingMail | None:
+    """Return the mail with this link that was queued last."""
+    mails = select(OutgoingMail).options(*_WITH_PERSON).where(OutgoingMail.link_id == link.id)
+    return session.scalars(mails.order_by(OutgoingMail.id.desc()).limit(1)).first()
 
 
 def mark_bounced(tx: Transaction, mail: OutgoingMail, code: int | None, reason: str) -> None:

@@ -1,14 +1,25 @@
 """Login sessions: started by a login, found by their token, ended; and the throttling of failed logins."""
 
 import secrets
-from datetime import datetime, timedelta
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
 from sqlalchemy import Select, bindparam, delete, func, select, true, update
 from sqlalchemy.orm import Session
 
 from kmzportal import mail_address
-from kmzportal.models import Clerk, Customer, KnownDevice, KnownSource, LinkVisit, LoginSession, SourceFailure, Throttle
+from kmzportal.models import (
+    AuditEvent,
+    Clerk,
+    Customer,
+    KnownDevice,
+    KnownSource,
+    LinkVisit,
+    LoginSession,
+    SourceFailure,
+    Throttle,
+)
 from kmzportal.services import devices
 from kmzportal.services.alarms import raise_alarm
 from kmzportal.services.passwords import PasswordCheck
@@ -21,6 +32,7 @@ SPRAYED = 200  # accounts and sources that failed within SOURCE_WINDOW, from whi
 KNOWN_SOURCES_KEPT = timedelta(days=90)
 TOUCH_INTERVAL = timedelta(minutes=1)
 OF_LETTERS = "letter:"  # how keys of failures begin that are forgotten after a day, see links.find_letter
+NEVER = datetime.max.replace(tzinfo=UTC)  # when a disabled password counts again
 CODE_LIFETIME = 300  # seconds from the right password to the second factor
 
 PersonTable = type[Customer] | type[Clerk]  #: each login page reads only one of the tables
@@ -231,6 +243,34 @@ def is_throttled(tx: Transaction, key: str, disables: bool = True, free: int | N
     waits = free, settings["THROTTLE_FIRST_WAIT"], settings["THROTTLE_LONGEST_WAIT"]
     disabled = disables and throttle.failures >= settings["THROTTLE_DISABLED_AT"]
     return disabled or throttle.waiting(tx.now, *waits)
+
+
+def throttled_until(
+    session: Session, keys: LinkKeys, settings: Mapping[str, Any], person: Customer | Clerk
+) -> datetime | None:
+    """Return the end of the last wait of this account, maybe past; NEVER where the password no longer counts.
+
+    Only for the desk: no answer to a login may show it.
+    """
+    throttle = session.get(Throttle, keys.fingerprint(person.THROTTLE_PREFIX + person.email_canonical))
+    if throttle is None:
+        return None
+    if throttle.failures >= settings["THROTTLE_DISABLED_AT"]:
+        return NEVER
+    names = ("THROTTLE_FREE_FAILURES", "THROTTLE_FIRST_WAIT", "THROTTLE_LONGEST_WAIT")
+    return throttle.waits_until(*(settings[name] for name in names))
+
+
+def last_login(session: Session, customer: Customer) -> datetime | None:
+    """Return when the customer logged in last, as far as the rows that are kept tell."""
+    newest = (
+        select(func.max(LoginSession.started_at)).where(LoginSession.customer_id == customer.id),
+        select(func.max(KnownDevice.last_used)).where(KnownDevice.customer_id == customer.id),
+        select(func.max(AuditEvent.at)).where(
+            AuditEvent.customer_id == customer.id, AuditEvent.action == "login.succeeded"
+        ),
+    )
+    return max(filter(None, map(session.scalar, newest)), default=None)
 
 
 def source_over_limit(tx: Transaction) -> bool:

@@ -5,13 +5,15 @@ from typing import Any
 
 from flask import Blueprint, abort, current_app, request, url_for
 from flask.typing import ResponseReturnValue
-from wtforms import Field, HiddenField, RadioField, SelectField, ValidationError
+from wtforms import Field, HiddenField, IntegerField, RadioField, SelectField, ValidationError
 from wtforms.fields.choices import SelectChoice  # type: ignore[attr-defined]  # newer than its types
-from wtforms.validators import InputRequired
+from wtforms.validators import InputRequired, Optional
+from wtforms.widgets import HiddenInput
 
 from kmzportal import mail_address
-from kmzportal.dates import BERLIN
+from kmzportal.dates import BERLIN, format_ago, format_soon, format_time
 from kmzportal.db import db
+from kmzportal.mail.compose import Email
 from kmzportal.mail.previews import redacted_preview
 from kmzportal.models import (
     IDENTITY_CHECKS,
@@ -19,32 +21,37 @@ from kmzportal.models import (
     AddressProposal,
     Customer,
     CustomerAccess,
+    LinkState,
     Objection,
     SupportCase,
 )
-from kmzportal.services import audit, desk, outbox, support
+from kmzportal.services import account_status, audit, desk, outbox, support
 from kmzportal.services import search as customer_search
 from kmzportal.services.refusals import ChangedMeanwhile
-from kmzportal.services.transaction import Transaction, transaction
-from kmzportal.web.auth import act, clerk_only, current_user, require_second_factor
+from kmzportal.services.transaction import Transaction, link_keys, transaction
+from kmzportal.web.auth import act, background_poll, clerk_only, current_user, require_second_factor
 from kmzportal.web.forms import ActionForm, CustomerForm, PortalForm, VersionedForm, mail_address_field, text_field
 from kmzportal.web.responses import redirect_in_place, redirect_to, render, wants_fragment
 
 bp = Blueprint("customers", __name__, url_prefix="/kundenservice")
+bp.add_app_template_filter(format_ago)
+bp.add_app_template_filter(format_soon)
 
 CUSTOMER = "/kunden/<int(max=2147483647):customer_id>"
-REASONS = ("Anruf", "E-Mail an den Kundenservice", "persönlich", "E-Mail kam nicht an", "Sonstiges")
+REASONS = ("Anruf", "E-Mail an den Kundenservice", "Persönlich", "E-Mail kam nicht an", "Sonstiges")
 LOGINS = ("login.succeeded", "login.refused", "login.throttled", "password.refused")
 LOGINS_SHOWN = 5
-PROPOSED = "Die neue Adresse wartet: Jemand anderes im Kundenservice muss sie bestätigen. Bis dahin geht nichts hinaus."
+PROPOSED = (
+    "Die neue Adresse wartet: Jemand anderes im Kundenservice muss sie bestätigen. Bis dahin wird nichts gesendet."
+)
 #: The service and the notice of each action, by its name in the URL.
 LINK_ACTIONS = {
     "erneut": (desk.send_again, "Der Link ist noch einmal unterwegs an {}."),
-    "zurueckziehen": (desk.withdraw_link, "Der {noun} an {} ist zurückgezogen und öffnet nichts mehr."),
+    "zurueckziehen": (desk.withdraw_link, "Der {noun} an {} ist zurückgezogen und gilt nicht mehr."),
 }
-#: How the clerk has verified who asks (NIST SP 800-63B-4, 4.2.1).
-CHECK = "Wie haben Sie geprüft, wer fragt?"
-NO_CHECK = "Wählen Sie aus, wie Sie geprüft haben, wer fragt."
+#: How the clerk has verified the identity (NIST SP 800-63B-4, 4.2.1).
+CHECK = "Wie haben Sie die Person geprüft?"
+NO_CHECK = "Wählen Sie aus, wie Sie die Person geprüft haben."
 CHECKS = [SelectChoice(name, label) for name, label in IDENTITY_CHECKS.items()]
 
 
@@ -54,7 +61,7 @@ class IdentityForm(VersionedForm):
 
     def validate_note(self, note: Field) -> None:
         if self.check.data == "other" and not note.data:
-            raise ValidationError("Schreiben Sie bei „Sonstiges“ dazu, wie Sie geprüft haben, wer fragt.")
+            raise ValidationError("Schreiben Sie bei „Sonstiges“ dazu, wie Sie die Person geprüft haben.")
 
 
 class CorrectForm(IdentityForm):
@@ -68,6 +75,8 @@ class DecisionForm(VersionedForm):
 
 class SendForm(PortalForm):
     why = SelectField("Anlass", choices=[SelectChoice(reason, reason) for reason in REASONS])
+    #: id of the newest link when the page was shown, so that a double click sends one
+    seen_link = IntegerField(validators=[Optional()], widget=HiddenInput())
 
 
 class LockForm(PortalForm):
@@ -123,12 +132,24 @@ def record_access(customer: Customer) -> None:
 @bp.get(f"{CUSTOMER}/vorschau")
 @clerk_only
 def preview(customer_id: int) -> ResponseReturnValue:
-    """Return hints and previews for the address typed so far: for htmx a part of the page, otherwise the whole page."""
+    """Return hints about the address typed so far: for htmx a part of the page, otherwise the whole page."""
     customer, email = db.get_or_404(Customer, customer_id), request.args.get("email")
     if wants_fragment():
         record_access(customer)
-        return render("desk/_preview.html", customer=customer, case=current_case(), **_preview(customer, email))
+        return render("desk/_hints.html", customer=customer, case=current_case(), **_hints(customer, email))
     return _screen(customer, email=email)
+
+
+@bp.get(f"{CUSTOMER}/gesendet")
+@clerk_only
+@background_poll
+def poll_sent_mail(customer_id: int) -> ResponseReturnValue:
+    """Return what became of the mail with the newest link: for htmx a part of the page, otherwise the whole page."""
+    customer = db.get_or_404(Customer, customer_id)
+    if not wants_fragment():
+        return _screen(customer)
+    record_access(customer)
+    return render("desk/_sent_mail.html", customer=customer, now=datetime.now(UTC), **_newest_link(customer))
 
 
 def _screen(customer: Customer, email: str | None = None, **refused: PortalForm) -> ResponseReturnValue:
@@ -138,12 +159,14 @@ def _screen(customer: Customer, email: str | None = None, **refused: PortalForm)
     mine = case is not None and case.customer_id == customer.id
     if case and mine and not email and mail_address.canonical(case.reply_to) != customer.email_canonical:
         email = case.reply_to
+    newest = _newest_link(customer)
     forms: dict[str, PortalForm] = {
-        "correct": CorrectForm(formdata=None, email=email or customer.pending_email, version=customer.version),
+        "correct": CorrectForm(formdata=None, email=email, version=customer.version),
         "send": SendForm(formdata=None),
         "lock": unlock_form(customer, formdata=None),
         **refused,
     }
+    forms["send"]["seen_link"].data = newest["newest_link"].id if newest["newest_link"] else 0
     events = audit.history(session, customer)
     return render(
         "desk/customer.html",
@@ -155,15 +178,23 @@ def _screen(customer: Customer, email: str | None = None, **refused: PortalForm)
         links=desk.recent_links(session, customer),
         mails=outbox.list_mails(session, customer=customer)[: outbox.MAILS_SHOWN],
         outage=outbox.mail_outage(session, now, current_app.config),
-        came_back=outbox.came_back(session, customer.email_canonical),
+        status=account_status.find(session, link_keys(), current_app.config, customer, now),
         events=events,
         case=case,
         cases=support.of_customer(session, customer),
         answers=case.version if case and mine and not case.closed else None,  # the case that a sent link answers
         logins=[event for event in events if event.action in LOGINS][:LOGINS_SHOWN],
+        previews=_previews(customer),
         **forms,
-        **_preview(customer, forms["correct"]["email"].data),
+        **newest,
+        **_hints(customer, forms["correct"]["email"].data),
     )
+
+
+def _newest_link(customer: Customer) -> dict[str, Any]:
+    """Return the newest link of the desk and the mail with it, None if there is none."""
+    link = desk.newest_link(db.session(), customer)
+    return {"newest_link": link, "sent_mail": outbox.newest_mail(db.session(), link) if link else None}
 
 
 def answer_case(tx: Transaction, customer: Customer) -> None:
@@ -174,26 +205,37 @@ def answer_case(tx: Transaction, customer: Customer) -> None:
         support.answer_with_link(tx, case, customer)
 
 
-def _preview(customer: Customer, typed: str | None) -> dict[str, Any]:
-    """Return previews of the two mails without link and code, and hints about the typed address."""
+def _previews(customer: Customer) -> dict[str, Email]:
+    """Return the mails that the two acts send, without link and code."""
     now, initials = datetime.now(UTC), current_user.clerk.initials
     templates = {"desk_link": True, "address_corrected": True, "to new address": False}
-    mails = {
+    return {
         name: redacted_preview(name if known else "desk_link", customer, initials, current_app.config, now, known)
         for name, known in templates.items()
     }
-    try:
-        email = mail_address.parse(typed or "")
-    except mail_address.InvalidAddress:
-        return {"previews": mails, "new": None}
+
+
+def _hints(customer: Customer, typed: str | None) -> dict[str, Any]:
+    """Return hints about the typed address; only None as `new` if it is no valid one."""
+    session, now = db.session(), datetime.now(UTC)
+    email = _parse(typed)
+    if email is None:
+        return {"new": None}
     return {
-        "previews": mails,
         "new": email,
-        "owner": desk.address_owner(db.session(), email, now, other_than=customer),
+        "owner": desk.address_owner(session, email, now, other_than=customer),
         "meant": mail_address.suggest_correction(email),
-        "lookalike": mail_address.lookalike(email, customer_search.known_domains(db.session(), now)),
+        "lookalike": mail_address.lookalike(email, customer_search.known_domains(session, now)),
         "free_mail": mail_address.is_free_mail(email),
+        "number_suffices": desk.number_suffices(session, customer, email),
     }
+
+
+def _parse(typed: str | None) -> str | None:
+    try:
+        return mail_address.parse(typed or "")
+    except mail_address.InvalidAddress:
+        return None
 
 
 @bp.post(f"{CUSTOMER}/adresse")
@@ -213,13 +255,20 @@ def correct(customer_id: int) -> ResponseReturnValue:
     try:
         corrected = act(form, correct_address)
     except ChangedMeanwhile:
+        sent = desk.newest_link(db.session(), customer)
+        if sent and sent.usable(datetime.now(UTC)) and sent.email == customer.pending_email == form.email.data:
+            notice = f"Der Link zum Konto ist schon unterwegs an {sent.email}. Es wurde kein zweiter gesendet."
+            return redirect_in_place(".customer", notice, customer_id=customer.id)
         form.add_conflict_error(customer)
     if form.errors:
         return _screen(customer, correct=form)
     notice = _corrected(customer, form.email.data or "") if corrected else PROPOSED
-    if meant := mail_address.suggest_correction(form.email.data or ""):
-        notice += f" Prüfen Sie bitte: Meinten Sie {meant}?"
-    return redirect_in_place(".customer", notice, customer_id=customer.id)
+    return redirect_in_place(".customer", notice + _meant_hint(form.email.data or ""), customer_id=customer.id)
+
+
+def _meant_hint(email: str) -> str:
+    meant = mail_address.suggest_correction(email)
+    return f" Prüfen Sie bitte: Meinten Sie {meant}?" if meant else ""
 
 
 def _limit_addresses(tx: Transaction, customer: Customer | None = None) -> None:
@@ -268,7 +317,7 @@ def withdraw_address(customer_id: int) -> ResponseReturnValue:
     act(form, lambda tx: desk.withdraw_address(tx, customer))
     if form.errors:
         return _screen(customer, withdraw=form)
-    notice = "Die unbestätigte Adresse ist verworfen. Ein Link dorthin öffnet nichts mehr."
+    notice = "Die unbestätigte Adresse ist verworfen. Ein Link dorthin gilt nicht mehr."
     return redirect_in_place(".customer", notice, customer_id=customer.id)
 
 
@@ -277,15 +326,30 @@ def withdraw_address(customer_id: int) -> ResponseReturnValue:
 def send(customer_id: int) -> ResponseReturnValue:
     customer, form = db.get_or_404(Customer, customer_id), SendForm()
 
-    def send_link(tx: Transaction) -> None:
-        desk.send_link(tx, customer, form.why.data)
-        answer_case(tx, customer)
+    def send_link(tx: Transaction) -> str:
+        tx.lock(customer)
+        before = desk.newest_link(tx.session, customer)
+        ended = _ended_by_sending(before, customer, tx.now)
+        if desk.send_link(tx, customer, form.why.data, form.seen_link.data):
+            answer_case(tx, customer)
+            return f"Der Link zum Konto ist unterwegs an {customer.email}.{ended}"
+        sent = f"an {before.email}, seit {format_time(before.issued_at)}" if before else ""
+        return f"Der Link zum Konto ist schon unterwegs {sent}. Es wurde kein zweiter gesendet."
 
-    act(form, send_link)
-    if form.errors:
+    notice = act(form, send_link)
+    if notice is None:
         return _screen(customer, send=form)
-    notice = f"Der Link zum Konto ist unterwegs an {customer.email}."
     return redirect_in_place(".customer", notice + _outage_hint(), customer_id=customer.id)
+
+
+def _ended_by_sending(link: AccountLink | None, customer: Customer, now: datetime) -> str:
+    """Return the sentence to add to a notice about a new link, what it ended; `link` is the newest one before."""
+    if link is None or link.ended_at:
+        return ""
+    if link.email == customer.pending_email:
+        return f" Die Berichtigung auf {link.email} ist verworfen."
+    opened = link.state(now) == LinkState.OPEN
+    return f" Der Link von {format_time(link.issued_at)} gilt nicht mehr." if opened else ""
 
 
 @bp.post(f"{CUSTOMER}/links/<int(max=9223372036854775807):link_id>/<any(erneut, zurueckziehen):link_action>")
@@ -323,7 +387,9 @@ def create() -> ResponseReturnValue:
     if customer := act(form, create_customer):
         notice = "Das Konto ist angelegt. Senden Sie jetzt den Link."
         return redirect_to(".customer", notice, customer_id=customer.id)
-    return render("desk/new_customer.html", form)
+    email = _parse(form.email.data) if form.email.errors else None
+    owner = desk.address_owner(db.session(), email, datetime.now(UTC)) if email else None
+    return render("desk/new_customer.html", form, owner=owner)
 
 
 @bp.route(f"{CUSTOMER}/daten", methods=["GET", "POST"])
@@ -351,7 +417,7 @@ def change_lock(customer_id: int, action: str) -> ResponseReturnValue:
         act(form, lambda tx: desk.lock(tx, customer, form.reason.data or ""))
     else:
         require_second_factor(url_for(".customer", customer_id=customer_id))
-        form, notice = unlock_form(customer), "Das Konto ist wieder offen."
+        form, notice = unlock_form(customer), "Das Konto ist entsperrt."
         check = form.data.get("unlock_check", "")
         act(form, lambda tx: desk.unlock(tx, customer, form.reason.data or "", check))
     if form.errors:

@@ -34,7 +34,7 @@ class LetterForm(IdentityForm):
 
     def validate_handover(self, handover: Field) -> None:
         if handover.data == "hand" and self.check.data == "number":  # the code counts with just this number
-            raise ValidationError("Zum Übergeben reicht die Kundennummer nicht. Prüfen Sie noch anders, wer fragt.")
+            raise ValidationError("Zum Übergeben reicht die Kundennummer nicht. Prüfen Sie die Person noch anders.")
 
 
 @bp.route(f"{CUSTOMER}/zugangsbrief", methods=["GET", "POST"])

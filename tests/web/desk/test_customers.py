@@ -5,16 +5,17 @@ from datetime import date, timedelta
 import pytest
 from sqlalchemy import select
 
-from kmzportal.models import Customer, CustomerAccess, LinkKind
+from kmzportal.models import Customer, CustomerAccess, LinkKind, RecoveryRequest
 from kmzportal.services import accounts, audit, outbox, sessions
 from kmzportal.services.passwords import hash_password
-from tests import people
-from tests.browser import HTMX, Browser, parse, words
+from tests import answers, people
+from tests.browser import HTMX, Browser, by_id, field, parse, words
 from tests.people import NEW_PASSWORD, NOW
 
 pytestmark = pytest.mark.usefixtures("clock")
 NEW = "erika@neue-schule.example"
 CORRECT = "Adresse berichtigen und Link senden"
+CHECK = "Wie haben Sie die Person geprüft?"
 HOSTILE = '<img src=x onerror=alert(1)> {{ 7*7 }} " hx-get="/x'
 
 
@@ -45,8 +46,70 @@ def test_the_screen_shows_that_a_mail_to_the_address_came_back(desk, backend, er
     mail = backend.run(lambda tx, one: tx.send("password_changed", one), erika)
     backend.run(outbox.mark_bounced, mail, 550, "Adresse unbekannt")
     desk.open(f"/kundenservice/kunden/{erika.id}")
-    assert "Unter dieser Adresse kam zuletzt eine E-Mail zurück" in desk.text
-    assert f"{erika.email}: Adresse unbekannt (550), 23.11.2026, 14:05 Uhr." in desk.text
+    failed = "Letzte E-Mail zurückgekommen: Adresse unbekannt (550), 14:05 Uhr"
+    assert f"{failed} Link an die hinterlegte Adresse An {erika.email} {failed}. Der Link kommt wahrs" in desk.text
+
+
+def test_a_refused_mail_is_shown_at_the_address_until_a_later_one_was_delivered(desk, backend, erika):
+    """Postausgang alone showed it: the desk sent a link, and was told that it was on its way."""
+    for answer, shown in ((answers.UNKNOWN, True), (answers.TAKEN, False)):
+        mail = backend.run(lambda tx, one: tx.send("password_changed", one), erika)
+        backend.update(mail, state=answer.state, settled_at=NOW, reply_code=answer.code, reason=answer.reason)
+        acts = words(by_id(desk.open(f"/kundenservice/kunden/{erika.id}").page, "acts"))
+        assert ("Letzte E-Mail abgelehnt: Adresse unbekannt (550), 14:05 Uhr" in acts) == shown
+
+
+def state(desk, person):
+    """The line below the name."""
+    page = desk.open(f"/kundenservice/kunden/{person.id}").page
+    return words(next(one for one in page.iter("ul") if one.get("aria-label") == "Stand des Kontos"))
+
+
+def test_the_page_begins_with_the_state_of_the_account(desk, backend, clock, erika, juergen):
+    assert state(desk, erika) == "Noch keine Anmeldung bekannt"
+    backend.log_in(erika.email, people.password_of(erika))
+    assert state(desk, erika) == "Letzte Anmeldung: 14:05 Uhr"
+    for _ in range(7):
+        backend.log_in(erika.email, "falsches passwort")
+    assert "Anmeldung gebremst, frei ab 14:06 Uhr" in state(desk, erika)
+    clock.shift(timedelta(minutes=2))
+    assert "gebremst" not in state(desk, erika)
+    assert f"Wartet auf Bestätigung: {juergen.pending_email}" in state(desk, juergen)
+
+
+def test_a_password_that_is_disabled_by_failures_is_shown_as_such(desk, backend, erika, monkeypatch, app):
+    monkeypatch.setitem(app.config, "THROTTLE_DISABLED_AT", 1)
+    backend.log_in(erika.email, "falsches passwort")
+    assert "Passwort gilt nicht mehr, zu viele Fehlversuche: Nur ein Link hilft" in state(desk, erika)
+
+
+def test_the_state_names_who_locked_the_account_and_why(desk, backend, screen, erika, issue, max_, mailed, app):
+    screen.submit("Konto sperren", {"Grund": "Gerät gestohlen"})
+    assert "Gesperrt von Kundenservice (ro): Gerät gestohlen" in state(desk, erika)
+    Browser(app).open(mailed(issue(LinkKind.OBJECTION, max_))).press("Das war ich nicht – Konto sperren")
+    assert "Gesperrt: „Das war ich nicht“ gemeldet" in state(desk, max_)
+
+
+def test_the_state_shows_what_was_probably_typed_by_this_customer_under_passwort_vergessen(desk, backend, erika):
+    typed = (erika.email, "erika.mustermann@alte-schule.example", "erika@alte-schule.example")
+    for number, email in enumerate(typed):
+        outcome = "unknown" if number else "sent"
+        row = {"reference": f"V-{number}", "requested_at": NOW, "answered_at": NOW, "outcome": outcome}
+        backend.add(RecoveryRequest(email_canonical=email, **row))
+    shown = state(desk, erika)
+    assert f"Unter „Passwort vergessen“ eingegeben: {erika.email}, 14:05 Uhr" in shown
+    assert "eingegeben: erika.mustermann@alte-schule.example (unbekannt), 14:05 Uhr" in shown
+    assert "erika@alte-schule.example" not in shown
+
+
+def test_the_acts_come_first_and_the_previews_are_closed(screen):
+    text = screen.text
+    order = ("Letzte Anmeldung" if "Letzte Anmeldung" in text else "Noch keine", "Anlass", "Neue E-Mail", "Anschrift")
+    assert sorted(order, key=text.index) == list(order)
+    letters = [one for one in screen.page.iter("details") if one.get("class") == "kmz-letter"]
+    assert [one.get("open") for one in letters] == [None] * 3
+    paragraphs = [words(one) for one in letters[0].iter("p")]
+    assert "Guten Tag Frau Mustermann," in paragraphs and "Bearbeiter: ro" in " ".join(paragraphs[-3:])
 
 
 def test_the_screen_shows_data_links_and_logins(desk, backend, juergen, issue):
@@ -95,7 +158,7 @@ def test_a_corrected_address_is_sent_the_mail_that_the_preview_showed(backend, e
 @pytest.mark.parametrize(
     ("email", "check", "error"),
     [
-        (NEW, None, "Wählen Sie aus, wie Sie geprüft haben, wer fragt."),
+        (NEW, None, "Wählen Sie aus, wie Sie die Person geprüft haben."),
         ("kein", "Rückruf", "Das ist keine vollständige E-Mail-Adresse."),
         ("käthe@gs.example", "Rückruf", "Vor dem @ steht „ä“. Dort sind keine Umlaute möglich"),
         ("", "Rückruf", "Geben Sie die neue E-Mail-Adresse ein."),
@@ -118,10 +181,11 @@ def test_a_check_that_the_form_does_not_offer_is_refused(backend, erika, screen)
 
 
 def test_the_address_of_another_customer_links_to_that_customer(backend, screen, max_):
-    screen.check("persönlich").submit(CORRECT, {"Neue E-Mail-Adresse": max_.email})
+    screen.check("Persönlich").submit(CORRECT, {"Neue E-Mail-Adresse": max_.email})
     assert screen.status == 422
-    assert "Diese Adresse gehört schon zu einem anderen Konto" in screen.text
-    assert screen.follow(f"Max Mustermann, Kundennummer {max_.number}").heading == "Max Mustermann"
+    owner = f"Max Mustermann, {max_.number}"
+    assert words(by_id(screen.page, "email-error")) == f"Diese Adresse gehört schon zu {owner}."
+    assert screen.follow(owner).heading == "Max Mustermann"
 
 
 @pytest.mark.parametrize(
@@ -129,16 +193,87 @@ def test_the_address_of_another_customer_links_to_that_customer(backend, screen,
     [
         ("erika@gmx.ed", "Meinten Sie erika@gmx.de?"),
         ("erika@web.de", "Eine Adresse bei diesem Anbieter kann jeder anlegen"),
-        (people.MAX["email"], "Diese Adresse gehört schon zu einem anderen Konto"),
-        (NEW, f"An {NEW}: Ihr Link zum Konto"),
+        (people.MAX["email"], "Diese Adresse gehört schon zu Max Mustermann, K-1002."),
+        (NEW, "Diese Domain kennen wir von der Schule noch nicht."),
     ],
 )
 def test_hints_appear_while_the_address_is_typed(desk, erika, max_, typed, hint):
     path = f"/kundenservice/kunden/{erika.id}/vorschau?email={typed}"
     answer = desk.client.get(path, base_url=desk.site, headers=HTMX)
     assert hint in words(parse(answer.text))
-    assert hint in desk.open(path).text
-    assert hint in desk.open(f"/kundenservice/kunden/{erika.id}?neue-adresse={typed}").text
+    for page in (path, f"/kundenservice/kunden/{erika.id}?neue-adresse={typed}"):
+        region = by_id(desk.open(page).page, "hints")
+        assert (hint in words(region), region.get("role")) == (True, "status")
+        before, after = desk.text.split(hint)
+        assert "Neue E-Mail-Adresse" in before and CHECK in after, "between the address and the check"
+
+
+@pytest.mark.parametrize(
+    ("email", "school", "status"),
+    [
+        ("erika@gmx.de", "GMS Musterstadt", 422),
+        ("e.m@gms-nachbar.example", "GMS Musterstadt", 422),
+        ("e.m@gms-nachbar.example", "GMS Nachbarstadt", 200),
+    ],
+)
+def test_the_kundennummer_alone_counts_only_for_a_domain_that_is_known_for_the_school(
+    backend, screen, erika, max_, email, school, status
+):
+    """A stranger may know the number, but hardly has a mailbox at the school."""
+    known = "max@gms-nachbar.example"
+    backend.update(max_, email=known, email_canonical=known, school="GMS Nachbarstadt")
+    backend.update(erika, school=school)
+    screen.open(screen.path).check("Kundennummer genannt").submit(CORRECT, {"Neue E-Mail-Adresse": email})
+    assert screen.status == status
+    if status == 200:
+        assert backend.read(erika).pending_email == email
+        return
+    assert "Bei dieser Adresse genügt die Kundennummer allein nicht." in words(by_id(screen.page, "check-error"))
+    assert (backend.read(erika).pending_email, backend.mails()) == (None, [])
+    assert screen.check("Rückruf").press(CORRECT).status == 200
+
+
+def test_a_customer_cannot_make_a_domain_known_by_changing_the_own_school(backend, screen, erika, max_):
+    backend.update(max_, email="max@dieb.example", email_canonical="max@dieb.example", school=erika.school)
+    backend.update(backend.read(max_), imported={"school": "GMS Nachbarstadt"})
+    screen.check("Kundennummer genannt").submit(CORRECT, {"Neue E-Mail-Adresse": "erika@dieb.example"})
+    assert (screen.status, backend.mails()) == (422, [])
+
+
+def test_after_a_correction_the_page_shows_what_waits_and_what_to_say_instead_of_the_filled_form(
+    backend, screen, erika
+):
+    screen.check("Rückruf").submit(CORRECT, {"Neue E-Mail-Adresse": NEW})
+    assert f"Wartet auf Bestätigung durch {NEW} · gilt bis Donnerstag, 14:05 Uhr" in screen.text
+    say = (
+        "Sagen Sie: Betreff „Ihr Link zum Konto – Kreismedienzentrum Calw“, Absender Kreismedienzentrum Calw (support@"
+    )
+    assert say in screen.text and "gilt bis Donnerstag, 14:05 Uhr. Auch im Spam-Ordner nachsehen." in screen.text
+    assert screen.value("Neue E-Mail-Adresse") == ""
+    folded = next(one for one in field(screen.page, "Neue E-Mail-Adresse").iterancestors("details"))
+    assert (words(next(folded.iter("summary"))), folded.get("open")) == ("Andere Adresse eintragen", None)
+    screen.press("Erneut senden")
+    assert f"Der Link ist noch einmal unterwegs an {NEW}." in screen.text
+    screen.press("Zurückziehen")
+    assert "Die unbestätigte Adresse ist verworfen." in screen.text
+    assert (backend.read(erika).pending_email, backend.links(LinkKind.DESK)[-1].ended_as) == (None, "withdrawn")
+
+
+def test_the_state_of_the_sent_mail_is_polled(desk, backend, erika, screen):
+    screen.press("Link senden")
+    mail = backend.mails("desk_link")[0]
+    polled = by_id(screen.page, "sent-mail")
+    assert (words(polled), polled.get("hx-trigger")) == ("E-Mail: wartet", "every 3s")
+    for answer, shown in (
+        (answers.TAKEN, "E-Mail: an den Mailserver übergeben 14:05"),
+        (answers.UNKNOWN, "E-Mail: abgelehnt: Adresse unbekannt (550)"),
+    ):
+        backend.update(
+            backend.read(mail), state=answer.state, settled_at=NOW, reply_code=answer.code, reason=answer.reason
+        )
+        got = desk.client.get(polled.get("hx-get"), base_url=desk.site, headers=HTMX)
+        assert words(parse(got.text)) == shown
+    assert desk.open(polled.get("hx-get")).heading == erika.name
 
 
 def test_an_address_with_a_typing_error_is_accepted_with_a_hint(backend, screen):
@@ -166,12 +301,47 @@ def test_a_link_is_sent_sent_again_and_withdrawn(browser, backend, erika, screen
     screen.press("Erneut senden")
     assert f"Der Link ist noch einmal unterwegs an {erika.email}. {waits}" in screen.text
     screen.press("Zurückziehen")
-    assert "zurückgezogen und öffnet nichts mehr." in screen.text and waits not in screen.text
+    assert "ist zurückgezogen und gilt nicht mehr." in screen.text and waits not in screen.text
     answer = screen.post(f"/kundenservice/kunden/{erika.id}/links/{newest_link().id}/erneut")
     assert (answer.status_code, "Dieser Link gilt nicht mehr. Senden Sie einen neuen." in answer.text) == (422, True)
     assert len(backend.mails("desk_link")) == 2
     history = browser.press("Abmelden").log_in(erika).open("/einstellungen/verlauf").text
     assert "Link zum Konto gesendet – Anruf" in history and "Kundenservice (ro)" in history
+
+
+def test_a_link_says_before_what_it_ends_and_the_notice_names_it_after(backend, clock, erika, screen):
+    assert "Noch einmal?" not in screen.text
+    screen.press("Link senden")
+    clock.shift(timedelta(seconds=70))
+    assert "Gesendet vor 1 Minute. Noch einmal?" in screen.open(f"/kundenservice/kunden/{erika.id}").text
+    screen.press("Link senden")
+    assert "Der Link von 14:05 Uhr gilt nicht mehr." in screen.text
+    screen.check("Rückruf").submit(CORRECT, {"Neue E-Mail-Adresse": NEW})
+    assert f"Die Berichtigung auf {NEW} wird damit verworfen." in screen.text
+    screen.press("Link senden")
+    assert (
+        f"Der Link zum Konto ist unterwegs an {erika.email}. Die Berichtigung auf {NEW} ist verworfen." in screen.text
+    )
+    assert backend.read(erika).pending_email is None
+
+
+def test_a_double_click_sends_one_link(backend, erika, screen):
+    page = screen.page
+    screen.press("Link senden")
+    screen.page = page
+    screen.press("Link senden")
+    assert screen.status == 200
+    assert f"Der Link zum Konto ist schon unterwegs an {erika.email}, seit 14:05 Uhr." in screen.text
+    assert len(backend.mails("desk_link")) == len(backend.links(LinkKind.DESK)) == 1
+
+
+def test_a_double_click_corrects_an_address_once(backend, screen):
+    page = screen.check("Rückruf").page
+    screen.submit(CORRECT, {"Neue E-Mail-Adresse": NEW})
+    screen.page = page
+    screen.press(CORRECT)
+    assert screen.status == 200 and f"Der Link zum Konto ist schon unterwegs an {NEW}." in screen.text
+    assert len(backend.mails("desk_link")) == 1
 
 
 @pytest.mark.parametrize("action", ["erneut", "zurueckziehen"])
@@ -220,9 +390,10 @@ def test_a_refused_new_customer_names_the_errors_and_keeps_the_input(desk, erika
     taken = "Diese Kundennummer gibt es schon. Suchen Sie danach unter „Kunden“."
     assert taken in desk.submit("Konto anlegen", fields).text
     fields |= {"Kundennummer": "K-2001", "E-Mail-Adresse": erika.email}
-    taken = "Diese Adresse gehört schon zu einem anderen Konto. Suchen Sie danach unter „Kunden“."
-    assert taken in desk.submit("Konto anlegen", fields).text
+    desk.submit("Konto anlegen", fields)
+    assert words(by_id(desk.page, "email-error")) == "Diese Adresse gehört schon zu Erika Mustermann, K-1001."
     assert desk.value("Schule") == "GMS"
+    assert desk.follow("Erika Mustermann, K-1001").heading == erika.name
 
 
 def test_a_clerk_locks_and_unlocks_with_a_reason(backend, erika, screen, factor):
@@ -237,7 +408,7 @@ def test_a_clerk_locks_and_unlocks_with_a_reason(backend, erika, screen, factor)
     screen.submit("Weiter", {"Code aus der App": factor.recovery_codes[0]})
     assert screen.value("Grund") == "gefunden"
     screen.press("Konto entsperren")
-    assert "Das Konto ist wieder offen." in screen.text
+    assert "Das Konto ist entsperrt." in screen.text
     assert backend.read(erika).locked_at is None
 
 
@@ -249,7 +420,7 @@ def test_after_an_objection_the_page_asks_how_it_was_checked_before_it_unlocks(
     screen = desk.open(f"/kundenservice/kunden/{erika.id}")
     assert "Jemand hat „Das war ich nicht“ gemeldet. Berichtigen Sie zuerst die Adresse" in screen.text
     screen.submit("Konto entsperren", {"Grund": "Anruf"})
-    assert screen.status == 422 and "Wählen Sie aus, wie Sie geprüft haben, wer fragt." in screen.text
+    assert screen.status == 422 and "Wählen Sie aus, wie Sie die Person geprüft haben." in screen.text
     assert backend.read(erika).locked_at
     answer = screen.post(f"/kundenservice/kunden/{erika.id}/entsperren", reason="Anruf", unlock_check="callback")
     assert answer.status_code == 303 and backend.read(erika).locked_at is None
