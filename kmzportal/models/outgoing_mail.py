@@ -4,7 +4,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import ForeignKey, Index, false
+from sqlalchemy import ColumnElement, ForeignKey, Index, bindparam, false, text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from kmzportal.db import BIG, Base, Id
@@ -24,9 +24,15 @@ class MailState(StrEnum):
     CANCELLED = "cancelled"
 
 
+_UNDELIVERED = text("state IN ('refused', 'bounced')")
+
+
 class OutgoingMail(Base):
     __tablename__ = "outgoing_mail"
-    __table_args__ = (Index("ix_outgoing_mail_recipient_canonical_queued_at", "recipient_canonical", "queued_at"),)
+    __table_args__ = (
+        Index("ix_outgoing_mail_recipient_canonical_queued_at", "recipient_canonical", "queued_at"),
+        Index("ix_outgoing_mail_undelivered", "queued_at", "id", sqlite_where=_UNDELIVERED, postgresql_where=_UNDELIVERED),
+    )
 
     id: Mapped[Id]
     template: Mapped[str]
@@ -57,6 +63,12 @@ class OutgoingMail(Base):
     clerk: Mapped[Clerk | None] = relationship()
     link: Mapped[AccountLink | None] = relationship()
     case: Mapped[SupportCase | None] = relationship()
+
+    @classmethod
+    def undelivered(cls) -> "ColumnElement[bool]":
+        """Match mails that were refused or came back, in the literals of their partial index."""
+        states = [MailState.REFUSED, MailState.BOUNCED]
+        return cls.state.in_(bindparam("undelivered", states, expanding=True, literal_execute=True))
 
 
 class Heartbeat(Base):
