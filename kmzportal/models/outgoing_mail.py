@@ -4,7 +4,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import ColumnElement, ForeignKey, Index, bindparam, false, text
+from sqlalchemy import ColumnElement, ForeignKey, Index, false, func, literal_column, text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from kmzportal.db import BIG, Base, Id
@@ -24,14 +24,17 @@ class MailState(StrEnum):
     CANCELLED = "cancelled"
 
 
-_UNDELIVERED = text("state IN ('refused', 'bounced')")
+#: With lower(), as SQLite would otherwise take its index of the states, which has no order by time.
+_UNDELIVERED = text("lower(state) IN ('refused', 'bounced')")
 
 
 class OutgoingMail(Base):
     __tablename__ = "outgoing_mail"
     __table_args__ = (
         Index("ix_outgoing_mail_recipient_canonical_queued_at", "recipient_canonical", "queued_at"),
-        Index("ix_outgoing_mail_undelivered", "queued_at", "id", sqlite_where=_UNDELIVERED, postgresql_where=_UNDELIVERED),
+        Index(
+            "ix_outgoing_mail_undelivered", "queued_at", "id", sqlite_where=_UNDELIVERED, postgresql_where=_UNDELIVERED
+        ),
     )
 
     id: Mapped[Id]
@@ -67,8 +70,7 @@ class OutgoingMail(Base):
     @classmethod
     def undelivered(cls) -> "ColumnElement[bool]":
         """Match mails that were refused or came back, in the literals of their partial index."""
-        states = [MailState.REFUSED, MailState.BOUNCED]
-        return cls.state.in_(bindparam("undelivered", states, expanding=True, literal_execute=True))
+        return func.lower(cls.state).in_([literal_column("'refused'"), literal_column("'bounced'")])
 
 
 class Heartbeat(Base):

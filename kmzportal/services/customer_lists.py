@@ -15,6 +15,7 @@ ROWS_SHOWN = 50
 COUNTED = 1000
 OPEN_FOR = timedelta(days=1)  # since a link was issued
 UNSEEN_FOR = timedelta(days=365)  # since the last login
+NO_NOTE = literal(None, String)
 _BY_DESK = [kind for kind, policy in POLICIES.items() if policy.answers_case]
 
 
@@ -28,7 +29,7 @@ class CustomerList:
     at: Any
     id: Any
     where: Callable[[datetime], Sequence[ColumnElement[bool]]]
-    note: Any = literal(None, String)  #: a column with a few words
+    note: Any = NO_NOTE  #: a column with a few words
 
 
 def _unreachable(_now: datetime) -> Sequence[ColumnElement[bool]]:

@@ -16,7 +16,7 @@ INDEXES = {
     "ix_customer_never_activated": ("customer", ["created_at", "id"], "password_set_at IS NULL"),
     "ix_customer_last_login": ("customer", ["last_login_at", "id"], "last_login_at IS NOT NULL"),
     "ix_account_link_open": ("account_link", ["expires_at", "id"], "ended_at IS NULL"),
-    "ix_outgoing_mail_undelivered": ("outgoing_mail", ["queued_at", "id"], "state IN ('refused', 'bounced')"),
+    "ix_outgoing_mail_undelivered": ("outgoing_mail", ["queued_at", "id"], "lower(state) IN ('refused', 'bounced')"),
 }
 
 
