@@ -13,7 +13,15 @@ from kmzportal.models.account_link import (
     UsedPuzzle,
 )
 from kmzportal.models.alarm import Alarm
-from kmzportal.models.audit_event import ACTIONS, DETAILS, IDENTITY_CHECKS, AuditChain, AuditEvent
+from kmzportal.models.audit_event import (
+    ACTIONS,
+    DETAILS,
+    IDENTITY_CHECKS,
+    SEQUENCES,
+    STEPS,
+    AuditChain,
+    AuditEvent,
+)
 from kmzportal.models.customer import (
     AddressProposal,
     Customer,

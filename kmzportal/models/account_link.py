@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from sqlalchemy import ForeignKey
+from sqlalchemy import ForeignKey, Index, text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from kmzportal.db import BIG, Base
@@ -120,9 +120,15 @@ ENDS_WITH_PASSWORD = {kind for kind, policy in POLICIES.items() if policy.ends_w
 ENDS_WITH_ADDRESS = {kind for kind, policy in POLICIES.items() if policy.ends_with_address}
 
 
+_NOT_ENDED = text("ended_at IS NULL")
+
+
 class AccountLink(Base):
     __tablename__ = "account_link"
-    __table_args__ = {"sqlite_autoincrement": True}  # URLs of open pages hold the id, also of a deleted link
+    __table_args__ = (
+        Index("ix_account_link_open", "expires_at", "id", sqlite_where=_NOT_ENDED, postgresql_where=_NOT_ENDED),
+        {"sqlite_autoincrement": True},  # URLs of open pages hold the id, also of a deleted link
+    )
 
     id: Mapped[int] = mapped_column(BIG, primary_key=True)  #: from the time of its issue, see links.issue
     kind: Mapped[str]

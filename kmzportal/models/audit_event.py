@@ -16,6 +16,9 @@ ACTIONS: dict[str, str] = _LABELS["actions"]  #: `Transaction.record` accepts no
 ACTORS: dict[str, str] = _LABELS["actors"]
 IDENTITY_CHECKS: dict[str, str] = _LABELS["identity_checks"]
 DETAILS: dict[str, str] = _LABELS["details"]
+LINKS: dict[str, str] = _LABELS["links"]
+SEQUENCES: dict[str, str] = _LABELS["sequences"]
+STEPS: dict[str, str] = _LABELS["steps"]
 
 
 WITH_SOURCE = text("source IS NOT NULL")  #: so that the hourly deletion of sources does not read a year of events
@@ -49,24 +52,27 @@ class AuditEvent(Base):
 
     @property
     def label(self) -> str:
-        return ACTIONS[self.action]
+        label, link = ACTIONS[self.action], LINKS.get(self.details.get("kind", ""))
+        return label.replace("Link", link, 1) if link and self.action.startswith("link.") else label
 
     @property
     def remark(self) -> str:
-        """The changed fields, the identity check and the reason, in German."""
+        """The changed fields, the identity check, the reason and the device, in German."""
         fields = [
             Customer.DATA_FIELDS[name][0] if name in Customer.DATA_FIELDS else "E-Mail"
             for name in self.details.get("fields", ())
         ]
         check = IDENTITY_CHECKS.get(self.details.get("check", ""))
-        parts = (", ".join(fields), check, self.details.get("note"), self.details.get("why"))
+        parts = (", ".join(fields), check, *(self.details.get(name) for name in ("note", "why", "device")))
         return " – ".join(filter(None, parts))
 
     @property
     def actor_label(self) -> str:
         """The actor as shown to the customer: no names, clerks by their initials."""
         initials = self.details.get("by")
-        return ACTORS[self.actor.partition(":")[0]] + (f" ({initials})" if initials else "")
+        name = self.actor.partition(":")[0]
+        name = "letter" if name == "link" and self.details.get("kind") == "letter" else name
+        return ACTORS[name] + (f" ({initials})" if initials else "")
 
     @property
     def actor_label_for_desk(self) -> str:

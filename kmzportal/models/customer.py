@@ -7,7 +7,7 @@ from enum import StrEnum
 from functools import lru_cache
 from typing import Any, ClassVar, cast
 
-from sqlalchemy import DDL, ForeignKey, Index, Select, String, event, or_, select
+from sqlalchemy import DDL, ForeignKey, Index, Select, String, event, or_, select, text
 from sqlalchemy.orm import Mapped, mapped_column, relationship, validates
 
 from kmzportal import mail_address, phone
@@ -47,6 +47,15 @@ class Customer(Person, Base):
     __table_args__ = (
         # PostgreSQL finds parts of words by their trigrams. SQLite scans the index, which is smaller than the table.
         Index("customer_search", "search", postgresql_using="gin", postgresql_ops={"search": "gin_trgm_ops"}),
+        # Of the lists of the desk, in their order.
+        *(
+            Index(f"ix_customer_{name}", column, "id", sqlite_where=text(where), postgresql_where=text(where))
+            for name, column, where in (
+                ("locked", "locked_at", "locked_at IS NOT NULL"),
+                ("never_activated", "created_at", "password_set_at IS NULL"),
+                ("last_login", "last_login_at", "last_login_at IS NOT NULL"),
+            )
+        ),
         {"sqlite_autoincrement": True},  # a form for a deleted customer must not meet another one
     )
 
@@ -79,6 +88,7 @@ class Customer(Person, Base):
     phone: Mapped[str] = mapped_column(default="")
     pending_email: Mapped[str | None]
     pending_email_canonical: Mapped[str | None] = mapped_column(index=True)
+    last_login_at: Mapped[datetime | None]  #: older logins than those of the audit trail are not known
     objection: Mapped[str | None]  #: an Objection; None without one, or since the customer moved the address again
     #: The values of the last import; a field that differs was changed in the portal.
     imported: Mapped[dict[str, Any]] = mapped_column(default=dict)

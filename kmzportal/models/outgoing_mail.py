@@ -4,7 +4,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import ForeignKey, Index, false
+from sqlalchemy import ColumnElement, ForeignKey, Index, false, func, literal_column, text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from kmzportal.db import BIG, Base, Id
@@ -24,9 +24,18 @@ class MailState(StrEnum):
     CANCELLED = "cancelled"
 
 
+#: With lower(), as SQLite would otherwise take its index of the states, which has no order by time.
+_UNDELIVERED = text("lower(state) IN ('refused', 'bounced')")
+
+
 class OutgoingMail(Base):
     __tablename__ = "outgoing_mail"
-    __table_args__ = (Index("ix_outgoing_mail_recipient_canonical_queued_at", "recipient_canonical", "queued_at"),)
+    __table_args__ = (
+        Index("ix_outgoing_mail_recipient_canonical_queued_at", "recipient_canonical", "queued_at"),
+        Index(
+            "ix_outgoing_mail_undelivered", "queued_at", "id", sqlite_where=_UNDELIVERED, postgresql_where=_UNDELIVERED
+        ),
+    )
 
     id: Mapped[Id]
     template: Mapped[str]
@@ -57,6 +66,11 @@ class OutgoingMail(Base):
     clerk: Mapped[Clerk | None] = relationship()
     link: Mapped[AccountLink | None] = relationship()
     case: Mapped[SupportCase | None] = relationship()
+
+    @classmethod
+    def undelivered(cls) -> "ColumnElement[bool]":
+        """Match mails that were refused or came back, in the literals of their partial index."""
+        return func.lower(cls.state).in_([literal_column("'refused'"), literal_column("'bounced'")])
 
 
 class Heartbeat(Base):

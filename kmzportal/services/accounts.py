@@ -154,15 +154,15 @@ def check_current_password(
     return sessions.renew_token(login_session)
 
 
-def change_data(tx: Transaction, customer: Customer, data: Mapping[str, str]) -> bool:
-    """Store changed fields and return whether there were any; the history records their names only."""
+def change_data(tx: Transaction, customer: Customer, data: Mapping[str, str], **details: str) -> bool:
+    """Store changed fields and return whether there were any; the history records their names only, and `details`."""
     changed = [field for field in Customer.DATA_FIELDS if field in data and data[field] != getattr(customer, field)]
     if changed:
         tx.greetings.setdefault(customer, customer.greeting)
     for field in changed:
         setattr(customer, field, data[field])
     if changed:
-        tx.record("data.changed", customer, fields=changed)
+        tx.record("data.changed", customer, fields=changed, **details)
     return bool(changed)
 
 
@@ -249,7 +249,7 @@ def register(
 ) -> None:
     """Redeem the desk's link: password, data and, where the desk corrected it, the new address."""
     tx.lock(link.owner, seen_version)
-    change_data(tx, link.owner, data)
+    change_data(tx, link.owner, data, kind=link.kind)
     set_password_by_link(tx, link, arrived, password_hash)
     if link.owner.pending_email == link.email:
         move_email(tx, link.owner)

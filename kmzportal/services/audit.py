@@ -140,6 +140,7 @@ def all_data(session: Session, customer: Customer) -> dict[str, object]:
         "Konto angelegt": customer.created_at,
         "Passwort gesetzt": customer.password_set_at,
         "Konto gesperrt": customer.locked_at,
+        "Zuletzt angemeldet": customer.last_login_at,
         "Anmeldungen": [
             {"Angemeldet": one.started_at, "Zuletzt benutzt": one.last_seen, "Gerät": one.device}
             for one in session.scalars(logins.order_by(LoginSession.id.desc()))

@@ -271,7 +271,7 @@ def send_again(tx: Transaction, link: AccountLink) -> None:
     link.expires_at = tx.now + links.lifetime(tx, link.kind)
     links.send(tx, link)
     _count(tx, "links")
-    tx.record("link.sent_again", link.owner)
+    tx.record("link.sent_again", link.owner, kind=link.kind)
 
 
 def withdraw_link(tx: Transaction, link: AccountLink) -> None:

@@ -42,7 +42,7 @@ WORKER_TIMEOUT = 60  # seconds without a heartbeat
 REQUESTS_LOOP, MAILS_LOOP, PURGE_LOOP, INBOX_LOOP = "requests", "mails", clock.PURGE_LOOP, "inbox"
 MAIL_LOOPS = (REQUESTS_LOOP, MAILS_LOOP)  # both must run for a mail to arrive
 NO_SERVER = "In der Konfiguration steht kein Mailserver (MAIL_SERVER). E-Mails warten, bis einer eingetragen ist."
-RESUMES = "E-Mails gehen von selbst hinaus, sobald es wieder geht."
+RESUMES = "E-Mails werden von selbst gesendet, sobald es wieder geht."
 WORKER_SILENT = "Der Arbeitsprozess, der E-Mails sendet, meldet sich nicht. E-Mails warten, bis er wieder läuft."
 
 _WITH_PERSON = tuple(map(joinedload, (OutgoingMail.customer, OutgoingMail.clerk, OutgoingMail.link, OutgoingMail.case)))
@@ -225,6 +225,12 @@ def list_mails(
     return session.scalars(mails).all()
 
 
+def undelivered_lately(session: Session, now: datetime) -> int:
+    """Return how many mails of the last RETRY_WINDOW were refused or came back, without those sent again."""
+    lately = OutgoingMail.undelivered(), OutgoingMail.queued_at > now - RETRY_WINDOW
+    return session.scalar(select(func.count(OutgoingMail.id)).where(*lately)) or 0
+
+
 def came_back(session: Session, address: str) -> OutgoingMail | None:
     """Return the newest mail to this address (canonical form) that got an answer, if it was refused or came back.
 
@@ -289,14 +295,23 @@ def retry(tx: Transaction, mail: OutgoingMail) -> None:
 
 def retry_all(tx: Transaction) -> int:
     """Make all mails due now that wait for a later try or were refused lately; return how many."""
-    ended = or_(AccountLink.ended_at.is_not(None), AccountLink.expires_at <= tx.now)
-    waiting = select(OutgoingMail).where(
-        OutgoingMail.state.in_(RETRYABLE_TOGETHER),
-        OutgoingMail.queued_at > tx.now - RETRY_WINDOW,
-        or_(OutgoingMail.link_id.is_(None), ~OutgoingMail.link.has(ended)),
-        _is_free(tx.now),
-    )
+    waiting = select(OutgoingMail).where(*_retryable_together(tx.now))
     return _requeue(tx, tx.session.scalars(waiting.options(*_WITH_PERSON).order_by(OutgoingMail.id)).all())
+
+
+def retryable_number(session: Session, now: datetime) -> int:
+    """Return how many mails retry_all would send again."""
+    return session.scalar(select(func.count(OutgoingMail.id)).where(*_retryable_together(now))) or 0
+
+
+def _retryable_together(now: datetime) -> tuple[ColumnElement[bool], ...]:
+    ended = or_(AccountLink.ended_at.is_not(None), AccountLink.expires_at <= now)
+    return (
+        OutgoingMail.state.in_(RETRYABLE_TOGETHER),
+        OutgoingMail.queued_at > now - RETRY_WINDOW,
+        or_(OutgoingMail.link_id.is_(None), ~OutgoingMail.link.has(ended)),
+        _is_free(now),
+    )
 
 
 def _requeue(tx: Transaction, mails: Sequence[OutgoingMail]) -> int:

@@ -22,7 +22,10 @@ MAX_SPELLINGS = 10
 TEXTS = {"postgresql": 500, "sqlite": 3000}  # rows read for one condition, to find similar words in them
 CANDIDATES = 1000
 PHONE = re.compile(r"[\d\s()/+.-]*\d[\d\s()/+.-]*")
-COLUMNS = (Customer.id, Customer.number, Customer.first_name, Customer.last_name, Customer.school)
+COLUMNS = (
+    *(Customer.id, Customer.number, Customer.first_name, Customer.last_name, Customer.school),
+    *(Customer.email, Customer.pending_email, Customer.last_login_at, Customer.password_set_at, Customer.locked_at),
+)
 SUGGESTED = 3
 TYPO = "nur ein Zeichen ist anders"
 DOMAIN = "der Teil vor dem @ ist gleich, die Domain ist anders"
@@ -70,8 +73,8 @@ def _has_number_or_address(query: str) -> ColumnElement[bool]:
 
 
 def _has_word(word: str) -> ColumnElement[bool]:
-    """Match rows with a word that contains this one; a short one only matches the beginning of a word."""
-    return _contains(word if len(word) >= MIN_LENGTH else f" {word}")
+    """Match rows with a word that contains this one; a short one only matches the beginning of a word or a domain."""
+    return _contains(word) if len(word) >= MIN_LENGTH else _contains(f" {word}") | _contains(f"@{word}")
 
 
 def _begins_word(text: str) -> ColumnElement[bool]:

@@ -88,11 +88,11 @@ def log_in(
     key = tx.keys.fingerprint(table.THROTTLE_PREFIX + canonical)
     known = devices.find(tx, person)  # after the lock, so that parallel tries cannot exceed its failures
     if check.throttled or (known is None and is_throttled(tx, key)):
-        _record_throttled(tx, key, person)
+        _record_throttled(tx, key, person, device)
         return None
     if person is None or person.locked_at or not check.confirms(person.password_hash):
         count_failure(tx, key, person, known)
-        _record_refused(tx, person)
+        _record_refused(tx, person, device)
         return None
     if known is None:  # otherwise strangers could begin anew after each login of the owner
         clear_throttle(tx, key)
@@ -105,20 +105,20 @@ def log_in(
     return start(tx, person, device, awaits_code)
 
 
-def _record_refused(tx: Transaction, person: Customer | Clerk | None) -> None:
+def _record_refused(tx: Transaction, person: Customer | Clerk | None, device: str) -> None:
     tx.count("refused", tx.hour)
     if person:  # unknown addresses are only counted: there is no end of them
-        tx.record("login.refused", person)
+        tx.record("login.refused", person, device=device)
 
 
-def _record_throttled(tx: Transaction, key: str, person: Customer | Clerk | None) -> None:
+def _record_throttled(tx: Transaction, key: str, person: Customer | Clerk | None, device: str) -> None:
     """Record it once an hour, as such tries cost little and would fill the audit trail; never for unknown addresses.
 
     Those are counted together, with as many statements.
     """
     if tx.count(f"throttled:{key}", tx.hour) == 1:
         if person:
-            tx.record("login.throttled", person)
+            tx.record("login.throttled", person, device=device)
         else:
             tx.count("throttled", tx.hour)
 
@@ -135,6 +135,8 @@ def start(tx: Transaction, person: Customer | Clerk, device: str, awaits_code: b
         return new
     tx.actor = f"{person.__tablename__}:{person.id}"
     tx.record("login.succeeded", person, device=device)
+    if isinstance(person, Customer):  # as a statement: a new version would refuse the form that a clerk has open
+        tx.session.execute(update(Customer).where(Customer.id == person.id).values(last_login_at=tx.now))
     _remember_source(tx)
     return new._replace(device_token=devices.remember(tx, person, device))
 

@@ -32,7 +32,7 @@ from werkzeug.wrappers import Response as AnyResponse
 from kmzportal import dates, mail_address, phone, settings
 from kmzportal.db import db
 from kmzportal.logs import request_id
-from kmzportal.services import kept_entries
+from kmzportal.services import history, kept_entries
 from kmzportal.services.transaction import transaction
 
 CSP = (
@@ -52,7 +52,6 @@ HEADERS = {
     "Cache-Control": "no-store",
 }
 HSTS = "max-age=31536000"  # of this host alone: other sites of the office may have no https (RFC 6797, 6.1.2)
-_MAX_KEY = 2**31 - 1
 MAX_WHOLE = 24  # characters that fit on one line of a screen with 320 px
 csrf = CSRFProtect()  # provides csrf_token() to templates; forms validate it, see FormCSRF
 
@@ -89,7 +88,7 @@ def init_app(app: Flask) -> None:
     app.after_request(_add_headers)
     app.jinja_env.filters.update(format_datetime=dates.format_datetime, format_time=dates.format_time)
     app.jinja_env.filters["phone_uri"] = phone.uri
-    app.jinja_env.filters["breakable"] = breakable
+    app.jinja_env.filters.update(breakable=breakable, by_day=history.by_day, format_day=dates.format_day)
     app.jinja_env.filters["spelled_out"] = mail_address.spelled_out
     app.jinja_env.globals.update(
         office=settings.office(app.config),
@@ -205,10 +204,10 @@ def wants_fragment() -> bool:
     return "HX-Boosted" not in headers and "HX-History-Restore-Request" not in headers
 
 
-def page_key() -> int | None:
+def page_key(largest: int = 2**31 - 1) -> int | None:
     """Return the id after which a list continues, from the URL parameter `vor`; None if it is no valid id."""
     number = request.args.get("vor", type=int)
-    return number if number and 0 < number <= _MAX_KEY else None
+    return number if number and 0 < number <= largest else None
 
 
 def local_path(text: str | None) -> str | None:

@@ -98,7 +98,10 @@ def test_every_page_is_read_from_an_index(app, record, erika, rosa, wanted):
 @pytest.mark.parametrize(("actor", "details", "for_the_customer", "for_the_desk"), [
     ("customer:12", {}, "Sie selbst", "Kundin oder Kunde"),
     ("clerk:3", {"by": "ro"}, "Kundenservice (ro)", "Kundenservice (ro)"),
-    ("link:5", {}, "Über den Link", "Über den Link"),
+    ("link:5", {"kind": "desk"}, "mit dem Link aus der E-Mail", "mit dem Link aus der E-Mail"),
+    ("link:5", {"kind": "letter"}, "mit dem Zugangsbrief", "mit dem Zugangsbrief"),
+    ("visitor", {}, "nicht angemeldet", "nicht angemeldet"),
+    ("worker", {}, "automatisch", "automatisch"),
 ])  # fmt: skip
 def test_an_actor_is_named_for_the_customer_and_for_the_desk(actor, details, for_the_customer, for_the_desk):
     event = AuditEvent(action="data.changed", actor=actor, details=details)

@@ -99,6 +99,14 @@ document.addEventListener("keydown", (event) => { // arrow keys move between sea
   event.preventDefault();
   hits[here + step].focus();
 });
+document.addEventListener("keydown", (event) => { // "/" moves to the search of the desk, but not while typing
+  const search = document.querySelector("[data-search]");
+  if (event.key !== "/" || event.ctrlKey || event.metaKey || event.altKey || !search) return;
+  if (event.target.closest("input:not([type=checkbox], [type=radio]), textarea, select, dialog")) return;
+  event.preventDefault();
+  search.focus();
+  search.select();
+});
 document.addEventListener("submit", ({ target }) => { // hidden again, so that browsers offer to store the password
   target.querySelectorAll("[data-show]").forEach((button) => show(button, false));
 }, true);

@@ -32,6 +32,19 @@ STATES = {
     "abgelaufen": MailState.EXPIRED,
     "nicht-gesendet": MailState.CANCELLED,
 }
+#: How a state looks: the kind of its icon and colour.
+KINDS = {
+    MailState.DEFERRED: "warning",
+    MailState.SENT: "success",
+    MailState.REFUSED: "danger",
+    MailState.BOUNCED: "danger",
+    MailState.EXPIRED: "danger",
+}
+
+
+@bp.app_template_filter()
+def mail_kind(state: MailState) -> str:
+    return KINDS.get(state, "info")
 
 
 class OutboxFilter(Filter):
@@ -44,7 +57,8 @@ def mails(form: ActionForm | None = None) -> ResponseReturnValue:
     chosen = OutboxFilter(request.args)
     name = chosen.state.data if chosen.state.data in STATES else None
     found = outbox.list_mails(db.session(), STATES[name] if name else None, page_key())
-    return _render("desk/outbox.html", form, found, filter=chosen, state=name, before=page_key())
+    again = outbox.retryable_number(db.session(), datetime.now(UTC))
+    return _render("desk/outbox.html", form, found, filter=chosen, state=name, before=page_key(), again=again)
 
 
 @bp.get("/postausgang/liste")
@@ -79,7 +93,7 @@ def send_again(mail_id: int) -> ResponseReturnValue:
     act(form, lambda tx: outbox.retry(tx, mail))
     if form.errors:
         return customer_mails(customer_id, form) if customer_id else mails(form)
-    notice = f"Die E-Mail an {mail.recipient} geht gleich noch einmal hinaus."
+    notice = f"Die E-Mail an {mail.recipient} wird gleich noch einmal gesendet."
     if customer_id:
         return redirect_in_place(".customer_mails", notice, customer_id=customer_id)
     return redirect_in_place(".mails", notice, zustand=request.args.get("zustand") or None)
@@ -92,7 +106,8 @@ def send_all_again() -> ResponseReturnValue:
     number = act(form, outbox.retry_all)
     if form.errors:
         return mails(form)
-    notice = f"{number} E-Mails gehen gleich noch einmal hinaus." if number else "Es gibt nichts erneut zu senden."
+    sent = "Eine E-Mail wird" if number == 1 else f"{number} E-Mails werden"
+    notice = f"{sent} gleich noch einmal gesendet." if number else "Es gibt nichts erneut zu senden."
     kind = "success" if number else "info"
     return redirect_in_place(".mails", notice, kind, zustand=request.args.get("zustand") or None)
 

@@ -9,7 +9,7 @@ from wtforms import SelectField, StringField
 from wtforms.fields.choices import SelectChoice  # type: ignore[attr-defined]  # newer than its types
 from wtforms.validators import DataRequired, InputRequired
 
-from kmzportal.dates import BERLIN, format_day
+from kmzportal.dates import BERLIN
 from kmzportal.db import db
 from kmzportal.models import (
     BRANCHES,
@@ -32,13 +32,14 @@ bp = Blueprint("requests", __name__, url_prefix="/kundenservice")
 CASE = "/anfragen/<int(max=2147483647):case_id>"
 MAX_SKIPPED = 100_000
 
+#: What became of a request for a new password, and the kind of its icon and colour.
 OUTCOMES = {
-    None: "wartet",
-    "sent": "Link gesendet",
-    "extra": "Link gesendet, trotz vieler E-Mails",
-    "unknown": "Adresse unbekannt",
-    "locked": "Konto gesperrt",
-    "capped": "zu viele Anfragen, der Link davor gilt länger",
+    None: ("info", "wartet"),
+    "sent": ("success", "Link gesendet"),
+    "extra": ("success", "Link gesendet, trotz vieler E-Mails"),
+    "unknown": ("danger", "Adresse unbekannt"),
+    "locked": ("danger", "Konto gesperrt"),
+    "capped": ("warning", "zu viele Anfragen, der Link davor gilt länger"),
 }
 CASE_STATES = {
     CaseState.OPEN: "offen",
@@ -77,19 +78,12 @@ NAMES = {
     "channels": CHANNELS,
     "entry_kinds": ENTRIES,
 }
-bp.add_app_template_filter(format_day)
 bp.record_once(lambda setup: setup.app.jinja_env.globals.update(NAMES))
 
 
 @bp.app_template_filter()
 def day_in_berlin(at: datetime) -> date:
     return at.astimezone(BERLIN).date()
-
-
-@bp.app_template_global()
-def case_counts() -> tuple[int, int]:
-    """Return the numbers of open and of overdue cases, for the navigation."""
-    return support.counts(db.session(), datetime.now(UTC))
 
 
 class CaseFilter(Filter):

@@ -37,9 +37,9 @@ def test_each_event_is_shown_with_actor_account_and_details(desk, record, rosa, 
     assert rows(desk.open(PAGE)) == [
         "Verwaltung Daten geändert Erika Mustermann (K-1001) "
         "Anmerkung: <script>alert(1)</script> · Felder: {{7*7}}, <b>",
-        "Über den Link Bilderrätsel gelöst Erika Mustermann (K-1001)",
+        "mit dem Link aus der E-Mail Bilderrätsel gelöst Erika Mustermann (K-1001)",
         "Verwaltung Zugang zum Kundenservice angelegt Rosa Otto (ro) Admin: ja",
-        "Das Portal E-Mail vom Mailserver abgelehnt Erika Mustermann (K-1001) "
+        "automatisch E-Mail vom Mailserver abgelehnt Erika Mustermann (K-1001) "
         "E-Mail: Ihr Link zum Konto · Antwort des Mailservers: 550",
         "Rosa Otto (ro) Neue E-Mail-Adresse durch den Kundenservice eingetragen Erika Mustermann (K-1001) "
         "Geprüft: Rückruf",
@@ -54,7 +54,7 @@ def test_events_are_filtered_by_action_person_and_day(desk, record, erika, max_)
     record("logout", max_)
     record("password.set", erika)
     desk.open(PAGE).choose("Vorgang", ACTIONS["logout"]).press("Anzeigen", Person="K-1001")
-    assert rows(desk) == ["Das Portal Abgemeldet Erika Mustermann (K-1001)"]
+    assert rows(desk) == ["automatisch Abgemeldet Erika Mustermann (K-1001)"]
     assert desk.value("Person") == "K-1001"
     assert len(rows(desk.open(PAGE).press("Anzeigen", Von="2026-11-23", Bis="2026-11-23"))) == 3
     assert rows(desk.open(PAGE).press("Anzeigen", Von="2026-11-24")) == []
@@ -85,4 +85,4 @@ def test_older_events_are_on_the_next_page_of_the_same_filter_and_of_nothing_els
     assert len(rows(desk)) == 50
     [older] = [link.get("href") for link in desk.page.iter("a") if words(link) == "Ältere Einträge"]
     assert re.fullmatch(rf"{PAGE}\?person=K-1001&vor=\d+", older)
-    assert rows(desk.follow("Ältere Einträge")) == ["Das Portal Abgemeldet Erika Mustermann (K-1001)"] * 2
+    assert rows(desk.follow("Ältere Einträge")) == ["automatisch Abgemeldet Erika Mustermann (K-1001)"] * 2
