@@ -209,7 +209,7 @@ def log_in(email: str, password: str, table: PersonTable) -> NewSession | None:
     check = passwords.check_password(password, attempt.password_hash, holder, attempt.throttled)
     with transaction("visitor", source(), device_token=device_token()) as tx:
         new = sessions.log_in(tx, email, check, device(), table)
-        if new is None:
+        if new is None and table is Customer:
             cookie.keep_address(tx, email)  # filled in at Passwort vergessen
         return new
 
