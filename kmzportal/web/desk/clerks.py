@@ -1,6 +1,6 @@
 """Mitarbeitende: admins add and change clerks, send first links, lock and unlock, and enter who has left."""
 
-from flask import Blueprint, url_for
+from flask import Blueprint, request, url_for
 from flask.typing import ResponseReturnValue
 from wtforms import BooleanField, StringField
 from wtforms.validators import DataRequired, InputRequired, Length, Regexp
@@ -23,6 +23,7 @@ ACTIONS = {
     "ausscheiden": (clerks.leave, "{} ist als ausgeschieden eingetragen."),
     "zurueck": (clerks.bring_back, "{} ist wieder dabei. Der erste Link ist unterwegs."),
 }
+ASKED = {"sperren", "ausscheiden"}  #: with a question before
 
 
 class EditForm(PortalForm):
@@ -87,21 +88,20 @@ def edit(clerk_id: int) -> ResponseReturnValue:
     return render("desk/edit_clerk.html", form, clerk=clerk)
 
 
-@bp.get("/<int(max=2147483647):clerk_id>/<any(sperren, ausscheiden):action>")
-@admin_only
-def ask(clerk_id: int, action: str) -> ResponseReturnValue:
-    """Ask before somebody loses the access."""
-    if action == "ausscheiden":
-        require_second_factor()
-    return render("desk/clerk_question.html", clerk=db.get_or_404(Clerk, clerk_id), action=action)
-
-
-@bp.post("/<int(max=2147483647):clerk_id>/<any(link, sperren, entsperren, ausscheiden, zurueck):action>")
+@bp.route(
+    "/<int(max=2147483647):clerk_id>/<any(link, sperren, entsperren, ausscheiden, zurueck):action>",
+    methods=["GET", "POST"],
+)
 @admin_only
 def change(clerk_id: int, action: str) -> ResponseReturnValue:
+    """Do it, or with GET ask before somebody loses the access."""
     clerk, form = db.get_or_404(Clerk, clerk_id), ActionForm()
+    if request.method == "GET" and action not in ASKED:
+        return redirect_to(".overview")
     if action != "sperren":  # which must not wait
-        require_second_factor(url_for(".overview") if action != "ausscheiden" else None)
+        require_second_factor(None if action in ASKED else url_for(".overview"))
+    if request.method == "GET":
+        return render("desk/clerk_question.html", clerk=clerk, action=action)
     service, notice = ACTIONS[action]
     act(form, lambda tx: service(tx, clerk, current_user.clerk), first=clerks.lock_all)
     return overview(form) if form.errors else redirect_in_place(".overview", notice.format(clerk.name))
