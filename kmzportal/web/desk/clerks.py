@@ -96,11 +96,11 @@ def edit(clerk_id: int) -> ResponseReturnValue:
 def change(clerk_id: int, action: str) -> ResponseReturnValue:
     """Do it, or with GET ask before somebody loses the access."""
     clerk, form = db.get_or_404(Clerk, clerk_id), ActionForm()
-    if request.method == "GET" and action not in ASKED:
+    if request.method != "POST" and action not in ASKED:
         return redirect_to(".overview")
     if action != "sperren":  # which must not wait
         require_second_factor(None if action in ASKED else url_for(".overview"))
-    if request.method == "GET":
+    if request.method != "POST":
         return render("desk/clerk_question.html", clerk=clerk, action=action)
     service, notice = ACTIONS[action]
     act(form, lambda tx: service(tx, clerk, current_user.clerk), first=clerks.lock_all)

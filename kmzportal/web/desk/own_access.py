@@ -143,7 +143,7 @@ def _show_once(codes: list[str]) -> ResponseReturnValue:
 def codes_kept() -> ResponseReturnValue:
     """Go on once the recovery codes are kept; they are not shown again."""
     form = CodesKeptForm()
-    if request.method == "GET" or form.validate_on_submit():
+    if request.method != "POST" or form.validate_on_submit():
         return redirect_to(".overview")
     return render("desk/own_new_codes.html", form, codes=[])
 
