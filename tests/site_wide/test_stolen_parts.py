@@ -196,9 +196,9 @@ def test_the_codes_on_paper_are_shown_to_no_cookie_neither_from_before_nor_from_
     browser.submit("Zugang einrichten", {"Code aus der App": code})
     done, shown = browser.cookie, browser.read("code")
     assert len(shown) == 19
-    for cookie in (stolen, done):
+    for copied in (stolen, done):
         for page in ("/zugang", "/zugang/code", "/zugang/fertig"):
-            assert shown not in replay(app, cookie, link, page)[1]
+            assert shown not in replay(app, copied, link, page)[1]
 
 
 def test_after_logging_out_for_a_link_only_that_one_goes_on_and_no_cookie_from_before(app, scenario):
