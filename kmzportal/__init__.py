@@ -12,7 +12,19 @@ from kmzportal.mail.delivery import mail_server
 from kmzportal.services import passwords
 from kmzportal.web import auth, errors, responses, session_timeout, static_files
 from kmzportal.web.customer import account, login, recovery, support
-from kmzportal.web.desk import audit, clerks, customers, deletion, diagnosis, letters, outbox, report, requests, search
+from kmzportal.web.desk import (
+    audit,
+    clerks,
+    customers,
+    deletion,
+    diagnosis,
+    letters,
+    outbox,
+    own_access,
+    report,
+    requests,
+    search,
+)
 from kmzportal.web.desk import login as desk_login
 from kmzportal.web.link import letter, pages, robot_check
 from kmzportal.web.site import demo, health, office_pages
@@ -20,7 +32,10 @@ from kmzportal.web.site import demo, health, office_pages
 EXTENSIONS = (db, mail_server, responses.csrf)
 CUSTOMER_PAGES = (login, recovery, support, account)
 LINK_PAGES = (pages, robot_check, letter)
-DESK_PAGES = (desk_login, search, customers, letters, deletion, requests, outbox, audit, report, diagnosis, clerks)
+DESK_PAGES = (
+    *(desk_login, search, customers, letters, deletion, requests, outbox, audit, report, diagnosis),
+    *(clerks, own_access),
+)
 SITE_PAGES = (session_timeout, health, office_pages)
 PARTS = (auth, responses, errors, office_pages, static_files)
 

@@ -44,9 +44,10 @@ def tokens_and_codes() -> Iterable[str]:
         yield keys.token(link)
         yield keys.code(link)
         yield keys.letter_code(link)
-    for nonce in db.session.scalars(select(Clerk.factor_nonce).where(Clerk.factor_nonce.is_not(None))):
-        yield SecondFactor(factor_keys(), nonce or "").secret
-        yield from SecondFactor(factor_keys(), nonce or "").recovery_codes
+    for clerk in db.session.scalars(select(Clerk).where(Clerk.factor_nonce.is_not(None))):
+        factor = SecondFactor(factor_keys(), clerk.factor_nonce or "", clerk.recovery_nonce)
+        yield factor.secret
+        yield from factor.recovery_codes
 
 
 def contains_secret(secret: str, text: str) -> bool:

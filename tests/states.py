@@ -27,7 +27,7 @@ from kmzportal.models import (
     SupportCase,
 )
 from kmzportal.server import sample_people
-from kmzportal.services import accounts, diagnosis, links, outbox, recovery, sessions, support, support_mail
+from kmzportal.services import accounts, devices, diagnosis, links, outbox, recovery, sessions, support, support_mail
 from kmzportal.services.transaction import Transaction, upsert
 from tests import people
 from tests.backend import Backend
@@ -285,19 +285,47 @@ def clerk_flow(scenario: Scenario) -> Iterator[State]:
     yield "kundenservice-anmelden/ohne-zugang", browser.submit("Anmelden", login)
     link = scenario.issue(LinkKind.CLERK_FIRST, tim)
     yield "zugang-einrichten/neu", browser.open(scenario.link_path(link))
-    yield "zugang-einrichten/falscher-code", browser.submit("Zugang einrichten", NEW | {"Code aus der App": "000000"})
+    yield "zugang-einrichten/kurzes-passwort", browser.submit("Weiter", NEW | {"Passwort": "kurz"})
+    yield "zugang-einrichten/code", browser.submit("Weiter", NEW)
+    yield "zugang-einrichten/falscher-code", browser.submit("Zugang einrichten", {"Code aus der App": "000000"})
     code = scenario.backend.totp_code(browser.read("code"))
-    yield "zugang-einrichten/fertig", browser.submit("Zugang einrichten", NEW | {"Code aus der App": code})
-    browser.follow("Zur Anmeldung im Kundenservice")
-    yield "zweiter-faktor/neu", browser.submit("Anmelden", {"Passwort": people.NEW_PASSWORD})
+    yield "zugang-einrichten/fertig", browser.submit("Zugang einrichten", {"Code aus der App": code})
+    browser.check("Ich habe die Ersatzcodes aufbewahrt").press("Weiter")
+    yield "zweiter-faktor/neu", browser.submit("Anmelden", login | {"Passwort": people.NEW_PASSWORD})
     yield "zweiter-faktor/falsch", browser.submit("Weiter", {"Code aus der App": "000000"})
     yield "zugang-einrichten/benutzt", browser.open(scenario.link_path(link))
     desk = scenario.desk_browser(scenario.rosa)
     yield "mitarbeitende/neu", desk.open("/kundenservice/mitarbeitende")
-    yield "mitarbeitende/gesperrt", desk.press("Sperren")
+    yield "mitarbeitende/sperren", desk.follow("Sperren")
+    yield "mitarbeitende/gesperrt", desk.press("Ja, sperren")
     scenario.backend.run(prove, scenario.rosa)
-    yield "mitarbeitende/anlegen", desk.follow("Jemanden anlegen")
+    yield "mitarbeitende/anlegen", desk.follow("Zugang anlegen")
     yield "mitarbeitende/abgewiesen", desk.submit("Anlegen und Link senden", {"Kürzel": "x"})
+    yield "mitarbeitende/aendern", desk.open("/kundenservice/mitarbeitende").follow("Ändern")
+    yield "mitarbeitende/aendern-abgewiesen", desk.submit("Speichern", {"Kürzel": "ro"})
+    yield "mitarbeitende/ausscheiden", desk.open("/kundenservice/mitarbeitende").follow("Ausgeschieden")
+    yield "mitarbeitende/ausgeschieden", desk.press("Ja, ausgeschieden")
+    yield from own_access_flow(scenario)
+
+
+def own_access_flow(scenario: Scenario) -> Iterator[State]:
+    """Mein Zugang of a clerk with a second factor, who has just entered it, and who is logged in twice."""
+    scenario.backend.add_second_factor(scenario.rosa)
+    for device in ("Safari unter iOS", "Edge unter Windows"):
+        scenario.backend.run(devices.remember, scenario.rosa, device)
+    session_token(scenario.backend, scenario.rosa)
+    desk = scenario.desk_browser(scenario.rosa)
+    yield "mein-zugang/neu", desk.open("/kundenservice/zugang")
+    yield "mein-zugang/abgemeldet", desk.press("Alle anderen Geräte abmelden")
+    scenario.backend.run(prove, scenario.rosa)
+    yield "mein-zugang/passwort", desk.follow("Passwort ändern")
+    yield "mein-zugang/falsches-passwort", desk.submit("Passwort speichern", {"Aktuelles Passwort": "falsch", **NEW})
+    yield "mein-zugang/ersatzcodes", desk.open("/kundenservice/zugang").follow("Neue Ersatzcodes")
+    yield "mein-zugang/neue-ersatzcodes", desk.press("Neue Ersatzcodes zeigen")
+    yield "mein-zugang/app", desk.open("/kundenservice/zugang").follow("Neue App einrichten")
+    yield "mein-zugang/falscher-code", desk.submit("Einrichten", {"Code aus der App": "000000"})
+    code = scenario.backend.totp_code(desk.read("code"))
+    yield "mein-zugang/app-eingerichtet", desk.submit("Einrichten", {"Code aus der App": code})
 
 
 def desk_list_flow(scenario: Scenario) -> Iterator[State]:

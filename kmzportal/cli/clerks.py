@@ -87,7 +87,9 @@ def link(mail: str, print_link: bool) -> None:
 
     try:
         url = issue_first_link(mail, print_link, first_link)
-    except AccountLocked:
+    except AccountLocked as locked:
+        if locked.about.left_at:
+            raise Fault(f"{mail} ist ausgeschieden. Im Kundenservice unter „Mitarbeitende“ zurückholen.") from None
         raise Fault(f"Der Zugang von {mail} ist gesperrt. Im Kundenservice unter „Mitarbeitende“ entsperren.") from None
     click.echo(url if print_link else _way("Der Link", mail))
 

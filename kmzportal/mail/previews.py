@@ -22,6 +22,7 @@ ASKED = datetime(2026, 11, 22, 13, 5, tzinfo=UTC)
 KEYS = LinkKeys(["key of previews, without access to any account"])
 FACTS = {
     "initials": "km",
+    "changed": "factor",
     "text": "An welcher Schule sind Sie?",
     "number": 240,
     "sources": 12,
@@ -48,6 +49,7 @@ MAILS = {
     "password_disabled": None,
     "clerk_added": None,
     "clerk_password_set": None,
+    "clerk_access_changed": None,
     "clerk_password_disabled": None,
     "clerk_password_known": None,
     "clerk_codes_guessed": None,

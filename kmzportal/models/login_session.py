@@ -88,6 +88,7 @@ class LinkVisit(InUse, Base):
     checked: Mapped[bool] = mapped_column(default=False)  #: the robot check was passed
     wrong_puzzles: Mapped[int] = mapped_column(default=0)
     factor_nonce: Mapped[str | None]  #: of the second factor that a clerk sets up in this visit
+    password_hash: Mapped[str | None]  #: of the new password, until the clerk's code is right and both count
 
     link: Mapped[AccountLink] = relationship()
 

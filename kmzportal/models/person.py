@@ -58,7 +58,9 @@ class Clerk(Person, Base):
     factor_nonce: Mapped[str | None]  #: the second factor's secret derives from it, as a link's token does
     #: Time step of the last accepted code; each code is valid once (RFC 6238, 5.2).
     factor_step: Mapped[int] = mapped_column(default=0)
-    recovery_codes_used: Mapped[list[int]] = mapped_column(default=list)  #: indexes; the codes derive from factor_nonce
+    recovery_nonce: Mapped[str | None]  #: the recovery codes derive from it; None: from factor_nonce, as first set up
+    recovery_codes_used: Mapped[list[int]] = mapped_column(default=list)  #: indexes
+    left_at: Mapped[datetime | None]  #: left the office; locked as well, and stays for the names in the history
 
     @property
     def greeting(self) -> str:

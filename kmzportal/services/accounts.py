@@ -55,18 +55,19 @@ KEPT = "Die Adresse, die Sie eingetragen haben, hat der Kunde zurückgenommen: {
 
 def set_password(
     tx: Transaction, person: Customer | Clerk, password_hash: str, keep: LoginSession | None = None
-) -> None:
-    """Set the password and end all access that an intruder may have.
+) -> int:
+    """Set the password and end all access that an intruder may have; return how many sessions ended.
 
     A desk link and the address it was mailed to stay: the office has checked the identity behind them.
     """
     person.set_password_hash(password_hash, tx.now)
     sessions.clear_failures(tx, person)
-    sessions.end_all(tx, person, keep=keep)
+    ended = sessions.end_all(tx, person, keep=keep)
     devices.end_all(tx, person, keep_this=keep is not None)
     links.end(tx, person, LinkState.REPLACED, ENDS_WITH_PASSWORD)
     if links.end(tx, person, LinkState.WITHDRAWN, {LinkKind.ADDRESS}) and isinstance(person, Customer):
         person.set_pending_email(None)
+    return ended
 
 
 def move_email(tx: Transaction, customer: Customer, keep: LoginSession | None = None, objected: bool = False) -> None:
@@ -149,7 +150,8 @@ def check_current_password(
             tx.record("password.refused", person)
         return None
     sessions.clear_throttle(tx, key)
-    login_session.password_checked_at = tx.now
+    if not getattr(person, "factor_nonce", None):  # where a clerk has one, only the second factor counts as afresh
+        login_session.password_checked_at = tx.now
     tx.record("password.proved", person)
     return sessions.renew_token(login_session)
 
@@ -190,29 +192,41 @@ def save_account(
     return sessions.renew_token(login_session) if password_hash else None
 
 
-def active_sessions(session: Session, customer: Customer, now: datetime) -> list[LoginSession]:
-    not_ended = select(LoginSession).where(LoginSession.customer_id == customer.id, LoginSession.ended_at.is_(None))
+def change_password(tx: Transaction, clerk: Clerk, login_session: LoginSession, password_hash: str) -> NewSession:
+    """Set a clerk's own new password and return the session with a new token; the others end."""
+    set_password(tx, clerk, password_hash, keep=login_session)
+    tx.record("password.changed", clerk)
+    tx.warn("clerk_access_changed", clerk, changed="password")
+    return sessions.renew_token(login_session)
+
+
+def active_sessions(session: Session, person: Customer | Clerk, now: datetime) -> list[LoginSession]:
+    owner = LoginSession.clerk_id if isinstance(person, Clerk) else LoginSession.customer_id
+    not_ended = select(LoginSession).where(owner == person.id, LoginSession.ended_at.is_(None))
     found = session.scalars(not_ended.order_by(LoginSession.last_seen.desc()))
     return [login_session for login_session in found if login_session.alive(now)]
 
 
-def end_own_session(tx: Transaction, customer: Customer, session_id: int) -> bool:
-    """End one of the customer's own sessions and return whether it was theirs and alive."""
+def end_own_session(tx: Transaction, person: Customer | Clerk, session_id: int) -> bool:
+    """End one of the person's own sessions and return whether it was theirs and alive."""
     session = tx.session.get(LoginSession, session_id)
-    if session is None or session.customer_id != customer.id or session.ended_at:
+    if session is None or (session.customer or session.clerk) is not person or session.ended_at:
         return False
     session.ended_at = tx.now
-    tx.record("session.ended", customer)
+    tx.record("session.ended", person)
     return True
 
 
-def end_other_sessions(tx: Transaction, customer: Customer, login_session: LoginSession) -> int:
+def end_other_sessions(tx: Transaction, person: Customer | Clerk, login_session: LoginSession) -> int:
     """End all sessions and known devices but this one; return how many sessions there were."""
-    ended = sessions.end_all(tx, customer, keep=login_session)
-    forgotten = devices.end_all(tx, customer, keep_this=True)
+    ended = sessions.end_all(tx, person, keep=login_session)
+    forgotten = devices.end_all(tx, person, keep_this=True)
     if ended or forgotten:
-        tx.record("sessions.ended", customer, number=ended)
-        tx.notify("sessions_ended", customer)
+        tx.record("sessions.ended", person, number=ended)
+        if isinstance(person, Clerk):
+            tx.notify("clerk_access_changed", person, changed="devices")
+        else:
+            tx.notify("sessions_ended", person)
     return ended
 
 
@@ -229,14 +243,15 @@ def password_minimum(person: Customer | Clerk, settings: Mapping[str, Any]) -> i
     return int(settings["STAFF_PASSWORD_MINIMUM" if isinstance(person, Clerk) else "PASSWORD_MINIMUM"])
 
 
-def set_password_by_link(tx: Transaction, link: AccountLink, arrived: datetime, password_hash: str) -> None:
-    """Redeem a link for a new password; raises LinkUnusable or AccountLocked."""
+def set_password_by_link(tx: Transaction, link: AccountLink, arrived: datetime, password_hash: str) -> int:
+    """Redeem a link for a new password, return how many sessions ended; raises LinkUnusable or AccountLocked."""
     links.redeem(tx, link, arrived, SETS_PASSWORD)
-    set_password(tx, link.holder, password_hash)
+    ended = set_password(tx, link.holder, password_hash)
     tx.record("password.set", link.holder, kind=link.kind)
     if link.policy.answers_case:
         support.close_redeemed(tx, link.owner)
     tx.warn("clerk_password_set" if link.clerk else "password_set", link.holder, by_letter=not link.policy.mailed)
+    return ended
 
 
 def register(

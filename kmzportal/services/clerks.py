@@ -1,15 +1,15 @@
-"""Administration of clerks, by an admin or the console: add, send the first link, lock, unlock."""
+"""Administration of clerks, by an admin or the console: add, change, send the first link, lock, unlock, let leave."""
 
-from collections.abc import Sequence
-from datetime import datetime
+from collections.abc import Iterable, Sequence
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from kmzportal import mail_address
-from kmzportal.models import AccountLink, Clerk, LinkKind
+from kmzportal.models import AccountLink, Clerk, LinkKind, LinkVisit
 from kmzportal.services import accounts, links, second_factor
-from kmzportal.services.refusals import Refusal
+from kmzportal.services.refusals import LinkUnusable, Refusal
+from kmzportal.services.second_factor import SecondFactor
 from kmzportal.services.transaction import Transaction
 
 
@@ -25,8 +25,14 @@ class OwnAccess(Refusal):
     message = "Über Ihren eigenen Zugang muss jemand anderes entscheiden."
 
 
+class HasLeft(Refusal):
+    """Who left comes back with a new first link, not with the password of before."""
+
+    message = "Diese Person ist ausgeschieden. Holen Sie sie mit einem neuen ersten Link zurück."
+
+
 class LastAdmin(Refusal):
-    """The only unlocked admin cannot be locked."""
+    """The only unlocked admin can neither be locked nor leave nor lose the right."""
 
     message = "Mindestens eine Person muss Mitarbeitende verwalten können."
 
@@ -54,8 +60,7 @@ def add(tx: Transaction, email: str, name: str, initials: str, admin: bool = Fal
     All admins are notified, so that a stolen admin session cannot add a clerk unnoticed.
     """
     others = all_clerks(tx.session)
-    taken = {other.initials.casefold() for other in others}  # SQLite's lower() does not fold umlauts
-    if initials.casefold() in taken or find(tx.session, email):
+    if _taken(others, initials) or find(tx.session, email):
         raise ClerkExists("clerk.refused", initials=initials)
     clerk = Clerk(name=name, initials=initials, admin=admin, created_at=tx.now)
     clerk.set_email(email)
@@ -66,6 +71,40 @@ def add(tx: Transaction, email: str, name: str, initials: str, admin: bool = Fal
         if other.admin and not other.locked_at:
             tx.warn("clerk_added", other, initials=initials)
     return first_link(tx, clerk)
+
+
+def _taken(others: Iterable[Clerk], initials: str) -> bool:
+    """Return whether one of them has these initials; those who left keep theirs, as the history names them."""
+    return initials.casefold() in {other.initials.casefold() for other in others}  # SQLite's lower() folds no umlauts
+
+
+def change(tx: Transaction, clerk: Clerk, by: Clerk, name: str, initials: str, admin: bool) -> None:
+    """Change name, initials and right of a colleague; raises OwnAccess, HasLeft, ClerkExists, LastAdmin."""
+    _refuse_own(clerk, by)
+    if clerk.left_at:
+        raise HasLeft
+    if _taken((other for other in all_clerks(tx.session) if other.id != clerk.id), initials):
+        raise ClerkExists("clerk.refused", clerk, initials=initials)
+    if not admin:
+        _keep_an_admin(tx, clerk)
+    changed = {"name": name, "initials": initials, "admin": admin}
+    fields = [field for field, value in changed.items() if value != getattr(clerk, field)]
+    for field in fields:
+        setattr(clerk, field, changed[field])
+    if fields:
+        tx.record("clerk.changed", clerk, fields=fields, admin=admin)
+
+
+def _refuse_own(clerk: Clerk, by: Clerk) -> None:
+    if clerk.id == by.id:
+        raise OwnAccess
+
+
+def _keep_an_admin(tx: Transaction, clerk: Clerk) -> None:
+    """Raise LastAdmin if nobody else who can log in manages clerks."""
+    others = select(Clerk.id).where(Clerk.admin, Clerk.locked_at.is_(None), Clerk.id != clerk.id)
+    if tx.session.scalar(others.limit(1)) is None:
+        raise LastAdmin
 
 
 def first_link(tx: Transaction, clerk: Clerk) -> AccountLink:
@@ -79,35 +118,63 @@ def first_link(tx: Transaction, clerk: Clerk) -> AccountLink:
 
 def send_link(tx: Transaction, clerk: Clerk, by: Clerk) -> None:
     """Mail a colleague a new first link; raises OwnAccess, AccountLocked, TooManyMails."""
-    if clerk.id == by.id:
-        raise OwnAccess
+    _refuse_own(clerk, by)
     links.send(tx, first_link(tx, clerk))
 
 
-def use_first_link(
-    tx: Transaction, link: AccountLink, arrived: datetime, password_hash: str, nonce: str, code: str
-) -> None:
-    """Set the password and, with a code from the app, the second factor; both or neither. Raises WrongCode."""
-    accounts.set_password_by_link(tx, link, arrived, password_hash)
-    if link.clerk and (code or tx.settings["STAFF_SECOND_FACTOR"] != "offered"):
-        second_factor.set_up(tx, link.clerk, nonce, code)
+def use_first_link(tx: Transaction, link: AccountLink, visit: LinkVisit, code: str) -> tuple[list[str], int]:
+    """Set the password that waits in the visit and, with a code from the app, the second factor; both or neither.
+
+    Returns the recovery codes, none without a factor, and how many sessions ended. Raises WrongCode, LinkUnusable.
+    """
+    if link.clerk is None or visit.password_hash is None or visit.factor_nonce is None:
+        raise LinkUnusable
+    ended = accounts.set_password_by_link(tx, link, visit.started_at, visit.password_hash)
+    visit.password_hash = None
+    if not code and tx.settings["STAFF_SECOND_FACTOR"] == "offered":
+        return [], ended
+    second_factor.set_up(tx, link.clerk, visit.factor_nonce, code)
+    return SecondFactor(tx.factor_keys, visit.factor_nonce).recovery_codes, ended
 
 
 def lock(tx: Transaction, clerk: Clerk, by: Clerk) -> None:
     """Lock a clerk and end all sessions and links; raises OwnAccess, LastAdmin."""
     lock_all(tx)
-    if clerk.id == by.id:
-        raise OwnAccess
-    others = select(Clerk.id).where(Clerk.admin, Clerk.locked_at.is_(None), Clerk.id != clerk.id)
-    if tx.session.scalar(others.limit(1)) is None:
-        raise LastAdmin
+    _refuse_own(clerk, by)
+    _keep_an_admin(tx, clerk)
     accounts.lock(tx, clerk)
     tx.record("clerk.locked", clerk)
 
 
 def unlock(tx: Transaction, clerk: Clerk, by: Clerk) -> None:
-    """Unlock a clerk, who keeps password and second factor; raises OwnAccess."""
-    if clerk.id == by.id:
-        raise OwnAccess
+    """Unlock a clerk, who keeps password and second factor; raises OwnAccess, HasLeft."""
+    _refuse_own(clerk, by)
+    if clerk.left_at:
+        raise HasLeft
     clerk.locked_at = None
     tx.record("clerk.unlocked", clerk)
+
+
+def leave(tx: Transaction, clerk: Clerk, by: Clerk) -> None:
+    """End the access of a clerk who leaves the office, for good; raises OwnAccess, LastAdmin.
+
+    The row stays, as history and audit name it. Password, second factor, sessions, devices and links end.
+    """
+    lock_all(tx)
+    _refuse_own(clerk, by)
+    _keep_an_admin(tx, clerk)
+    if clerk.left_at:
+        return
+    accounts.lock(tx, clerk)
+    clerk.left_at, clerk.admin, clerk.password_hash = tx.now, False, None
+    clerk.factor_nonce, clerk.recovery_nonce, clerk.recovery_codes_used = None, None, []
+    tx.record("clerk.left", clerk)
+
+
+def bring_back(tx: Transaction, clerk: Clerk, by: Clerk) -> None:
+    """Mail a first link to a clerk who had left; raises OwnAccess, TooManyMails. The right to manage is not back."""
+    _refuse_own(clerk, by)
+    if clerk.left_at:
+        clerk.left_at = clerk.locked_at = None
+        tx.record("clerk.returned", clerk)
+    links.send(tx, first_link(tx, clerk))

@@ -81,6 +81,15 @@ def count_failure(tx: Transaction, known: KnownDevice, person: Customer | Clerk)
         tx.record("device.ended", person, device=known.device)
 
 
+def end(tx: Transaction, person: Customer | Clerk, device_id: int) -> bool:
+    """End one known device of the account; return whether there was one."""
+    mine = delete(KnownDevice).where(_owner(person) == person.id, KnownDevice.id == device_id)
+    if not rows_changed(tx.session, mine):
+        return False
+    tx.record("device.forgotten", person)
+    return True
+
+
 def end_all(tx: Transaction, person: Customer | Clerk, keep_this: bool = False) -> int:
     """End all known devices of the account, or all but this browser; return how many there were."""
     theirs = delete(KnownDevice).where(_owner(person) == person.id)

@@ -6,6 +6,7 @@ secret. Codes of an older key are accepted as long as it is in FACTOR_KEY_FALLBA
 
 import base64
 import re
+import secrets
 from datetime import datetime, timedelta
 
 from pyotp import TOTP
@@ -28,12 +29,13 @@ _GROUPS = 4  # of four characters with 5 bits each: 80 bits per code
 
 
 class SecondFactor:
-    def __init__(self, keys: LinkKeys, nonce: str):
+    def __init__(self, keys: LinkKeys, nonce: str, recovery_nonce: str | None = None):
+        """`recovery_nonce`: of codes that were made later than the secret."""
         #: For each key, the current one first.
-        secrets = [base64.b32encode(digest[:20]).decode() for digest in keys.derive("factor", nonce)]
-        self._apps = [TOTP(secret, interval=STEP) for secret in secrets]
+        digests = keys.derive("factor", nonce)
+        self._apps = [TOTP(base64.b32encode(digest[:20]).decode(), interval=STEP) for digest in digests]
         self._recovery_codes = [
-            [format_code(digest, _GROUPS) for digest in keys.derive(f"recovery{place}", nonce)]
+            [format_code(digest, _GROUPS) for digest in keys.derive(f"recovery{place}", recovery_nonce or nonce)]
             for place in range(RECOVERY_CODES)
         ]
 
@@ -141,15 +143,40 @@ def set_up(tx: Transaction, clerk: Clerk, nonce: str, typed: str) -> None:
     step = SecondFactor(tx.factor_keys, nonce).step_of(typed, tx.now)
     if step is None:
         raise WrongCode("factor.refused", clerk)
-    clerk.factor_nonce, clerk.factor_step, clerk.recovery_codes_used = nonce, step, []
+    clerk.factor_nonce, clerk.factor_step = nonce, step
+    clerk.recovery_nonce, clerk.recovery_codes_used = None, []
     tx.record("factor.set", clerk)
+
+
+def renew(tx: Transaction, clerk: Clerk, login_session: LoginSession, nonce: str, typed: str) -> NewSession:
+    """Set up another app, and end all other access as a new password does; raises WrongCode."""
+    set_up(tx, clerk, nonce, typed)
+    sessions.end_all(tx, clerk, keep=login_session)
+    devices.end_all(tx, clerk, keep_this=True)
+    tx.warn("clerk_access_changed", clerk, changed="factor")
+    return sessions.renew_token(login_session)
+
+
+def renew_recovery_codes(tx: Transaction, clerk: Clerk) -> list[str]:
+    """Return ten new recovery codes; those before are no longer valid. The app stays."""
+    tx.lock(clerk)
+    clerk.recovery_nonce, clerk.recovery_codes_used = secrets.token_urlsafe(32), []
+    tx.record("factor.codes_renewed", clerk)
+    tx.warn("clerk_access_changed", clerk, changed="codes")
+    return SecondFactor(tx.factor_keys, str(clerk.factor_nonce), clerk.recovery_nonce).recovery_codes
+
+
+def nonce_for(keys: LinkKeys, login_session: LoginSession, clerk: Clerk) -> str:
+    """Return the nonce of the app that a clerk sets up in this session: the same until a factor is set up."""
+    started = login_session.started_at.timestamp()
+    return keys.fingerprint(f"factor:{login_session.id}:{started}:{clerk.factor_nonce}")
 
 
 def _accepts(tx: Transaction, clerk: Clerk, typed: str) -> bool:
     """Return whether the code is valid and unused, and mark it as used (RFC 6238, 5.2)."""
     if clerk.factor_nonce is None:
         return False
-    factor = SecondFactor(tx.factor_keys, clerk.factor_nonce)
+    factor = SecondFactor(tx.factor_keys, clerk.factor_nonce, clerk.recovery_nonce)
     step, place = factor.step_of(typed, tx.now), factor.place_of(typed)
     if step is not None:
         unused = update(Clerk).where(Clerk.id == clerk.id, Clerk.factor_step < step)

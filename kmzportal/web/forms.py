@@ -9,6 +9,7 @@ from flask_wtf import FlaskForm
 from flask_wtf.csrf import generate_csrf, validate_csrf
 from werkzeug.datastructures import MultiDict
 from wtforms import (
+    BooleanField,
     EmailField,
     Field,
     Form,
@@ -243,6 +244,15 @@ def data_field(name: str, missing: str | None = None) -> StringField:
     needed = [DataRequired(missing)] if missing else []
     too_long = Length(max=longest, message=f"{label}: möglich sind bis zu {longest} Zeichen.")
     return StringField(label, [*needed, too_long], filters=[trim])
+
+
+class CodesKeptForm(PortalForm):
+    """The way on from new recovery codes, which are shown once. Without the tick the browser sends nothing."""
+
+    kept = BooleanField(
+        "Ich habe die Ersatzcodes aufbewahrt",
+        [DataRequired("Haben Sie die Ersatzcodes aufbewahrt? Dann setzen Sie bitte das Häkchen.")],
+    )
 
 
 class VersionedForm(PortalForm):

@@ -84,6 +84,8 @@ def test_a_locked_clerk_gets_no_link(type_in, backend, tim):
         result = type_in("clerks", "link", tim.email, *words)
         assert result.exit_code == 1
         assert f"Der Zugang von {tim.email} ist gesperrt." in result.output
+    backend.update(tim, left_at=people.NOW)
+    assert f"{tim.email} ist ausgeschieden." in type_in("clerks", "link", tim.email).output
     assert backend.read(select(AccountLink)) == []
 
 

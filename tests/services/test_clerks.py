@@ -1,10 +1,12 @@
 """Clerks: added, their first link, locked and unlocked."""
 
+from datetime import timedelta
+
 import pytest
 from sqlalchemy import select
 
-from kmzportal.models import Clerk, LinkKind, LoginSession
-from kmzportal.services import clerks
+from kmzportal.models import AuditEvent, Clerk, KnownDevice, LinkKind, LinkVisit, LoginSession
+from kmzportal.services import clerks, devices
 from kmzportal.services.passwords import hash_password
 from kmzportal.services.refusals import AccountLocked, WrongCode
 from kmzportal.services.second_factor import SecondFactor
@@ -49,12 +51,19 @@ def app_code(backend):
 
 
 def use(backend, link, code):
-    backend.run(clerks.use_first_link, link, NOW, hash_password(NEW_PASSWORD), NONCE, code)
+    """Use the link in a visit in which the new password was accepted."""
+    times = {"started_at": NOW, "last_seen": NOW, "idle_after": 900, "expires_at": NOW + timedelta(hours=1)}
+    waiting = {"factor_nonce": NONCE, "password_hash": hash_password(NEW_PASSWORD)}
+    visit = backend.add(LinkVisit(token_hash=f"{link.id} {code}", link_id=link.id, **times, **waiting))
+    codes, ended = backend.run(clerks.use_first_link, link, visit, code)
+    assert backend.read(visit).password_hash is None
+    return codes, ended
 
 
 def test_a_first_link_sets_password_and_second_factor_and_ends_sessions(backend, rosa, app_code, log_in):
     login_session = backend.session_of(log_in(rosa))
-    use(backend, backend.issue(LinkKind.CLERK_FIRST, rosa), app_code())
+    codes, ended = use(backend, backend.issue(LinkKind.CLERK_FIRST, rosa), app_code())
+    assert (codes, ended) == (SecondFactor(backend.factor_keys, NONCE).recovery_codes, 1)
     saved = backend.read(rosa)
     assert (saved.factor_nonce, saved.recovery_codes_used) == (NONCE, [])
     assert backend.read(login_session).ended_at == NOW
@@ -129,3 +138,53 @@ def test_of_two_admins_who_lock_each_other_concurrently_one_stays(backend, rosa,
     results = backend.run_concurrently(2, lock_the_other)
     assert sorted(type(result).__name__ for result in results) == ["LastAdmin", "NoneType"]
     assert [one.locked_at for one in backend.read(select(Clerk))].count(None) == 1
+
+
+# Changed, left and back
+
+
+def test_a_clerk_who_left_has_no_access_of_any_kind_and_returns_only_by_a_first_link(backend, rosa, tim, log_in):
+    backend.add_second_factor(tim)
+    backend.update(tim, admin=True)
+    backend.run(clerks.send_link, tim, rosa)
+    backend.run(devices.remember, tim, "Firefox")
+    assert log_in(tim)
+    backend.run(clerks.leave, tim, rosa, actor=f"clerk:{rosa.id}")
+    gone = backend.read(tim)
+    assert (gone.left_at, gone.locked_at, gone.admin) == (NOW, NOW, False)
+    assert (gone.password_hash, gone.factor_nonce) == (None, None)
+    assert [link.ended_as for link in backend.links()] == ["withdrawn"]
+    assert all(one.ended_at for one in backend.read(select(LoginSession)))
+    assert backend.read(select(KnownDevice)) == [] and log_in(tim) is None
+    for act in (clerks.unlock, clerks.send_link):
+        with pytest.raises((clerks.HasLeft, AccountLocked)):
+            backend.run(act, tim, rosa)
+    with pytest.raises(clerks.HasLeft):
+        backend.run(clerks.change, tim, rosa, "Tim", "tb", True)
+    backend.run(clerks.bring_back, tim, rosa)
+    back = backend.read(tim)
+    assert (back.left_at, back.locked_at, back.admin, back.password_hash) == (None, None, False, None)
+    assert [link.kind for link in backend.links() if not link.ended_at] == [LinkKind.CLERK_FIRST]
+    assert [action for action in backend.actions() if action.startswith("clerk.")] == ["clerk.left", "clerk.returned"]
+
+
+def test_name_initials_and_right_change_and_the_audit_names_what_changed(backend, rosa, tim):
+    backend.run(clerks.change, tim, rosa, "Tim Neu", "TN", True)
+    assert (backend.read(tim).name, backend.read(tim).initials, backend.read(tim).admin) == ("Tim Neu", "TN", True)
+    backend.run(clerks.change, tim, rosa, "Tim Neu", "tn", True)
+    with pytest.raises(clerks.ClerkExists):
+        backend.run(clerks.change, tim, rosa, "Tim Neu", "RO", True)
+    with pytest.raises(clerks.OwnAccess):
+        backend.run(clerks.change, rosa, rosa, "Rosa", "ro", False)
+    recorded = [
+        event.details["fields"] for event in backend.read(select(AuditEvent)) if event.action == "clerk.changed"
+    ]
+    assert recorded == [["name", "initials", "admin"], ["initials"]]
+
+
+def test_the_last_admin_neither_loses_the_right_nor_leaves(backend, rosa, tim):
+    """Two admins who take the right from each other at the same time, or the second of whom was locked."""
+    for act in (lambda tx, *who: clerks.change(tx, *who, "Rosa", "ro", False), clerks.leave, clerks.lock):
+        with pytest.raises(clerks.LastAdmin):
+            backend.run(act, rosa, tim)
+    assert backend.read(rosa).admin and backend.read(rosa).left_at is None

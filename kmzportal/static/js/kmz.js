@@ -38,8 +38,22 @@ function count(clock) { // shows the waiting time; the server enforces it
     if (left > 0 && clock.isConnected) setTimeout(tick, 1000);
   })();
 }
+const lines = (id) => [...document.getElementById(id).children].map((line) => line.textContent.trim()).join("\n") + "\n";
+async function copy(button) {
+  await navigator.clipboard.writeText(lines(button.dataset.copy));
+  region().textContent = button.dataset.done;
+}
+function save(button) {
+  const file = document.createElement("a");
+  file.href = URL.createObjectURL(new Blob([lines(button.dataset.save)], { type: "text/plain" }));
+  file.download = button.dataset.name;
+  file.click();
+  setTimeout(() => URL.revokeObjectURL(file.href), 10000); // the browser reads it after the click
+}
 function wake() { // elements that need JavaScript are hidden in the HTML
-  document.querySelectorAll("[data-show], [data-print]").forEach((button) => { button.hidden = false; });
+  document.querySelectorAll("[data-show], [data-print], [data-copy], [data-save]").forEach((button) => {
+    button.hidden = "copy" in button.dataset && !navigator.clipboard; // which is there with https only
+  });
   document.querySelectorAll("[data-countdown]").forEach(count);
   document.querySelector("dialog[data-modal]:not([open])")?.showModal();
   if (document.querySelector("dialog[data-ended]")) end();
@@ -74,6 +88,8 @@ document.addEventListener("click", ({ target }) => {
   if (button) show(button, document.getElementById(button.dataset.show).type === "password");
   if (target.closest("[data-print]")) print();
   if (target.closest("[data-log-in]")) logIn();
+  if (target.closest("[data-copy]")) copy(target.closest("[data-copy]"));
+  if (target.closest("[data-save]")) save(target.closest("[data-save]"));
 });
 document.addEventListener("cancel", (event) => { // Escape
   if (!event.target.matches("[data-ended]")) return;

@@ -1,6 +1,6 @@
-"""Mitarbeitende: admins add, lock and unlock clerks, and send them their first link."""
+"""Mitarbeitende: admins add and change clerks, send first links, lock and unlock, and enter who has left."""
 
-from flask import Blueprint, url_for
+from flask import Blueprint, request, url_for
 from flask.typing import ResponseReturnValue
 from wtforms import BooleanField, StringField
 from wtforms.validators import DataRequired, InputRequired, Length, Regexp
@@ -11,7 +11,7 @@ from kmzportal.services import clerks, links
 from kmzportal.services.transaction import Transaction
 from kmzportal.web.auth import act, admin_only, current_user, fresh_second_factor, require_second_factor
 from kmzportal.web.forms import ActionForm, PortalForm, mail_address_field, trim
-from kmzportal.web.responses import redirect_in_place, render
+from kmzportal.web.responses import redirect_in_place, redirect_to, render
 
 bp = Blueprint("clerks", __name__, url_prefix="/kundenservice/mitarbeitende")
 
@@ -19,17 +19,19 @@ bp = Blueprint("clerks", __name__, url_prefix="/kundenservice/mitarbeitende")
 ACTIONS = {
     "link": (clerks.send_link, "Ein neuer Link geht an {}. Bis er benutzt ist, gilt alles wie bisher."),
     "sperren": (clerks.lock, "Der Zugang von {} ist gesperrt."),
-    "entsperren": (clerks.unlock, "Der Zugang von {} ist wieder offen."),
+    "entsperren": (clerks.unlock, "Der Zugang von {} ist entsperrt."),
+    "ausscheiden": (clerks.leave, "{} ist als ausgeschieden eingetragen."),
+    "zurueck": (clerks.bring_back, "{} ist wieder dabei. Der erste Link ist unterwegs."),
 }
+ASKED = {"sperren", "ausscheiden"}  #: with a question before
 
 
-class ClerkForm(PortalForm):
+class EditForm(PortalForm):
     name = StringField(
         "Vor- und Nachname",
         [DataRequired("Geben Sie den Namen ein."), Length(max=100, message="Das ist zu lang.")],
         filters=[trim],
     )
-    email = mail_address_field(missing="Geben Sie die E-Mail-Adresse ein.")
     initials = StringField(
         "Kürzel",
         [
@@ -39,6 +41,11 @@ class ClerkForm(PortalForm):
         filters=[trim],
     )
     admin = BooleanField("Darf Mitarbeitende verwalten und das Protokoll sehen")
+
+
+class ClerkForm(EditForm):
+    first = ("name", "email")
+    email = mail_address_field(missing="Geben Sie die E-Mail-Adresse ein.")
 
 
 @bp.get("")
@@ -63,12 +70,38 @@ def add() -> ResponseReturnValue:
     return render("desk/new_clerk.html", form)
 
 
-@bp.post("/<int(max=2147483647):clerk_id>/<any(link, sperren, entsperren):action>")
+@bp.route("/<int(max=2147483647):clerk_id>", methods=["GET", "POST"])
+@admin_only
+@fresh_second_factor
+def edit(clerk_id: int) -> ResponseReturnValue:
+    clerk = db.get_or_404(Clerk, clerk_id)
+    if clerk.id == current_user.clerk.id:
+        return redirect_to("own_access.overview")
+    form = EditForm(data={"name": clerk.name, "initials": clerk.initials, "admin": clerk.admin})
+
+    def change(tx: Transaction) -> None:
+        clerks.change(tx, clerk, current_user.clerk, form.name.data or "", form.initials.data or "", form.admin.data)
+
+    act(form, change, first=clerks.lock_all)
+    if form.is_submitted() and not form.errors:
+        return redirect_to(".overview", f"Der Zugang von {clerk.name} ist geändert.")
+    return render("desk/edit_clerk.html", form, clerk=clerk)
+
+
+@bp.route(
+    "/<int(max=2147483647):clerk_id>/<any(link, sperren, entsperren, ausscheiden, zurueck):action>",
+    methods=["GET", "POST"],
+)
 @admin_only
 def change(clerk_id: int, action: str) -> ResponseReturnValue:
+    """Do it, or with GET ask before somebody loses the access."""
     clerk, form = db.get_or_404(Clerk, clerk_id), ActionForm()
+    if request.method != "POST" and action not in ASKED:
+        return redirect_to(".overview")
     if action != "sperren":  # which must not wait
-        require_second_factor(url_for(".overview"))
+        require_second_factor(None if action in ASKED else url_for(".overview"))
+    if request.method != "POST":
+        return render("desk/clerk_question.html", clerk=clerk, action=action)
     service, notice = ACTIONS[action]
     act(form, lambda tx: service(tx, clerk, current_user.clerk), first=clerks.lock_all)
     return overview(form) if form.errors else redirect_in_place(".overview", notice.format(clerk.name))

@@ -13,7 +13,6 @@ from kmzportal.services import second_factor, sessions
 from kmzportal.services.refusals import SessionOver
 from kmzportal.services.sessions import NewSession
 from kmzportal.services.transaction import transaction
-from kmzportal.web import cookie
 from kmzportal.web.auth import (
     anyone,
     check_own_password,
@@ -51,7 +50,7 @@ class PasswordForm(PortalForm):
 def login() -> ResponseReturnValue:
     if current_user.is_authenticated:
         return _redirect_after_login()
-    form = LoginForm(email=cookie.kept(cookie.ADDRESS).get("address"))
+    form = LoginForm()  # never filled in: what was typed on the pages of customers stays there
     if form.validate_on_submit():
         if new := log_in(form.email.data or "", form.password.data or "", Clerk):
             sign_in(new)

@@ -21,7 +21,7 @@ from kmzportal.services.shares import Holder
 from kmzportal.services.transaction import Transaction, factor_keys, run_outside_transaction, transaction
 from kmzportal.web import auth, cookie
 from kmzportal.web.auth import anyone, background_poll, current_user, source
-from kmzportal.web.forms import ActionForm, CustomerForm, NewPasswordForm
+from kmzportal.web.forms import ActionForm, CodesKeptForm, CustomerForm, NewPasswordForm, PortalForm
 from kmzportal.web.link import visit as visits
 from kmzportal.web.link.visit import link_holder, link_not_found, link_transaction
 from kmzportal.web.responses import qr_code, redirect_in_place, redirect_to, render
@@ -36,7 +36,7 @@ class RegisterForm(CustomerForm, NewPasswordForm):
     first = tuple(Customer.DATA_FIELDS)
 
 
-class ClerkAccessForm(NewPasswordForm):
+class FactorForm(PortalForm):
     code = StringField("Code aus der App", [Length(max=40, message="Der Code hat 6 Ziffern.")])
 
     def validate_code(self, field: StringField) -> None:
@@ -107,14 +107,34 @@ def register(link: AccountLink, visit: LinkVisit) -> ResponseReturnValue:
 @bp.route("/konto-link/<int:link_id>/zugang", methods=["GET", "POST"])
 @link_holder(LinkKind.CLERK_FIRST)
 def clerk_access(link: AccountLink, visit: LinkVisit) -> ResponseReturnValue:
-    """Set password and second factor in one POST. Until it succeeds, the old ones stay valid."""
-    form = ClerkAccessForm()
+    """The first of two steps: the new password waits in the visit, until the code is right."""
 
-    def redeem(tx: Transaction, password_hash: str) -> None:
-        clerks.use_first_link(tx, link, visit.started_at, password_hash, str(visit.factor_nonce), form.code.data or "")
+    def keep(tx: Transaction, password_hash: str) -> None:
+        visit.password_hash = password_hash
 
+    return _set_password(link, visit, NewPasswordForm(), keep, "link/clerk_access.html", then=".clerk_factor")
+
+
+@bp.route("/konto-link/<int:link_id>/zugang/code", methods=["GET", "POST"])
+@link_holder(LinkKind.CLERK_FIRST)
+def clerk_factor(link: AccountLink, visit: LinkVisit) -> ResponseReturnValue:
+    """The second step: set password and second factor. Until it succeeds, the old ones stay valid.
+
+    The answer shows the recovery codes, which no GET does: they are shown once.
+    """
+    if visit.password_hash is None:
+        return redirect_to(".clerk_access", link_id=link.id)
+    form = FactorForm()
+    if form.validate_on_submit():
+        try:
+            with link_transaction(link) as tx:
+                codes, ended = clerks.use_first_link(tx, link, visit, form.code.data or "")
+            visits.finish(link, visit)
+            return render("link/clerk_done.html", CodesKeptForm(formdata=None), link=link, codes=codes, ended=ended)
+        except WrongCode as refusal:
+            form.add_refusal(refusal)
     context = {"factor": _factor(visit), "uri": _uri(visit), "required": _second_factor_required()}
-    return _set_password(link, visit, form, redeem, "link/clerk_access.html", **context)
+    return render("link/clerk_factor.html", form, link=link, **context)
 
 
 def _set_password(
@@ -123,9 +143,10 @@ def _set_password(
     form: Any,
     redeem: Callable[[Transaction, str], None],
     template: str,
+    then: str | None = None,
     **context: Any,
 ) -> ResponseReturnValue:
-    """Show a form with a new password, and call `redeem` with its hash when it is valid."""
+    """Show a form with a new password, and call `redeem` with its hash when it is valid; `then`: the next page."""
     if form.valid_for(link.holder):
         holder = Holder(f"link:{link.id}", known=True)
         password_hash = run_outside_transaction(passwords.hash_password, form.new.data, holder)
@@ -136,8 +157,8 @@ def _set_password(
                 known = devices.remember(tx, link.holder, auth.device()) if link.customer else None
             if known:
                 auth.set_device_cookie(known)
-            return visits.finish(link, visit)
-        except (AddressTaken, WrongCode) as refusal:
+            return redirect_to(then, link_id=link.id) if then else visits.finish(link, visit)
+        except AddressTaken as refusal:
             form.add_refusal(refusal)
         except ChangedMeanwhile:
             form.add_conflict_error(link.owner)
@@ -196,15 +217,16 @@ def show_qr_code(link: AccountLink, visit: LinkVisit) -> ResponseReturnValue:
     return qr_code(_uri(visit))
 
 
-@bp.get("/konto-link/<int:link_id>/zugang/fertig")
+@bp.route("/konto-link/<int:link_id>/zugang/fertig", methods=["GET", "POST"])
 @anyone
 def clerk_done(link_id: int) -> ResponseReturnValue:
-    """Show the recovery codes, only in the browser that has set them up and until a login there."""
-    visit = visits.find(link_id, prolong=True)
+    """Go on to the login once the recovery codes are kept; they are not shown again."""
+    visit, form = visits.find(link_id, prolong=True), CodesKeptForm()
     if visit is None or visit.link.clerk is None or visit.link.ended_as != LinkState.REDEEMED:
         return link_not_found()
-    set_up_in_this_browser = visit.factor_nonce and visit.factor_nonce == visit.link.clerk.factor_nonce
-    return render("link/clerk_done.html", codes=_factor(visit).recovery_codes if set_up_in_this_browser else [])
+    if form.validate_on_submit():
+        return redirect_to("desk_login.login")
+    return render("link/clerk_done.html", form, link=visit.link, codes=[], ended=0)
 
 
 @bp.post("/konto-link/<int:link_id>/erneuern")

@@ -116,9 +116,11 @@ def link_ended(link: AccountLink, form: ActionForm | None = None) -> ResponseRet
 
 
 def finish(link: AccountLink, visit: LinkVisit) -> ResponseReturnValue:
-    """Redirect to the page Fertig, in a visit of its own, and prefill the address of the login page."""
+    """Redirect to the page Fertig, in a visit of its own, and prefill the address of the customers' login page."""
+    g.pop("visit", None)
     with transaction("visitor") as tx:
         cookie.start_visit(tx, link, visit)
-        if link.policy.ends_with_address:  # the browser at the old mailbox must not learn the new address
+        # The browser at the old mailbox must not learn the new address, and no page shows that of a clerk.
+        if link.policy.ends_with_address and link.customer:
             cookie.keep_address(tx, link.holder.email)
     return redirect_to("link.clerk_done" if link.clerk else "link.done", link_id=link.id)

@@ -31,10 +31,14 @@ def test_the_list_shows_role_and_second_factor_of_each_clerk(list_, backend, tim
     assert "tim.beispiel@kmz.example mit zweitem Faktor" in list_.open(LIST).text
 
 
+def lock(browser):
+    return browser.follow("Sperren").press("Ja, sperren")
+
+
 @pytest.mark.parametrize("admin", [True, False])
 def test_a_new_clerk_is_mailed_the_first_link(list_, backend, admin):
     name = "<script>alert(1)</script>{{ 7*7 }}"
-    list_.follow("Jemanden anlegen").check("Darf Mitarbeitende verwalten und das Protokoll sehen", admin)
+    list_.follow("Zugang anlegen").check("Darf Mitarbeitende verwalten und das Protokoll sehen", admin)
     list_.submit(ADD, KIM | {"Vor- und Nachname": name})
     assert list_.path == LIST
     assert f"{name} ist angelegt. Der erste Link geht an kim.muster@kmz.example." in list_.text
@@ -55,7 +59,7 @@ def test_a_new_clerk_is_mailed_the_first_link(list_, backend, admin):
     ("Vor- und Nachname", "x" * 101, "Das ist zu lang."),
 ])  # fmt: skip
 def test_invalid_input_is_refused_and_adds_no_clerk(list_, backend, field, typed, error):
-    list_.follow("Jemanden anlegen").submit(ADD, {**KIM, field: typed})
+    list_.follow("Zugang anlegen").submit(ADD, {**KIM, field: typed})
     assert (list_.status, error in list_.text, list_.value(field)) == (422, True, typed.strip())
     assert (len(backend.read(select(Clerk))), backend.mails()) == (2, [])
 
@@ -63,19 +67,19 @@ def test_invalid_input_is_refused_and_adds_no_clerk(list_, backend, field, typed
 def test_a_locked_clerk_is_logged_out_and_gets_no_link_until_unlocked(list_, app, backend, tim):
     his = Browser(app).come_in(backend.run(sessions.start_session, tim, "Firefox").token)
     assert his.open("/kundenservice").status == 200
-    list_.press("Sperren")
+    lock(list_)
     assert "Der Zugang von Tim Beispiel ist gesperrt." in list_.text
     assert "gesperrt seit 23.11.2026, 14:05 Uhr" in list_.text
     assert his.open("/kundenservice").heading == "Anmelden im Kundenservice"
     answer = list_.post(f"{LIST}/{tim.id}/link")
     assert (answer.status_code, "Das Konto ist gesperrt. Entsperren Sie es zuerst." in answer.text) == (422, True)
     assert backend.mails() == []
-    assert "Der Zugang von Tim Beispiel ist wieder offen." in list_.press("Entsperren").text
+    assert "Der Zugang von Tim Beispiel ist entsperrt." in list_.press("Entsperren").text
     assert backend.read(tim).locked_at is None
 
 
 def test_each_action_is_recorded_with_its_admin_and_links_are_limited_per_day(list_, backend, rosa, tim):
-    list_.press("Sperren").press("Entsperren")
+    lock(list_).press("Entsperren")
     for _ in range(10):
         assert "Ein neuer Link geht an Tim Beispiel." in list_.press(SEND).text
         for mail in backend.mails():
@@ -87,7 +91,7 @@ def test_each_action_is_recorded_with_its_admin_and_links_are_limited_per_day(li
     assert {(event.actor, event.details["by"]) for event in events} == {(f"clerk:{rosa.id}", "ro")}
 
 
-@pytest.mark.parametrize("action", ["sperren", "entsperren", "link"])
+@pytest.mark.parametrize("action", ["sperren", "entsperren", "link", "ausscheiden", "zurueck"])
 def test_an_admin_cannot_change_the_own_access_or_that_of_an_unknown_clerk(list_, backend, rosa, action):
     answer = list_.post(f"{LIST}/{rosa.id}/{action}")
     assert (answer.status_code, "muss jemand anderes entscheiden" in answer.text) == (422, True)
@@ -97,22 +101,23 @@ def test_an_admin_cannot_change_the_own_access_or_that_of_an_unknown_clerk(list_
 
 
 def test_a_stale_form_is_refused_and_works_the_second_time(list_, backend, tim):
-    list_.stale().press("Sperren")
+    list_.follow("Sperren").stale().press("Ja, sperren")
     assert (list_.status, "Senden Sie das Formular bitte noch einmal ab." in list_.text) == (422, True)
     assert backend.read(tim).locked_at is None
-    list_.press("Sperren")
+    lock(list_)
     assert backend.read(tim).locked_at == people.NOW
 
 
 def test_a_clerk_who_is_no_admin_is_shown_no_link_to_the_pages_of_admins(browser, backend, tim):
     browser.come_in(backend.run(sessions.start_session, tim, "Firefox").token).open("/kundenservice/anfragen")
     [nav] = [one for one in browser.page.iter("nav") if one.get("aria-label") == "Kundenservice"]
-    assert words(nav) == "Anfragen Kunden Postausgang Bericht Abmelden"
+    assert words(nav) == "Anfragen Kunden Postausgang Bericht Mein Zugang Abmelden"
 
 
 def test_an_admin_who_was_locked_meanwhile_cannot_lock(list_, backend, rosa, tim):
+    list_.follow("Sperren")
     backend.update(rosa, locked_at=people.NOW)
-    assert list_.press("Sperren").heading == "Anmelden im Kundenservice"
+    assert list_.press("Ja, sperren").heading == "Anmelden im Kundenservice"
     assert backend.read(tim).locked_at is None
 
 
@@ -126,7 +131,7 @@ def test_what_outlasts_the_session_needs_the_second_factor_afresh_and_a_lock_doe
     assert answer.headers["Location"].startswith("/kundenservice/bestaetigen")
     desk.press(SEND)
     assert (desk.heading, backend.mails()) == ("Bitte bestätigen", [])
-    assert desk.open(LIST).press("Sperren").heading == "Mitarbeitende" and backend.read(tim).locked_at
+    assert lock(desk.open(LIST)).heading == "Mitarbeitende" and backend.read(tim).locked_at
     desk.press("Entsperren")
     assert desk.heading == "Bitte bestätigen" and backend.read(tim).locked_at
     assert len(backend.read(select(Clerk))) == 2
@@ -134,13 +139,13 @@ def test_what_outlasts_the_session_needs_the_second_factor_afresh_and_a_lock_doe
     assert desk.path == LIST
     desk.press("Entsperren")
     assert backend.read(tim).locked_at is None
-    desk.follow("Jemanden anlegen").submit(ADD, KIM)
+    desk.follow("Zugang anlegen").submit(ADD, KIM)
     assert [mail.template for mail in backend.mails()] == ["clerk_added", "clerk_first_link"]
 
 
 def test_the_input_of_a_new_clerk_survives_the_question(desk, backend, factor, prove, clock):
     prove()
-    desk.open(LIST).follow("Jemanden anlegen")
+    desk.open(LIST).follow("Zugang anlegen")
     clock.shift(timedelta(minutes=6))
     desk.submit(ADD, KIM)
     assert desk.heading == "Bitte bestätigen"
@@ -148,3 +153,46 @@ def test_the_input_of_a_new_clerk_survives_the_question(desk, backend, factor, p
     assert [desk.value(label) for label in KIM] == list(KIM.values())
     desk.press(ADD)
     assert len(backend.read(select(Clerk))) == 2
+
+
+def test_a_lock_is_asked_before_and_can_be_called_off(list_, backend, tim):
+    assert list_.follow("Sperren").heading == "Tim Beispiel sperren?"
+    assert "wird sofort überall abgemeldet" in list_.text and backend.read(tim).locked_at is None
+    assert list_.follow("Abbrechen").path == LIST and backend.read(tim).locked_at is None
+    assert lock(list_).path == LIST and backend.read(tim).locked_at
+
+
+@pytest.mark.with_and_without_htmx
+def test_name_initials_and_right_are_changed_after_a_fresh_proof(desk, backend, tim, factor):
+    desk.open(LIST).follow("Ändern")
+    assert desk.heading == "Bitte bestätigen"
+    desk.submit("Weiter", {CODE: factor.recovery_codes[0]})
+    assert [desk.value(label) for label in ("Vor- und Nachname", "Kürzel")] == ["Tim Beispiel", "tb"]
+    desk.submit("Speichern", {"Vor- und Nachname": "Tim Neu", "Kürzel": "ro"})
+    assert (desk.status, "Es gibt schon jemanden" in desk.text, desk.value("Kürzel")) == (422, True, "ro")
+    desk.check("Darf Mitarbeitende verwalten und das Protokoll sehen").submit("Speichern", {"Kürzel": "tn"})
+    assert "Der Zugang von Tim Neu ist geändert." in desk.text
+    assert "Tim Neu (tn), verwaltet Mitarbeitende" in desk.text
+    assert (backend.read(tim).name, backend.read(tim).admin) == ("Tim Neu", True)
+
+
+def test_the_own_entry_leads_to_mein_zugang(list_, rosa):
+    [entry] = [one for one in list_.page.iter("li") if "das sind Sie" in words(one)]
+    assert [words(one) for one in entry.iter("a", "button")] == ["Mein Zugang"]
+    assert list_.open(f"{LIST}/{rosa.id}").path == "/kundenservice/zugang"
+
+
+def test_who_left_is_listed_apart_and_comes_back_with_a_first_link(desk, backend, tim, factor, app):
+    his = Browser(app).come_in(backend.run(sessions.start_session, tim, "Firefox").token)
+    desk.open(LIST).follow("Ausgeschieden")
+    assert desk.heading == "Bitte bestätigen", "it ends password and factor for good"
+    desk.submit("Weiter", {CODE: factor.recovery_codes[0]})
+    assert desk.heading == "Tim Beispiel ist ausgeschieden?" and backend.read(tim).left_at is None
+    desk.press("Ja, ausgeschieden")
+    assert "Tim Beispiel ist als ausgeschieden eingetragen." in desk.text
+    after = desk.text.partition("Diese Personen können sich nicht mehr anmelden.")[2]
+    assert "Tim Beispiel (tb)" in after and "Rosa" not in after
+    assert his.open("/kundenservice").heading == "Anmelden im Kundenservice"
+    desk.press("Mit einem ersten Link zurückholen")
+    assert "Tim Beispiel ist wieder dabei." in desk.text and "hat den ersten Link noch nicht benutzt" in desk.text
+    assert [mail.template for mail in backend.mails()] == ["clerk_first_link"]

@@ -154,3 +154,21 @@ def test_a_code_without_the_password_starts_no_session(browser, backend, rosa, f
     browser.open(LOGIN)
     assert browser.post(CODE, code=backend.totp_code(factor.secret)).location == LOGIN
     assert backend.read(select(LoginSession)) == []
+
+
+def test_the_form_is_never_filled_in_and_keeps_no_address(browser, erika, rosa):
+    """On a shared computer the next person must not read who was here."""
+    browser.open("/passwort-vergessen").submit("Link anfordern", {"E-Mail-Adresse": erika.email})
+    assert browser.open("/anmelden").value("E-Mail-Adresse") == erika.email
+    assert browser.open(LOGIN).value("E-Mail-Adresse") == ""
+    browser.open(LOGIN).submit("Anmelden", {"E-Mail-Adresse": rosa.email, "Passwort": "falsches passwort"})
+    assert browser.value("E-Mail-Adresse") == rosa.email, "only in the answer to it"
+    assert "Schon mehrmals versucht? Warten Sie einige Minuten." in browser.text
+    for path in ("/anmelden", LOGIN, "/passwort-vergessen"):
+        assert browser.open(path).value("E-Mail-Adresse") != rosa.email
+
+
+def test_who_does_not_get_in_reads_whom_to_ask(browser, awaiting):
+    asked = "Fragen Sie die Person, die bei Ihnen die Zugänge verwaltet. Sie sendet Ihnen einen neuen Link."
+    assert asked in awaiting.text
+    assert asked in Browser(browser.client.application).open(LOGIN).text

@@ -5,11 +5,12 @@ from datetime import timedelta
 import pytest
 from lxml import etree
 
+from kmzportal.mail.previews import previews
 from kmzportal.models import LinkKind, LinkState
-from kmzportal.services import links
+from kmzportal.services import links, sessions
 from kmzportal.services.second_factor import SecondFactor
 from tests import people, secret_scan
-from tests.browser import Browser, only, words
+from tests.browser import Browser, by_id, only, words
 from tests.people import NEW, NEW_PASSWORD
 
 pytestmark = pytest.mark.usefixtures("clock")
@@ -31,64 +32,105 @@ def codes(browser):
     return [words(one) for one in browser.page.iter("code")]
 
 
-def set_up(browser, backend, **fields):
+@pytest.fixture
+def at_code(landed):
+    """The browser at the second step, after the new password."""
+    return landed.submit("Weiter", NEW)
+
+
+def set_up(browser, backend):
     [secret] = codes(browser)
-    return browser.submit(SET_UP, {**NEW, FIELD: backend.totp_code(secret), **fields})
+    return browser.submit(SET_UP, {FIELD: backend.totp_code(secret)})
 
 
-def test_a_clerk_sets_password_and_factor_and_gets_ten_codes_until_the_login(landed, backend, rosa, mailed, link):
-    done = set_up(landed, backend).path
-    assert landed.heading == "Fertig"
-    assert codes(landed.open(done)) == SecondFactor(backend.factor_keys, backend.read(rosa).factor_nonce).recovery_codes
-    assert len(codes(landed)) == 10
-    last = codes(landed)[9]
-    assert landed.follow("Zur Anmeldung im Kundenservice").value("E-Mail-Adresse") == rosa.email
-    landed.press("Anmelden", Passwort=NEW_PASSWORD).submit("Weiter", {FIELD: last})
-    assert landed.open("/kundenservice").path == "/kundenservice/kunden"
-    assert codes(landed.open(done)) == []
-    assert (landed.open(mailed(link)).status, "Jeder Link gilt nur einmal." in landed.text) == (410, True)
+def test_a_clerk_sets_password_and_factor_and_sees_ten_codes_once(at_code, backend, rosa, mailed, link):
+    assert at_code.heading == "Ihr zweiter Faktor"
+    page = set_up(at_code, backend)
+    assert page.heading == "Fertig"
+    assert codes(page) == SecondFactor(backend.factor_keys, backend.read(rosa).factor_nonce).recovery_codes
+    assert len(codes(page)) == 10
+    last = codes(page)[9]
+    for path in (f"/konto-link/{link.id}/zugang/code", f"/konto-link/{link.id}/zugang/fertig", mailed(link)):
+        other = Browser(backend.app)
+        other.cookie = page.cookie
+        assert codes(other.open(path)) == [], path
+    assert page.check("Ich habe die Ersatzcodes aufbewahrt").press("Weiter").path == "/kundenservice/anmelden"
+    assert page.value("E-Mail-Adresse") == "", "the desk fills in nothing"
+    page.log_in(rosa, NEW_PASSWORD, "/kundenservice/anmelden").submit("Weiter", {FIELD: last})
+    assert page.open("/kundenservice").path == "/kundenservice/kunden"
+    assert (page.open(mailed(link)).status, "Jeder Link gilt nur einmal." in page.text) == (410, True)
 
 
-def test_the_qr_code_is_a_picture_of_its_own_with_the_secret_of_the_text(landed):
-    answer = picture(landed)
+def test_without_the_tick_the_way_does_not_go_on_and_the_codes_are_not_shown_again(at_code, backend):
+    assert by_id(set_up(at_code, backend).page, "kept").get("required") is not None, "browsers keep the page"
+    at_code.press("Weiter")
+    assert (at_code.status, codes(at_code)) == (422, [])
+    assert "Dann setzen Sie bitte das Häkchen." in at_code.text and "unter „Mein Zugang“" in at_code.text
+
+
+@pytest.mark.parametrize("logged_in", [True, False])
+def test_that_devices_are_logged_out_is_said_only_where_some_were(app, at_code, backend, rosa, logged_in):
+    if logged_in:
+        backend.run(sessions.start_session, rosa, "Firefox")
+    assert ("Auf allen Geräten sind Sie abgemeldet." in set_up(at_code, backend).text) is logged_in
+
+
+def test_the_qr_code_is_a_picture_of_its_own_with_the_secret_of_the_text(at_code):
+    answer = picture(at_code)
     assert (answer.mimetype, answer.headers["Cache-Control"]) == ("image/svg+xml", "no-store")
     root = etree.fromstring(answer.data)
     assert {etree.QName(one).localname for one in root.iter()} == {"svg", "g", "path"}
     assert not any("style" in one.attrib for one in root.iter())
-    [secret] = codes(landed)
+    [secret] = codes(at_code)
     assert [len(group) for group in secret.split()] == [4] * 8
-    uri = only((one for one in landed.page.iter("a") if one.get("href", "").startswith("otpauth:")), "way to app")
+    uri = only((one for one in at_code.page.iter("a") if one.get("href", "").startswith("otpauth:")), "way to app")
     assert f"secret={secret.replace(' ', '')}&" in uri.get("href")
+    tags = [one.tag for one in at_code.page.iter("a", "img") if one is uri or one.tag == "img"]
+    assert tags == ["a", "img"], "on a telephone the app comes first"
 
 
-def test_a_refused_form_shows_the_same_secret_and_stores_nothing(landed, app, backend, rosa):
-    [secret], drawn = codes(landed), picture(landed).data
-    landed.submit(SET_UP, {**NEW, FIELD: "000000"})
-    assert (landed.status, "Dieser Code passt nicht." in landed.text) == (422, True)
-    assert "Geben Sie bitte auch das Passwort noch einmal ein. Wir merken es uns nicht." in landed.text
-    assert (codes(landed), picture(landed).data) == ([secret], drawn)
+@pytest.mark.with_and_without_htmx
+def test_a_wrong_code_keeps_the_password_that_was_accepted_and_stores_nothing(at_code, app, backend, rosa):
+    [secret], drawn = codes(at_code), picture(at_code).data
+    for typed, error in (("000000", "Dieser Code passt nicht."), ("", "Geben Sie den Code aus der App ein.")):
+        at_code.submit(SET_UP, {FIELD: typed})
+        assert (at_code.status, error in at_code.text) == (422, True)
+    assert (codes(at_code), picture(at_code).data) == ([secret], drawn)
     stored = backend.read(rosa)
     assert (stored.password_hash, stored.factor_nonce) == (rosa.password_hash, None)
     secret_scan.check(app, secret.replace(" ", ""))
-    assert set_up(landed, backend).heading == "Fertig"
+    assert set_up(at_code, backend).heading == "Fertig"
+    assert backend.read(rosa).password_hash != rosa.password_hash
 
 
 @pytest.mark.parametrize(("fields", "error"), [
-    ({FIELD: ""}, "Geben Sie den Code aus der App ein."),
     ({"Passwort": "kurz", "Wdh. Passwort": "kurz"}, "mindestens 15 Zeichen"),
     ({"Wdh. Passwort": "etwas anderes"}, "Die beiden Passwörter sind nicht gleich."),
     ({"Passwort": "rosa.otto@kmz.example", "Wdh. Passwort": "rosa.otto@kmz.example"}, "besteht fast nur aus"),
 ])  # fmt: skip
-def test_invalid_input_is_refused_and_the_link_stays_open(landed, backend, fields, error):
-    set_up(landed, backend, **fields)
+def test_a_refused_password_does_not_lead_to_the_second_step(landed, backend, link, fields, error):
+    landed.submit("Weiter", NEW | fields)
     assert (landed.status, error in landed.text) == (422, True)
-    assert set_up(landed, backend).heading == "Fertig"
+    assert landed.open(f"/konto-link/{link.id}/zugang/code").heading == "Ihr Zugang zum Kundenservice"
+    assert set_up(landed.submit("Weiter", NEW), backend).heading == "Fertig"
 
 
-def test_where_the_factor_is_offered_the_code_may_stay_empty(offered, landed, backend, rosa):
-    assert "Das ist freiwillig." in landed.text
-    landed.submit(SET_UP, NEW)
-    assert (landed.heading, codes(landed), backend.read(rosa).factor_nonce) == ("Fertig", [], None)
+def test_the_accepted_password_counts_only_in_the_browser_that_typed_it(at_code, app, backend, mailed, link):
+    other = Browser(app).open(mailed(link))
+    assert other.open(f"/konto-link/{link.id}/zugang/code").heading == "Ihr Zugang zum Kundenservice"
+
+
+def test_where_the_factor_is_offered_the_code_may_stay_empty(offered, at_code, backend, rosa):
+    assert "Das ist freiwillig." in at_code.text
+    at_code.press(SET_UP)
+    assert (at_code.heading, codes(at_code), backend.read(rosa).factor_nonce) == ("Fertig", [], None)
+    assert at_code.follow("Zur Anmeldung im Kundenservice").path == "/kundenservice/anmelden"
+
+
+def test_the_mail_names_where_its_link_leads(app):
+    with app.app_context():
+        mail = previews(app.config)["clerk_first_link"]
+    assert "Link zum Kundenservice:\n" in mail.body and "Link zum Konto" not in mail.body
 
 
 def test_another_clerk_who_is_logged_in_has_to_log_out_first(browser, backend, tim, offered, link, mailed):
@@ -105,15 +147,13 @@ def test_until_the_link_is_used_the_old_password_and_factor_stay_valid(browser, 
 
 def test_whoever_opened_the_link_before_knows_neither_secret_nor_codes(landed, app, backend, rosa, link, mailed):
     """A mail scanner, or a person who reads the mailbox as well."""
-    thief = Browser(app).open(mailed(link))
+    thief = Browser(app).open(mailed(link)).submit("Weiter", NEW)
     [seen] = codes(thief)
-    done = set_up(landed, backend).path
-    assert codes(thief.open(done)) == []
+    set_up(landed.submit("Weiter", NEW), backend)
+    assert codes(thief.open(f"/konto-link/{link.id}/zugang/fertig")) == []
     assert SecondFactor(backend.factor_keys, backend.read(rosa).factor_nonce).secret != seen.replace(" ", "")
-    for page in ("zugang", "zugang/qr.svg"):
+    for page in ("zugang", "zugang/code", "zugang/qr.svg"):
         assert thief.client.get(f"/konto-link/{link.id}/{page}", base_url=thief.site).status_code == 410
-    backend.add_second_factor(rosa)
-    assert codes(landed.open(done)) == [], "a newer factor hides the codes of the older one"
 
 
 @pytest.mark.parametrize("state", ["expired", "withdrawn", "locked"])
@@ -126,8 +166,8 @@ def test_a_dead_link_shows_no_secret(browser, backend, rosa, link, mailed, clock
         clock.shift(timedelta(days=3, seconds=1))
     browser.open(mailed(link))
     assert browser.status in (403, 410) and codes(browser) == []
-    for page in ("", "/qr.svg", "/fertig"):
+    for page in ("", "/code", "/qr.svg", "/fertig"):
         answer = browser.client.get(f"/konto-link/{link.id}/zugang{page}", base_url=browser.site)
         assert answer.status_code in (403, 404, 410) and "<path" not in answer.text, page
     if state == "expired":
-        assert "um einen neuen Link" in browser.text and "an dieselbe Adresse senden" not in browser.text
+        assert "Sie sendet Ihnen einen neuen Link." in browser.text and "an dieselbe Adresse senden" not in browser.text
