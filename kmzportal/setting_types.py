@@ -219,10 +219,17 @@ def _check_parts(url: URL) -> None:
         raise ValueError(
             "Das ist keine Datei. Schreiben Sie zum Beispiel sqlite:////var/lib/kmzportal/kmzportal.db, ohne „?“."
         )
-    if "password" in url.query:
+    if secret := next((name for name in url.query if is_secret(name)), None):
         raise ValueError(
-            "Das Passwort steht hinter dem „?“. Schreiben Sie: postgresql://Benutzer:Passwort@Rechner/Name"
+            f"{secret} steht hinter dem „?“. Ein Passwort für die Datenbank schreiben Sie so: "
+            "postgresql://Benutzer:Passwort@Rechner/Name. Alles andere Geheime gehört in eine Datei, die nur das "
+            "Portal lesen darf (pg_service.conf)."
         )
+
+
+def is_secret(parameter: str) -> bool:
+    """Return whether this parameter of a database URL holds a secret, as `sslpassword` does (libpq)."""
+    return any(word in parameter.casefold() for word in ("password", "secret"))
 
 
 #: By the kind in settings.toml. Keys and passwords are taken as they are.

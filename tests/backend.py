@@ -118,7 +118,7 @@ class Backend:
 
     def links(self, *kinds: LinkKind) -> list[AccountLink]:
         """Return the links of these kinds, or all, oldest first."""
-        issued = self.read(select(AccountLink).order_by(AccountLink.id))
+        issued = self.read(select(AccountLink).order_by(AccountLink.issued_at, AccountLink.id))
         return [link for link in issued if link.kind in kinds or not kinds]
 
     def mails(self, *templates: str) -> list[OutgoingMail]:

@@ -1,5 +1,6 @@
 """The portal, its people and a simulated browser. KMZPORTAL_TEST_DATABASE=postgresql runs every test on it."""
 
+import itertools
 import os
 from pathlib import Path
 
@@ -9,7 +10,7 @@ from jinja2 import StrictUndefined
 
 from kmzportal import create_app
 from kmzportal.db import db
-from kmzportal.services import audit_chain
+from kmzportal.services import audit_chain, links
 from tests import (
     cheap_hashing,  # noqa: F401
     people,
@@ -106,3 +107,15 @@ def _person(data):
 erika, max_, anneliese = _person(people.ERIKA), _person(people.MAX), _person(people.ANNELIESE)
 juergen, lieselotte = _person(people.JUERGEN), _person(people.LIESELOTTE)
 rosa, tim = _person(people.ROSA), _person(people.TIM)
+
+
+@pytest.fixture
+def random_ids():
+    """Leave the ids of links random."""
+
+
+@pytest.fixture(autouse=True)
+def ids_in_order(request, monkeypatch):
+    """Give links ids in the order of their issue, as the stopped clock gives many of them the same time."""
+    if "random_ids" not in request.fixturenames:
+        monkeypatch.setattr(links, "new_id", itertools.count(10**17).__next__)

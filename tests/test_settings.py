@@ -174,7 +174,8 @@ def test_a_wrong_type_is_named(tmp_path, read, text, complaint):
     ("SQLALCHEMY_DATABASE_URI", ["sqlite:////nirgends/kmzportal.db"], "Den Ordner /nirgends gibt es nicht"),
     ("SQLALCHEMY_DATABASE_URI", ["sqlite://", "sqlite://x.db", "sqlite:///:memory:", "sqlite:///x.db?timeout=x",
      "sqlite:///x%00.db".replace("%00", "\0")], "Das ist keine Datei"),
-    ("SQLALCHEMY_DATABASE_URI", ["postgresql://db/kmz?password=geheim"], "hinter dem „.“"),
+    ("SQLALCHEMY_DATABASE_URI", ["postgresql://db/kmz?password=geheim", "postgresql://db/kmz?sslPassword=geheim",
+     "postgresql://db/kmz?sslmode=require&oauth_client_secret=geheim"], "hinter dem „.“"),
     ("SECRET_KEY", ["kurz"], "SECRET_KEY ist kürzer als 32 Zeichen"),
     ("LINK_KEY", ["kurz"], "LINK_KEY ist kürzer als 32 Zeichen"),
 ])  # fmt: skip

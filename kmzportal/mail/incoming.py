@@ -26,7 +26,10 @@ TEXT_READ, TEXT_STORED = 200_000, 20_000  # characters of all parts of one kind
 SUBJECT_STORED, NAME_STORED, ATTACHMENTS_STORED = 200, 100, 20
 HEADER_READ = 20_000  # characters
 #: The parser compares each line with the boundaries of all parts around it, so a deeply nested mail takes minutes.
-COMPARISONS, SIZE_READ_IF_NESTED = 4_000_000, 50_000
+COMPARISONS, SIZE_READ_IF_COSTLY = 4_000_000, 50_000
+#: Each header field, part and postmark costs it as much as some hundred lines of text.
+COSTLY = re.compile(rb"^(?:[^\s:]+:|--|From )", re.MULTILINE)
+COSTLY_READ = 5000
 #: It reads the parameters of these headers in time quadratic in their length.
 PARAMETERS = re.compile(rb"^content-[^\n]*(?:\n[ \t][^\n]*)*", re.IGNORECASE | re.MULTILINE)
 PARAMETERS_READ = 1000  # bytes
@@ -49,9 +52,10 @@ def parse(raw: bytes, authserv_id: str) -> IncomingMail:
     """Return what the mail says. `authserv_id` names the server whose Authentication-Results count; empty: none."""
     own_id = f"sha256:{hashlib.sha256(raw).hexdigest()}"
     shortened = len(raw) >= SIZE_READ
-    lines = max(raw.count(b"\n"), raw.count(b"\r"))
-    if lines * (2 + raw.lower().count(b"boundary")) > COMPARISONS:
-        raw, shortened = raw[:SIZE_READ_IF_NESTED], True
+    raw = raw.replace(b"\r\n", b"\n").replace(b"\r", b"\n")  # as the parser does, or lines would hide from what follows
+    comparisons = raw.count(b"\n") * (2 + raw.lower().count(b"boundary"))
+    if comparisons > COMPARISONS or sum(1 for _ in COSTLY.finditer(raw)) > COSTLY_READ:
+        raw, shortened = raw[:SIZE_READ_IF_COSTLY], True
     raw = PARAMETERS.sub(lambda header: header[0][:PARAMETERS_READ], raw)
     try:
         message = message_from_bytes(raw)
@@ -235,7 +239,7 @@ def _bounce(message: Message, raw: bytes, text: str) -> Bounce | None:
         sender = _sender(message)[1].partition("@")[0].lower()
         if sender not in BOUNCE_SENDERS or DELAYED.search(_header(message, "Subject")):
             return None
-        named_in, reply = raw.partition(b"\n\r\n" if b"\n\r\n" in raw else b"\n\n")[2], text
+        named_in, reply = raw.partition(b"\n\n")[2], text
         found = re.search(r"\b5\.\d{1,3}\.\d{1,3}\b", text)
         status = found[0] if found else ""
     message_ids = OUR_MESSAGE_ID.findall(named_in.decode("ascii", "replace"))[:10]

@@ -130,7 +130,7 @@ class AccountLink(Base):
         {"sqlite_autoincrement": True},  # URLs of open pages hold the id, also of a deleted link
     )
 
-    id: Mapped[int] = mapped_column(BIG, primary_key=True)  #: from the time of its issue, see links.issue
+    id: Mapped[int] = mapped_column(BIG, primary_key=True)  #: random, see links.issue
     kind: Mapped[str]
     customer_id: Mapped[int | None] = mapped_column(ForeignKey("customer.id"), index=True)
     clerk_id: Mapped[int | None] = mapped_column(ForeignKey("clerk.id"), index=True)

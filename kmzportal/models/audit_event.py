@@ -45,7 +45,7 @@ class AuditEvent(Base):
     source: Mapped[str | None]  #: deleted after SOURCE_RETENTION
     # See services/audit_chain.py.
     salt: Mapped[str | None]  #: deleted with the content when the person is
-    digest: Mapped[str | None]  #: MAC of salt and content
+    digest: Mapped[str | None] = mapped_column(index=True)  #: MAC of salt and content
     erased: Mapped[str | None]  #: MAC of what replaced the content of a deleted person
     position: Mapped[int | None] = mapped_column(index=True, unique=True)  #: in the chain; given by the worker
     mac: Mapped[str | None]  #: of position, digest and the MAC before it

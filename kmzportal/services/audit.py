@@ -155,7 +155,7 @@ def all_data(session: Session, customer: Customer) -> dict[str, object]:
         ],
         "Links an neue E-Mail-Adressen": [
             {"Zeit": one.issued_at, "An": one.email}
-            for one in session.scalars(new_addresses.order_by(AccountLink.id.desc()))
+            for one in session.scalars(new_addresses.order_by(AccountLink.issued_at.desc()))
         ],
         "Anfragen": [
             {"Zeit": entry.at, "Vorgangsnummer": entry.case.reference, "Von": entry.author, "Text": entry.text}

@@ -78,8 +78,9 @@ def chain(session: Session, settings: Settings, adopt: bool = False) -> int:
     """Chain events that are not, at most BATCH, and return how many; 0 while another process does it.
 
     Also 0 where the stored end was changed: a new one would hide that. `adopt` signs all that are unsigned, for a
-    database of before the chain. Others that lack a signature are chained as they are, so that verifying finds them.
-    Rows that another transaction changes now are left for the next time.
+    database of before the chain. Others that lack a signature are chained as they are, so that verifying finds them,
+    and so are copies of an event, without its signature. Rows that another transaction changes now are left for the
+    next time.
     """
     if not _lock(session, wait=False) or not (adopt or _bound(session, settings, END).intact):
         return 0
@@ -87,9 +88,13 @@ def chain(session: Session, settings: Settings, adopt: bool = False) -> int:
     waiting = waiting.with_for_update(skip_locked=True).execution_options(populate_existing=True)
     events, end = session.scalars(waiting).all(), _bound(session, settings, END)
     position, mac = max(end.position, session.scalar(select(func.max(AuditEvent.position))) or 0), end.mac
+    signatures = _chained(session, [event.digest for event in events if event.digest])
     for event in events:
         if event.digest is None and (adopt or event.action in UNSIGNED):
             sign(settings, event)
+        elif event.digest in signatures:
+            event.salt = event.digest = None
+        signatures.add(event.digest)
         position += 1
         mac = event.mac = _place_mac(settings["AUDIT_KEY"], mac, position, event)
         event.position = position
@@ -97,6 +102,12 @@ def chain(session: Session, settings: Settings, adopt: bool = False) -> int:
         _store(session, settings, END, position, mac)
         session.flush()
     return len(events)
+
+
+def _chained(session: Session, digests: list[str]) -> set[str | None]:
+    """Return those of the signatures that an event of the chain has: no two should have the same, as salts differ."""
+    known = select(AuditEvent.digest).where(AuditEvent.digest.in_(digests), AuditEvent.position.is_not(None))
+    return set(session.scalars(known))
 
 
 def has_unchained(session: Session) -> bool:

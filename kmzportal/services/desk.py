@@ -350,7 +350,9 @@ def ask_back(tx: Transaction, case: SupportCase, text: str) -> None:
 
 def recent_links(session: Session, customer: Customer) -> Sequence[AccountLink]:
     mine = select(AccountLink).where(AccountLink.customer_id == customer.id)
-    return session.scalars(mine.order_by(AccountLink.id.desc()).limit(LINKS_SHOWN)).all()
+    return session.scalars(
+        mine.order_by(AccountLink.issued_at.desc(), AccountLink.kind.desc()).limit(LINKS_SHOWN)
+    ).all()
 
 
 # What a clerk does in a day

@@ -42,7 +42,7 @@ def differing(session: Session, settings: Settings) -> list[str]:
 
 
 def _makes_newest_link(session: Session, settings: Settings) -> bool:
-    newest = session.scalars(select(AccountLink).order_by(AccountLink.id.desc()).limit(1)).first()
+    newest = session.scalars(select(AccountLink).order_by(AccountLink.issued_at.desc()).limit(1)).first()
     try:
         return newest is None or bool(LinkKeys(_all("LINK_KEY", settings)).token(newest))
     except LookupError:

@@ -1,9 +1,10 @@
 """The life of links to an account: issue, mail, open, check, redeem, renew, end. The rules of each kind: POLICIES."""
 
+import secrets
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 
-from sqlalchemy import ColumnElement, func, select, update
+from sqlalchemy import ColumnElement, select, update
 from sqlalchemy.orm import Session
 
 from kmzportal.models import (
@@ -24,6 +25,7 @@ from kmzportal.services.tokens import codes_match, is_code, normalize_code, toke
 from kmzportal.services.transaction import Transaction, insert_once, rows_changed
 
 RENEWAL_PAUSE = timedelta(minutes=1)
+ID_BITS = 59  # 18 digits at most
 
 
 def issue(
@@ -43,7 +45,7 @@ def issue(
         end(tx, person, LinkState.REPLACED, {kind})
     nonce, hashed = tx.keys.nonce_and_hash()
     link = AccountLink(
-        id=_new_id(tx),
+        id=new_id(),
         kind=kind,
         customer=person if isinstance(person, Customer) else None,
         clerk=person if isinstance(person, Clerk) else None,
@@ -62,14 +64,13 @@ def issue(
     return link
 
 
-def _new_id(tx: Transaction) -> int:
-    """Return the present time in microseconds, larger than any id before.
+def new_id() -> int:
+    """Return a random id.
 
-    The id is in the URLs of the link's pages. A number that counts the links would tell who asks for two of his own
+    It is in the URLs of the link's pages. A number that counts, or is the time, would tell who asks for two of his own
     whether one was issued for somebody else in between, and so whether an address has an account.
     """
-    last = tx.session.scalar(select(func.max(AccountLink.id))) or 0
-    return int(max(last + 1, tx.now.timestamp() * 1_000_000))
+    return secrets.randbits(ID_BITS)
 
 
 def lifetime(tx: Transaction, kind: str) -> timedelta:
@@ -121,7 +122,8 @@ def check_code(tx: Transaction, link: AccountLink, typed: str) -> bool:
 def newest_letter(session: Session, customer: Customer | None) -> AccountLink | None:
     """Return the Zugangsbrief printed last, ended or not."""
     mine = AccountLink.customer_id == (customer.id if customer else 0), AccountLink.kind == LinkKind.LETTER
-    return session.scalars(select(AccountLink).where(*mine).order_by(AccountLink.id.desc()).limit(1)).first()
+    letters = select(AccountLink).where(*mine).order_by(AccountLink.issued_at.desc(), AccountLink.ended_at.is_not(None))
+    return session.scalars(letters.limit(1)).first()
 
 
 def find_letter(tx: Transaction, number: str, typed: str) -> AccountLink | None:

@@ -10,6 +10,7 @@ from sqlalchemy import URL, MetaData, func, inspect, select, table, text
 
 from kmzportal.db import db
 from kmzportal.services.refusals import OperationRefused
+from kmzportal.setting_types import is_secret
 
 IN_USE = "Die Datenbank wird noch benutzt (Verbindungen: {number}). Beenden Sie vorher das Portal auf allen Rechnern."
 OTHERS = text(
@@ -62,14 +63,14 @@ def refuse_if_used() -> None:
 
 
 def without_password(url: URL) -> str:
-    query = {name: value for name, value in url.query.items() if name != "password"}
+    query = {name: value for name, value in url.query.items() if not is_secret(name)}
     return str(URL.create(url.drivername, url.username, None, url.host, url.port, url.database, query))
 
 
 def _run_connected(program: str, *arguments: str) -> None:
     """Run a tool on the database. Its password is no argument, which `ps` would show to everybody."""
     url = db.engine.url
-    password = str(url.password or url.query.get("password") or "")
+    password = str(url.password or "")
     with db.engine.connect() as connection:
         major = connection.scalar(text("SELECT current_setting('server_version_num')::int / 10000"))
     address = f"--dbname={without_password(url.set(drivername='postgresql'))}"

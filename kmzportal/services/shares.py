@@ -41,7 +41,8 @@ class Shares:
         self.places, self.each, self.strangers, self.most = places, each, strangers, most
         self._lock = Lock()
         self._turns: list[Turn] = []  # that wait or run, in the order of their arrival
-        self._now = 0  # the start tag of the turn that began last
+        self._now = 0  # the start tag of newcomers: that of the turn that began last, or later
+        self._begun = 0  # turns since it changed
         self._next: dict[Holder, int] = {}  # start tag of a holder's next turn, where it is later than now
 
     @contextmanager
@@ -62,10 +63,10 @@ class Shares:
             if sum(turn.holder == holder and not turn.begun for turn in self._turns) >= self.each:
                 raise TooBusy
             strangers = [turn for turn in self._turns if not turn.holder.known]
-            if len(self._turns) >= self.most:
-                self._push_out(self._turns, holder)
-            elif not holder.known and len(strangers) >= self.strangers:
+            if not holder.known and len(strangers) >= self.strangers:
                 self._push_out(strangers, holder)
+            elif len(self._turns) >= self.most:
+                self._push_out(self._turns, holder)
             turn = Turn(holder, max(self._now, self._next.get(holder, 0)))
             self._next[holder] = turn.start + 1
             self._turns.append(turn)
@@ -91,8 +92,9 @@ class Shares:
         waiting = [turn for turn in self._turns if not turn.begun]
         if waiting and len(self._turns) - len(waiting) < self.places:
             turn = min(waiting, key=lambda turn: (turn.start, not turn.holder.known))  # of equals the first
-            if turn.start > self._now:
-                self._now = turn.start
+            self._begun += 1
+            if turn.start > self._now or self._begun >= self.most:  # or ever new holders would come before all others
+                self._now, self._begun = max(turn.start, self._now + 1), 0
                 self._next = {holder: start for holder, start in self._next.items() if start > self._now}
             turn.begun = True
             turn.settled.set()

@@ -202,6 +202,12 @@ HOSTILE = {
     "forwarded 5,000 times": (HEAD + b"Content-Type: message/rfc822\r\n\r\n" * 5_000, UNREADABLE),
     "1 MB of parameters": (HEAD + b'Content-Type: text/plain; "' + b";" * 2**20 + b"\r\n\r\nText", "Text"),
     "folded parameters": (HEAD + b"Content-Type: text/plain" + b";;;;\r\n " * 2**18 + b"\r\n\r\nText", "Text"),
+    "parameters between bare CR": (
+        b"From: eva@web.de\rContent-Type: text/plain" + b";a" * 200_000 + b"\r\rText",
+        "Text",
+    ),
+    "10 MB of headers": (HEAD + b"A: b\r\n" * (SIZE_READ // 6) + b"\r\nText", "gekürzt"),
+    "10 MB of a bounce": (HEAD + b"Content-Type: message/delivery-status\r\n\r\n" + b"A: b\n\n" * SIZE_READ, "gekürzt"),
     "10 MB of HTML": (parts(b"Content-Type: text/html", b"<b>Zeile</b><br>" * 10_000), "Zeile\nZeile"),
     "10 MB of Punycode": (parts(b"Content-Type: text/plain; charset=punycode", b"b" * 200_000), "bbb"),
     "open brackets": (b"From: " + b"(" * 1_500 + b"eva@web.de\r\n\r\nText", UNREADABLE),

@@ -200,6 +200,28 @@ def test_an_event_that_the_portal_did_not_sign_is_found_after_the_worker_chained
     assert found in verify().fault
 
 
+COPY = (
+    "INSERT INTO audit_event (at, action, actor, details, salt, digest)"
+    " SELECT {at}, action, actor, details, salt, digest FROM audit_event WHERE id = {id}"
+)
+
+
+@pytest.mark.parametrize("at", ["at", "replace(at, ' ', 'T')"])  # another spelling of the same time
+@pytest.mark.parametrize("chained", [True, False])
+def test_a_copy_of_an_event_with_its_signature_is_found(backend, record, verify, sql, ids, at, chained):
+    record(2)
+    if not chained:
+        with backend.transaction("console") as tx:
+            tx.record("logout")
+    sql(COPY.format(at=at, id=ids()[-1]))
+    copy = ids()[-1]
+    record(1)
+    assert f"Eintrag {copy} vom" in verify().fault and "am Portal vorbei eingefügt" in verify().fault
+    backend.run(lambda tx: audit_chain.begin_anew(tx.session, tx.settings))
+    record(2)
+    assert verify().fault is None
+
+
 def test_a_changed_event_that_waited_to_be_chained_is_found(backend, record, verify, sql):
     with backend.transaction("console") as tx:
         tx.record("logout")

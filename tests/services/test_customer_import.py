@@ -271,7 +271,7 @@ def test_open_links_end_when_the_address_moves_but_not_for_a_new_spelling(load, 
         link_service.issue(tx, LinkKind.OBJECTION, tx.session.get(Customer, known.id))
     assert load(row(email=email)) == {"Geändert": [f"2 E-Mail: „{EMAIL}“ → „{mail_address.parse(email)}“"]}
     assert find().email_canonical == email.lower()
-    links = backend.read(select(AccountLink).order_by(AccountLink.id))
+    links = backend.read(select(AccountLink).order_by(AccountLink.issued_at, AccountLink.id))
     assert sorted(str(link.ended_as) for link in links) == sorted(["redeemed", str(ended), "None"])
 
 

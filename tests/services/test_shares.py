@@ -59,6 +59,28 @@ def test_a_known_holder_comes_next_and_has_places_that_strangers_do_not_take(sha
     assert finish(shares, turns)[:4] == [SOURCES[0], CLERK, DEVICE, SOURCES[1]]
 
 
+def test_strangers_push_nobody_out_of_the_places_of_known_holders(shares):
+    turns = enter(shares, *SOURCES[:12], *[CLERK] * 4)
+    with pytest.raises(TooBusy):
+        shares.enter(SOURCES[12])
+    mine = shares.enter(DEVICE)
+    assert DEVICE in finish(shares, [*(turn for turn in turns if turn.begun or not turn.settled.is_set()), mine])
+
+
+def test_ever_new_holders_do_not_keep_one_waiting_who_had_a_turn(shares):
+    first = shares.enter(DEVICE)
+    strangers = enter(shares, *SOURCES[:11])
+    shares.leave(first)
+    again, number = shares.enter(DEVICE), 0
+    while not again.begun and number < 100:
+        [begun] = [turn for turn in strangers if turn.begun]
+        strangers.remove(begun)
+        shares.leave(begun)
+        number += 1
+        strangers.append(shares.enter(Holder(f"198.51.100.{number}")))
+    assert number <= 2 * shares.most
+
+
 def test_of_one_holder_eight_wait_and_alone_it_uses_every_place():
     shares = Shares(places=2, each=8, strangers=12, most=16)
     turns = enter(shares, *[LOUD] * 10)

@@ -64,7 +64,9 @@ def link(erika, issue):
 @pytest.fixture
 def newest_link(backend):
     """Return a function that returns the link issued last, of one kind or of all."""
-    return lambda **which: backend.read(select(AccountLink).filter_by(**which).order_by(AccountLink.id))[-1]
+    return lambda **which: backend.read(
+        select(AccountLink).filter_by(**which).order_by(AccountLink.issued_at, AccountLink.id)
+    )[-1]
 
 
 @pytest.fixture
