@@ -258,6 +258,7 @@ def desk_flow(scenario: Scenario) -> Iterator[State]:
     desk.open(f"/kundenservice/kunden/{scenario.anneliese.id}").check("Kundennummer genannt")
     yield "kunde/kundennummer-genuegt-nicht", desk.submit("Adresse berichtigen und Link senden", new)
     yield "kunde/noch-einmal", desk.press("Link senden")
+    yield "kunden/liste", desk.open("/kundenservice/kunden/liste/nie-aktiviert")
 
 
 def objection_flow(scenario: Scenario) -> Iterator[State]:

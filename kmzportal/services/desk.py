@@ -222,7 +222,8 @@ def _take_from_others(tx: Transaction, email: str, owner: Customer) -> None:
 def newest_link(session: Session, customer: Customer) -> AccountLink | None:
     """Return the link that the desk mailed last, ended or not."""
     mine = AccountLink.customer_id == customer.id, AccountLink.kind == LinkKind.DESK
-    return session.scalars(select(AccountLink).where(*mine).order_by(AccountLink.id.desc()).limit(1)).first()
+    newest_first = AccountLink.issued_at.desc(), AccountLink.ended_at.is_not(None)
+    return session.scalars(select(AccountLink).where(*mine).order_by(*newest_first).limit(1)).first()
 
 
 def send_link(tx: Transaction, customer: Customer, why: str = "", seen_link: int | None = None) -> AccountLink | None:

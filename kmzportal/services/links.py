@@ -198,8 +198,8 @@ def renew(tx: Transaction, link: AccountLink) -> AccountLink:
 
 def renewed(session: Session, link: AccountLink, now: datetime) -> AccountLink | None:
     """Return the open link that its holder requested in place of this one; None after the desk sent another."""
-    newest = select(AccountLink).where(*_same_chain(link)).order_by(AccountLink.id.desc()).limit(1)
-    newer = session.scalars(newest).one()
+    newest_first = AccountLink.issued_at.desc(), AccountLink.ended_at.is_not(None)
+    newer = session.scalars(select(AccountLink).where(*_same_chain(link)).order_by(*newest_first).limit(1)).one()
     requested = newer.id != link.id and newer.renewals and newer.state(now) is LinkState.OPEN
     return newer if requested else None
 

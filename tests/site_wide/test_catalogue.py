@@ -1,12 +1,15 @@
 """The catalogue that the accounts are for: named on the way to it, and on no page at all when the office has none."""
 
+from pathlib import Path
+
 import pytest
 
 from kmzportal import settings
 from kmzportal.mail.previews import previews
 from kmzportal.models import LinkKind
-from kmzportal.services import accounts
+from kmzportal.services import accounts, office_pages
 from kmzportal.services.passwords import WeakPassword
+from kmzportal.web.site.markdown import parse
 from tests.browser import Browser, words
 from tests.people import NEW
 from tests.states import every_state
@@ -25,6 +28,8 @@ def catalogue(app, monkeypatch):
         for name, value in values.items():
             monkeypatch.setitem(app.config, f"CATALOGUE_{name.upper()}", value)
         monkeypatch.setitem(app.jinja_env.globals, "catalogue", settings.catalogue(app.config))
+        texts = office_pages.read(Path(app.instance_path), app.config)  # as at start
+        monkeypatch.setitem(app.extensions, "office_pages", {page: parse(text) for page, text in texts.items()})
         app.jinja_env.cache.clear()  # it holds imported macros with the globals of their first use
 
     yield change
