@@ -21,6 +21,7 @@ from tests.backend import Backend
 from tests.browser import Browser
 
 DATABASE = os.environ.get("KMZPORTAL_TEST_DATABASE", "sqlite")
+LINK_IDS = itertools.count(10**17)
 
 
 def pytest_generate_tests(metafunc):
@@ -118,4 +119,4 @@ def random_ids():
 def ids_in_order(request, monkeypatch):
     """Give links ids in the order of their issue, as the stopped clock gives many of them the same time."""
     if "random_ids" not in request.fixturenames:
-        monkeypatch.setattr(links, "new_id", itertools.count(10**17).__next__)
+        monkeypatch.setattr(links, "new_id", LINK_IDS.__next__)
