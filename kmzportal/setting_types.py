@@ -25,7 +25,7 @@ from kmzportal import mail_address
 from kmzportal.plain_text import DASH, INVISIBLE, UNFIT, clean
 
 MOST_DIGITS = 18  # of a telephone number: 15 (E.164) after 00 and with a (0)
-LOGO_BYTES = 4000  # the login page with all that it loads has at most 80 kB
+LOGO_BYTES = 3000  # the login page with all that it loads has at most 80 kB
 LOGO_SIDE = (40, 400)  # pixels; it is shown 40 high, on a telephone 320 wide at most 200 wide
 OWN_PORTS = {"http": 80, "https": 443}
 PHONE = re.compile(r"\+?[\d\s()/.–-]{3,40}")

@@ -25,6 +25,7 @@ CONTINUATIONS = {
     "letter.refused": LinkKind.LETTER,
     **dict.fromkeys(("link.code_right", "link.code_wrong", "puzzle.solved", "puzzle.failed"), LinkKind.DESK),
 }
+USES = ("link.opened", "link.redeemed")  # by the holder of the link, who is the actor of what follows
 ADDRESS_CHANGES = ("address.change_asked", "address.corrected")
 
 
@@ -95,7 +96,7 @@ def by_day(events: Iterable[AuditEvent]) -> list[tuple[date, list[Line]]]:
 def _kinds(events: Iterable[AuditEvent]) -> dict[int, str | None]:
     """Return the kind of link that each event belongs to, by its id; None for one of no sequence."""
     named = {event.id: event.details.get("kind") or _kind_of_template(event) for event in events}
-    links = {event.actor: named[event.id] for event in events if event.actor.startswith("link:") and named[event.id]}
+    links = {event.actor: named[event.id] for event in events if event.action in USES}
     changes = {event.at: BEGINNINGS[event.action] for event in events if event.action in ADDRESS_CHANGES}
     kinds: dict[int, str | None] = {}
     for event in events:

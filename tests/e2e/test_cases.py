@@ -20,14 +20,9 @@ TEXT = "Benötige neue Zugangsdaten für edupool"
 LIST = "/kundenservice/anfragen"
 HISTORY = [
     "Anfrage zugeordnet",
-    "Neue E-Mail-Adresse durch den Kundenservice eingetragen – Rückruf",
     "Anfrage beantwortet",
-    "Link zum Konto geöffnet",
-    "Bilderrätsel gelöst",
-    "Link zum Konto benutzt",
-    "Passwort mit einem Link gesetzt",
-    "Anfrage abgeschlossen",
-    "E-Mail-Adresse geändert",
+    "Link zum Konto: neue E-Mail-Adresse eingetragen, geöffnet, Bilderrätsel gelöst, Passwort gesetzt, "
+    "Anfrage abgeschlossen, E-Mail-Adresse geändert",
     "Angemeldet",
 ]
 
@@ -86,7 +81,7 @@ def test_a_mail_is_a_case_in_a_minute_and_three_actions_bring_its_customer_in(
     page.goto(f"{LIST}/{case.id}")
     expect(page.get_by_text("abgeschlossen: Link benutzt")).to_be_visible()
     customer.goto("/einstellungen/verlauf")
-    events = customer.locator("td[data-label=Was]").all_inner_texts()[::-1]
+    events = [text.split("\n")[0] for text in customer.locator("td[data-label=Was]").all_inner_texts()[::-1]]
     assert [event for event in events if event in HISTORY] == HISTORY
 
 

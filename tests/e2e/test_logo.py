@@ -14,7 +14,7 @@ pytestmark = pytest.mark.browser
 
 
 def test_the_largest_logo_keeps_the_login_page_light_and_on_the_screen(browser_process, tmp_path):
-    Image.frombytes("RGB", (160, 60), os.urandom(160 * 60 * 3)).save(file := tmp_path / "logo.webp", quality=10)
+    Image.frombytes("RGB", (140, 50), os.urandom(140 * 50 * 3)).save(file := tmp_path / "logo.webp", quality=10)
     assert len(logo(file).content) <= LOGO_BYTES
     file.write_bytes(file.read_bytes().ljust(LOGO_BYTES, b"\0"))
     with ServedPortal(tmp_path, OFFICE_LOGO=file.name) as portal:

@@ -39,7 +39,9 @@ def test_a_refused_mail_shows_the_reason_within_five_seconds_and_is_sent_again_w
         expect(outbox.get_by_role("status").filter(has_text="1 E-Mail")).to_be_visible()
         mailbox.rcpt_replies.clear()
         button(outbox, "Erneut senden").click()
-        notice = outbox.locator("[data-outcome]").filter(has_text=f"Die E-Mail an {erika.email} geht gleich")
+        notice = outbox.locator("[data-outcome]").filter(
+            has_text=f"Die E-Mail an {erika.email} wird gleich noch einmal gesendet"
+        )
         expect(notice).to_be_focused()
         expect(outbox.get_by_text(re.compile("an den Mailserver übergeben [0-9]{2}:[0-9]{2}$"))).to_be_visible()
         expect(notice).to_be_focused()

@@ -55,7 +55,7 @@ def test_it_says_who_can_log_in_answers_this_machine_only_and_begins_anew(start,
     assert rows(demo, "SELECT initials, admin FROM clerk ORDER BY id") == [("ro", 1), ("tb", 0)]
     assert rows(demo, "SELECT first_name FROM customer WHERE password_hash IS NULL") == [("Anneliese",)]
     assert rows(demo, "SELECT first_name FROM customer WHERE locked_at IS NOT NULL") == [("Lieselotte",)]
-    links, anneliese = rows(demo, "SELECT kind, email FROM account_link ORDER BY id"), people.ANNELIESE["email"]
+    links, anneliese = rows(demo, "SELECT kind, email FROM account_link ORDER BY kind"), people.ANNELIESE["email"]
     assert links == [("desk", people.JUERGEN["pending_email"]), ("letter", anneliese), ("objection", anneliese)]
     assert {path.name for path in demo.folder.iterdir()} == {"demo", "kmzportal.db", f"output-{demo.port}"}
     assert (demo.folder / "kmzportal.db").read_bytes() == b"in earnest"

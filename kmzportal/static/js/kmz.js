@@ -104,6 +104,7 @@ document.addEventListener("input", ({ target }) => { // only shows length and th
   if (same) same.value = value(same) && value(same) === value(same, 1) ? same.dataset.same : "";
   clearTimeout(pause); // screen readers speak each change, so only after a pause
   if (length) pause = setTimeout(() => {
+    if (!length.isConnected) return; // sent meanwhile
     const letters = [...value(length)].length, missing = length.dataset.minimum - letters; // code points, as the server counts
     length.value = !letters ? "" : missing > 0 ? length.dataset.short.replace("#", missing) : length.dataset.long;
   }, 400);
