@@ -9,7 +9,6 @@ from tests.e2e.accessibility import faults
 from tests.e2e.actions import (
     button,
     field,
-    heading,
     in_place,
     link,
     log_in,

@@ -29,5 +29,5 @@ def test_the_largest_logo_keeps_the_login_page_light_and_on_the_screen(browser_p
             first, following, requests)  # fmt: skip
         page.set_viewport_size({"width": 320, "height": 600})
         assert run(page, "layout", "", ["tooWide"]) == []
-        assert page.locator("header img").evaluate("it => it.naturalWidth") == 160
+        assert page.locator("header img").evaluate("it => it.naturalWidth") == 140
         context.close()
