@@ -76,12 +76,15 @@ class MailServer(Mail):
 mail_server = MailServer()
 
 
-def deliver_due(stop: Callable[[], bool] = lambda: False) -> int:
-    """Send the mails that are due and return how many were accepted; end when the mail server fails, or at `stop`."""
+def deliver_due(stop: Callable[[], bool] = lambda: False, to_strangers: bool | None = None) -> int:
+    """Send the mails that are due and return how many were accepted; end when the mail server fails, or at `stop`.
+
+    `to_strangers`: only those that anyone can have sent to a mailbox of his own, or only the others.
+    """
     if not (current_app.config["MAIL_SERVER"] or current_app.config.get("DEMO")):
         return 0
     accepted = 0
-    for mail_id in outbox.due(db.session(), datetime.now(UTC)):
+    for mail_id in outbox.due(db.session(), datetime.now(UTC), to_strangers):
         if stop():
             break
         result = _deliver(mail_id)

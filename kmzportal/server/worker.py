@@ -52,9 +52,11 @@ def work(app: Flask) -> None:
 @contextmanager
 def run_loops(app: Flask) -> Iterator[None]:
     """Run each loop in a thread; at the end wait at most STOP_WITHIN seconds for all to finish their turn."""
-    mails = Loop(app, outbox.MAILS_LOOP, lambda: deliver_due(lambda: mails.ending))
+    mails = Loop(app, outbox.MAILS_LOOP, lambda: deliver_due(lambda: mails.ending, to_strangers=False))
+    # Behind a mail to a customer, that of a stranger would arrive later, and tell that there is such a customer.
+    receipts = Loop(app, "receipts", lambda: deliver_due(lambda: receipts.ending, to_strangers=True))
     requests = Loop(app, outbox.REQUESTS_LOOP, Requests(then=mails.wake.set).answer)
-    loops = [mails, requests, Loop(app, outbox.PURGE_LOOP, purge_if_due, ASK_WHETHER_TO_PURGE_EVERY)]
+    loops = [mails, receipts, requests, Loop(app, outbox.PURGE_LOOP, purge_if_due, ASK_WHETHER_TO_PURGE_EVERY)]
     loops.append(Loop(app, "audit", chain_events, CHAIN_EVERY))
     if app.config["IMAP_SERVER"]:
         loops.append(Loop(app, outbox.INBOX_LOOP, inbox.fetch_if_due, ASK_WHETHER_TO_FETCH_EVERY))

@@ -72,9 +72,11 @@ class DeliveryResult:
         return tried and self.code is not None and not self.server_failed
 
 
-def due(session: Session, now: datetime) -> Sequence[int]:
-    """Return the ids of the mails that are due, oldest first, at most 100."""
+def due(session: Session, now: datetime, to_strangers: bool | None = None) -> Sequence[int]:
+    """Return the ids of the mails that are due, oldest first, at most 100; only those TO_STRANGERS, or only others."""
     waiting = select(OutgoingMail.id).where(_is_claimable(now))
+    if to_strangers is not None:
+        waiting = waiting.where(OutgoingMail.template.in_(TO_STRANGERS) == to_strangers)
     if clock.fault(session, now):  # older mails would expire
         waiting = waiting.where(OutgoingMail.queued_at.between(now - clock.JUMP, now + clock.JUMP))
     return session.scalars(waiting.order_by(OutgoingMail.next_try_at, OutgoingMail.id).limit(100)).all()

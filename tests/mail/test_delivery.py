@@ -2,13 +2,15 @@
 
 import logging
 import re
+from types import SimpleNamespace
 
 import pytest
 
 from kmzportal.db import db
 from kmzportal.mail import delivery
 from kmzportal.models import MailState
-from kmzportal.services import sessions
+from kmzportal.server import worker
+from kmzportal.services import sessions, support
 
 
 def test_a_mail_is_sent_once_with_its_link_from_the_public_name(deliver, server, link, backend, states):
@@ -183,3 +185,16 @@ def test_no_transaction_is_open_while_the_mail_server_is_contacted(deliver, serv
     monkeypatch.setattr(delivery.VerifiedConnection, "configure_host", note)
     assert deliver() == 1
     assert open_transactions == [False]
+
+
+def test_a_mail_to_a_stranger_waits_for_none_to_a_customer(app, backend, server, queue, erika, max_, monkeypatch):
+    monkeypatch.setattr(worker, "Checks", lambda: SimpleNamespace(check_if_due=lambda: None))
+    server.data_takes = 3
+    with worker.run_loops(app):
+        notice = queue(erika)
+        server.wait_for(erika.email, "Ihr Passwort wurde geändert")
+        queue(max_)
+        backend.run(support.send_code, "fremd@anderswo.example")
+        server.wait_for("fremd@anderswo.example", "Ihr Code")
+        assert backend.read(notice).state == MailState.QUEUED, "it is still being sent"
+        assert server.subjects(max_.email) == []
