@@ -37,7 +37,7 @@ from kmzportal.models import (
 )
 from kmzportal.services import devices, links, passwords, sessions, support
 from kmzportal.services.passwords import PasswordCheck
-from kmzportal.services.refusals import AddressTaken, LinkUnusable, TooManyMails
+from kmzportal.services.refusals import AddressTaken, ChangedMeanwhile, LinkUnusable, TooManyMails
 from kmzportal.services.sessions import NewSession
 from kmzportal.services.transaction import Transaction
 
@@ -322,11 +322,16 @@ def corrected_by_desk(session: Session, customer: Customer) -> bool:
     return session.scalar(mailed.limit(1)) is not None
 
 
-def keep_address(tx: Transaction, customer: Customer, replaced: bool = False) -> None:
-    """Withdraw the change, or have it replaced, as the customer wants; a correction by the desk becomes a case."""
+def keep_address(tx: Transaction, customer: Customer, replaced: bool = False, confirmed: bool = True) -> None:
+    """Withdraw the change, or have it replaced, as the customer wants; a correction by the desk becomes a case.
+
+    Raises ChangedMeanwhile for such a correction unless the password was `confirmed`.
+    """
     tx.lock(customer)
     pending = customer.pending_email or ""
     corrected = corrected_by_desk(tx.session, customer)
+    if corrected and not confirmed:
+        raise ChangedMeanwhile
     if replaced:
         drop_pending_address(tx, customer)
     else:

@@ -380,7 +380,11 @@ def many_addresses(tx: Transaction) -> bool:
 
 
 def earlier_address_may_object(tx: Transaction, customer: Customer) -> bool:
-    """Return whether an address that the account had before can still object, which the next correction ends."""
+    """Return whether an address that the account had before can still object, which the next correction ends.
+
+    Reads it after a lock: a link that is used at the same moment makes the present address an earlier one.
+    """
+    tx.lock(customer)
     objection = select(AccountLink.id).where(
         AccountLink.customer_id == customer.id,
         AccountLink.kind == LinkKind.OBJECTION,

@@ -3,7 +3,7 @@
 from datetime import timedelta
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from kmzportal.models import AddressProposal, AuditEvent, ClerkDay, Customer, LinkKind, LinkState
 from kmzportal.services import accounts, audit, desk, support
@@ -351,3 +351,16 @@ def test_an_unusual_number_of_each_other_act_is_mailed_as_well(backend, app, tim
         values = arguments[act](number)
         backend.run(getattr(desk, act), *values, actor=f"clerk:{tim.id}", initials="tb")
     assert told() == [OTHER_ACTS[act]]
+
+
+def test_an_address_that_was_the_present_one_a_moment_ago_counts_as_an_earlier_one(backend, as_clerk, erika):
+    """The link to the new address may be used between the first look at the account and the lock."""
+    backend.run(desk.correct_address, erika, erika.version, NEW_EMAIL, "callback", "", actor="clerk:1", initials="ro")
+
+    def may_object(tx, seen):
+        moved = update(Customer).where(Customer.id == seen.id).values(email=NEW_EMAIL)
+        tx.session.execute(moved, execution_options={"synchronize_session": False})
+        assert seen.email == erika.email
+        return desk.earlier_address_may_object(tx, seen)
+
+    assert backend.run(may_object, erika)

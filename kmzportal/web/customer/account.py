@@ -73,7 +73,8 @@ def keep_address() -> ResponseReturnValue:
     form, customer = ActionForm(), current_user.customer
     if accounts.corrected_by_desk(db.session(), customer) and not _password_confirmed():
         return _ask_for_password("adresse")
-    act(form, lambda tx: accounts.keep_address(tx, customer))
+    # Looks again: the desk may have corrected the address since.
+    act(form, lambda tx: accounts.keep_address(tx, customer, confirmed=_password_confirmed()))
     if request.method == "GET" and customer.pending_email:
         flash("Klicken Sie jetzt noch einmal auf „Bisherige Adresse behalten“.", "info")
     if form.errors or request.method == "GET":

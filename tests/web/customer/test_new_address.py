@@ -1,10 +1,12 @@
 """A new mail address, entered in Konto anpassen: confirmed, objected to, or withdrawn."""
 
+from threading import Thread
+
 import pytest
 from sqlalchemy import select
 
 from kmzportal.models import LinkKind, SupportCase
-from kmzportal.services import desk
+from kmzportal.services import accounts, desk
 from tests import people
 from tests.browser import Browser
 
@@ -75,6 +77,27 @@ def test_what_the_desk_corrected_is_taken_back_only_with_the_password_and_become
     assert backend.read(erika).pending_email is None
     [case] = backend.read(select(SupportCase))
     assert (case.branch, case.customer_id, case.state) == ("objection", erika.id, "open")
+
+
+def test_what_the_desk_corrects_at_the_same_moment_is_not_taken_back_without_the_password(
+    browser, backend, erika, monkeypatch
+):
+    browser.log_in(erika).open("/einstellungen")
+    correct = erika, erika.version, "erika@neue-schule.example", "callback", ""
+    looked = accounts.corrected_by_desk
+
+    def look(session, customer):
+        monkeypatch.setattr(accounts, "corrected_by_desk", looked)
+        found = looked(session, customer)
+        session.commit()
+        correction = Thread(target=backend.run, args=(desk.correct_address, *correct), kwargs={"actor": "clerk:1"})
+        correction.start()
+        correction.join()
+        return found
+
+    monkeypatch.setattr(accounts, "corrected_by_desk", look)
+    assert browser.post("/einstellungen/adresse-zuruecknehmen").status_code == 409
+    assert backend.read(erika).pending_email == "erika@neue-schule.example"
 
 
 def test_a_moved_address_logs_out_other_devices_and_not_the_one_that_confirmed(form, app, backend, mailed, newest_link):
