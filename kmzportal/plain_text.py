@@ -27,7 +27,8 @@ def clean(text: str) -> str:
     What is UNFIT stays, line breaks among it, so that whoever reads the text can refuse it.
     """
     if not text.isascii():
-        text = BLANK.sub(" ", INVISIBLE.sub("", normalize("NFC", text)))
+        # Removed first, as between the marks of one letter they would hide their number.
+        text = BLANK.sub(" ", normalize("NFC", INVISIBLE.sub("", text)))
     return text.strip(" ")
 
 
@@ -48,7 +49,7 @@ def normalize(form: Literal["NFC", "NFKC", "NFKD"], text: str) -> str:
 
 def clean_lines(text: str) -> str:
     """Return a text of several lines with no other unfit characters than line breaks and tabs."""
-    return UNFIT_IN_LINES.sub("", clean(text.replace("\r\n", "\n").replace("\r", "\n")))
+    return clean(UNFIT_IN_LINES.sub("", text.replace("\r\n", "\n").replace("\r", "\n")))
 
 
 #: Letters of any script, blanks, and the signs in names; a mail program would make a link of `a.bc`.

@@ -131,5 +131,7 @@ def test_a_letter_with_very_many_marks_is_read_in_time_linear_in_its_length(func
 
 def test_a_letter_keeps_thirty_marks():
     assert clean("e" + "\u0301" * 100 + "x" + "\u0315" * 30) == "é" + "\u0301" * 29 + "x" + "\u0315" * 30
+    for hidden in ("\u200b", "\x01"):  # removed, so that marks around it are those of one letter
+        assert len(clean_lines("e" + ("\u0315" * 30 + hidden) * 3)) == 31
     vietnamese = "Nguyễn Thị Hằng, Ṩḗ"
     assert clean(unicodedata.normalize("NFD", vietnamese * 20)) == vietnamese * 20
