@@ -16,16 +16,19 @@ from kmzportal.models import (
     LinkKind,
     LinkState,
     LinkVisit,
+    Throttle,
     UsedPuzzle,
 )
 from kmzportal.plain_text import canonical_number
 from kmzportal.services import guesses, sessions
 from kmzportal.services.refusals import AccountLocked, LinkUnusable
 from kmzportal.services.tokens import codes_match, is_code, normalize_code, token_hash
-from kmzportal.services.transaction import Transaction, insert_once, rows_changed
+from kmzportal.services.transaction import Transaction, insert_once, rows_changed, upsert
 
 RENEWAL_PAUSE = timedelta(minutes=1)
 ID_BITS = 59  # 18 digits at most
+#: Of Kundennummern that are tried with one code of a Zugangsbrief: so many without a wait, and the longest in seconds.
+FREE_WITH_CODE, LONGEST_WITH_CODE = 2, 24 * 3600
 
 
 def issue(
@@ -131,7 +134,8 @@ def find_letter(tx: Transaction, number: str, typed: str) -> AccountLink | None:
 
     Unknown number, no letter, wrong code and throttled differ only in what is recorded (OWASP ASVS 6.3.8). Failures are
     counted by number and source, so strangers elsewhere cannot keep the holder out; 60 bits withstand many sources.
-    They are counted by typed code as well, existing or not, so no finder of a letter can guess its Kundennummer.
+    They are counted by typed code as well, existing or not, with longer waits: whoever finds a letter tries some thirty
+    Kundennummern in its 14 days. The row of a code exists before it is read, so that many at once do not try more.
     Anyone could fill the audit trail: it is recorded once an hour for a customer, never for an unknown number.
     """
     customer = tx.session.scalar(Customer.with_number(number))
@@ -140,7 +144,10 @@ def find_letter(tx: Transaction, number: str, typed: str) -> AccountLink | None:
     of_number = tx.keys.fingerprint(f"letter:{canonical_number(number)}")
     key = f"{sessions.OF_LETTERS}{of_number}@{tx.keys.fingerprint(str(tx.source))}"
     code_key = f"{sessions.OF_LETTERS}{tx.keys.fingerprint(f'letter-code:{normalize_code(typed)}')}"
-    if any(sessions.is_throttled(tx, counted, disables=False) for counted in (key, code_key)):
+    first_try = {"account": code_key, "failures": 0, "failed_at": tx.now}
+    upsert(tx.session, Throttle, first_try, {"failures": Throttle.failures})
+    waits = {"free": FREE_WITH_CODE, "longest": LONGEST_WITH_CODE}
+    if sessions.is_throttled(tx, code_key, disables=False, **waits) or sessions.is_throttled(tx, key, disables=False):
         guesses.count(tx)
         return None
     right = codes_match(typed, tx.keys.letter_code(letter or nobodys))

@@ -35,6 +35,7 @@ from kmzportal.services import audit_chain
 from kmzportal.services.alarms import report_broken_chain
 from kmzportal.services.devices import KEPT as DEVICES_KEPT
 from kmzportal.services.kept_entries import KEPT
+from kmzportal.services.links import FREE_WITH_CODE
 from kmzportal.services.sessions import KNOWN_SOURCES_KEPT, OF_LETTERS
 from kmzportal.services.transaction import Transaction
 
@@ -85,7 +86,11 @@ def purge(tx: Transaction) -> int:
         delete(Throttle).where(
             Throttle.failures < tx.settings["THROTTLE_DISABLED_AT"], Throttle.failed_at < tx.now - THROTTLES_KEPT
         ),
-        delete(Throttle).where(Throttle.account.startswith(OF_LETTERS), Throttle.failed_at < tx.now - LETTERS_KEPT),
+        delete(Throttle).where(
+            Throttle.account.startswith(OF_LETTERS),  # many outlive the letter, or its Kundennummer could be guessed
+            Throttle.failed_at < tx.now - LETTERS_KEPT,
+            or_(Throttle.failures <= FREE_WITH_CODE, Throttle.failed_at < tx.now - THROTTLES_KEPT),
+        ),
         delete(LoginSession).where(or_(LoginSession.ended_at < sessions, LoginSession.expires_at < sessions)),
         delete(KnownDevice).where(KnownDevice.last_used < tx.now - DEVICES_KEPT),
         delete(CustomerAccess).where(CustomerAccess.day < audit.date()),

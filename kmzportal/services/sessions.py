@@ -31,7 +31,7 @@ SOURCE_WINDOW = timedelta(minutes=15)
 SPRAYED = 200  # accounts and sources that failed within SOURCE_WINDOW, from which on the admins are told
 KNOWN_SOURCES_KEPT = timedelta(days=90)
 TOUCH_INTERVAL = timedelta(minutes=1)
-OF_LETTERS = "letter:"  # how keys of failures begin that are forgotten after a day, see links.find_letter
+OF_LETTERS = "letter:"  # how keys of failures begin that are forgotten after a day if few, see links.find_letter
 NEVER = datetime.max.replace(tzinfo=UTC)  # when a disabled password counts again
 CODE_LIFETIME = 300  # seconds from the right password to the second factor
 
@@ -231,18 +231,20 @@ def clear_throttle(tx: Transaction, key: str) -> None:
     tx.session.execute(delete(Throttle).where(Throttle.account == key))
 
 
-def is_throttled(tx: Transaction, key: str, disables: bool = True, free: int | None = None) -> bool:
+def is_throttled(
+    tx: Transaction, key: str, disables: bool = True, free: int | None = None, longest: int | None = None
+) -> bool:
     """Return whether no password is compared now for this account.
 
     Very many failures end the password, unless `disables` is false: then each wait ends. `free`: failures without a
-    wait, instead of THROTTLE_FREE_FAILURES.
+    wait, instead of THROTTLE_FREE_FAILURES; `longest`: seconds, instead of THROTTLE_LONGEST_WAIT.
     """
     settings = tx.settings
     throttle = tx.session.get(Throttle, key, with_for_update=True)
     if throttle is None:
         return False
     free = free or settings["THROTTLE_FREE_FAILURES"]
-    waits = free, settings["THROTTLE_FIRST_WAIT"], settings["THROTTLE_LONGEST_WAIT"]
+    waits = free, settings["THROTTLE_FIRST_WAIT"], longest or settings["THROTTLE_LONGEST_WAIT"]
     disabled = disables and throttle.failures >= settings["THROTTLE_DISABLED_AT"]
     return disabled or throttle.waiting(tx.now, *waits)
 

@@ -1,11 +1,13 @@
 """Zugangsbrief: printed once, found by Kundennummer and code, throttled but never ended by wrong codes, objected to."""
 
 from datetime import timedelta
+from itertools import count
 
 import pytest
+from sqlalchemy import select
 
-from kmzportal.models import CaseState, LinkKind, LinkState
-from kmzportal.services import accounts, audit, desk, guesses, links, sessions, support
+from kmzportal.models import CaseState, LinkKind, LinkState, Throttle
+from kmzportal.services import accounts, audit, desk, guesses, links, retention, sessions, support
 from kmzportal.services.passwords import hash_password
 from kmzportal.services.refusals import AccountLocked, LinkUnusable
 from kmzportal.services.tokens import CODE_ALPHABET
@@ -91,14 +93,14 @@ def test_wrong_codes_make_a_source_wait_and_never_end_the_letter(backend, erika,
     """Not even as many as disable a password, and those of strangers elsewhere do not count."""
     letter = print_letter(erika)
     code = backend.keys.letter_code(letter)
-    for _ in range(6):
-        assert find(erika.number, WRONG) is None
+    for number in range(6):
+        assert find(erika.number, f"{WRONG}{number}") is None
     assert find(erika.number, code) is None
     assert backend.actions().count("letter.refused") == 1, "once an hour"
     assert find(erika.number, code, ELSEWHERE).id == letter.id
-    for _ in range(120):
+    for hour in range(120):
         clock.shift(timedelta(hours=1))
-        assert find(erika.number, WRONG) is None
+        assert find(erika.number, f"{WRONG}{hour}") is None
     assert backend.actions()[-1] == "letter.refused"
     clock.shift(timedelta(hours=1))
     assert find(erika.number, code).id == letter.id
@@ -160,3 +162,23 @@ def test_an_objection_ends_the_letter_and_the_password_that_was_set_with_it(
     saved = backend.read(erika)
     assert saved.locked_at and (saved.password_hash is None) is used
     assert backend.read(letter).ended_as == (LinkState.REDEEMED if used else LinkState.WITHDRAWN)
+
+
+def test_whoever_finds_a_letter_tries_few_kundennummern_before_it_expires(backend, erika, print_letter, find, clock):
+    code = backend.keys.letter_code(print_letter(erika))
+    tries, minute = 0, 0
+    while minute < 14 * 24 * 60:
+        find(f"X-{minute}", code)
+        backend.run(retention.purge)
+        of_code = max((row.failures for row in backend.read(select(Throttle))), default=0)
+        tries = max(tries, of_code)
+        pause = 1 if of_code < 8 else 60
+        clock.shift(timedelta(minutes=pause))
+        minute += pause
+    assert 20 < tries < 35
+
+
+def test_of_many_kundennummern_at_once_few_are_compared_with_the_code(backend, erika, print_letter):
+    code, number = backend.keys.letter_code(print_letter(erika)), count()
+    backend.run_concurrently(10, lambda tx: links.find_letter(tx, f"X-{next(number)}", code))
+    assert max(row.failures for row in backend.read(select(Throttle))) == links.FREE_WITH_CODE + 1

@@ -65,7 +65,7 @@ def rows(backend, erika):
     backend.add(UsedPuzzle(puzzle="p", expires_at=NOW + timedelta(days=1)))
     backend.add(SourceFailure(source=SOURCE, account="a", failed_at=NOW))
     backend.add(Throttle(account="typing errors", failures=99, failed_at=NOW))
-    backend.add(Throttle(account=f"{OF_LETTERS}wrong code of a letter", failures=100, failed_at=NOW))
+    backend.add(Throttle(account=f"{OF_LETTERS}wrong code of a letter", failures=2, failed_at=NOW))
     backend.add(Throttle(account="disabled until a new password is set", failures=100, failed_at=NOW))
 
 
