@@ -101,7 +101,7 @@ def _refuse_own(clerk: Clerk, by: Clerk) -> None:
 
 
 def _keep_an_admin(tx: Transaction, clerk: Clerk) -> None:
-    """Raise LastAdmin if nobody else who can log in manages clerks."""
+    """Raise LastAdmin if no other admin can log in."""
     others = select(Clerk.id).where(Clerk.admin, Clerk.locked_at.is_(None), Clerk.id != clerk.id)
     if tx.session.scalar(others.limit(1)) is None:
         raise LastAdmin

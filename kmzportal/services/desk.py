@@ -140,8 +140,8 @@ def correct_address(tx: Transaction, customer: Customer, seen_version: int, emai
 def number_suffices(session: Session, customer: Customer, email: str) -> bool:
     """Return whether the Kundennummer alone proves who wants `email`: its domain is already known for the school.
 
-    A confirmed address of somebody at this school has it. The school counts as it was imported, since customers may
-    change it. A domain where anyone gets an address is never enough.
+    Another customer of this school has a confirmed address there. The school counts as it was imported, since
+    customers may change it. A domain where anyone gets an address is never enough.
     """
     domain = mail_address.parse(email).rpartition("@")[2]
     if mail_address.is_free_mail(email) or not fold(customer.school):

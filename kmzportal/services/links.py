@@ -71,7 +71,7 @@ def new_id() -> int:
     """Return a random id.
 
     It is in the URLs of the link's pages. A number that counts, or is the time, would tell who asks for two of his own
-    whether one was issued for somebody else in between, and so whether an address has an account.
+    whether one was issued for another account in between, and so whether an address has an account.
     """
     return secrets.randbits(ID_BITS)
 

@@ -321,7 +321,7 @@ def anyone(view: View) -> View:
 
 
 class MissingRight(Forbidden):
-    """The user is logged in, but the page is for others; `reason` says for whom, in German."""
+    """The user is logged in and lacks the right to the page; `reason` is a German sentence that says who has it."""
 
     def __init__(self, reason: str):
         super().__init__()

@@ -94,7 +94,7 @@ def edit(clerk_id: int) -> ResponseReturnValue:
 )
 @admin_only
 def change(clerk_id: int, action: str) -> ResponseReturnValue:
-    """Do it, or with GET ask before somebody loses the access."""
+    """Change the access of a clerk; GET shows the question before it is taken away."""
     clerk, form = db.get_or_404(Clerk, clerk_id), ActionForm()
     if request.method != "POST" and action not in ASKED:
         return redirect_to(".overview")
