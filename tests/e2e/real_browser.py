@@ -113,14 +113,14 @@ class RealBrowser:
 
     def _do(self, act: Callable[[], None], wrong_focus: str = LOST) -> "RealBrowser":
         """Act, and wait until the next page is loaded or a fragment is swapped into this one."""
-        loads, swaps = self.loads, self.page.evaluate("window.swaps")
+        loads, swaps = self.loads, self.page.evaluate("window.left = true; window.swaps")
         with self.page.expect_event("response", _is_the_last) as answer:
             act()
         if answer.value.request.resource_type != "document":
             self.page.evaluate(SWAPPED, swaps)
             assert not (lost := self.page.evaluate(wrong_focus)), f"after the swap the focus is on {lost}"
-        elif self.loads == loads:
-            self.page.wait_for_event("load")
+        elif self.loads == loads:  # Firefox does not always tell of the load
+            self.page.wait_for_function("!window.left && document.readyState === 'complete'", polling=50)
         return self
 
 
