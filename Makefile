@@ -1,6 +1,10 @@
 # Needs Debian (or similar) with Python 3.11 or newer and make; fetches everything else into .venv.
 PYTHON ?= python3
 BIN := .venv/bin
+# Where PostgreSQL differs: locks, conflicts, search. The trial runs all services on it.
+ON_POSTGRESQL := tests/services/test_accounts.py tests/services/test_audit.py tests/services/test_links.py \
+	tests/services/test_recovery.py tests/services/test_search.py tests/services/test_sessions.py \
+	tests/services/test_transaction.py tests/web/customer/test_account.py
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
 .PHONY: help run test trial check bench screenshots css packed wheel lock migration
@@ -20,6 +24,7 @@ trial: .venv/ready .venv/chromium ## prüft, was lange dauert, auch in Firefox u
 	tools/servers
 	tools/browsers
 	KMZPORTAL_TEST_BROWSERS=all KMZPORTAL_TEST_CHROMIUM="$$(cat .venv/chromium)" $(BIN)/pytest -m trial -n 2 -ra
+	KMZPORTAL_TEST_DATABASE=postgresql $(BIN)/pytest tests/services -n 2
 	$(BIN)/python tools/plant_faults
 
 check: .venv/ready .venv/vnu ## prüft Stil, Typen, Vorlagen und Schichten, danach wie `make test`
@@ -29,7 +34,7 @@ check: .venv/ready .venv/vnu ## prüft Stil, Typen, Vorlagen und Schichten, dana
 	$(BIN)/djlint kmzportal/templates --lint --quiet
 	$(BIN)/lint-imports
 	$(MAKE) test
-	KMZPORTAL_TEST_DATABASE=postgresql $(BIN)/pytest tests/services tests/web/customer/test_account.py -n 3
+	KMZPORTAL_TEST_DATABASE=postgresql $(BIN)/pytest $(ON_POSTGRESQL) -n 3
 	KMZPORTAL_TEST_VNU="$$(cat .venv/vnu)" $(BIN)/pytest -m java
 
 screenshots: .venv/ready .venv/chromium ## fotografiert alle Seiten in allen Zuständen nach docs/screenshots

@@ -10,7 +10,7 @@ from tests.browser import Browser
 from tests.e2e.accessibility import faults, faults_of_other_looks
 from tests.e2e.actions import Keyboard, Mouse, cookies
 from tests.e2e.real_browser import ALL_FLOWS, RealBrowser, failure_flow
-from tests.states import FLOWS, Scenario, account_flow, desk_flow, desk_link_flow, login_flow, support_flow
+from tests.states import FLOWS, Scenario, desk_flow, login_flow
 
 pytestmark = pytest.mark.browser
 
@@ -22,15 +22,13 @@ LOAD_ALL = """Promise.all([document.fonts.ready, fetch(document.querySelector("l
   .then(() => null)"""
 
 
-#: What most people meet is in `make test`, the rest in the trial. Tab is pressed often: by keyboard go the main ways.
-BY_KEYBOARD, BY_MOUSE = (login_flow, desk_link_flow), (account_flow, desk_flow, support_flow)
-LATER = [(flow, Keyboard) for flow in ALL_FLOWS if flow not in BY_KEYBOARD]
+#: One way of customers and one of the desk are in `make test`, all by keyboard in the trial: Tab is pressed often.
+LATER = [(flow, Keyboard) for flow in ALL_FLOWS if flow is not login_flow]
 
 
 @pytest.mark.parametrize(
     ("flow", "hands"),
-    [*((flow, Keyboard) for flow in BY_KEYBOARD), *((flow, Mouse) for flow in BY_MOUSE)]
-    + [pytest.param(*later, marks=pytest.mark.trial) for later in LATER],
+    [(login_flow, Keyboard), (desk_flow, Mouse)] + [pytest.param(*later, marks=pytest.mark.trial) for later in LATER],
 )
 def test_every_state_is_reached_and_is_accessible(flow, hands, app, new_page, backend):
     scenario = Scenario(lambda: RealBrowser(app, new_page(), hands), backend)

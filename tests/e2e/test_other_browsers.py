@@ -1,6 +1,6 @@
 """The walk in Firefox and in WebKitGTK, which tools/browsers installs.
 
-Two flows run in `make test`, where the browsers are there, and all in the trial, which fails without them.
+One flow runs in `make test`, where the browsers are there, and all in the trial, which fails without them.
 """
 
 import os
@@ -15,14 +15,13 @@ from kmzportal.models import LoginSession
 from tests.e2e import webkit
 from tests.e2e.actions import TypingMouse
 from tests.e2e.real_browser import ALL_FLOWS, RealBrowser, failure_flow
-from tests.states import Scenario, login_flow, new_password_flow
+from tests.states import Scenario, login_flow
 
 pytestmark = [
     pytest.mark.browser,
     pytest.mark.filterwarnings("ignore:setting remote_server_addr:DeprecationWarning"),  # by Selenium itself
 ]
-FIRST = (login_flow, new_password_flow)
-LATER = [pytest.param(flow, marks=pytest.mark.trial) for flow in ALL_FLOWS if flow not in (*FIRST, failure_flow)]
+LATER = [pytest.param(flow, marks=pytest.mark.trial) for flow in ALL_FLOWS if flow not in (login_flow, failure_flow)]
 FAIL = os.environ.get("KMZPORTAL_TEST_BROWSERS") == "all"
 
 
@@ -70,7 +69,7 @@ def new_browser(request, app, portal):
         yield lambda: webkit.WebKitBrowser(app, drivers.enter_context(webkit.driver(display)), portal.url)
 
 
-@pytest.mark.parametrize("flow", [*FIRST, *LATER])
+@pytest.mark.parametrize("flow", [login_flow, *LATER])
 def test_every_state_is_reached(flow, new_browser, backend):
     for name, browser in flow(Scenario(new_browser, backend)):
         assert browser.read("h1"), name

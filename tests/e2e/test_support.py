@@ -15,6 +15,7 @@ from tests.states import SUPPORT_FIELDS
 pytestmark = pytest.mark.browser
 
 
+@pytest.mark.trial
 def test_a_written_request_by_keyboard_without_javascript_brings_its_customer_in(
     new_page, desk_page, backend, erika, mailbox
 ):

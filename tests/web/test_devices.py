@@ -83,7 +83,7 @@ def switch_off(backend, who, person):
 
 
 @both
-@pytest.mark.parametrize("source", ["203.0.113.9", SOURCE])
+@pytest.mark.parametrize("source", ["203.0.113.9", pytest.param(SOURCE, marks=pytest.mark.trial)])
 def test_two_hundred_wrong_logins_of_others_keep_no_known_device_out_also_behind_the_same_address(
     app, enter, attack, clock, source
 ):
