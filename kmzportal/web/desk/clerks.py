@@ -9,7 +9,15 @@ from kmzportal.db import db
 from kmzportal.models import Clerk
 from kmzportal.services import clerks, links
 from kmzportal.services.transaction import Transaction
-from kmzportal.web.auth import act, admin_only, current_user, fresh_second_factor, require_second_factor
+from kmzportal.web.auth import (
+    OF_ADMINS,
+    MissingRight,
+    act,
+    admin_only,
+    current_user,
+    fresh_second_factor,
+    require_second_factor,
+)
 from kmzportal.web.forms import ActionForm, PortalForm, mail_address_field, trim
 from kmzportal.web.responses import redirect_in_place, redirect_to, render
 
@@ -54,6 +62,13 @@ def overview(form: ActionForm | None = None) -> ResponseReturnValue:
     return render("desk/clerks.html", form, clerks=clerks.all_clerks(db.session()))
 
 
+def _lock_all(tx: Transaction) -> None:
+    """Lock all clerks; raises MissingRight if another admin took the right meanwhile."""
+    clerks.lock_all(tx)
+    if not current_user.clerk.admin:
+        raise MissingRight(OF_ADMINS)
+
+
 @bp.route("/neu", methods=["GET", "POST"])
 @admin_only
 @fresh_second_factor
@@ -65,7 +80,7 @@ def add() -> ResponseReturnValue:
         links.send(tx, link)
         return link.clerk
 
-    if clerk := act(form, add_clerk, first=clerks.lock_all):
+    if clerk := act(form, add_clerk, first=_lock_all):
         return redirect_in_place(".overview", f"{clerk.name} ist angelegt. Der erste Link geht an {clerk.email}.")
     return render("desk/new_clerk.html", form)
 
@@ -82,7 +97,7 @@ def edit(clerk_id: int) -> ResponseReturnValue:
     def change(tx: Transaction) -> None:
         clerks.change(tx, clerk, current_user.clerk, form.name.data or "", form.initials.data or "", form.admin.data)
 
-    act(form, change, first=clerks.lock_all)
+    act(form, change, first=_lock_all)
     if form.is_submitted() and not form.errors:
         return redirect_to(".overview", f"Der Zugang von {clerk.name} ist geändert.")
     return render("desk/edit_clerk.html", form, clerk=clerk)
@@ -103,5 +118,5 @@ def change(clerk_id: int, action: str) -> ResponseReturnValue:
     if request.method != "POST":
         return render("desk/clerk_question.html", clerk=clerk, action=action)
     service, notice = ACTIONS[action]
-    act(form, lambda tx: service(tx, clerk, current_user.clerk), first=clerks.lock_all)
+    act(form, lambda tx: service(tx, clerk, current_user.clerk), first=_lock_all)
     return overview(form) if form.errors else redirect_in_place(".overview", notice.format(clerk.name))

@@ -1,16 +1,20 @@
 """Hilfe, the legally required pages, and well-known URLs for programs."""
 
 import json
+from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
+from threading import BoundedSemaphore
 
 from flask import Blueprint, Flask, Response, abort, current_app, render_template, send_from_directory, url_for
 from flask.typing import ResponseReturnValue
+from werkzeug.wsgi import ClosingIterator
 
 from kmzportal import phone, setting_types
 from kmzportal.mail.compose import subject_of
 from kmzportal.services import office_pages
+from kmzportal.services.refusals import TooBusy
 from kmzportal.web import responses
 from kmzportal.web.auth import anyone
 from kmzportal.web.responses import redirect_to
@@ -18,6 +22,9 @@ from kmzportal.web.site.markdown import parse
 
 bp = Blueprint("office_pages", __name__)
 
+#: Sent by a process at the same time: whoever reads slowly, or has paused, occupies a thread to the end of the video.
+VIDEOS = 4
+_videos = BoundedSemaphore(VIDEOS)
 SECURITY_TXT_VALID = timedelta(days=180)  # RFC 9116, 2.5.5 wants less than a year
 #: Colours of the page header, for the browser's address bar.
 THEME = {"light": "#f3f4f7", "dark": "#1d2034"}
@@ -53,11 +60,17 @@ def _video() -> str | None:
 @bp.get("/leichte-sprache/gebaerdensprache")
 @anyone
 def sign_language() -> ResponseReturnValue:
-    """Send the operator's own video; browsers request parts of it (RFC 9110, 14)."""
+    """Send the operator's own video; browsers request parts of it (RFC 9110, 14). Raises TooBusy."""
     video = current_app.config["SIGN_LANGUAGE_VIDEO"]
     if not video or "://" in video:
         abort(404)
-    return send_from_directory(office_pages.own_folder(Path(current_app.instance_path)), video)
+    if not _videos.acquire(blocking=False):
+        raise TooBusy
+    with ExitStack() as turn:
+        turn.callback(_videos.release)
+        response = send_from_directory(office_pages.own_folder(Path(current_app.instance_path)), video)
+        response.response = ClosingIterator(response.response, turn.pop_all().close)  # type: ignore[arg-type]
+    return response
 
 
 @bp.get("/hilfe/handreichung")

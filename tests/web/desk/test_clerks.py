@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import select
 
 from kmzportal.models import AccountLink, AuditEvent, Clerk, MailState
-from kmzportal.services import sessions
+from kmzportal.services import clerks, sessions
 from tests import people
 from tests.browser import Browser, words
 
@@ -119,6 +119,20 @@ def test_an_admin_who_was_locked_meanwhile_cannot_lock(list_, backend, rosa, tim
     backend.update(rosa, locked_at=people.NOW)
     assert list_.press("Ja, sperren").heading == "Anmelden im Kundenservice"
     assert backend.read(tim).locked_at is None
+
+
+def test_an_admin_who_lost_the_right_meanwhile_adds_nobody(list_, backend, rosa, monkeypatch):
+    """Another admin's change was first at the lock."""
+    lock_all = clerks.lock_all
+
+    def lose(tx):
+        lock_all(tx)
+        tx.session.get(Clerk, rosa.id).admin = False
+
+    list_.follow("Zugang anlegen")
+    monkeypatch.setattr(clerks, "lock_all", lose)
+    assert list_.submit(ADD, KIM).status == 403
+    assert (len(backend.read(select(Clerk))), backend.mails()) == (2, [])
 
 
 CODE = "Code aus der App"

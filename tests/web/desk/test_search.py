@@ -66,10 +66,19 @@ def test_lists_show_their_number_and_their_customers(desk, erika, anneliese, lie
     assert desk.open("/kundenservice/kunden/liste/gibt-es-nicht").status == 404
 
 
-def test_a_list_continues_after_a_link_with_its_long_id(desk, backend, erika, juergen, rosa, issue, clock):
+def test_a_list_goes_on_after_its_first_page_only_with_the_second_factor(desk, erika, juergen, anneliese, factor):
+    """With a stolen cookie nobody copies all customers."""
+    path = f"/kundenservice/kunden/liste/nie-aktiviert?vor={erika.id}"
+    assert desk.open(path).heading == "Bitte bestätigen" and anneliese.email not in desk.answer.text
+    desk.submit("Weiter", {"Code aus der App": factor.recovery_codes[0]})
+    assert desk.heading == "Nie aktiviert" and desk.answer.request.query_string.decode() == f"vor={erika.id}"
+
+
+def test_a_list_continues_after_a_link_with_its_long_id(desk, backend, erika, juergen, rosa, issue, clock, prove):
     links = [issue(LinkKind.DESK, one) for one in (erika, juergen)]
     clock.shift(timedelta(days=1, minutes=1))
     desk.come_in(backend.run(sessions.start_session, rosa, "Firefox").token)
+    prove()
     desk.open(f"/kundenservice/kunden/liste/link-offen?vor={links[0].id}")
     assert juergen.email in desk.text and erika.email not in desk.text
 

@@ -125,6 +125,19 @@ def test_a_video_of_the_office_plays_only_when_asked_to_and_in_pieces(changed):
     assert (answer.status_code, answer.data, answer.mimetype) == (206, b"234", "video/mp4")
 
 
+def test_who_reads_the_video_slowly_leaves_the_threads_to_the_pages(changed):
+    browser = changed({"dgs.mp4": b"0" * 100_000}, SIGN_LANGUAGE_VIDEO="dgs.mp4")
+    ask = {"path": "/leichte-sprache/gebaerdensprache", "base_url": browser.site}
+    parts = {}, {"method": "HEAD"}, {"headers": {"Range": "bytes=2-"}}, {"headers": {"Range": "bytes=200000-"}}
+    for how in parts * 4:
+        browser.client.open(**ask, **how).close()
+    slow = [browser.client.open(**ask, **parts[0]) for _ in range(4)]
+    answers = [browser.client.open(**ask, buffered=True).status_code, browser.open("/anmelden").status]
+    for answer in slow:
+        answer.close()
+    assert [*answers, browser.client.open(**ask, buffered=True).status_code] == [503, 200, 200]
+
+
 @pytest.mark.parametrize("name", ["../secret_key", "/etc/passwd", "config.toml"])
 def test_the_video_is_a_file_of_its_own_folder(changed, name):
     browser = changed(SIGN_LANGUAGE_VIDEO=name)
