@@ -30,6 +30,7 @@ class AccountStatus:
 def find(
     session: Session, keys: LinkKeys, settings: Mapping[str, Any], customer: Customer, now: datetime
 ) -> AccountStatus:
+    """Return the status of the customer's account; the throttle of the login is found by `keys`."""
     until = sessions.throttled_until(session, keys, settings, customer)
     disabled = until == sessions.NEVER
     return AccountStatus(
