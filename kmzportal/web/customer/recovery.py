@@ -47,14 +47,12 @@ def asked(form: ActionForm | None = None) -> ResponseReturnValue:
     if not request:
         return redirect_to(".ask")
     state = _state(request)
-    name, sender = config["MAIL_DEFAULT_SENDER"]
     return render(
         "customer/request_sent.html",
         form or ActionForm(formdata=None),
         address=request["address"],
         reference=request["reference"],
         valid_until=state["asked_at"] + timedelta(seconds=config["RECOVERY_LINK_LIFETIME"]),
-        sender=f"{name} ({sender})",
         subject=subject_line(subject_of("recovery_link"), config),
         correction=mail_address.suggest_correction(request["address"]),
         wait_seconds=max(0, AGAIN_AFTER - int((now - state["asked_at"]).total_seconds())),
