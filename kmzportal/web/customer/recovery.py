@@ -21,8 +21,6 @@ bp = Blueprint("recovery", __name__, url_prefix="/passwort-vergessen")
 
 AGAIN_AFTER = 60  # seconds
 DONE_AFTER = 10  # seconds until the page says that a request is done; the worker needs a second or two
-
-
 EARLY = "Die E-Mail ist schon unterwegs. In einer Minute können Sie es noch einmal versuchen."
 
 
