@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import select
 
 from kmzportal.models import Customer, CustomerAccess, LinkKind, LinkState, RecoveryRequest
-from kmzportal.services import accounts, audit, outbox, sessions
+from kmzportal.services import accounts, audit, devices, outbox, sessions
 from kmzportal.services.passwords import hash_password
 from tests import answers, people
 from tests.browser import HTMX, Browser, by_id, field, parse, words
@@ -66,7 +66,8 @@ def state(desk, person):
 
 
 def test_the_page_begins_with_the_state_of_the_account(desk, backend, clock, erika, juergen):
-    assert state(desk, erika) == "Noch keine Anmeldung bekannt"
+    backend.run(devices.remember, erika, "Firefox")
+    assert state(desk, erika) == "Noch keine Anmeldung bekannt", "to set a password by a link is no login"
     backend.log_in(erika.email, people.password_of(erika))
     assert state(desk, erika) == "Letzte Anmeldung: 14:05 Uhr"
     for _ in range(7):
