@@ -41,7 +41,7 @@ def parse(text: str) -> str:
     Keeps the local part as it was typed. Raises InvalidAddress.
     """
     if len(text) <= LONGEST_TYPED:
-        text = clean(normalize("NFKC", text)).strip().rstrip(END)  # which makes 18 letters of some
+        text = clean(normalize("NFKC", text)).strip().rstrip(END)  # NFKC turns some characters into 18
     if len(text) > LONGEST_TYPED or "=?" in text:  # an encoded word (RFC 2047) would change the header
         raise InvalidAddress(text[:MAX_LENGTH])
     named = NAMED.match(text)

@@ -79,7 +79,7 @@ mail_server = MailServer()
 def deliver_due(stop: Callable[[], bool] = lambda: False, to_strangers: bool | None = None) -> int:
     """Send the mails that are due and return how many were accepted; end when the mail server fails, or at `stop`.
 
-    `to_strangers`: only those that anyone can have sent to a mailbox of his own, or only the others.
+    `to_strangers`: only mails that anyone can cause, TO_STRANGERS, or only the others.
     """
     if not (current_app.config["MAIL_SERVER"] or current_app.config.get("DEMO")):
         return 0
@@ -94,11 +94,11 @@ def deliver_due(stop: Callable[[], bool] = lambda: False, to_strangers: bool | N
     return accepted
 
 
-def post(email: Email, to_stranger: bool = False) -> DeliveryResult:
+def post(email: Email, unproven: bool = False) -> DeliveryResult:
     """Send the mail, but not in the demo; whatever the connection or the login raises is the result.
 
-    `to_stranger`: anyone may have typed the address. That it is refused is then never an outage: a domain that the
-    server blocks, or whose own words it quotes, must not delay the mails of others.
+    `unproven`: the address belongs to no account yet, so anyone may have typed it. That it is refused is then never an
+    outage: a domain that the server blocks, or whose own words it quotes, must not delay the mails of others.
     """
     if current_app.config.get("DEMO"):  # its mailbox shows the outbox
         return SENT
@@ -108,7 +108,7 @@ def post(email: Email, to_stranger: bool = False) -> DeliveryResult:
             connection.send(email, envelope_from=sender)
     except Exception as error:
         result = failure(error, current_app.config)
-        refused = to_stranger and isinstance(error, smtplib.SMTPRecipientsRefused)
+        refused = unproven and isinstance(error, smtplib.SMTPRecipientsRefused)
         return replace(result, server_failed=False) if refused else result
     return SENT
 
@@ -120,7 +120,7 @@ def _deliver(mail_id: int) -> DeliveryResult | None:
         return None
     email = _compose(mail)
     with _renewed_lease(mail.id, mail.tries):
-        result = post(email, _anyone_may_have_typed(mail)) if isinstance(email, Email) else email
+        result = post(email, _is_unproven(mail)) if isinstance(email, Email) else email
     with transaction("worker") as tx:
         settled = outbox.settle(tx, mail.id, mail.tries, result)
     level = logging.INFO if result is SENT else logging.WARNING
@@ -131,7 +131,7 @@ def _deliver(mail_id: int) -> DeliveryResult | None:
     return result
 
 
-def _anyone_may_have_typed(mail: OutgoingMail) -> bool:
+def _is_unproven(mail: OutgoingMail) -> bool:
     """Return whether the address belongs to no account yet: it is in a written request, or to be confirmed."""
     return not (mail.customer_id or mail.clerk_id) or bool(mail.link and mail.link.policy.confirms_address)
 

@@ -16,7 +16,7 @@ from kmzportal.settings import KEYS, PREFIX
 
 HOST = "127.0.0.1"
 DATABASE = "demo.db"  # never the name of a production database
-SAMPLES = tomllib.loads(Path(__file__).with_suffix(".toml").read_text("utf-8"))
+OFFICE = tomllib.loads(Path(__file__).with_suffix(".toml").read_text("utf-8"))
 FOREIGN = ("kmzportal.db", "config.toml")
 INTRODUCTION = Path(__file__).with_suffix(".txt").read_text("utf-8")
 
@@ -67,9 +67,7 @@ def use_settings(folder: Path, port: int) -> None:
         "MAIL_SERVER": "",
         "STAFF_SECOND_FACTOR": "offered",
         "ACCESSIBILITY_STATEMENT_DATE": date.today().isoformat(),
-        **SAMPLES,
-        "CATALOGUE_SAME_LOGIN": "true",
-        "OFFICE_HOURS": "Montag bis Freitag, 8 bis 12 Uhr",
+        **OFFICE,
         **{name: secrets.token_urlsafe(48) for name in KEYS},
         **dict.fromkeys((f"{name}_FALLBACKS" for name in KEYS), ""),
     }

@@ -19,7 +19,6 @@ TYPED_WITHIN, TYPED_SHOWN = timedelta(days=7), 3
 
 @dataclass(frozen=True)
 class AccountStatus:
-    last_login: datetime | None
     throttled_until: datetime | None  #: only while no password of an unknown device is compared; shown in minutes
     password_disabled: bool  #: by very many failures; a link sets a new one
     lock: AuditEvent | None  #: who locked the account and why; also None for a lock older than the audit trail
@@ -30,10 +29,10 @@ class AccountStatus:
 def find(
     session: Session, keys: LinkKeys, settings: Mapping[str, Any], customer: Customer, now: datetime
 ) -> AccountStatus:
+    """Return the status of the customer's account; the throttle of the login is found by `keys`."""
     until = sessions.throttled_until(session, keys, settings, customer)
     disabled = until == sessions.NEVER
     return AccountStatus(
-        last_login=sessions.last_login(session, customer),
         throttled_until=until + ROUND_UP if until and until > now and not disabled else None,
         password_disabled=disabled,
         lock=_lock(session, customer) if customer.locked_at else None,

@@ -21,7 +21,7 @@ _BY_DESK = [kind for kind, policy in POLICIES.items() if policy.answers_case]
 
 @dataclass(frozen=True)
 class CustomerList:
-    """A list, in the order of `at` and `id`, the longest first. `id` is unique in it."""
+    """A list, in the order of `at` and `id`, the earliest first. `id` is unique in it."""
 
     label: str  #: in German
     hint: str
@@ -30,6 +30,7 @@ class CustomerList:
     id: Any
     where: Callable[[datetime], Sequence[ColumnElement[bool]]]
     note: Any = NO_NOTE  #: a column with a few words
+    order: str = "Am längsten her ist, was oben steht."
 
 
 def _unreachable(_now: datetime) -> Sequence[ColumnElement[bool]]:
@@ -95,6 +96,7 @@ LISTS: Mapping[str, CustomerList] = {
             AccountLink.kind.in_(_BY_DESK),
             AccountLink.customer_id == Customer.id,
         ],
+        order="Was zuerst abläuft, steht oben.",
     ),
     "lange-nicht-angemeldet": CustomerList(
         "Lange nicht angemeldet",

@@ -219,23 +219,22 @@ def _take_from_others(tx: Transaction, email: str, owner: Customer) -> None:
         accounts.withdraw_address_change(tx, other)
 
 
-def newest_link(session: Session, customer: Customer) -> AccountLink | None:
-    """Return the link that the desk mailed last, ended or not."""
-    mine = AccountLink.customer_id == customer.id, AccountLink.kind == LinkKind.DESK
-    newest_first = AccountLink.issued_at.desc(), AccountLink.ended_at.is_not(None)
-    return session.scalars(select(AccountLink).where(*mine).order_by(*newest_first).limit(1)).first()
+def sent_meanwhile(tx: Transaction, customer: Customer, seen_link: int | None) -> AccountLink | None:
+    """Return the open link that was sent since the form was shown, as by the first click of two, or None.
 
-
-def send_link(tx: Transaction, customer: Customer, why: str = "", seen_link: int | None = None) -> AccountLink | None:
-    """Mail a new link to the stored address; an older one ends. Raises AccountLocked, TooManyMails.
-
-    An address that the desk had corrected is no longer pending when its own link ends by this. `seen_link`: id of
-    newest_link when the form was shown, 0 for none. If there is a newer one, as after a double click, returns None.
+    `seen_link`: id of the newest link when the form was shown, 0 for none; None if it is not known.
     """
     tx.lock(customer)
-    newest = newest_link(tx.session, customer)
-    if seen_link is not None and seen_link != (newest.id if newest else 0):
-        return None
+    newest = links.newest(tx.session, customer, LinkKind.DESK)
+    return newest if newest and newest.usable(tx.now) and seen_link not in (None, newest.id) else None
+
+
+def send_link(tx: Transaction, customer: Customer, why: str = "") -> AccountLink:
+    """Mail a new link to the stored address; an older one ends. Raises AccountLocked, TooManyMails.
+
+    An address that the desk had corrected is no longer pending when its own link ends by this.
+    """
+    tx.lock(customer)
     pending = customer.pending_email
     if pending and links.end(tx, customer, LinkState.WITHDRAWN, {LinkKind.DESK}, pending):
         accounts.drop_pending_address(tx, customer)
@@ -254,7 +253,7 @@ def print_letter(
     `seen_letter`: id of the newest letter when the form was shown, 0 for none. Raises LetterPrinted, AccountLocked.
     """
     tx.lock(customer)
-    newest = links.newest_letter(tx.session, customer)
+    newest = links.newest(tx.session, customer, LinkKind.LETTER)
     if (newest.id if newest else 0) != seen_letter:
         raise LetterPrinted
     letter = links.issue(tx, LinkKind.LETTER, customer, initials=tx.initials)

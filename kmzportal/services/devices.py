@@ -45,7 +45,7 @@ def all_of(session: Session, person: Customer | Clerk) -> Sequence[KnownDevice]:
 
 
 def remember(tx: Transaction, person: Customer | Clerk, device: str) -> str:
-    """Store that the account logged in with this browser; return the token for its cookie.
+    """Store that the account logged in, or set its password by a link, with this browser; return the cookie's token.
 
     It is a new one if the account is new to the browser, since others may know the one before. The browser's other
     accounts move along, except those with the oldest logins beyond MAX_ACCOUNTS.

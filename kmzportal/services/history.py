@@ -74,6 +74,7 @@ def by_day(events: Iterable[AuditEvent]) -> list[tuple[date, list[Line]]]:
     """Return the lines of each day in Berlin, the latest first."""
     events = sorted(events, key=lambda event: (event.at, event.id))
     kinds = _kinds(events)
+    # The events of one act have the same time, and the one that begins the line need not be the first of them.
     begun = {(event.at, BEGINNINGS[event.action]) for event in events if event.action in BEGINNINGS}
     days: dict[date, list[Line]] = {}
     for event in events:

@@ -29,6 +29,7 @@ RENEWAL_PAUSE = timedelta(minutes=1)
 ID_BITS = 59  # 18 digits at most
 #: Of Kundennummern that are tried with one code of a Zugangsbrief: so many without a wait, and the longest in seconds.
 FREE_WITH_CODE, LONGEST_WITH_CODE = 2, 24 * 3600
+_NEWEST_FIRST = AccountLink.issued_at.desc(), AccountLink.ended_at.is_not(None)  # ids are random
 
 
 def issue(
@@ -122,11 +123,10 @@ def check_code(tx: Transaction, link: AccountLink, typed: str) -> bool:
     return right
 
 
-def newest_letter(session: Session, customer: Customer | None) -> AccountLink | None:
-    """Return the Zugangsbrief printed last, ended or not."""
-    mine = AccountLink.customer_id == (customer.id if customer else 0), AccountLink.kind == LinkKind.LETTER
-    letters = select(AccountLink).where(*mine).order_by(AccountLink.issued_at.desc(), AccountLink.ended_at.is_not(None))
-    return session.scalars(letters.limit(1)).first()
+def newest(session: Session, customer: Customer | None, kind: LinkKind) -> AccountLink | None:
+    """Return the customer's link of this kind that was issued last, ended or not; None also without a customer."""
+    mine = AccountLink.customer_id == (customer.id if customer else 0), AccountLink.kind == kind
+    return session.scalars(select(AccountLink).where(*mine).order_by(*_NEWEST_FIRST).limit(1)).first()
 
 
 def find_letter(tx: Transaction, number: str, typed: str) -> AccountLink | None:
@@ -140,7 +140,7 @@ def find_letter(tx: Transaction, number: str, typed: str) -> AccountLink | None:
     """
     customer = tx.session.scalar(Customer.with_number(number))
     nonce, hashed = tx.keys.nonce_and_hash()
-    letter, nobodys = newest_letter(tx.session, customer), AccountLink(nonce=nonce, token_hash=hashed)
+    letter, nobodys = newest(tx.session, customer, LinkKind.LETTER), AccountLink(nonce=nonce, token_hash=hashed)
     of_number = tx.keys.fingerprint(f"letter:{canonical_number(number)}")
     key = f"{sessions.OF_LETTERS}{of_number}@{tx.keys.fingerprint(str(tx.source))}"
     code_key = f"{sessions.OF_LETTERS}{tx.keys.fingerprint(f'letter-code:{normalize_code(typed)}')}"
@@ -205,8 +205,7 @@ def renew(tx: Transaction, link: AccountLink) -> AccountLink:
 
 def renewed(session: Session, link: AccountLink, now: datetime) -> AccountLink | None:
     """Return the open link that its holder requested in place of this one; None after the desk sent another."""
-    newest_first = AccountLink.issued_at.desc(), AccountLink.ended_at.is_not(None)
-    newer = session.scalars(select(AccountLink).where(*_same_chain(link)).order_by(*newest_first).limit(1)).one()
+    newer = session.scalars(select(AccountLink).where(*_same_chain(link)).order_by(*_NEWEST_FIRST).limit(1)).one()
     requested = newer.id != link.id and newer.renewals and newer.state(now) is LinkState.OPEN
     return newer if requested else None
 

@@ -93,7 +93,8 @@ class Shares:
         if waiting and len(self._turns) - len(waiting) < self.places:
             turn = min(waiting, key=lambda turn: (turn.start, not turn.holder.known))  # of equals the first
             self._begun += 1
-            if turn.start > self._now or self._begun >= self.most:  # or ever new holders would come before all others
+            # Also after `most` turns: newcomers start now, and ever new ones would come before all others.
+            if turn.start > self._now or self._begun >= self.most:
                 self._now, self._begun = max(turn.start, self._now + 1), 0
                 self._next = {holder: start for holder, start in self._next.items() if start > self._now}
             turn.begun = True

@@ -140,9 +140,8 @@ def breakable(address: str) -> Markup:
 def add_notice(text: str, kind: str = "success") -> None:
     """Show the notice on the next page: `kind` is "success", or "info" where nothing was done.
 
-    Those of the desk name people, so the cookie holds only a token of them.
-
-    Without a login it names none. So the request of a session that has ended writes nothing.
+    Notices of the desk name customers, so they are stored, and the cookie holds only a token. One without a login names
+    none: it stays in the cookie, so that a request of an ended session writes nothing.
     """
     kept: Any = text
     if request.path.startswith("/kundenservice/") and current_user.is_authenticated:

@@ -136,6 +136,41 @@ def test_without_a_network_the_question_closes_and_the_reason_is_shown(form, idl
 
 
 @pytest.fixture
+def polled(desk_page, backend):
+    """Open the Postausgang, which loads its list every three seconds, with a session that is about to end."""
+
+    def polled(**session):
+        page = desk_page()
+        page.goto("/kundenservice/postausgang")
+        backend.update(*backend.read(select(LoginSession)), **session)
+        page.evaluate("dispatchEvent(new Event('focus'))")
+        return page
+
+    return polled
+
+
+def let_it_poll(page, times=2):
+    for _ in range(times):
+        page.wait_for_event("requestfinished", lambda request: "/postausgang/liste" in request.url)
+
+
+def test_a_list_that_loads_itself_leaves_the_question_open(polled):
+    page = polled(last_seen=datetime.now(UTC) - timedelta(minutes=14))
+    expect(button(page, "Angemeldet bleiben")).to_be_focused()
+    page.evaluate("document.addEventListener('close', () => { window.closed = 'by a poll' }, true)")
+    let_it_poll(page)
+    assert page.evaluate("window.closed") != "by a poll", "screen readers would read it again every three seconds"
+    expect(button(page, "Angemeldet bleiben")).to_be_focused()
+
+
+def test_a_list_that_loads_itself_leaves_the_announcement_closed(polled):
+    page = polled(expires_at=datetime.now(UTC) + timedelta(seconds=100))
+    button(page, "Hinweis schließen").click()
+    let_it_poll(page)
+    expect(dialog(page)).to_be_hidden()
+
+
+@pytest.fixture
 def link_page(page, erika, backend):
     """A recovery link with half a password typed in, the browser's clock stopped."""
     page.clock.install()

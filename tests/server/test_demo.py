@@ -85,7 +85,7 @@ def test_a_folder_that_is_not_its_own_is_refused(tmp_path, monkeypatch, name):
     assert [path.name for path in (tmp_path / "demo").iterdir()] == [name]
 
 
-def test_passwords_of_the_cast_are_good_enough():
+def test_passwords_of_the_sample_people_are_good_enough():
     for key, password in people.PASSWORDS.items():
         passwords.check_strength(
             password, 15 if key == "ro" else 12, [people.ERIKA["email"], "Erika", "Rosa Otto", "Calw"]

@@ -102,7 +102,7 @@ def test_when_all_places_are_taken_one_who_had_a_turn_makes_room_for_one_who_had
     assert SCHOOL in finish(shares, [*turns[1:], mine])
 
 
-def test_when_all_places_are_taken_the_newest_of_the_longest_row_makes_room(shares):
+def test_when_all_places_are_taken_the_turn_that_would_begin_last_makes_room(shares):
     rows = enter(shares, *[LOUD] * 8, *[OTHER] * 4)
     mine = shares.enter(SCHOOL)
     assert [turn for turn in rows if turn.settled.is_set() and not turn.begun] == [rows[7]]

@@ -55,7 +55,9 @@ function wake() { // elements that need JavaScript are hidden in the HTML
     button.hidden = "copy" in button.dataset && !navigator.clipboard; // which is there with https only
   });
   document.querySelectorAll("[data-countdown]").forEach(count);
-  document.querySelector("dialog[data-modal]:not([open])")?.showModal();
+  const dialog = document.querySelector("dialog[data-modal]");
+  dialog?.removeAttribute("data-modal"); // opens once: after it was closed a poll of another part must not open it again
+  dialog?.showModal();
   if (document.querySelector("dialog[data-ended]")) end();
 }
 function settle({ target, detail: { ctx } }) {
@@ -130,7 +132,9 @@ document.addEventListener("submit", ({ target }) => { // hidden again, so that b
 document.addEventListener("htmx:before:request", (event) => { // no background polls while the page is hidden
   if (!isBackgroundPoll(event.detail.ctx)) region().textContent = ""; else if (document.hidden) event.preventDefault();
 });
-document.addEventListener("htmx:before:swap", ({ detail: { ctx } }) => { if (ctx.swap !== "none") closeDialog(); });
+document.addEventListener("htmx:before:swap", ({ detail: { ctx } }) => { // polls of other parts leave the dialog open
+  if (ctx.swap !== "none" && (!isBackgroundPoll(ctx) || ctx.target.querySelector("dialog"))) closeDialog();
+});
 document.addEventListener("htmx:after:swap", settle);
 document.addEventListener("htmx:error", ({ detail: { ctx } }) => { if (ctx) fail(ctx.response ? "broken" : "offline", ctx); });
 document.addEventListener("htmx:response:error", ({ detail: { ctx } }) => { if (ctx.response.status >= 500) fail("broken", ctx); });

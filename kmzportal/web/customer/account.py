@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime
 
-from flask import Blueprint, abort, current_app, flash, g, jsonify, request
+from flask import Blueprint, current_app, flash, g, jsonify, request
 from flask.typing import ResponseReturnValue
 from wtforms import PasswordField
 
@@ -10,17 +10,15 @@ from kmzportal import mail_address
 from kmzportal.db import db
 from kmzportal.models import Customer
 from kmzportal.services import accounts, audit, deletion, passwords
-from kmzportal.services import devices as known_devices
 from kmzportal.services.refusals import ChangedMeanwhile, TooManyMails
 from kmzportal.services.shares import Holder
-from kmzportal.services.tokens import token_hash
 from kmzportal.services.transaction import run_outside_transaction
+from kmzportal.web import own_devices
 from kmzportal.web.auth import (
     act,
     check_own_password,
     current_user,
     customer_only,
-    device_token,
     store_session,
     user_transaction,
 )
@@ -37,7 +35,6 @@ from kmzportal.web.responses import redirect_in_place, redirect_to, render
 
 bp = Blueprint("account", __name__, url_prefix="/einstellungen")
 
-DEVICES_SHOWN = 10  # known ones
 SAVED = "Ihre Änderungen sind gespeichert."
 LINK_SENT = (
     " Wir haben einen Link an die neue E-Mail-Adresse gesendet. "
@@ -205,38 +202,19 @@ def delete() -> ResponseReturnValue:
 @bp.get("/geraete")
 @customer_only
 def devices(form: ActionForm | None = None) -> ResponseReturnValue:
-    customer, here = current_user.customer, token_hash(device_token())
-    current = current_user.login_session
-    active = accounts.active_sessions(db.session(), customer, datetime.now(UTC))
-    known = known_devices.all_of(db.session(), customer)
-    active.sort(key=lambda one: one.id != current.id)  # this device first, the others as they are
-    known = sorted(known, key=lambda one: one.token_hash != here)
-    context = {
-        "known": known[:DEVICES_SHOWN],
-        "more": len(known[DEVICES_SHOWN:]),
-        "known_here": next((one.id for one in known if one.token_hash == here), None),
-    }
-    return render("customer/devices.html", form, sessions=active, current=current, **context)
+    return render("customer/devices.html", form, **own_devices.listed())
 
 
 @bp.post("/geraete/<int(max=2147483647):session_id>/beenden")
 @customer_only
 def end_device(session_id: int) -> ResponseReturnValue:
-    form = ActionForm()
-    ended = act(form, lambda tx: accounts.end_own_session(tx, current_user.customer, session_id))
-    if form.errors:
-        return devices(form)
-    return redirect_in_place(".devices", "Das Gerät ist abgemeldet.") if ended else abort(404)
+    return own_devices.end_session(session_id, devices, ".devices")
 
 
 @bp.post("/geraete/andere-beenden")
 @customer_only
 def end_other_devices() -> ResponseReturnValue:
-    form = ActionForm()
-    act(form, lambda tx: accounts.end_other_sessions(tx, current_user.customer, current_user.login_session))
-    if form.errors:
-        return devices(form)
-    return redirect_in_place(".devices", "Alle anderen Geräte sind abgemeldet.")
+    return own_devices.end_others(devices, ".devices")
 
 
 @bp.get("/verlauf")

@@ -21,8 +21,6 @@ bp = Blueprint("recovery", __name__, url_prefix="/passwort-vergessen")
 
 AGAIN_AFTER = 60  # seconds
 DONE_AFTER = 10  # seconds until the page says that a request is done; the worker needs a second or two
-
-
 EARLY = "Die E-Mail ist schon unterwegs. In einer Minute können Sie es noch einmal versuchen."
 
 
@@ -47,14 +45,12 @@ def asked(form: ActionForm | None = None) -> ResponseReturnValue:
     if not request:
         return redirect_to(".ask")
     state = _state(request)
-    name, sender = config["MAIL_DEFAULT_SENDER"]
     return render(
         "customer/request_sent.html",
         form or ActionForm(formdata=None),
         address=request["address"],
         reference=request["reference"],
         valid_until=state["asked_at"] + timedelta(seconds=config["RECOVERY_LINK_LIFETIME"]),
-        sender=f"{name} ({sender})",
         subject=subject_line(subject_of("recovery_link"), config),
         correction=mail_address.suggest_correction(request["address"]),
         wait_seconds=max(0, AGAIN_AFTER - int((now - state["asked_at"]).total_seconds())),

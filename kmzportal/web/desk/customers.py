@@ -21,11 +21,12 @@ from kmzportal.models import (
     AddressProposal,
     Customer,
     CustomerAccess,
+    LinkKind,
     LinkState,
     Objection,
     SupportCase,
 )
-from kmzportal.services import account_status, audit, desk, outbox, support
+from kmzportal.services import account_status, audit, desk, links, outbox, support
 from kmzportal.services import search as customer_search
 from kmzportal.services.refusals import ChangedMeanwhile
 from kmzportal.services.transaction import Transaction, link_keys, transaction
@@ -44,6 +45,7 @@ LOGINS_SHOWN = 5
 PROPOSED = (
     "Die neue Adresse wartet: Jemand anderes im Kundenservice muss sie bestätigen. Bis dahin wird nichts gesendet."
 )
+NO_SECOND = "Es wurde kein zweiter gesendet."
 #: The service and the notice of each action, by its name in the URL.
 LINK_ACTIONS = {
     "erneut": (desk.send_again, "Der Link ist noch einmal unterwegs an {}."),
@@ -193,7 +195,7 @@ def _screen(customer: Customer, email: str | None = None, **refused: PortalForm)
 
 def _newest_link(customer: Customer) -> dict[str, Any]:
     """Return the newest link of the desk and the mail with it, None if there is none."""
-    link = desk.newest_link(db.session(), customer)
+    link = links.newest(db.session(), customer, LinkKind.DESK)
     return {"newest_link": link, "sent_mail": outbox.newest_mail(db.session(), link) if link else None}
 
 
@@ -255,9 +257,9 @@ def correct(customer_id: int) -> ResponseReturnValue:
     try:
         corrected = act(form, correct_address)
     except ChangedMeanwhile:
-        sent = desk.newest_link(db.session(), customer)
+        sent = links.newest(db.session(), customer, LinkKind.DESK)
         if sent and sent.usable(datetime.now(UTC)) and sent.email == customer.pending_email == form.email.data:
-            notice = f"Der Link zum Konto ist schon unterwegs an {sent.email}. Es wurde kein zweiter gesendet."
+            notice = f"Der Link zum Konto ist schon unterwegs an {sent.email}. {NO_SECOND}"
             return redirect_in_place(".customer", notice, customer_id=customer.id)
         form.add_conflict_error(customer)
     if form.errors:
@@ -327,14 +329,13 @@ def send(customer_id: int) -> ResponseReturnValue:
     customer, form = db.get_or_404(Customer, customer_id), SendForm()
 
     def send_link(tx: Transaction) -> str:
-        tx.lock(customer)
-        before = desk.newest_link(tx.session, customer)
-        ended = _ended_by_sending(before, customer, tx.now)
-        if desk.send_link(tx, customer, form.why.data, form.seen_link.data):
-            answer_case(tx, customer)
-            return f"Der Link zum Konto ist unterwegs an {customer.email}.{ended}"
-        sent = f"an {before.email}, seit {format_time(before.issued_at)}" if before else ""
-        return f"Der Link zum Konto ist schon unterwegs {sent}. Es wurde kein zweiter gesendet."
+        if sent := desk.sent_meanwhile(tx, customer, form.seen_link.data):
+            since = format_time(sent.issued_at)
+            return f"Der Link zum Konto ist schon unterwegs an {sent.email}, seit {since}. {NO_SECOND}"
+        ended = _ended_by_sending(links.newest(tx.session, customer, LinkKind.DESK), customer, tx.now)
+        desk.send_link(tx, customer, form.why.data)
+        answer_case(tx, customer)
+        return f"Der Link zum Konto ist unterwegs an {customer.email}.{ended}"
 
     notice = act(form, send_link)
     if notice is None:
@@ -343,7 +344,7 @@ def send(customer_id: int) -> ResponseReturnValue:
 
 
 def _ended_by_sending(link: AccountLink | None, customer: Customer, now: datetime) -> str:
-    """Return the sentence to add to a notice about a new link, what it ended; `link` is the newest one before."""
+    """Return the sentence about what a new link will end, empty if nothing; `link` is the newest one before."""
     if link is None or link.ended_at:
         return ""
     if link.email == customer.pending_email:

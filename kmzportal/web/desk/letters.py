@@ -10,7 +10,7 @@ from wtforms.validators import InputRequired
 
 from kmzportal.dates import format_until
 from kmzportal.db import db
-from kmzportal.models import AccountLink, Customer
+from kmzportal.models import AccountLink, Customer, LinkKind
 from kmzportal.services import desk, links
 from kmzportal.services.transaction import Transaction, link_keys
 from kmzportal.web.auth import act, clerk_only, fresh_second_factor
@@ -75,5 +75,5 @@ def _url() -> str:
 
 
 def _newest_letter(customer: Customer) -> int:
-    letter = links.newest_letter(db.session(), customer)
+    letter = links.newest(db.session(), customer, LinkKind.LETTER)
     return letter.id if letter else 0

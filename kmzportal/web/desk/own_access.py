@@ -1,36 +1,31 @@
 """Mein Zugang: clerks change their own password and second factor, and end their sessions and known devices."""
 
-from datetime import UTC, datetime
-
-from flask import Blueprint, abort, current_app, request
+from flask import Blueprint, current_app, request
 from flask.typing import ResponseReturnValue
 from wtforms import StringField
 from wtforms.validators import InputRequired, Length
 
-from kmzportal.db import db
 from kmzportal.models import Clerk
-from kmzportal.services import accounts, devices, passwords, second_factor
+from kmzportal.services import accounts, passwords, second_factor
 from kmzportal.services.second_factor import RECOVERY_CODES, SecondFactor
 from kmzportal.services.shares import Holder
-from kmzportal.services.tokens import token_hash
 from kmzportal.services.transaction import factor_keys, link_keys, run_outside_transaction
+from kmzportal.web import own_devices
 from kmzportal.web.auth import (
     act,
     check_own_password,
     clerk_only,
     current_user,
-    device_token,
     fresh_second_factor,
     require_second_factor,
     store_session,
     user_transaction,
 )
 from kmzportal.web.forms import ActionForm, CodesKeptForm, NewPasswordForm, PortalForm, password_field
-from kmzportal.web.responses import qr_code, redirect_in_place, redirect_to, render
+from kmzportal.web.responses import qr_code, redirect_to, render
 
 bp = Blueprint("own_access", __name__, url_prefix="/kundenservice/zugang")
 
-DEVICES_SHOWN = 10  # known ones
 WRONG = "Das aktuelle Passwort stimmt nicht. Nach mehreren Versuchen warten Sie bitte einige Minuten."
 
 
@@ -49,18 +44,9 @@ class FactorForm(PortalForm):
 @bp.get("")
 @clerk_only
 def overview(form: ActionForm | None = None) -> ResponseReturnValue:
-    clerk, here = current_user.clerk, token_hash(device_token())
-    known = devices.all_of(db.session(), clerk)
-    context = {
-        "clerk": clerk,
-        "codes_left": RECOVERY_CODES - len(clerk.recovery_codes_used),
-        "sessions": accounts.active_sessions(db.session(), clerk, datetime.now(UTC)),
-        "current": current_user.login_session,
-        "known": known[:DEVICES_SHOWN],
-        "more": len(known[DEVICES_SHOWN:]),
-        "known_here": next((one.id for one in known if one.token_hash == here), None),
-    }
-    return render("desk/own_access.html", form, **context)
+    clerk = current_user.clerk
+    codes_left = RECOVERY_CODES - len(clerk.recovery_codes_used)
+    return render("desk/own_access.html", form, clerk=clerk, codes_left=codes_left, **own_devices.listed())
 
 
 @bp.route("/passwort", methods=["GET", "POST"])
@@ -151,28 +137,16 @@ def codes_kept() -> ResponseReturnValue:
 @bp.post("/geraete/<int(max=2147483647):session_id>/beenden")
 @clerk_only
 def end_session(session_id: int) -> ResponseReturnValue:
-    form = ActionForm()
-    ended = act(form, lambda tx: accounts.end_own_session(tx, current_user.clerk, session_id))
-    return _after(form, ended, "Das Gerät ist abgemeldet.")
+    return own_devices.end_session(session_id, overview, ".overview")
 
 
 @bp.post("/bekannte-geraete/<int(max=2147483647):device_id>/entfernen")
 @clerk_only
 def forget_device(device_id: int) -> ResponseReturnValue:
-    form = ActionForm()
-    ended = act(form, lambda tx: devices.end(tx, current_user.clerk, device_id))
-    return _after(form, ended, "Das Gerät ist nicht mehr bekannt.")
+    return own_devices.forget(device_id, overview, ".overview")
 
 
 @bp.post("/geraete/andere-beenden")
 @clerk_only
-def end_others() -> ResponseReturnValue:
-    form = ActionForm()
-    act(form, lambda tx: accounts.end_other_sessions(tx, current_user.clerk, current_user.login_session))
-    return _after(form, True, "Alle anderen Geräte sind abgemeldet.")
-
-
-def _after(form: ActionForm, ended: bool | None, notice: str) -> ResponseReturnValue:
-    if form.errors:
-        return overview(form)
-    return redirect_in_place(".overview", notice) if ended else abort(404)
+def end_other_devices() -> ResponseReturnValue:
+    return own_devices.end_others(overview, ".overview")

@@ -30,7 +30,7 @@ from kmzportal.web.forms import PortalForm, mail_address_field, text_area, trim
 from kmzportal.web.responses import CSP, redirect_to, render
 
 bp = Blueprint("demo", __name__, url_prefix="/demo")
-SAMPLES = tomllib.loads((files("kmzportal") / "server" / "sample_people.toml").read_text("utf-8"))
+PEOPLE = tomllib.loads((files("kmzportal") / "server" / "sample_people.toml").read_text("utf-8"))
 MAILS_SHOWN = 200
 AUTHSERV_ID = "demo.invalid"  #: the server that checked the sender (RFC 8601, 2.5)
 WITHOUT_EFFECT = "Ihre E-Mail ist angekommen, hat aber keine Folge: Ihr Absender ist ein Programm oder wir selbst."
@@ -50,9 +50,9 @@ class WriteForm(PortalForm):
 @anyone
 def start() -> ResponseReturnValue:
     """Show three people to play, and what each clicks."""
-    people = {person["first_name"]: person for person in SAMPLES["customers"]}
-    clerks = {clerk["name"].split()[0]: clerk for clerk in SAMPLES["clerks"]}
-    return render_template("demo/start.html", people=people | clerks, passwords=SAMPLES["passwords"])
+    people = {person["first_name"]: person for person in PEOPLE["customers"]}
+    clerks = {clerk["name"].split()[0]: clerk for clerk in PEOPLE["clerks"]}
+    return render_template("demo/start.html", people=people | clerks, passwords=PEOPLE["passwords"])
 
 
 @bp.get("/postfach")

@@ -1,11 +1,13 @@
 """Hilfe, the legally required pages, and well-known URLs for programs."""
 
 import json
+from collections.abc import Mapping
 from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 from threading import BoundedSemaphore
+from typing import Any
 
 from flask import Blueprint, Flask, Response, abort, current_app, render_template, send_from_directory, url_for
 from flask.typing import ResponseReturnValue
@@ -32,11 +34,11 @@ THEME = {"light": "#f3f4f7", "dark": "#1d2034"}
 
 def init_app(app: Flask) -> None:
     texts = office_pages.read(Path(app.instance_path), app.config)
-    site = app.config["PUBLIC_URL"].partition("://")[2]
+    site = _site(app.config)
     documents = {name: parse(text, name == "leichte-sprache", site) for name, text in texts.items()}
     app.extensions["office_pages"] = documents
-    name = app.config["OFFICE_LOGO"]
-    app.extensions["office_logo"] = logo = setting_types.logo(Path(app.instance_path) / name) if name else None
+    file = app.config["OFFICE_LOGO"]
+    app.extensions["office_logo"] = logo = setting_types.logo(Path(app.instance_path) / file) if file else None
     app.context_processor(lambda: {"theme": THEME, "video": _video(), "logo": logo})
 
 
@@ -88,13 +90,13 @@ def slip() -> Response:
 
 
 def _page_for_paper(name: str, **context: str) -> Response:
-    text = render_template(f"site/{name}.html", site=_site(), **context)
+    text = render_template(f"site/{name}.html", site=_site(current_app.config), **context)
     return Response(text, headers={"X-Robots-Tag": "all"})
 
 
-def _site() -> str:
+def _site(config: Mapping[str, Any]) -> str:
     """Return the portal's address as people type it."""
-    return str(current_app.config["PUBLIC_URL"]).partition("://")[2]
+    return str(config["PUBLIC_URL"]).partition("://")[2]
 
 
 @bp.get("/hilfe/qr-code")

@@ -5,8 +5,8 @@ from datetime import date, timedelta
 import pytest
 from sqlalchemy import select
 
-from kmzportal.models import Customer, CustomerAccess, LinkKind, RecoveryRequest
-from kmzportal.services import accounts, audit, outbox, sessions
+from kmzportal.models import Customer, CustomerAccess, LinkKind, LinkState, RecoveryRequest
+from kmzportal.services import accounts, audit, devices, outbox, sessions
 from kmzportal.services.passwords import hash_password
 from tests import answers, people
 from tests.browser import HTMX, Browser, by_id, field, parse, words
@@ -66,7 +66,8 @@ def state(desk, person):
 
 
 def test_the_page_begins_with_the_state_of_the_account(desk, backend, clock, erika, juergen):
-    assert state(desk, erika) == "Noch keine Anmeldung bekannt"
+    backend.run(devices.remember, erika, "Firefox")
+    assert state(desk, erika) == "Noch keine Anmeldung bekannt", "to set a password by a link is no login"
     backend.log_in(erika.email, people.password_of(erika))
     assert state(desk, erika) == "Letzte Anmeldung: 14:05 Uhr"
     for _ in range(7):
@@ -335,6 +336,17 @@ def test_a_double_click_sends_one_link(backend, erika, screen):
     assert screen.status == 200
     assert f"Der Link zum Konto ist schon unterwegs an {erika.email}, seit 14:05 Uhr." in screen.text
     assert len(backend.mails("desk_link")) == len(backend.links(LinkKind.DESK)) == 1
+
+
+@pytest.mark.parametrize("withdrawn", [False, True])
+def test_a_link_is_sent_where_the_page_is_old_and_none_is_open(backend, erika, screen, withdrawn):
+    """The newest link of the page may have been deleted since, and the next one withdrawn by a colleague."""
+    by_id(screen.page, "seen_link").set("value", "4711")
+    if withdrawn:
+        backend.update(backend.issue(LinkKind.DESK, erika), ended_at=NOW, ended_as=LinkState.WITHDRAWN)
+    screen.press("Link senden")
+    assert f"Der Link zum Konto ist unterwegs an {erika.email}." in screen.text
+    assert len(backend.mails("desk_link")) == 1 + withdrawn
 
 
 def test_a_double_click_corrects_an_address_once(backend, screen):

@@ -160,6 +160,13 @@ def test_own_sessions_and_known_devices_are_listed_and_ended(own, backend, rosa,
     assert device and backend.actions()[-2:] == ["session.ended", "device.forgotten"]
 
 
+def test_this_device_is_the_first(own, backend, rosa, clock):
+    clock.shift(60)
+    backend.run(sessions.start_session, rosa, "Safari unter iOS")
+    text = own.open(PAGE).text
+    assert text.index("Firefox unter Linux – hier sind Sie gerade") < text.index("Safari unter iOS")
+
+
 def test_all_others_are_ended_together(own, backend, rosa, elsewhere):
     backend.run(devices.remember, rosa, "Edge unter Windows")
     own.open(PAGE).press("Alle anderen Geräte abmelden")

@@ -81,6 +81,7 @@ def test_a_list_continues_after_a_link_with_its_long_id(desk, backend, erika, ju
     prove()
     desk.open(f"/kundenservice/kunden/liste/link-offen?vor={links[0].id}")
     assert juergen.email in desk.text and erika.email not in desk.text
+    assert "Was zuerst abläuft, steht oben." in desk.text and "Am längsten her" not in desk.text
 
 
 def test_the_navigation_counts_mails_that_were_not_delivered_lately(desk, backend, erika, max_, rosa, clock):
