@@ -174,6 +174,11 @@ def test_the_next_page_names_address_sender_subject_number_and_expiry(browser, e
         request.reference, "Spam", "07051 965 220",
     ):  # fmt: skip
         assert fact in browser.text
+    for address in (
+        'erika.<wbr>mustermann@<wbr><span class="kmz-whole">gms-musterstadt.</span>',
+        'support@<wbr><span class="kmz-whole">kmz-cw.</span><wbr>de)',
+    ):
+        assert address in browser.answer.text, "it breaks at no hyphen"
 
 
 def test_a_mistyped_address_is_corrected(browser, erika, requests):
