@@ -250,6 +250,7 @@ def test_after_a_correction_the_page_shows_what_waits_and_what_to_say_instead_of
         "Sagen Sie: Betreff „Ihr Link zum Konto – Kreismedienzentrum Calw“, Absender Kreismedienzentrum Calw (support@"
     )
     assert say in screen.text and "gilt bis Donnerstag, 14:05 Uhr. Auch im Spam-Ordner nachsehen." in screen.text
+    assert screen.text.index(say) < screen.text.index("wird damit verworfen"), "before the button that drops it"
     assert screen.value("Neue E-Mail-Adresse") == ""
     folded = next(one for one in field(screen.page, "Neue E-Mail-Adresse").iterancestors("details"))
     assert (words(next(folded.iter("summary"))), folded.get("open")) == ("Andere Adresse eintragen", None)
