@@ -37,6 +37,7 @@ def enter(tx: Transaction) -> None:
     by_rosa = replace(tx, actor=f"clerk:{clerks[0].id}", initials=ROSA["initials"])
     by_rosa.record("account.locked", lieselotte, why="Anruf der Schule: Sie ist bis zum Sommer beurlaubt.")
     juergen = people[JUERGEN["number"]]
+    by_rosa.record("address.corrected", juergen, check="callback", note="")
     links.send(tx, links.issue(tx, LinkKind.DESK, juergen, juergen.pending_email, ROSA["initials"]))
     desk.print_letter(tx, people[ANNELIESE["number"]], 0, "callback", "", posted=True)
     for number, (state, code, reason) in MAIL_RESULTS.items():

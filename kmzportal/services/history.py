@@ -58,6 +58,12 @@ class Line:
         return " – ".join(dict.fromkeys(event.remark for event in self.events if event.remark))
 
     @property
+    def mails(self) -> list[str]:
+        """The templates of the mails, where the text names no link that they are about."""
+        templates = (event.details.get("template") for event in self.events if not self.kind)
+        return list(dict.fromkeys(filter(None, templates)))
+
+    @property
     def actors(self) -> list[str]:
         return list(dict.fromkeys(event.actor_label for event in self.events))
 

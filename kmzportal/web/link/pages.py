@@ -261,13 +261,11 @@ def renewed(link_id: int) -> ResponseReturnValue:
     link, newer = visit.link, links.renewed(db.session(), visit.link, now)
     if newer is None:
         return redirect_to(".show", link_id=link_id)
-    sender, address = config["MAIL_DEFAULT_SENDER"]
     return render(
         "link/renewed.html",
         ActionForm(formdata=None),
         link=link,
         newer=newer,
-        sender=f"{sender} ({address})",
         subject=subject_of(f"{link.kind}_link"),
         renewable=link.renewable(now),
         wait_seconds=int((newer.issued_at + links.RENEWAL_PAUSE - now).total_seconds()),

@@ -80,6 +80,18 @@ def test_the_history_is_in_german_and_names_no_clerk(browser, backend, erika, ma
     assert "Rosa" not in text and ACTIONS["data.changed"] not in text
 
 
+def test_the_history_names_the_mails_but_for_those_that_a_link_names(app, desk, backend, erika):
+    def send(tx, person):
+        for template in ("recovery_link", "password_set", "sessions_ended"):
+            tx.record("mail.sent", person, template=template)
+
+    backend.run(send, erika, actor="worker")
+    hers = Browser(app).log_in(erika).open("/einstellungen/verlauf")
+    for page in (hers, desk.open(f"/kundenservice/kunden/{erika.id}")):
+        assert "E-Mail gesendet „Ihr Passwort wurde gesetzt“, „Ihre anderen Geräte sind abgemeldet“" in page.text
+        assert "„Neues Passwort festlegen“" not in page.text
+
+
 def test_a_customer_reads_and_downloads_her_data_after_the_current_password(browser, backend, erika):
     browser.log_in(erika).open("/einstellungen/daten.json")
     assert (browser.path, browser.heading) == ("/einstellungen/daten", "Meine Daten")

@@ -131,7 +131,8 @@ def test_the_state_needs_a_request_that_is_still_kept(browser, erika, clock):
 def test_a_mistyped_provider_is_corrected_with_one_click_whoever_has_an_account(browser, backend, erika, requests):
     for stored in ("anna@gmial.com", "anna@gmail.com", "niemand@schule.example"):
         backend.update(erika, email_canonical=stored)
-        assert "Meinten Sie anna@gmail.com?" in ask(browser, "anna@gmial.com").text
+        asked = ask(browser, "anna@gmial.com").text
+        assert "Meinten Sie anna@gmail.com? Ja, Link an diese Adresse anfordern" in asked, "that one, not the typed one"
     browser.press("Ja, Link an diese Adresse anfordern")
     assert browser.heading == "Schauen Sie in Ihr Postfach" and "Meinten Sie" not in browser.text
     assert requests()[-1].email_canonical == "anna@gmail.com"
@@ -173,6 +174,11 @@ def test_the_next_page_names_address_sender_subject_number_and_expiry(browser, e
         request.reference, "Spam", "07051 965 220",
     ):  # fmt: skip
         assert fact in browser.text
+    for address in (
+        'erika.<wbr>mustermann@<wbr><span class="kmz-whole">gms-musterstadt.</span>',
+        'support@<wbr><span class="kmz-whole">kmz-cw.</span><wbr>de)',
+    ):
+        assert address in browser.answer.text, "it breaks at no hyphen"
 
 
 def test_a_mistyped_address_is_corrected(browser, erika, requests):

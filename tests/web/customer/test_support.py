@@ -121,6 +121,12 @@ def test_each_branch_asks_what_the_desk_needs(browser, cases, backend, path, bra
     assert text == ("Zeile 1\nZeile 2  ok" if branch == "other" else "")
 
 
+def test_a_missing_address_is_named_like_its_field(browser):
+    browser.open(CHANGED).press(ENTER_CODE)
+    for address in ("bisherige", "neue"):
+        assert f"Geben Sie Ihre {address} E-Mail-Adresse ein." in browser.text
+
+
 def by_label(browser, label):
     return next(one.get("for") for one in browser.page.iter("label") if one.text == label)
 

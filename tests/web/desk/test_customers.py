@@ -250,6 +250,7 @@ def test_after_a_correction_the_page_shows_what_waits_and_what_to_say_instead_of
         "Sagen Sie: Betreff „Ihr Link zum Konto – Kreismedienzentrum Calw“, Absender Kreismedienzentrum Calw (support@"
     )
     assert say in screen.text and "gilt bis Donnerstag, 14:05 Uhr. Auch im Spam-Ordner nachsehen." in screen.text
+    assert screen.text.index(say) < screen.text.index("wird damit verworfen"), "before the button that drops it"
     assert screen.value("Neue E-Mail-Adresse") == ""
     folded = next(one for one in field(screen.page, "Neue E-Mail-Adresse").iterancestors("details"))
     assert (words(next(folded.iter("summary"))), folded.get("open")) == ("Andere Adresse eintragen", None)
@@ -416,7 +417,11 @@ def test_a_clerk_locks_and_unlocks_with_a_reason(backend, erika, screen, factor)
     screen.submit("Konto sperren", {"Grund": "Gerät gestohlen"})
     assert "Das Konto ist gesperrt." in screen.text
     assert "Konto gesperrt Gerät gestohlen" in screen.text
-    assert "Entsperren Sie es zuerst." in screen.press("Link senden").text
+    assert "Entsperren Sie es zuerst, dann senden Sie den Link." in screen.text
+    assert not [one for one in screen.page.iter("button") if "senden" in one.text_content()], "none would be sent"
+    answer = screen.post(f"/kundenservice/kunden/{erika.id}/link", why="Anruf", seen_link="0")
+    assert (answer.status_code, backend.mails("desk_link")) == (422, []), "nor from a page that was open before"
+    assert "Entsperren Sie es zuerst." in answer.text
     screen.submit("Konto entsperren", {"Grund": "gefunden"})
     assert screen.heading == "Bitte bestätigen" and backend.read(erika).locked_at
     screen.submit("Weiter", {"Code aus der App": factor.recovery_codes[0]})
@@ -524,7 +529,8 @@ def test_with_a_second_person_another_clerk_confirms_the_address_on_the_page(
 
 def test_the_address_of_a_locked_account_counts_at_once_without_a_link(backend, screen, erika):
     screen.submit("Konto sperren", {"Grund": "Das war ich nicht"})
-    screen.check("Rückruf").submit(CORRECT, {"Neue E-Mail-Adresse": NEW})
+    assert "Ein Link wird nicht gesendet." in screen.text and "Diese E-Mails werden gesendet" not in screen.text
+    screen.check("Rückruf").submit("Adresse berichtigen", {"Neue E-Mail-Adresse": NEW})
     assert f"Jetzt gilt {NEW}, ohne Passwort. Entsperren Sie das Konto." in screen.text
     assert (backend.read(erika).email, backend.mails("desk_link")) == (NEW, [])
 

@@ -131,6 +131,9 @@ def test_addresses_break_after_the_at_sign_and_dots_only(desk, erika):
     desk.open("/kundenservice/kunden?suche=erika")
     broken = 'erika.<wbr>mustermann@<wbr><span class="kmz-whole">gms-musterstadt.</span><wbr>example'
     assert broken in desk.answer.text and erika.email in desk.text
+    desk.open(f"/kundenservice/kunden/{erika.id}")
+    for before in ("Bisher: ", "An "):
+        assert f"{before}{broken}" in desk.answer.text and f"{before}{erika.email}" in desk.text
 
 
 def test_a_mail_has_its_state_with_icon_and_colour(desk, backend, erika):

@@ -45,6 +45,7 @@ def set_up(browser, backend):
 
 def test_a_clerk_sets_password_and_factor_and_sees_ten_codes_once(at_code, backend, rosa, mailed, link):
     assert at_code.heading == "Ihr zweiter Faktor"
+    assert at_code.read("header").startswith("Kreismedienzentrum Calw Kundenservice"), "it is no Kundenkonto"
     page = set_up(at_code, backend)
     assert page.heading == "Fertig"
     assert codes(page) == SecondFactor(backend.factor_keys, backend.read(rosa).factor_nonce).recovery_codes
