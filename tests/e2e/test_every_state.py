@@ -15,6 +15,7 @@ from tests.states import FLOWS, Scenario, desk_flow, login_flow
 pytestmark = pytest.mark.browser
 
 FIRST_VISIT, NEXT_VISIT, REQUESTS = 80_000, 10_000, 8  # bytes on the network, bytes, number
+OF_DESK, REQUESTS_OF_DESK = 90_000, 12  # clerks come every day, and their pages have more icons
 LOADED_WITHIN = 10  # seconds
 PICTURE = re.compile(r"/bild/|/handreichung/")  # of the puzzle, another one each time; for paper
 #: A browser without windows requests no icon, others at any time: it is requested here and counted once.
@@ -112,6 +113,8 @@ def test_no_page_transfers_more_than_its_limit(flow, app, backend, page):
         transfer.forget(cookies(browser))
         first, requests = transfer.measure(browser.path)
         following, _ = transfer.measure(browser.path)
-        if first > FIRST_VISIT or following > NEXT_VISIT or requests > REQUESTS:
+        of_desk = browser.path.startswith("/kundenservice/")
+        most = (OF_DESK, NEXT_VISIT, REQUESTS_OF_DESK) if of_desk else (FIRST_VISIT, NEXT_VISIT, REQUESTS)
+        if any(found > limit for found, limit in zip((first, following, requests), most, strict=True)):
             heavy[name] = first, following, requests
     assert seen and heavy == {}
