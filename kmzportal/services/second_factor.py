@@ -174,7 +174,7 @@ def nonce_for(keys: LinkKeys, login_session: LoginSession, clerk: Clerk) -> str:
 
 def _accepts(tx: Transaction, clerk: Clerk, typed: str) -> bool:
     """Return whether the code is valid and unused, and mark it as used (RFC 6238, 5.2)."""
-    if clerk.factor_nonce is None:
+    if clerk.factor_nonce is None or tx.settings["STAFF_SECOND_FACTOR"] == "passkey":
         return False
     factor = SecondFactor(tx.factor_keys, clerk.factor_nonce, clerk.recovery_nonce)
     step, place = factor.step_of(typed, tx.now), factor.place_of(typed)
