@@ -5,6 +5,7 @@ It sends requests with Flask's test client and reads the answers with lxml.html.
 own cookies, so two people are two instances.
 """
 
+import json
 from collections.abc import Iterable, Iterator
 from typing import Any
 from urllib.parse import urljoin, urlsplit
@@ -16,6 +17,7 @@ from werkzeug.datastructures import MultiDict
 from werkzeug.test import TestResponse
 
 from tests import people
+from tests.passkey_device import Device
 
 COOKIE = "__Host-kmzportal"
 SOURCE = "192.0.2.1"  # for documentation (RFC 5737); no limit counts loopback
@@ -126,6 +128,14 @@ class Browser:
         pressed = button(self.page, label)
         entry = [(pressed.get("name"), pressed.get("value", ""))] if pressed.get("name") else []
         return self._submit(form_of(pressed), entry)
+
+    def touch(self, label: str, device: Device, **changed: str) -> "Browser":
+        """Press a button that asks for a passkey, which the device makes or answers with."""
+        pressed = button(self.page, label)
+        options = pressed.get("data-passkey")
+        answer = device.create(options) if "user" in json.loads(options) else device.get(options, **changed)
+        form_of(pressed).fields["passkey"] = answer
+        return self.press(label)
 
     def submit(self, label: str, fields: dict[str, str]) -> "Browser":
         """Fill in all `fields` by label and press the button."""

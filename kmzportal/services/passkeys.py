@@ -12,14 +12,14 @@ import json
 import secrets
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from itsdangerous import BadData, URLSafeTimedSerializer
 from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.orm import Session
 
-from kmzportal.models import Clerk, Customer, LoginSession, Passkey, UsedPuzzle
+from kmzportal.models import AccountLink, Clerk, Customer, LoginSession, Passkey, UsedPuzzle
 from kmzportal.services import devices, sessions
 from kmzportal.services.refusals import ChangedMeanwhile, Refusal
 from kmzportal.services.sessions import NewSession, PersonTable
@@ -337,6 +337,18 @@ def _own(tx: Transaction, person: Customer | Clerk, passkey_id: int) -> Passkey:
 def _changed(tx: Transaction, person: Customer | Clerk, what: str, name: str) -> None:
     tx.record(f"passkey.{what}", person, passkey=name)
     tx.warn("passkeys_changed", person, act=what, passkey=name)
+
+
+def is_offered(link: AccountLink, now: datetime, lifetime: int) -> bool:
+    """Return whether this link set the password of a customer in the last `lifetime` seconds, and is good for a passkey.
+
+    So whoever used the link knows the current password. Not to customers who have a passkey or wanted none.
+    """
+    customer = link.customer
+    if customer is None or link.ended_at is None or customer.password_set_at != link.ended_at:
+        return False
+    lately = (now - link.ended_at).total_seconds() < lifetime
+    return lately and not (customer.locked_at or customer.passkeys or customer.passkey_declined)
 
 
 def decline(tx: Transaction, customer: Customer) -> None:

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
 from flask import Blueprint, current_app, request
@@ -239,36 +239,29 @@ def _done(link: AccountLink, form: PasskeyForm | None = None) -> ResponseReturnV
 
 
 def _offers_passkey(link: AccountLink) -> bool:
-    """Return whether this link has just set the password of a customer who has no passkey and did not say no to one."""
-    lately = link.ended_at and datetime.now(UTC) - link.ended_at < timedelta(
-        seconds=current_app.config["PROOF_LIFETIME"]
-    )
-    owner = link.owner
-    return bool(lately and owner.password_set_at == link.ended_at) and not (owner.passkeys or owner.passkey_declined)
+    return passkey_service.is_offered(link, datetime.now(UTC), current_app.config["PROOF_LIFETIME"])
 
 
 @bp.post("/konto-link/<int:link_id>/passkey")
 @anyone
 def add_passkey(link_id: int) -> ResponseReturnValue:
-    """Add a passkey right after the new password, which whoever used the link knows; or note that none is wanted."""
+    """Add a passkey right after the new password, or note that none is wanted."""
     visit = visits.find(link_id, prolong=True)
-    if (
-        visit is None
-        or visit.link.ended_as != LinkState.REDEEMED
-        or visit.link.clerk
-        or not _offers_passkey(visit.link)
-    ):
+    if visit is None or not _offers_passkey(visit.link):
         return link_not_found()
     link, form = visit.link, PasskeyForm() if request.form.get("passkey") else ActionForm()
-    if isinstance(form, ActionForm) and form.validate_on_submit():
-        with transaction(f"link:{link.id}", source()) as tx:
-            passkey_service.decline(tx, link.owner)
-        return redirect_to(".done", link_id=link_id)
-    if answer := passkeys.read(form):
+    answer = passkeys.read(form) if isinstance(form, PasskeyForm) else None
+    if form.validate_on_submit() and not form.errors:
         try:
             with transaction(f"link:{link.id}", source()) as tx:
-                passkey_service.add(tx, link.owner, answer, f"link:{link.id}", auth.device())
-            return redirect_to(".done", passkeys.ADDED, link_id=link_id)
+                tx.lock(link.owner)
+                if not _offers_passkey(link):  # changed since the page was requested
+                    raise LinkUnusable
+                if answer:
+                    passkey_service.add(tx, link.owner, answer, f"link:{link.id}", auth.device())
+                else:
+                    passkey_service.decline(tx, link.owner)
+            return redirect_to(".done", passkeys.ADDED if answer else None, link_id=link_id)
         except Refusal as refusal:
             form.add_refusal(refusal)
     return _done(link, form)
