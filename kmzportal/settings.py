@@ -304,7 +304,7 @@ def faults(settings: Mapping[str, Any]) -> list[str]:
             "PROXY_HOPS ist 0, aber https kommt von einem Proxy. Ohne die Zahl halten die Bremsen gegen "
             "Angriffe alle Menschen für einen einzigen. Tragen Sie ein: PROXY_HOPS = 1"
         )
-    if url.hostname and settings["STAFF_SECOND_FACTOR"] == "passkey" and relying_party(settings) is None:
+    if url.hostname and settings.get("STAFF_SECOND_FACTOR") == "passkey" and relying_party(settings) is None:
         found.append(
             "STAFF_SECOND_FACTOR verlangt Passkeys, aber für eine IP-Adresse wie in PUBLIC_URL gibt es keine. "
             'Nehmen Sie dort einen Namen, oder tragen Sie ein: STAFF_SECOND_FACTOR = "required"'

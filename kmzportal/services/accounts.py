@@ -4,8 +4,8 @@ Only `set_password`, `move_email`, `lock` and `drop_pending_address` end session
 
 | function | sessions | known devices | passkeys | links | pending address | failures |
 |---|---|---|---|---|---|---|
-| set_password | but `keep` | with `keep` all but this | without `keep` all but `stay` | ends_with_password, address | own | yes |
-| move_email | but `keep` | all but this | – | ends_with_address | becomes the address | yes |
+| set_password | but `keep` | but this if `keep` | but `stay` or `keep` | ends_with_password, address | own | yes |
+| move_email | but `keep` | but this | – | ends_with_address | becomes the address | yes |
 | lock | all | all | all | ends_with_address | yes | – |
 | drop_pending_address | – | – | – | those mailed to it, objections to it | yes | – |
 

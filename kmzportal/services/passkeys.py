@@ -63,8 +63,8 @@ def all_of(session: Session, person: Customer | Clerk) -> Sequence[Passkey]:
 def of_other_hosts(session: Session, settings: Mapping[str, Any]) -> dict[str, int]:
     """Return how many passkeys PUBLIC_URL makes useless, by the host name that they were added under."""
     party = relying_party(settings)
-    others = select(Passkey.host, func.count()).where(Passkey.host != (party.host if party else ""))
-    return dict(session.execute(others.group_by(Passkey.host)).tuples().all())
+    others = select(Passkey.host, func.count().label("number")).where(Passkey.host != (party.host if party else ""))
+    return {row.host: row.number for row in session.execute(others.group_by(Passkey.host))}
 
 
 def _owner(person: Customer | Clerk) -> ColumnElement[bool]:
@@ -340,9 +340,9 @@ def _changed(tx: Transaction, person: Customer | Clerk, what: str, name: str) ->
 
 
 def is_offered(link: AccountLink, now: datetime, lifetime: int) -> bool:
-    """Return whether this link set the password of a customer in the last `lifetime` seconds, and is good for a passkey.
+    """Return whether this link set a customer's password in the last `lifetime` seconds: who used it knows that one.
 
-    So whoever used the link knows the current password. Not to customers who have a passkey or wanted none.
+    Not to customers who have a passkey or wanted none.
     """
     customer = link.customer
     if customer is None or link.ended_at is None or customer.password_set_at != link.ended_at:

@@ -3,7 +3,7 @@
 import sqlalchemy as sa
 from alembic import op
 
-from kmzportal.db import UTCDateTime
+from kmzportal.db import BIG, UTCDateTime
 
 revision = "0022"
 down_revision = "0021"
@@ -21,7 +21,7 @@ def upgrade():
         sa.Column("public_key", sa.String(), nullable=False),
         sa.Column("user_handle", sa.String(), nullable=False),
         sa.Column("host", sa.String(), nullable=False),
-        sa.Column("sign_count", sa.BigInteger(), nullable=False),
+        sa.Column("sign_count", BIG, nullable=False),
         sa.Column("name", sa.String(), nullable=False),
         sa.Column("created_at", UTCDateTime(), nullable=False),
         sa.Column("last_used", UTCDateTime(), nullable=True),

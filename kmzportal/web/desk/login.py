@@ -70,7 +70,9 @@ def login() -> ResponseReturnValue:
 def with_passkey() -> ResponseReturnValue:
     """Log in by passkey alone, or with it in place of the code: it is possession and a second factor in one."""
     form = PasskeyForm()
-    if request.method == "GET" or current_user.is_authenticated:
+    if current_user.is_authenticated:
+        return _redirect_after_login()
+    if request.method == "GET":
         return redirect_to(".login", weiter=_wanted())
     if new := passkeys.log_in(form, Clerk):
         sign_in(new)
