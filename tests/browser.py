@@ -6,6 +6,7 @@ own cookies, so two people are two instances.
 """
 
 import json
+import re
 from collections.abc import Iterable, Iterator
 from typing import Any
 from urllib.parse import urljoin, urlsplit
@@ -22,6 +23,7 @@ from tests.passkey_device import Device
 COOKIE = "__Host-kmzportal"
 SOURCE = "192.0.2.1"  # for documentation (RFC 5737); no limit counts loopback
 HTMX = {"HX-Request": "true"}
+CHALLENGE = re.compile("challenge&#34;: &#34;[^&]*")  # of a button for passkeys, another one on each page
 TOKEN_KEY = "_user_id"  # where Flask-Login stores the session token in the cookie
 BLOCKS = {"p", "div", "li", "dt", "dd", "h1", "h2", "h3", "td", "th", "label", "legend", "option", "form", "br"}
 

@@ -79,7 +79,7 @@ def test_a_secret_can_lie_in_a_file_of_its_own(tmp_path):
 def test_whether_clerks_need_a_second_factor_is_one_of_three_words(tmp_path, read):
     assert read(tmp_path, "offered")[0]["STAFF_SECOND_FACTOR"] == "offered"
     for value in ("off", "", "Required"):
-        with pytest.raises(SettingsError, match=f"STAFF_SECOND_FACTOR: „{value}“  .*: required, passkey, offered"):
+        with pytest.raises(SettingsError, match=f"STAFF_SECOND_FACTOR: „{value}“ .*: required, passkey, offered"):
             read(tmp_path, value)
 
 
