@@ -474,7 +474,13 @@ def flood_flow(scenario: Scenario) -> Iterator[State]:
 def passkey(backend: Backend, person: Any, name: str, **values: Any) -> Passkey:
     """Store a passkey whose device does not exist."""
     owner = {f"{person.__tablename__}_id": person.id}
-    row = {"credential_id": name.encode().hex(), "public_key": "x", "user_handle": "x", "host": "localhost", "sign_count": 0}
+    row = {
+        "credential_id": name.encode().hex(),
+        "public_key": "x",
+        "user_handle": "x",
+        "host": "localhost",
+        "sign_count": 0,
+    }
     return backend.add(Passkey(**row | owner | values, name=name, created_at=datetime.now(UTC)))
 
 

@@ -38,7 +38,7 @@ DECOY = "pQECAyYgASFYIFNTP_Dh-foCIHk1eP3IwzxIkUF4D80IDNv6Shx0_gguIlggtirANlOnlyW
 
 
 class PasskeyRefused(Refusal):
-    """The answer of the browser is malformed, late, used, or of another host, or lacks what the library demands."""
+    """The answer of the browser is malformed, late or used, or nothing that can be added."""
 
     message = "Das hat nicht geklappt. Versuchen Sie es bitte noch einmal."
 
@@ -47,6 +47,14 @@ class TooManyPasskeys(Refusal):
     """The account has MOST passkeys."""
 
     message = f"Sie haben schon {MOST} Passkeys. Entfernen Sie zuerst einen, den Sie nicht mehr brauchen."
+
+
+class OnlyFactor(Refusal):
+    """The clerk has no other second factor, and the office demands one."""
+
+    message = (
+        "Das ist Ihr einziger zweiter Faktor. Ohne ihn kämen Sie nicht mehr hinein. Legen Sie zuerst einen anderen an."
+    )
 
 
 class Answer(NamedTuple):
@@ -181,7 +189,7 @@ def _accept_challenge(tx: Transaction, answer: Answer, purpose: str) -> None:
         raise PasskeyRefused
 
 
-def _verify(tx: Transaction, answer: Answer, purpose: str, passkey: Passkey | None) -> bool:
+def _verify(tx: Transaction, answer: Answer, passkey: Passkey | None) -> bool:
     """Return whether the passkey answered; one that was copied is refused and its holder told (WebAuthn, 6.1.1)."""
     from webauthn import verify_authentication_response
     from webauthn.helpers.exceptions import WebAuthnException
@@ -191,7 +199,6 @@ def _verify(tx: Transaction, answer: Answer, purpose: str, passkey: Passkey | No
     if party is None or not isinstance(credential, AuthenticationCredential):
         return False
     try:
-        _accept_challenge(tx, answer, purpose)
         verified = verify_authentication_response(
             credential=credential,
             expected_challenge=answer.challenge,
@@ -201,7 +208,7 @@ def _verify(tx: Transaction, answer: Answer, purpose: str, passkey: Passkey | No
             credential_current_sign_count=0,  # compared below: only after the signature it is the device's own
             require_user_verification=True,
         )
-    except (PasskeyRefused, WebAuthnException, ValueError, KeyError, TypeError):
+    except (WebAuthnException, ValueError, KeyError, TypeError):
         return False
     handle = credential.response.user_handle
     if passkey is None or (handle and _base64(handle) != passkey.user_handle):
@@ -224,25 +231,28 @@ def _tell_of_copy(tx: Transaction, passkey: Passkey) -> None:
 def log_in(tx: Transaction, answer: Answer, device: str, table: PersonTable = Customer) -> NewSession | None:
     """Return a new session, of a clerk without a further code, or None. A failure is counted in the same transaction.
 
-    Unknown, removed, locked, throttled and forged differ only in what is recorded (OWASP ASVS 6.3.8).
+    Unknown, removed, locked, throttled and forged differ only in what is recorded (OWASP ASVS 6.3.8). Raises
+    PasskeyRefused for a challenge that is late or used.
     """
+    _accept_challenge(tx, answer, f"login:{table.__tablename__}")
     owner = Passkey.clerk_id if table is Clerk else Passkey.customer_id
     wanted = select(Passkey).where(Passkey.credential_id == answer.credential.id, owner.is_not(None))
     passkey = tx.session.scalar(wanted)
     person = passkey.holder if passkey else None
-    if person:
+    if person:  # and read again: it may have ended meanwhile
         tx.lock(person)
+        passkey = tx.session.scalar(wanted.execution_options(populate_existing=True))
     key = tx.keys.fingerprint(f"passkey:{answer.credential.id}")
     known = devices.find(tx, person)
     if known is None and sessions.is_throttled(tx, key, disables=False):
         sessions.record_throttled(tx, key, person, device)
         return None
-    if not _verify(tx, answer, f"login:{table.__tablename__}", passkey) or person is None or person.locked_at:
+    if not _verify(tx, answer, passkey) or passkey is None or person is None or person.locked_at:
         sessions.count_failure(tx, key, person if known else None, known)
         sessions.record_refused(tx, person, device)
         return None
     sessions.clear_throttle(tx, key)
-    return sessions.start(tx, person, device, passkey=passkey.name if passkey else "")
+    return sessions.start(tx, person, device, passkey=passkey.name)
 
 
 def confirm(
@@ -250,21 +260,22 @@ def confirm(
 ) -> NewSession | None:
     """Store that one of the person's own passkeys answered, in place of the current password or the second factor.
 
-    Returns the session with a new token, or None. Failures are counted by session.
+    Returns the session with a new token, or None. Failures are counted by session. Raises PasskeyRefused as log_in does.
     """
+    _accept_challenge(tx, answer, f"confirm:{login_session.id}")
     tx.lock(person)
     key = tx.keys.fingerprint(f"passkey:session:{login_session.id}")
     mine = select(Passkey).where(_owner(person), Passkey.credential_id == answer.credential.id)
     passkey = tx.session.scalar(mine)
     if sessions.is_throttled(tx, key, disables=False):
         return None
-    if not _verify(tx, answer, f"confirm:{login_session.id}", passkey):
+    if not _verify(tx, answer, passkey) or passkey is None:
         sessions.count_try(tx, key)
         tx.record("passkey.refused", person)
         return None
     sessions.clear_throttle(tx, key)
     login_session.password_checked_at = tx.now
-    tx.record("passkey.proved", person, passkey=passkey.name if passkey else "")
+    tx.record("passkey.proved", person, passkey=passkey.name)
     return sessions.renew_token(login_session)
 
 
@@ -322,7 +333,12 @@ def rename(tx: Transaction, person: Customer | Clerk, passkey_id: int, name: str
 
 
 def remove(tx: Transaction, person: Customer | Clerk, passkey_id: int) -> None:
+    """Remove a passkey; raises OnlyFactor for a clerk who could not log in without it."""
     passkey = _own(tx, person, passkey_id)
+    demanded = tx.settings["STAFF_SECOND_FACTOR"]
+    has_app = isinstance(person, Clerk) and person.factor_nonce and demanded == "required"
+    if isinstance(person, Clerk) and demanded != "offered" and not has_app and len(all_of(tx.session, person)) == 1:
+        raise OnlyFactor
     tx.session.delete(passkey)
     _changed(tx, person, "removed", passkey.name)
 

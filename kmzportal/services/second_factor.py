@@ -14,7 +14,7 @@ from sqlalchemy import func, select, update
 
 from kmzportal.models import AuditEvent, Clerk, LoginSession
 from kmzportal.services import devices, sessions
-from kmzportal.services.refusals import SessionOver, WrongCode
+from kmzportal.services.refusals import ChangedMeanwhile, SessionOver, WrongCode
 from kmzportal.services.sessions import NewSession
 from kmzportal.services.tokens import LinkKeys, codes_match, format_code, normalize_code
 from kmzportal.services.transaction import Transaction, rows_changed
@@ -158,12 +158,14 @@ def renew(tx: Transaction, clerk: Clerk, login_session: LoginSession, nonce: str
 
 
 def renew_recovery_codes(tx: Transaction, clerk: Clerk) -> list[str]:
-    """Return ten new recovery codes; those before are no longer valid. The app stays."""
+    """Return ten new recovery codes; those before are no longer valid. The app stays; raises ChangedMeanwhile without."""
     tx.lock(clerk)
+    if clerk.factor_nonce is None:
+        raise ChangedMeanwhile
     clerk.recovery_nonce, clerk.recovery_codes_used = secrets.token_urlsafe(32), []
     tx.record("factor.codes_renewed", clerk)
     tx.warn("clerk_access_changed", clerk, changed="codes")
-    return SecondFactor(tx.factor_keys, str(clerk.factor_nonce), clerk.recovery_nonce).recovery_codes
+    return SecondFactor(tx.factor_keys, clerk.factor_nonce, clerk.recovery_nonce).recovery_codes
 
 
 def nonce_for(keys: LinkKeys, login_session: LoginSession, clerk: Clerk) -> str:

@@ -10,7 +10,6 @@ from sqlalchemy.orm import Session
 
 from kmzportal import mail_address
 from kmzportal.models import (
-    AuditEvent,
     Clerk,
     Customer,
     KnownDevice,
@@ -263,18 +262,6 @@ def throttled_until(
         return NEVER
     names = ("THROTTLE_FREE_FAILURES", "THROTTLE_FIRST_WAIT", "THROTTLE_LONGEST_WAIT")
     return throttle.waits_until(*(settings[name] for name in names))
-
-
-def last_login(session: Session, customer: Customer) -> datetime | None:
-    """Return when the customer logged in last, as far as the rows that are kept tell."""
-    newest = (
-        select(func.max(LoginSession.started_at)).where(LoginSession.customer_id == customer.id),
-        select(func.max(KnownDevice.last_used)).where(KnownDevice.customer_id == customer.id),
-        select(func.max(AuditEvent.at)).where(
-            AuditEvent.customer_id == customer.id, AuditEvent.action == "login.succeeded"
-        ),
-    )
-    return max(filter(None, map(session.scalar, newest)), default=None)
 
 
 def source_over_limit(tx: Transaction) -> bool:

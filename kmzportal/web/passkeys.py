@@ -97,8 +97,12 @@ def log_in(form: PasskeyForm, table: PersonTable) -> NewSession | None:
         slow = sessions.source_over_limit(tx)
     if slow and not auth.known_device():
         auth.slow_logins.wait(Holder(auth.household() or answer.credential.id))
-    with transaction("visitor", auth.source(), device_token=auth.device_token()) as tx:
-        new = passkeys.log_in(tx, answer, auth.device(), table)
+    try:
+        with transaction("visitor", auth.source(), device_token=auth.device_token()) as tx:
+            new = passkeys.log_in(tx, answer, auth.device(), table)
+    except PasskeyRefused as refusal:
+        form.add_refusal(refusal)
+        return None
     if new is None:
         form.form_errors.append(UNKNOWN)
     return new
@@ -107,15 +111,12 @@ def log_in(form: PasskeyForm, table: PersonTable) -> NewSession | None:
 def confirm(form: Any) -> bool:
     """Return whether the form has the answer of one of the user's passkeys; if so, the session gets a new token."""
     answer, person, login_session = read(form), current_user.person, current_user.login_session
-    if answer is None:
-        return False
-    with auth.user_transaction() as tx:
-        new = passkeys.confirm(tx, person, login_session, answer)
-    if new is None:
+    new = answer and act(form, lambda tx: passkeys.confirm(tx, person, login_session, answer))
+    if new:
+        auth.store_session(new)
+    elif not form.errors:
         form.form_errors.append(NOT_CONFIRMED)
-        return False
-    auth.store_session(new)
-    return True
+    return bool(new)
 
 
 def overview() -> ResponseReturnValue:

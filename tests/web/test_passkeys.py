@@ -373,11 +373,14 @@ def test_only_an_own_passkey_confirms_and_only_in_the_session_that_asked(app, ad
     answer = device.get(options(page, CONFIRM))
     again = Browser(app).log_in(erika).open("/einstellungen/konto")
     refused = again.post("/einstellungen/bestaetigen/konto", passkey=answer)
-    assert (refused.status_code, REFUSED in refused.text) == (422, True)
+    assert (refused.status_code, AGAIN in refused.text) == (422, True)
+    stranger = Device(app.config["PUBLIC_URL"])
+    stranger.create(options(added, ADD))
+    refused = again.touch(CONFIRM, stranger)
+    assert (refused.status, REFUSED in refused.text) == (422, True)
     other = Browser(app).log_in(max_).open("/einstellungen/konto")
     assert CONFIRM not in other.text
-    refused = other.post("/einstellungen/bestaetigen/konto", passkey=answer)
-    assert (refused.status_code, REFUSED in refused.text) == (422, True)
+    assert other.post("/einstellungen/bestaetigen/konto", passkey=answer).status_code == 422
     assert "passkey.refused" in backend.actions()
 
 
@@ -550,6 +553,15 @@ def test_there_a_first_link_adds_a_passkey_in_place_of_an_app(
     page.touch(ADD, device)
     assert page.heading != "Ihr zweiter Faktor" and backend.read(rosa).factor_nonce is None
     assert Browser(app).open(DESK_LOGIN).touch(BUTTON, device).path == "/kundenservice/kunden"
+
+
+def test_the_only_second_factor_is_not_removed(clerk_page, mine, backend, rosa):
+    path = f"{OF_CLERK}/{mine()[0].id}"
+    clerk_page.open(path).press("Passkey entfernen")
+    assert (clerk_page.status, "Das ist Ihr einziger zweiter Faktor." in clerk_page.text) == (422, True)
+    backend.add_second_factor(rosa)
+    assert "Noch keiner." in clerk_page.open(path).press("Passkey entfernen").open("/kundenservice/zugang").text
+    assert mine() == []
 
 
 def test_a_first_link_ends_passkeys_of_before(app, clerk_page, rosa, issue, mailed, mine, backend):
