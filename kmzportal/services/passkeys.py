@@ -260,7 +260,7 @@ def confirm(
 ) -> NewSession | None:
     """Store that one of the person's own passkeys answered, in place of the current password or the second factor.
 
-    Returns the session with a new token, or None. Failures are counted by session. Raises PasskeyRefused as log_in does.
+    Returns the session with a new token, or None. Failures are counted by session. Raises PasskeyRefused.
     """
     _accept_challenge(tx, answer, f"confirm:{login_session.id}")
     tx.lock(person)
