@@ -136,8 +136,11 @@ class Browser:
         pressed = button(self.page, label)
         options = pressed.get("data-passkey")
         answer = device.create(options) if "user" in json.loads(options) else device.get(options, **changed)
-        form_of(pressed).fields["passkey"] = answer
-        return self.press(label)
+        form = form_of(pressed)
+        if "passkey" not in form.fields:  # it stands elsewhere on the page
+            return self._submit(form, [("passkey", answer)])
+        form.fields["passkey"] = answer
+        return self._submit(form, [])
 
     def submit(self, label: str, fields: dict[str, str]) -> "Browser":
         """Fill in all `fields` by label and press the button."""
@@ -260,6 +263,7 @@ def button(page: HtmlElement, label: str) -> HtmlElement:
 
 
 def form_of(control: HtmlElement) -> FormElement:
-    form = next(control.iterancestors("form"), None)
+    named = control.get("form")
+    form = by_id(control.getroottree().getroot(), named) if named else next(control.iterancestors("form"), None)
     assert form is not None, f"{control.tag} {control.attrib} belongs to no form"
     return form

@@ -158,7 +158,7 @@ def renew(tx: Transaction, clerk: Clerk, login_session: LoginSession, nonce: str
 
 
 def renew_recovery_codes(tx: Transaction, clerk: Clerk) -> list[str]:
-    """Return ten new recovery codes; those before are no longer valid. Raises ChangedMeanwhile where there is no app."""
+    """Return ten new recovery codes; those before are no longer valid. Raises ChangedMeanwhile without an app."""
     tx.lock(clerk)
     if clerk.factor_nonce is None:
         raise ChangedMeanwhile

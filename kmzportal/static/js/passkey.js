@@ -20,7 +20,7 @@
   for (const button of document.querySelectorAll("[data-passkey][hidden]")) {
     const options = JSON.parse(button.dataset.passkey);
     if (!can(options) || !here(options.rpId ?? options.rp.id)) continue;
-    button.hidden = button.form.hidden = false;
+    for (let it = button; it; it = it.parentElement.closest("[hidden]")) it.hidden = false;
     document.querySelector("[data-no-passkey]")?.remove();
     button.addEventListener("click", async (event) => {
       event.preventDefault();
