@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 
 from sqlalchemy import select
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, selectinload
 
 from kmzportal import mail_address
 from kmzportal.models import AccountLink, Clerk, LinkKind, LinkVisit
@@ -39,7 +39,7 @@ class LastAdmin(Refusal):
 
 
 def all_clerks(session: Session) -> Sequence[Clerk]:
-    return session.scalars(select(Clerk).order_by(Clerk.name, Clerk.id)).all()
+    return session.scalars(select(Clerk).options(selectinload(Clerk.passkeys)).order_by(Clerk.name, Clerk.id)).all()
 
 
 def find(session: Session, address: str) -> Clerk | None:
