@@ -183,7 +183,7 @@ def demo(port: int) -> None:
         raise Fault(str(refused)) from None
 
 
-PASSKEYS_DIE = (
+PASSKEYS_OF_OTHER_HOST = (
     "{number} Passkeys gelten nur unter {host}. Mit PUBLIC_URL, wie sie jetzt ist, kann sich niemand mit ihnen "
     "anmelden: Nehmen Sie den früheren Namen wieder, oder lassen Sie neue Passkeys anlegen."
 )
@@ -216,7 +216,7 @@ def config(ctx: click.Context) -> None:
 
 
 def _database_notes(ctx: click.Context) -> list[str]:
-    """Return what the database tells: a support mailbox that is not read, passkeys of another host name."""
+    """Return what is wrong in the database: a support mailbox that is not read, passkeys of another host name."""
     try:
         with ctx.ensure_object(ScriptInfo).load_app().app_context():
             outage = support_mail.inbox_outage(db.session(), current_app.config)
@@ -224,7 +224,7 @@ def _database_notes(ctx: click.Context) -> list[str]:
     except DBAPIError:
         return []
     notes = [f"Das Postfach wird seit {format_datetime(outage[0])} nicht gelesen: {outage[1]}"] if outage else []
-    return notes + [PASSKEYS_DIE.format(number=number, host=host) for host, number in others.items()]
+    return notes + [PASSKEYS_OF_OTHER_HOST.format(number=number, host=host) for host, number in others.items()]
 
 
 def shown(setting: Setting, value: Any) -> str:
