@@ -95,12 +95,10 @@ def request_options(settings: Mapping[str, Any], purpose: str, mine: Iterable[Pa
     return json.dumps(options | {"challenge": _base64(_new_challenge(settings, purpose))})
 
 
-def creation_options(
-    settings: Mapping[str, Any], keys: LinkKeys, person: Customer | Clerk, mine: Iterable[Passkey], purpose: str
-) -> str:
+def creation_options(settings: Mapping[str, Any], keys: LinkKeys, person: Customer | Clerk, purpose: str) -> str:
     """Return the options of `navigator.credentials.create` in JSON, empty where there are no passkeys.
 
-    Devices that hold one of `mine` refuse to add another.
+    Devices that hold a passkey of the person refuse to add another.
     """
     from webauthn import generate_registration_options, options_to_json
     from webauthn.helpers.structs import (
@@ -123,7 +121,7 @@ def creation_options(
         authenticator_selection=AuthenticatorSelectionCriteria(
             resident_key=ResidentKeyRequirement.REQUIRED, user_verification=UserVerificationRequirement.REQUIRED
         ),
-        exclude_credentials=[PublicKeyCredentialDescriptor(_bytes(one.credential_id)) for one in mine],
+        exclude_credentials=[PublicKeyCredentialDescriptor(_bytes(one.credential_id)) for one in person.passkeys],
     )
     return options_to_json(options)
 
@@ -134,8 +132,7 @@ def _user_handle(keys: LinkKeys, person: Customer | Clerk) -> str:
 
 
 def _new_challenge(settings: Mapping[str, Any], purpose: str) -> bytes:
-    token = _signer(settings).dumps([purpose, secrets.token_urlsafe(16)])
-    return token.encode() if isinstance(token, str) else token
+    return str(_signer(settings).dumps([purpose, secrets.token_urlsafe(16)])).encode()
 
 
 def _signer(settings: Mapping[str, Any]) -> URLSafeTimedSerializer:
@@ -215,13 +212,13 @@ def _verify(tx: Transaction, answer: Answer, passkey: Passkey | None) -> bool:
         return False
     count = verified.new_sign_count
     if (count or passkey.sign_count) and count <= passkey.sign_count:
-        _tell_of_copy(tx, passkey)
+        _warn_of_copy(tx, passkey)
         return False
     passkey.sign_count, passkey.last_used = count, tx.now
     return True
 
 
-def _tell_of_copy(tx: Transaction, passkey: Passkey) -> None:
+def _warn_of_copy(tx: Transaction, passkey: Passkey) -> None:
     if holder := passkey.holder:
         tx.record("passkey.copied", holder, passkey=passkey.name)
         if tx.count(f"copied:{passkey.id}", tx.now.replace(hour=0, minute=0, second=0, microsecond=0)) == 1:
@@ -373,10 +370,10 @@ def decline(tx: Transaction, customer: Customer) -> None:
     customer.passkey_declined = True
 
 
-def end_all(tx: Transaction, person: Customer | Clerk, stay: Iterable[int] = ()) -> list[str]:
-    """Remove all passkeys of the account but those with the ids `stay`; return the names of the removed."""
+def end_all(tx: Transaction, person: Customer | Clerk, stay: Iterable[int] = ()) -> int:
+    """Remove all passkeys of the account but those with the ids `stay`; return how many."""
     ended = [passkey for passkey in all_of(tx.session, person) if passkey.id not in set(stay)]
     for passkey in ended:
         tx.session.delete(passkey)
         tx.record("passkey.ended", person, passkey=passkey.name)
-    return [passkey.name for passkey in ended]
+    return len(ended)

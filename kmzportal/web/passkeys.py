@@ -29,7 +29,10 @@ UNKNOWN = (
     "Dieser Passkey gilt hier nicht. Vielleicht haben Sie ihn entfernt, oder ein neues Passwort hat ihn beendet. "
     "Melden Sie sich mit E-Mail-Adresse und Passwort an."
 )
-NOT_CONFIRMED = "Dieser Passkey gilt hier nicht. Nehmen Sie einen anderen, oder geben Sie Ihr Passwort ein."
+NOT_CONFIRMED = (
+    "Dieser Passkey gilt hier nicht. Nehmen Sie einen anderen, oder den anderen Weg auf dieser Seite. "
+    "Nach mehreren Versuchen warten Sie bitte einige Minuten."
+)
 ADDED = "Ihr Passkey ist angelegt. Damit melden Sie sich ab jetzt ohne Passwort an."
 
 
@@ -71,7 +74,7 @@ def confirm_options() -> str:
 
 
 def creation_options(person: Any, purpose: str) -> str:
-    return passkeys.creation_options(current_app.config, link_keys(), person, person.passkeys, purpose)
+    return passkeys.creation_options(current_app.config, link_keys(), person, purpose)
 
 
 def read(form: Any) -> Answer | None:

@@ -11,7 +11,6 @@ from kmzportal.db import db
 from kmzportal.models import Clerk, LoginSession
 from kmzportal.services import second_factor, sessions
 from kmzportal.services.refusals import SessionOver
-from kmzportal.services.sessions import NewSession
 from kmzportal.services.transaction import transaction
 from kmzportal.web import passkeys
 from kmzportal.web.auth import (
@@ -148,20 +147,16 @@ def confirm() -> ResponseReturnValue:
 def _confirmed(clerk: Clerk, form: CodeForm | PasswordForm) -> bool:
     """Return whether code or password is right; if so, the session gets a new token."""
     field, by_code = form[form.stands_for], isinstance(form, CodeForm)
-    if new := _confirm(clerk, field.data or "", by_code):
-        store_session(new)
-        return True
-    field.errors = [WRONG if by_code else NOT_CONFIRMED]
-    return False
-
-
-def _confirm(clerk: Clerk, typed: str, by_code: bool) -> NewSession | None:
-    """Return the session with a new token if code or password is right."""
-    login_session: LoginSession = current_user.login_session
     if by_code:
         with user_transaction() as tx:
-            return second_factor.confirm(tx, clerk, login_session, typed)
-    return check_own_password(typed)
+            new = second_factor.confirm(tx, clerk, current_user.login_session, field.data or "")
+    else:
+        new = check_own_password(field.data or "")
+    if new:
+        store_session(new)
+    else:
+        field.errors = [WRONG if by_code else NOT_CONFIRMED]
+    return bool(new)
 
 
 def _session_awaiting_code() -> LoginSession | None:
