@@ -1,12 +1,13 @@
 """Passkeys with Chromium's virtual authenticator: add, log in by button and by the browser's own offer, remove."""
 
+from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 
 import pytest
 from playwright.sync_api import expect
 from sqlalchemy import select
 
-from kmzportal.models import Passkey
+from kmzportal.models import LoginSession, Passkey
 from tests import people
 from tests.e2e.actions import button, field, link, notice, refusal
 
@@ -113,3 +114,39 @@ def test_a_copied_key_is_refused_and_its_holder_told(browser, site, erika, backe
     expect(refusal(page)).to_contain_text("Dieser Passkey gilt hier nicht.")
     assert "passkey.copied" in backend.actions()
     assert [mail.facts["act"] for mail in backend.mails("passkeys_changed")] == ["added", "copied"]
+
+
+def test_a_clerk_comes_back_after_fifteen_minutes_in_one_touch(browser, site, rosa, backend):
+    page, factor = without_offer(browser.page), backend.add_second_factor(rosa)
+    page.goto(f"{site}/kundenservice/anmelden")
+    field(page, "E-Mail-Adresse").fill(rosa.email)
+    field(page, "Passwort").fill(people.password_of(rosa))
+    page.get_by_role("button", name="Anmelden", exact=True).click()
+    field(page, "Code aus der App").fill(backend.totp_code(factor.secret))
+    button(page, "Weiter").click()
+    page.wait_for_url("**/kundenservice/kunden")
+    now = datetime.now(UTC)
+    (login_session,) = backend.read(select(LoginSession).where(LoginSession.ended_at.is_(None)))
+    backend.update(login_session, password_checked_at=now)  # as after another code
+    page.goto(f"{site}/kundenservice/zugang/passkeys")
+    button(page, "Passkey hinzufügen").click()
+    expect(notice(page, ADDED)).to_be_focused()
+
+    (login_session,) = backend.read(select(LoginSession).where(LoginSession.ended_at.is_(None)))
+    backend.update(login_session, last_seen=now - timedelta(minutes=16))
+    page.goto(f"{site}/kundenservice/kunden?suche=muster")
+    expect(page.get_by_role("heading", level=1)).to_have_text("Anmelden im Kundenservice")
+    button(page, "Mit Passkey anmelden").click()
+    page.wait_for_url("**/kundenservice/kunden?suche=muster")
+
+
+def test_after_a_failure_the_button_has_the_focus_and_the_message_does_not_cover_it(browser, site, erika):
+    page = without_offer(browser.page)
+    page.set_viewport_size({"width": 320, "height": 720})
+    page.goto(f"{site}/anmelden")
+    button(page, "Mit Passkey anmelden").click()  # the device has none
+    message = page.locator("#meldung")
+    expect(message).to_contain_text("Es wurde kein Passkey benutzt.")
+    expect(button(page, "Mit Passkey anmelden")).to_be_focused()
+    asked = button(page, "Mit Passkey anmelden").bounding_box()
+    assert asked["y"] > 0 and asked["y"] + asked["height"] <= message.bounding_box()["y"]

@@ -30,6 +30,8 @@
       } catch (error) {
         if (error.name !== "AbortError") {
           message.textContent = error.name === "InvalidStateError" ? button.dataset.present : button.dataset.failed;
+          button.focus();
+          button.scrollIntoView({ block: "center" });  // the message stands at the end of the window, before the button
         }
       }
     });
