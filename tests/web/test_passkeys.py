@@ -352,7 +352,7 @@ def test_the_database_alone_logs_nobody_in(app, added, device, mine, refused):
 @pytest.mark.parametrize("path", ["/einstellungen/konto", "/einstellungen/konto-loeschen", PASSKEYS])
 def test_it_stands_for_the_current_password(app, added, device, path, erika):
     page = Browser(app).log_in(erika).open(path)
-    assert "oder bestätigen Sie mit einem Passkey" in page.text
+    assert "Bitte bestätigen Sie zuerst, dass Sie es sind." in page.text
     heading = page.heading
     page.touch(CONFIRM, device)
     assert page.status == 200 and page.heading == heading and "Aktuelles Passwort" not in page.text
