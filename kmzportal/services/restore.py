@@ -1,4 +1,4 @@
-"""Restoring a backup: what it replaces, and what must not come back with it: sessions, links, deleted customers."""
+"""Restoring a backup: what it replaces, and what must not come back with it: sessions, links, and who lost access."""
 
 import sqlite3
 import tomllib
@@ -41,6 +41,11 @@ OTHER_ENGINE = "Die Sicherung ist aus {theirs}, eingestellt ist {ours}: Ändern 
 UNREADABLE = "{file} enthält keine Schlüssel des Portals ({why})."
 #: An objection ("Das war ich nicht") stays open: it guards against a takeover, and only locks the account.
 ENDED = [kind for kind in LinkKind if kind is not LinkKind.OBJECTION]
+#: Who has no access, or less, in what is replaced.
+LOCKED = select(Customer.number_canonical, Customer.email_canonical, Customer.locked_at, Customer.objection).where(
+    or_(Customer.locked_at.is_not(None), Customer.objection.is_not(None))
+)
+CLERKS = select(Clerk.email_canonical, Clerk.admin, Clerk.locked_at, Clerk.left_at)
 
 
 @dataclass(frozen=True)
@@ -50,6 +55,8 @@ class Present:
     customers: int | None = None  #: None when the database is damaged
     latest: datetime | None = None  #: of the audit trail
     deleted: Sequence[DeletedCustomer] = ()
+    locked: Sequence[Any] = ()  #: customers who are locked or have objected
+    clerks: Sequence[Any] = ()
 
 
 def read_keys(file: Path) -> dict[str, Any]:
@@ -104,10 +111,13 @@ def look(manifest: Manifest) -> Present | None:
         if "customer" not in tables:
             return None
         deleted = select(DeletedCustomer) if DeletedCustomer.__tablename__ in tables else None
+        same = schema_version() == NEWEST_VERSION  # an older one lacks some of the columns
         return Present(
             db.session.scalar(select(func.count()).select_from(Customer)),
             db.session.scalar(select(func.max(AuditEvent.at))),
             db.session.scalars(deleted).all() if deleted is not None else (),
+            db.session.execute(LOCKED).all() if same else (),
+            db.session.execute(CLERKS).all() if same else (),
         )
     except DatabaseError as error:
         if backup.is_damage(error.orig):

@@ -106,6 +106,23 @@ def test_sixty_slow_senders_delay_no_page(proxy):
     assert max(times) < 1
 
 
+def test_whoever_reads_the_video_of_the_office_slowly_fills_no_disk(start, tmp_path, tmp_path_factory):
+    (tmp_path / "pages").mkdir()
+    (tmp_path / "pages" / "dgs.mp4").write_bytes(bytes(30_000_000))
+    portal = start("serve", PUBLIC_URL=PUBLIC_URL, PROXY_HOPS="1", SIGN_LANGUAGE_VIDEO="dgs.mp4")
+    until(portal.answers)
+    proxy = Proxy("nginx", tmp_path_factory.mktemp("nginx"), portal.port)
+    with ExitStack() as stack:
+        stack.callback(proxy.end)
+        for _ in range(4):
+            reader = stack.enter_context(proxy.connect())
+            reader.sendall(f"GET /leichte-sprache/gebaerdensprache HTTP/1.1\r\nHost: {HOST}\r\n\r\n".encode())
+            assert reader.recv(100).startswith(b"HTTP/1.1 200")
+        time.sleep(1)  # the portal would send all of it meanwhile
+        assert proxy.on_disk() == 0
+        assert proxy.fetch("/anmelden").status == 200
+
+
 def test_the_probe_of_the_doctor_arrives_as_it_should_and_requests_are_buffered(portal, proxy):
     probe = diagnosis.new_probe({"SECRET_KEY": (portal.folder / "secret_key").read_text()})
     whole = json.loads(proxy.fetch(f"/healthz?probe={probe}").text)
