@@ -113,6 +113,12 @@ class Proxy:
         finally:
             connection.close()
 
+    def on_disk(self) -> int:
+        """Return the bytes of answers that nginx's processes keep in files, which have no name any more."""
+        children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
+        files = (file for child in children for file in Path(f"/proc/{child}/fd").iterdir())
+        return sum(file.stat().st_size for file in files if str(file.readlink()).startswith(f"{self.folder}/proxy/"))
+
     @property
     def logged(self) -> str:
         return "".join(path.read_text() for path in self.folder.glob("*.log"))

@@ -57,8 +57,8 @@ def backup(file: Path | None, keys_file: Path | None) -> None:
 def restore(ctx: click.Context, file: Path, keys_file: Path | None, yes: bool) -> None:
     """Spielt eine Sicherung ein; das Portal darf dabei nicht laufen.
 
-    Alle Anmeldungen und offenen Links enden. Wer seit der Sicherung gelöscht wurde, wird wieder gelöscht. Was ersetzt
-    wird, ist vorher gesichert.
+    Alle Anmeldungen und offenen Links enden. Wer seit der Sicherung gelöscht oder gesperrt wurde, wird es wieder. Was
+    ersetzt wird, ist vorher gesichert.
     """
     script, instance = ctx.ensure_object(ScriptInfo), settings.instance_path()
     secrets = restoring.read_keys(keys_file) if keys_file else {}
@@ -87,11 +87,13 @@ def restore(ctx: click.Context, file: Path, keys_file: Path | None, yes: bool) -
         upgrade(app)
         with app.app_context():
             with transaction("console") as tx:
-                deleted = present.deleted if present else ()
-                clerks, again = restoring.settle(tx, manifest, deleted, old_keys, with_keys=bool(secrets))
+                replaced = present or restoring.Present()
+                clerks, again, locked = restoring.settle(tx, manifest, replaced, old_keys, with_keys=bool(secrets))
             click.echo("Die Sicherung ist eingespielt. Alle Anmeldungen und offenen Links sind beendet.")
             if again:
                 click.echo(f"Wieder gelöscht, weil seit der Sicherung gelöscht: {again}")
+            if locked:
+                click.echo(f"Wieder gesperrt oder ohne Rechte, weil das seit der Sicherung so war: {locked}")
             _name(clerks)
             key_service.check(db.session(), current_app.config)
             close()

@@ -1,6 +1,7 @@
 """Administration of clerks, by an admin or the console: add, change, send the first link, lock, unlock, let leave."""
 
 from collections.abc import Iterable, Sequence
+from datetime import datetime
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session, selectinload
@@ -171,10 +172,13 @@ def leave(tx: Transaction, clerk: Clerk, by: Clerk) -> None:
     lock_all(tx)
     _refuse_own(clerk, by)
     _keep_an_admin(tx, clerk)
-    if clerk.left_at:
-        return
+    if not clerk.left_at:
+        end_access(tx, clerk, tx.now)
+
+
+def end_access(tx: Transaction, clerk: Clerk, left_at: datetime) -> None:
     accounts.lock(tx, clerk)
-    clerk.left_at, clerk.admin, clerk.password_hash = tx.now, False, None
+    clerk.left_at, clerk.admin, clerk.password_hash = left_at, False, None
     clerk.factor_nonce, clerk.recovery_nonce, clerk.recovery_codes_used = None, None, []
     tx.record("clerk.left", clerk)
 

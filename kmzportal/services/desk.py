@@ -140,8 +140,9 @@ def correct_address(tx: Transaction, customer: Customer, seen_version: int, emai
 def number_suffices(session: Session, customer: Customer, email: str) -> bool:
     """Return whether the Kundennummer alone proves who wants `email`: its domain is already known for the school.
 
-    Another customer of this school has a confirmed address there. The school counts as it was imported, since
-    customers may change it. A domain where anyone gets an address is never enough.
+    A customer of this school was imported with an address there, or two have one by now: one alone can move to a domain
+    of his own. Only an imported school counts, since customers may change theirs as well. A domain where anyone gets
+    an address is never enough.
     """
     domain = mail_address.parse(email).rpartition("@")[2]
     if mail_address.is_free_mail(email) or not fold(customer.school):
@@ -152,10 +153,12 @@ def number_suffices(session: Session, customer: Customer, email: str) -> bool:
     known = (
         Customer.id.in_(ids),
         Customer.school == customer.school,
-        func.coalesce(Customer.imported["school"].as_string(), customer.school) == customer.school,
+        Customer.imported["school"].as_string() == customer.school,
         Customer.email_canonical.endswith(f"@{mail_address.canonical(email).rpartition('@')[2]}", autoescape=True),
     )
-    return session.scalar(select(Customer.id).where(*known).limit(1)) is not None
+    by_import = Customer.imported["email"].as_string().endswith(f"@{domain}", autoescape=True)
+    vouches = session.scalars(select(by_import).where(*known).order_by(by_import.desc().nulls_last()).limit(2)).all()
+    return len(vouches) == 2 or any(vouches)
 
 
 def decide_on_address(tx: Transaction, customer: Customer, seen_version: int, email: str, confirmed: bool) -> None:

@@ -1,4 +1,4 @@
-"""Restoring a backup: what it replaces, and what must not come back with it: sessions, links, deleted customers."""
+"""Restoring a backup: what it replaces, and what must not come back with it: sessions, links, and who lost access."""
 
 import sqlite3
 import tomllib
@@ -10,11 +10,11 @@ from pathlib import Path
 from shutil import copytree
 from typing import Any
 
-from sqlalchemy import delete, func, inspect, select, update
+from sqlalchemy import delete, func, inspect, or_, select, update
 from sqlalchemy.exc import DatabaseError
 
 from kmzportal.dates import format_datetime
-from kmzportal.db import close, db
+from kmzportal.db import NEWEST_VERSION, close, db, schema_version
 from kmzportal.models import (
     AccountLink,
     AuditEvent,
@@ -27,9 +27,10 @@ from kmzportal.models import (
     LinkState,
     LoginSession,
     MailState,
+    Objection,
     OutgoingMail,
 )
-from kmzportal.services import audit_chain, backup, deletion, keys, postgres_tools
+from kmzportal.services import accounts, audit_chain, backup, clerks, deletion, keys, postgres_tools
 from kmzportal.services.backup import CONFIG, DATABASES, Manifest
 from kmzportal.services.refusals import OperationRefused
 from kmzportal.services.tokens import LinkKeys
@@ -41,6 +42,12 @@ OTHER_ENGINE = "Die Sicherung ist aus {theirs}, eingestellt ist {ours}: Ändern 
 UNREADABLE = "{file} enthält keine Schlüssel des Portals ({why})."
 #: An objection ("Das war ich nicht") stays open: it guards against a takeover, and only locks the account.
 ENDED = [kind for kind in LinkKind if kind is not LinkKind.OBJECTION]
+LOST_SINCE = "War seit der eingespielten Sicherung schon gesperrt, oder jemand hatte widersprochen"
+#: Who has no access, or less, in what is replaced.
+LOCKED = select(Customer.number_canonical, Customer.email_canonical, Customer.locked_at, Customer.objection).where(
+    or_(Customer.locked_at.is_not(None), Customer.objection.is_not(None))
+)
+CLERKS = select(Clerk.email_canonical, Clerk.admin, Clerk.locked_at, Clerk.left_at)
 
 
 @dataclass(frozen=True)
@@ -50,6 +57,8 @@ class Present:
     customers: int | None = None  #: None when the database is damaged
     latest: datetime | None = None  #: of the audit trail
     deleted: Sequence[DeletedCustomer] = ()
+    locked: Sequence[Any] = ()  #: customers who are locked or have objected
+    clerks: Sequence[Any] = ()
 
 
 def read_keys(file: Path) -> dict[str, Any]:
@@ -104,10 +113,13 @@ def look(manifest: Manifest) -> Present | None:
         if "customer" not in tables:
             return None
         deleted = select(DeletedCustomer) if DeletedCustomer.__tablename__ in tables else None
+        same = schema_version() == NEWEST_VERSION  # an older one lacks some of the columns
         return Present(
             db.session.scalar(select(func.count()).select_from(Customer)),
             db.session.scalar(select(func.max(AuditEvent.at))),
             db.session.scalars(deleted).all() if deleted is not None else (),
+            db.session.execute(LOCKED).all() if same else (),
+            db.session.execute(CLERKS).all() if same else (),
         )
     except DatabaseError as error:
         if backup.is_damage(error.orig):
@@ -137,12 +149,12 @@ def replace_database(content: Path) -> None:
 
 
 def settle(
-    tx: Transaction, manifest: Manifest, deleted: Sequence[DeletedCustomer], old_keys: LinkKeys, with_keys: bool
-) -> tuple[Sequence[Clerk], int]:
-    """End sessions, known devices, links and their mails, and delete again those who were deleted since the backup.
+    tx: Transaction, manifest: Manifest, present: Present, old_keys: LinkKeys, with_keys: bool
+) -> tuple[Sequence[Clerk], int, int]:
+    """End sessions, known devices, links and their mails; delete or lock again who was deleted or locked since.
 
-    Return the clerks who need a new second factor, and the number of customers deleted again. With keys that still
-    differ, because a setting overrides them, their fingerprints are not taken and the portal refuses to start.
+    Return the clerks who need a new second factor, and the numbers of people deleted and locked again. With keys that
+    still differ, because a setting overrides them, their fingerprints are not taken and the portal refuses to start.
     """
     made_at = datetime.fromisoformat(manifest.made_at)
     tx.session.execute(update(LoginSession).where(LoginSession.ended_at.is_(None)).values(ended_at=tx.now))
@@ -155,12 +167,14 @@ def settle(
     mails = update(OutgoingMail).where(waiting, OutgoingMail.link_id.in_(ended))
     tx.session.execute(mails.values(cancelled | {"reason": "Der Link endete, als eine Sicherung eingespielt wurde."}))
     tx.session.execute(delete(Heartbeat))  # of the time of the backup; the clock would seem to have jumped since
-    number = _delete_again(tx, deleted, old_keys)
-    clerks = [] if with_keys and keys.differing(tx.session, tx.settings) else keys.take(tx)
+    number = _delete_again(tx, present.deleted, old_keys)
+    locked = sum(_lock_customer_again(tx, row) for row in present.locked)
+    locked += sum(_limit_clerk_again(tx, row) for row in present.clerks)
+    need_factor = [] if with_keys and keys.differing(tx.session, tx.settings) else keys.take(tx)
     if manifest.schema < audit_chain.SINCE:
         audit_chain.adopt(tx.session, tx.settings)
     tx.record("backup.restored", why=f"Stand vom {format_datetime(made_at)}", number=number)
-    return clerks, number
+    return need_factor, number, locked
 
 
 def _delete_again(tx: Transaction, deleted: Sequence[DeletedCustomer], old_keys: LinkKeys) -> int:
@@ -177,6 +191,42 @@ def _delete_again(tx: Transaction, deleted: Sequence[DeletedCustomer], old_keys:
         why = f"Gelöscht am {format_datetime(before)}; stand noch in der eingespielten Sicherung"
         deletion.delete_customer(tx, customer, customer.version, why, loans_open=False, before=before)
     return len(again)
+
+
+def _lock_customer_again(tx: Transaction, row: Any) -> bool:
+    """Lock a customer who was locked since the backup, or whose address moved after an objection.
+
+    The backup may hold address and password of an intruder, so the desk has to look at the account.
+    """
+    customer = tx.session.scalar(select(Customer).where(Customer.number_canonical == row.number_canonical))
+    if customer is None or customer.locked_at:
+        return False
+    if not row.locked_at and row.email_canonical == customer.email_canonical:
+        return False
+    accounts.lock(tx, customer)
+    if row.objection:
+        customer.objection, customer.password_hash = Objection.OPEN, None
+    tx.record("account.locked", customer, why=LOST_SINCE)
+    return True
+
+
+def _limit_clerk_again(tx: Transaction, row: Any) -> bool:
+    """Take from a clerk what was lost since the backup: all access, or the right to manage."""
+    clerk = clerks.find(tx.session, row.email_canonical)
+    if clerk is None or clerk.left_at:
+        return False
+    if row.left_at:
+        clerks.end_access(tx, clerk, row.left_at)
+    elif row.locked_at and not clerk.locked_at:
+        accounts.lock(tx, clerk)
+        clerk.admin = clerk.admin and row.admin
+        tx.record("clerk.locked", clerk)
+    elif clerk.admin > row.admin:
+        clerk.admin = False
+        tx.record("clerk.changed", clerk, fields=["admin"], admin=False)
+    else:
+        return False
+    return True
 
 
 def _refuse_if_used() -> None:

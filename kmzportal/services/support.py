@@ -196,12 +196,20 @@ def send_to_stranger(
         f"receipt:{address}@{tx.source}": per_address,
         f"receipt:{tx.source}": tx.settings["RECEIPTS_PER_SOURCE"] if tx.source else (in_all + 1) // 2,  # the mailbox
         f"receipt:{address}": SOURCES_PER_ADDRESS * per_address,
-        "receipt": in_all,
     }
-    if not all(tx.count(counted, day) <= limit for counted, limit in budgets.items()):  # ends at the first used up
+    within_shares = all(tx.count(counted, day) <= limit for counted, limit in budgets.items())  # ends at a used up one
+    if not (within_shares and _within_all_receipts(tx, day)):
         tx.record("mail.capped", template=template)
         return None
     return tx.send(template, None, to=email, case=case, always=True)
+
+
+def _within_all_receipts(tx: Transaction, day: datetime) -> bool:
+    """Count a mail in all. Many sources can use that up, so known sources and devices then have as many again."""
+    in_all, per_source = tx.settings["RECEIPTS_PER_DAY"], tx.settings["RECEIPTS_PER_SOURCE"]
+    if tx.count("receipt", day) <= in_all:
+        return True
+    return _is_known(tx, "receipt", per_source, day) and tx.count("receipt-known", day) <= in_all
 
 
 # The code that proves a mailbox
@@ -263,13 +271,16 @@ def ensure_within_limits(tx: Transaction, what: str = "case", times: int = 1) ->
     of_source = tx.count(f"{what}:{tx.source}", tx.hour) if tx.source else 0
     if of_source > per_source:
         raise TooManyRequests
-    if tx.count(what, tx.hour) <= times * tx.settings["CASES_PER_HOUR"]:
-        return
-    if sessions.is_known_source(tx.session, tx.keys, tx.source, tx.now):
-        return
-    account = devices.account_of(tx.session, tx.device_token, tx.now)
-    if account is None or tx.count(f"{what}-device:{tx.keys.fingerprint(account)}", tx.hour) > per_source:
+    if tx.count(what, tx.hour) > times * tx.settings["CASES_PER_HOUR"] and not _is_known(tx, what, per_source, tx.hour):
         raise TooManyRequests
+
+
+def _is_known(tx: Transaction, what: str, limit: int, since: datetime) -> bool:
+    """Return whether the source has an earlier login, or the device is known and its account within this limit."""
+    if sessions.is_known_source(tx.session, tx.keys, tx.source, tx.now):
+        return True
+    account = devices.account_of(tx.session, tx.device_token, tx.now)
+    return account is not None and tx.count(f"{what}-device:{tx.keys.fingerprint(account)}", since) <= limit
 
 
 def count_puzzle(tx: Transaction, browser: str, by: int = 1) -> int:

@@ -33,7 +33,7 @@ from kmzportal.models import (
     OutgoingMail,
 )
 from kmzportal.server import sample_people, worker
-from kmzportal.services import audit_chain, deletion, links
+from kmzportal.services import accounts, audit_chain, clerks, deletion, desk, links
 from kmzportal.services.second_factor import SecondFactor
 from kmzportal.services.transaction import factor_keys, transaction
 from kmzportal.settings import KEYS
@@ -288,6 +288,44 @@ def test_who_was_deleted_since_the_backup_is_deleted_again_without_a_second_mail
         assert db.session.scalars(select(DeletedCustomer.deleted_at)).all() == [deleted_at]
         mails = db.session.scalars(select(OutgoingMail).where(OutgoingMail.template == "account_deleted")).all()
         assert mails == []
+
+
+def test_who_was_locked_or_left_since_the_backup_does_not_come_back(either):
+    """The backup holds address and password of an intruder, against whom the owners have objected since."""
+    with either.app(), transaction("console") as tx:
+        for row in (people.ERIKA, people.MAX):
+            customer = tx.session.scalar(Customer.with_number(row["number"]))
+            customer.set_pending_email(f"dieb-{row['number']}@schule.example")
+            accounts.move_email(tx, customer)
+            customer.set_password_hash("of the intruder", tx.now)
+        for initials in ("ab", "cd"):
+            clerks.add(tx, f"{initials}@kmz.example", "Kim Muster", initials, admin=True)
+    either("backup", "portal.tar.gz")
+    with either.app(), transaction("console") as tx:
+        moved = (
+            AccountLink.kind == LinkKind.OBJECTION,
+            AccountLink.email.in_([people.ERIKA["email"], people.MAX["email"]]),
+        )
+        for objection in tx.session.scalars(select(AccountLink).where(*moved)).all():
+            accounts.object_to_change(tx, objection, tx.now)
+        mended = tx.session.scalar(Customer.with_number(people.MAX["number"]))
+        desk.correct_address(tx, mended, mended.version, people.MAX["email"], "in_person", "")
+        desk.unlock(tx, mended, "geklärt")
+        by = {clerk.initials: clerk for clerk in clerks.all_clerks(tx.session)}
+        clerks.change(tx, by["cd"], by["ab"], "Kim Muster", "cd", admin=False)
+        clerks.lock(tx, by["tb"], by["ab"])
+        clerks.leave(tx, by["ro"], by["ab"])
+    assert "weil das seit der Sicherung so war: 5" in either("restore", "portal.tar.gz", "--yes")
+    with either.app():
+        for row in (people.ERIKA, people.MAX):
+            customer = db.session.scalar(Customer.with_number(row["number"]))
+            assert customer.locked_at
+            assert (customer.password_hash, customer.objection) == (None, "open")
+        by = {clerk.initials: clerk for clerk in clerks.all_clerks(db.session())}
+        assert by["ro"].left_at
+        assert (by["ro"].password_hash, by["ro"].factor_nonce) == (None, None)
+        assert by["tb"].locked_at
+        assert (by["ab"].admin, by["cd"].admin) == (True, False)
 
 
 def test_what_a_restore_replaces_can_be_brought_back(either):

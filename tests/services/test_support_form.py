@@ -212,3 +212,17 @@ def test_many_sources_shut_the_form_neither_for_known_sources_nor_for_known_devi
     tokens = (new.device_token, other.device_token) * 2
     tries = [admitted(f"192.0.2.{number}", token) for number, token in enumerate(tokens)]
     assert tries == [True, True, None, None], "an account can make any number of devices"
+
+
+def test_many_sources_leave_receipts_and_codes_to_known_sources_and_devices(app, backend, erika, monkeypatch):
+    monkeypatch.setitem(app.config, "RECEIPTS_PER_SOURCE", 2)
+    monkeypatch.setitem(app.config, "RECEIPTS_PER_DAY", 3)
+    known = backend.run(sessions.start, erika, "Firefox", source="198.51.100.7").device_token
+
+    def sends(number, source, device_token=""):
+        address = f"{number}@schule.example"
+        return bool(backend.run(support.send_code, address, source=source, device_token=device_token))
+
+    assert [sends(number, f"2001:db8:0:{number}::/64") for number in range(4)] == [True, True, True, False]
+    assert [sends(number, "198.51.100.7") for number in (5, 6, 7)] == [True, True, False], "the share of a source"
+    assert [sends(number, f"192.0.2.{number}", known) for number in (8, 9)] == [True, False], "they have a bound in all"

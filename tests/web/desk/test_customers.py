@@ -222,7 +222,8 @@ def test_the_kundennummer_alone_counts_only_for_a_domain_that_is_known_for_the_s
 ):
     """A stranger may know the number, but hardly has a mailbox at the school."""
     known = "max@gms-nachbar.example"
-    backend.update(max_, email=known, email_canonical=known, school="GMS Nachbarstadt")
+    imported = {"school": "GMS Nachbarstadt", "email": known}
+    backend.update(max_, email=known, email_canonical=known, school="GMS Nachbarstadt", imported=imported)
     backend.update(erika, school=school)
     screen.open(screen.path).check("Kundennummer genannt").submit(CORRECT, {"Neue E-Mail-Adresse": email})
     assert screen.status == status
@@ -234,11 +235,24 @@ def test_the_kundennummer_alone_counts_only_for_a_domain_that_is_known_for_the_s
     assert screen.check("Rückruf").press(CORRECT).status == 200
 
 
-def test_a_customer_cannot_make_a_domain_known_by_changing_the_own_school(backend, screen, erika, max_):
-    backend.update(max_, email="max@dieb.example", email_canonical="max@dieb.example", school=erika.school)
-    backend.update(backend.read(max_), imported={"school": "GMS Nachbarstadt"})
-    screen.check("Kundennummer genannt").submit(CORRECT, {"Neue E-Mail-Adresse": "erika@dieb.example"})
+@pytest.mark.parametrize(
+    "imported", [{"school": "GMS Nachbarstadt"}, {}, {"school": "GMS", "email": "max@gms.example"}]
+)
+def test_a_customer_alone_cannot_make_a_domain_known_by_changing_school_or_address(
+    backend, screen, erika, max_, anneliese, imported
+):
+    """Imported, created at the desk, or a real colleague who moved to a domain of his own; two colleagues can."""
+    backend.update(erika, school="GMS")
+    moved = {"email": "max@dieb.example", "email_canonical": "max@dieb.example"}
+    backend.update(max_, school="GMS", imported=imported, **moved)
+    screen.open(screen.path).check("Kundennummer genannt").submit(
+        CORRECT, {"Neue E-Mail-Adresse": "erika@dieb.example"}
+    )
     assert (screen.status, backend.mails()) == (422, [])
+    moved = {"email": "a@dieb.example", "email_canonical": "a@dieb.example"}
+    backend.update(anneliese, school="GMS", imported={"school": "GMS"}, **moved)
+    status = screen.check("Kundennummer genannt").press(CORRECT).status
+    assert status == (200 if "email" in imported else 422)
 
 
 def test_after_a_correction_the_page_shows_what_waits_and_what_to_say_instead_of_the_filled_form(
