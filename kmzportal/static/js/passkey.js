@@ -22,6 +22,9 @@
     if (!can(options) || !here(options.rpId ?? options.rp.id)) continue;
     for (let it = button; it; it = it.parentElement.closest("[hidden]")) it.hidden = false;
     document.querySelector("[data-no-passkey]")?.remove();
+    button.form.addEventListener("submit", ({ submitter }) => {
+      if (submitter !== button) button.form.elements.passkey.value = "";  // the answer of an earlier try
+    }, true);
     button.addEventListener("click", async (event) => {
       event.preventDefault();
       message.textContent = "";
