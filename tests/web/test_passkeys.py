@@ -527,6 +527,19 @@ def test_only_the_browser_with_the_visit_may_add_one(done, app, device, mine):
     assert mine() == []
 
 
+@pytest.mark.parametrize("kind", [LinkKind.RECOVERY, LinkKind.DESK])
+def test_whoever_opens_the_used_link_again_gets_no_offer(app, erika, issue, mailed, enter_code, device, kind, mine):
+    owner, link = Browser(app), issue(kind, erika)
+    enter_code(owner, link) if kind == LinkKind.DESK else owner.open(mailed(link))
+    fields = {"Passwort": NEW_PASSWORD, "Wdh. Passwort": NEW_PASSWORD}
+    owner.submit("Registrieren" if kind == LinkKind.DESK else "Passwort speichern", fields)
+    thief, waiting = Browser(app).open(mailed(link)), options(owner, ADD)
+    assert thief.open(owner.path).heading == "Fertig" and ADD not in thief.text
+    path = owner.path.replace("fertig", "passkey")
+    assert thief.open(LOGIN).post(path, passkey=device.create(waiting)).status_code in (404, 410)
+    assert mine() == [] and owner.touch(ADD, device).heading == "Fertig" and len(mine()) == 1
+
+
 # STAFF_SECOND_FACTOR = "passkey"
 
 
