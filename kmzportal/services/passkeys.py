@@ -173,6 +173,8 @@ def read(text: str) -> Answer:
             else parse_authentication_credential_json
         )
         credential = parse(text)
+        if credential.id != _base64(credential.raw_id):  # looked up, so only of the characters of base64url
+            raise PasskeyRefused
         return Answer(credential, parse_client_data_json(credential.response.client_data_json).challenge)
     except (WebAuthnException, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise PasskeyRefused from None
@@ -303,7 +305,7 @@ def add(tx: Transaction, person: Customer | Clerk, answer: Answer, purpose: str,
             expected_origin=party.origin,
             require_user_verification=True,
         )
-    except (WebAuthnException, ValueError, KeyError, TypeError):
+    except (WebAuthnException, ValueError, KeyError, TypeError, AttributeError, IndexError):
         raise PasskeyRefused from None
     credential_id = _base64(verified.credential_id)
     if tx.session.scalar(select(Passkey.id).where(Passkey.credential_id == credential_id)):

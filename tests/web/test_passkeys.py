@@ -1,8 +1,10 @@
 """Passkeys of customers and clerks: add, log in, confirm, rename, remove, and what is refused."""
 
 import json
+from base64 import urlsafe_b64encode
 from datetime import timedelta
 
+import cbor2
 import pytest
 from sqlalchemy import delete, select
 
@@ -156,6 +158,21 @@ def test_a_broken_part_of_an_answer_is_refused(app, settings_page, device, added
             sender = added if path == PASSKEYS else Browser(app).open(LOGIN)
             status = sender.post(path, name="Unfug", passkey=json.dumps(answer)).status_code
             assert status == 422 or (field == "userHandle" and not value)
+
+
+@pytest.mark.parametrize("name", ["\ud800", "a\0b", "ä", "", "A" * 9_000])
+def test_an_id_that_is_none_is_refused_before_it_is_looked_up(app, added, device, name, backend):
+    answer = json.loads(device.get(options(Browser(app).open(LOGIN), BUTTON)))
+    sent = Browser(app).open(LOGIN).post("/anmelden/passkey", passkey=json.dumps(answer | {"id": name}))
+    assert sent.status_code == 422 and AGAIN in sent.text and "login.refused" not in backend.actions()
+
+
+def test_a_key_that_is_a_list_is_refused(settings_page, device, mine):
+    answer = json.loads(device.create(options(settings_page, ADD)))
+    attestation = cbor2.loads(decoded(answer["response"]["attestationObject"]))
+    attestation["authData"] = attestation["authData"][:71] + cbor2.dumps([1, 2])
+    answer["response"]["attestationObject"] = urlsafe_b64encode(cbor2.dumps(attestation)).decode()
+    assert settings_page.post(PASSKEYS, name="Liste", passkey=json.dumps(answer)).status_code == 422 and mine() == []
 
 
 def test_ten_are_enough(settings_page, device, mine):
