@@ -366,7 +366,8 @@ def is_offered(link: AccountLink, now: datetime, lifetime: int) -> bool:
     if customer is None or link.ended_at is None or customer.password_set_at != link.ended_at:
         return False
     lately = (now - link.ended_at).total_seconds() < lifetime
-    return lately and not (customer.locked_at or customer.passkeys or customer.passkey_declined)
+    counts = customer.password_hash and not customer.locked_at  # the desk deletes one that may be stolen
+    return bool(lately and counts) and not (customer.passkeys or customer.passkey_declined)
 
 
 def decline(tx: Transaction, customer: Customer) -> None:

@@ -557,6 +557,18 @@ def test_whoever_opens_the_used_link_again_gets_no_offer(app, erika, issue, mail
     assert mine() == [] and owner.touch(ADD, device).heading == "Fertig" and len(mine()) == 1
 
 
+def test_no_offer_is_left_of_a_password_that_the_desk_deleted(done, device, mine, backend, erika):
+    """A thief set it from the old mailbox, and the account was locked, corrected and unlocked within minutes."""
+    waiting, path = options(done, ADD), done.path.replace("fertig", "passkey")
+    backend.run(desk.lock, erika, "Postfach gestohlen", actor="clerk:1")
+    seen = backend.read(erika).version
+    backend.run(desk.correct_address, erika, seen, people.NEW_EMAIL, "callback", "", actor="clerk:1")
+    backend.run(desk.unlock, erika, "geprüft", "callback", actor="clerk:1")
+    assert ADD not in done.open(done.path).text and people.NEW_EMAIL not in done.answer.text
+    late = done.open(LOGIN).post(path, passkey=device.create(waiting))
+    assert late.status_code in (404, 410) and mine() == []
+
+
 # STAFF_SECOND_FACTOR = "passkey"
 
 
