@@ -284,8 +284,18 @@ def confirm(
 # Changes
 
 
-def add(tx: Transaction, person: Customer | Clerk, answer: Answer, purpose: str, name: str) -> Passkey:
-    """Store a new passkey and notify its holder; raises PasskeyRefused, TooManyPasskeys."""
+def add(
+    tx: Transaction,
+    person: Customer | Clerk,
+    answer: Answer,
+    purpose: str,
+    name: str,
+    keep: LoginSession | None = None,
+) -> Passkey:
+    """Store a new passkey and notify its holder; raises PasskeyRefused, TooManyPasskeys.
+
+    As a clerk's first second factor it ends all sessions but `keep`: the password alone began them.
+    """
     from webauthn import verify_registration_response
     from webauthn.helpers.exceptions import WebAuthnException
     from webauthn.helpers.structs import RegistrationCredential
@@ -307,6 +317,9 @@ def add(tx: Transaction, person: Customer | Clerk, answer: Answer, purpose: str,
         )
     except (WebAuthnException, ValueError, KeyError, TypeError, AttributeError, IndexError):
         raise PasskeyRefused from None
+    if keep and isinstance(person, Clerk) and not person.has_factor:
+        sessions.end_all(tx, person, keep)
+        devices.end_all(tx, person, keep_this=True)
     credential_id = _base64(verified.credential_id)
     if tx.session.scalar(select(Passkey.id).where(Passkey.credential_id == credential_id)):
         raise PasskeyRefused  # WebAuthn, 7.1: of whichever account

@@ -123,8 +123,8 @@ def overview() -> ResponseReturnValue:
     """Show the user's passkeys and add one."""
     form, person, purpose = NewPasskeyForm(name=auth.device()), current_user.person, f"add:{current_user.actor}"
     if answer := read(form):
-        name = form.name.data or ""
-        if act(form, lambda tx: passkeys.add(tx, person, answer, purpose, name)):
+        name, this = form.name.data or "", current_user.login_session
+        if act(form, lambda tx: passkeys.add(tx, person, answer, purpose, name, this)):
             return redirect_in_place(".overview", ADDED)
     context = {"most": MOST, "options": creation_options(person, purpose), "here": relying_party(current_app.config)}
     return render("passkeys.html", form, person=person, **context)

@@ -416,6 +416,21 @@ def test_with_a_passkey_the_password_alone_confirms_nothing(app, clerk_page, ros
     assert page.heading == "Zweiter Faktor" and "Code aus der App" not in page.text
 
 
+def test_a_first_second_factor_ends_what_the_password_alone_began(app, rosa, device, offered, mine):
+    def confirmed():
+        page = Browser(app).log_in(rosa, path=DESK_LOGIN).open(OF_CLERK)
+        return page.submit("Weiter", {"Passwort": people.password_of(rosa)})
+
+    thief, own = confirmed(), confirmed()
+    waiting = options(thief, ADD)
+    assert own.touch(ADD, device).heading == "Passkeys" and len(mine()) == 1
+    thief.post(OF_CLERK, name="Meiner", passkey=Device(app.config["PUBLIC_URL"]).create(waiting))
+    assert thief.open(OF_CLERK).heading == "Anmelden im Kundenservice" and len(mine()) == 1
+    elsewhere = Browser(app).open(DESK_LOGIN).touch(BUTTON, device)
+    own.fill_in("Name des Passkeys", "Zweiter").touch(ADD, device)
+    assert elsewhere.open(OF_CLERK).heading == "Bitte bestätigen", "a further one ends nothing"
+
+
 # What ends them
 
 
