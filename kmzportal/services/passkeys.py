@@ -347,14 +347,18 @@ def rename(tx: Transaction, person: Customer | Clerk, passkey_id: int, name: str
         _changed(tx, person, "renamed", name)
 
 
-def remove(tx: Transaction, person: Customer | Clerk, passkey_id: int) -> None:
-    """Remove a passkey; raises OnlyFactor for a clerk who could not log in without it."""
+def remove(tx: Transaction, person: Customer | Clerk, passkey_id: int, keep: LoginSession) -> None:
+    """Remove a passkey and end all sessions but `keep`: it may have begun them on a stolen device.
+
+    Raises OnlyFactor for a clerk who could not log in without it.
+    """
     passkey = _own(tx, person, passkey_id)
     demanded = tx.settings["STAFF_SECOND_FACTOR"]
     has_app = isinstance(person, Clerk) and person.factor_nonce and demanded == "required"
     if isinstance(person, Clerk) and demanded != "offered" and not has_app and len(all_of(tx.session, person)) == 1:
         raise OnlyFactor
     tx.session.delete(passkey)
+    sessions.end_all(tx, person, keep)
     _changed(tx, person, "removed", passkey.name)
 
 

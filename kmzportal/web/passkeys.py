@@ -142,10 +142,10 @@ def edit(passkey_id: int) -> ResponseReturnValue:
 
 def remove(passkey_id: int) -> ResponseReturnValue:
     form, passkey, person = ActionForm(), _own(passkey_id), current_user.person
-    act(form, lambda tx: passkeys.remove(tx, person, passkey_id))
+    act(form, lambda tx: passkeys.remove(tx, person, passkey_id, current_user.login_session))
     if form.errors:
         return render("passkey.html", form, passkey=passkey)
-    return redirect_to(".overview", "Der Passkey ist entfernt. Mit ihm kommt niemand mehr hinein.")
+    return redirect_to(".overview", "Der Passkey ist entfernt. Alle anderen Geräte sind abgemeldet.")
 
 
 def _own(passkey_id: int) -> Passkey:

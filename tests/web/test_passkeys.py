@@ -195,6 +195,15 @@ def test_it_is_renamed_and_removed_each_with_a_mail(added, mine, backend):
     assert [mail.facts["act"] for mail in backend.mails("passkeys_changed")] == ["added", "renamed", "removed"]
 
 
+def test_with_it_end_the_sessions_that_it_may_have_begun(app, added, device, mine):
+    thief = Browser(app).open(LOGIN).touch(BUTTON, device).open(PASSKEYS).touch(CONFIRM, device)
+    waiting = options(thief, ADD)
+    added.follow(link_text(added)).press("Passkey entfernen")
+    assert "Alle anderen Geräte sind abgemeldet." in added.text
+    thief.post(PASSKEYS, name="Noch einer", passkey=Device(app.config["PUBLIC_URL"]).create(waiting))
+    assert thief.open(PASSKEYS).heading == "Anmelden" and mine() == [] and added.open(PASSKEYS).heading == "Passkeys"
+
+
 def link_text(page):
     return next(link.text_content() for link in page.page.iter("a") if "Umbenennen" in (link.text_content() or ""))
 
