@@ -170,6 +170,8 @@ def read(text: str) -> Answer:
             else parse_authentication_credential_json
         )
         credential = parse(text)
+        if credential.id != _base64(credential.raw_id):  # looked up, so only of the characters of base64url
+            raise PasskeyRefused
         return Answer(credential, parse_client_data_json(credential.response.client_data_json).challenge)
     except (WebAuthnException, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise PasskeyRefused from None
@@ -279,8 +281,18 @@ def confirm(
 # Changes
 
 
-def add(tx: Transaction, person: Customer | Clerk, answer: Answer, purpose: str, name: str) -> Passkey:
-    """Store a new passkey and notify its holder; raises PasskeyRefused, TooManyPasskeys."""
+def add(
+    tx: Transaction,
+    person: Customer | Clerk,
+    answer: Answer,
+    purpose: str,
+    name: str,
+    keep: LoginSession | None = None,
+) -> Passkey:
+    """Store a new passkey and notify its holder; raises PasskeyRefused, TooManyPasskeys.
+
+    As a clerk's first second factor it ends all sessions but `keep`: the password alone began them.
+    """
     from webauthn import verify_registration_response
     from webauthn.helpers.exceptions import WebAuthnException
     from webauthn.helpers.structs import RegistrationCredential
@@ -300,8 +312,11 @@ def add(tx: Transaction, person: Customer | Clerk, answer: Answer, purpose: str,
             expected_origin=party.origin,
             require_user_verification=True,
         )
-    except (WebAuthnException, ValueError, KeyError, TypeError):
+    except (WebAuthnException, ValueError, KeyError, TypeError, AttributeError, IndexError):
         raise PasskeyRefused from None
+    if keep and isinstance(person, Clerk) and not person.has_factor:
+        sessions.end_all(tx, person, keep)
+        devices.end_all(tx, person, keep_this=True)
     credential_id = _base64(verified.credential_id)
     if tx.session.scalar(select(Passkey.id).where(Passkey.credential_id == credential_id)):
         raise PasskeyRefused  # WebAuthn, 7.1: of whichever account
@@ -329,14 +344,18 @@ def rename(tx: Transaction, person: Customer | Clerk, passkey_id: int, name: str
         _changed(tx, person, "renamed", name)
 
 
-def remove(tx: Transaction, person: Customer | Clerk, passkey_id: int) -> None:
-    """Remove a passkey; raises OnlyFactor for a clerk who could not log in without it."""
+def remove(tx: Transaction, person: Customer | Clerk, passkey_id: int, keep: LoginSession) -> None:
+    """Remove a passkey and end all sessions but `keep`: it may have begun them on a stolen device.
+
+    Raises OnlyFactor for a clerk who could not log in without it.
+    """
     passkey = _own(tx, person, passkey_id)
     demanded = tx.settings["STAFF_SECOND_FACTOR"]
     has_app = isinstance(person, Clerk) and person.factor_nonce and demanded == "required"
     if isinstance(person, Clerk) and demanded != "offered" and not has_app and len(all_of(tx.session, person)) == 1:
         raise OnlyFactor
     tx.session.delete(passkey)
+    sessions.end_all(tx, person, keep)
     _changed(tx, person, "removed", passkey.name)
 
 
@@ -361,7 +380,8 @@ def is_offered(link: AccountLink, now: datetime, lifetime: int) -> bool:
     if customer is None or link.ended_at is None or customer.password_set_at != link.ended_at:
         return False
     lately = (now - link.ended_at).total_seconds() < lifetime
-    return lately and not (customer.locked_at or customer.passkeys or customer.passkey_declined)
+    counts = customer.password_hash and not customer.locked_at  # the desk deletes one that may be stolen
+    return bool(lately and counts) and not (customer.passkeys or customer.passkey_declined)
 
 
 def decline(tx: Transaction, customer: Customer) -> None:

@@ -126,8 +126,8 @@ def overview() -> ResponseReturnValue:
     """Show the user's passkeys and add one."""
     form, person, purpose = NewPasskeyForm(name=auth.device()), current_user.person, f"add:{current_user.actor}"
     if answer := read(form):
-        name = form.name.data or ""
-        if act(form, lambda tx: passkeys.add(tx, person, answer, purpose, name)):
+        name, this = form.name.data or "", current_user.login_session
+        if act(form, lambda tx: passkeys.add(tx, person, answer, purpose, name, this)):
             return redirect_in_place(".overview", ADDED)
     context = {"most": MOST, "options": creation_options(person, purpose), "here": relying_party(current_app.config)}
     return render("passkeys.html", form, person=person, **context)
@@ -145,10 +145,10 @@ def edit(passkey_id: int) -> ResponseReturnValue:
 
 def remove(passkey_id: int) -> ResponseReturnValue:
     form, passkey, person = ActionForm(), _own(passkey_id), current_user.person
-    act(form, lambda tx: passkeys.remove(tx, person, passkey_id))
+    act(form, lambda tx: passkeys.remove(tx, person, passkey_id, current_user.login_session))
     if form.errors:
         return render("passkey.html", form, passkey=passkey)
-    return redirect_to(".overview", "Der Passkey ist entfernt. Mit ihm kommt niemand mehr hinein.")
+    return redirect_to(".overview", "Der Passkey ist entfernt. Alle anderen Geräte sind abgemeldet.")
 
 
 def _own(passkey_id: int) -> Passkey:

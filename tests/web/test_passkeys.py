@@ -1,8 +1,10 @@
 """Passkeys of customers and clerks: add, log in, confirm, rename, remove, and what is refused."""
 
 import json
+from base64 import urlsafe_b64encode
 from datetime import timedelta
 
+import cbor2
 import pytest
 from sqlalchemy import delete, select
 
@@ -158,6 +160,21 @@ def test_a_broken_part_of_an_answer_is_refused(app, settings_page, device, added
             assert status == 422 or (field == "userHandle" and not value)
 
 
+@pytest.mark.parametrize("name", ["\ud800", "a\0b", "ä", "", "A" * 9_000])
+def test_an_id_that_is_none_is_refused_before_it_is_looked_up(app, added, device, name, backend):
+    answer = json.loads(device.get(options(Browser(app).open(LOGIN), BUTTON)))
+    sent = Browser(app).open(LOGIN).post("/anmelden/passkey", passkey=json.dumps(answer | {"id": name}))
+    assert sent.status_code == 422 and AGAIN in sent.text and "login.refused" not in backend.actions()
+
+
+def test_a_key_that_is_a_list_is_refused(settings_page, device, mine):
+    answer = json.loads(device.create(options(settings_page, ADD)))
+    attestation = cbor2.loads(decoded(answer["response"]["attestationObject"]))
+    attestation["authData"] = attestation["authData"][:71] + cbor2.dumps([1, 2])
+    answer["response"]["attestationObject"] = urlsafe_b64encode(cbor2.dumps(attestation)).decode()
+    assert settings_page.post(PASSKEYS, name="Liste", passkey=json.dumps(answer)).status_code == 422 and mine() == []
+
+
 def test_ten_are_enough(settings_page, device, mine):
     for _ in range(MOST):
         waiting = options(settings_page, ADD)
@@ -176,6 +193,15 @@ def test_it_is_renamed_and_removed_each_with_a_mail(added, mine, backend):
     added.follow(link_text(added)).press("Passkey entfernen")
     assert "Sie haben noch keinen Passkey." in added.text and mine() == []
     assert [mail.facts["act"] for mail in backend.mails("passkeys_changed")] == ["added", "renamed", "removed"]
+
+
+def test_with_it_end_the_sessions_that_it_may_have_begun(app, added, device, mine):
+    thief = Browser(app).open(LOGIN).touch(BUTTON, device).open(PASSKEYS).touch(CONFIRM, device)
+    waiting = options(thief, ADD)
+    added.follow(link_text(added)).press("Passkey entfernen")
+    assert "Alle anderen Geräte sind abgemeldet." in added.text
+    thief.post(PASSKEYS, name="Noch einer", passkey=Device(app.config["PUBLIC_URL"]).create(waiting))
+    assert thief.open(PASSKEYS).heading == "Anmelden" and mine() == [] and added.open(PASSKEYS).heading == "Passkeys"
 
 
 def link_text(page):
@@ -399,6 +425,21 @@ def test_with_a_passkey_the_password_alone_confirms_nothing(app, clerk_page, ros
     assert page.heading == "Zweiter Faktor" and "Code aus der App" not in page.text
 
 
+def test_a_first_second_factor_ends_what_the_password_alone_began(app, rosa, device, offered, mine):
+    def confirmed():
+        page = Browser(app).log_in(rosa, path=DESK_LOGIN).open(OF_CLERK)
+        return page.submit("Weiter", {"Passwort": people.password_of(rosa)})
+
+    thief, own = confirmed(), confirmed()
+    waiting = options(thief, ADD)
+    assert own.touch(ADD, device).heading == "Passkeys" and len(mine()) == 1
+    thief.post(OF_CLERK, name="Meiner", passkey=Device(app.config["PUBLIC_URL"]).create(waiting))
+    assert thief.open(OF_CLERK).heading == "Anmelden im Kundenservice" and len(mine()) == 1
+    elsewhere = Browser(app).open(DESK_LOGIN).touch(BUTTON, device)
+    own.fill_in("Name des Passkeys", "Zweiter").touch(ADD, device)
+    assert elsewhere.open(OF_CLERK).heading == "Bitte bestätigen", "a further one ends nothing"
+
+
 # What ends them
 
 
@@ -525,6 +566,31 @@ def test_only_the_browser_with_the_visit_may_add_one(done, app, device, mine):
     stranger = Browser(app).open(LOGIN)
     assert stranger.post(done.path.replace("fertig", "passkey"), passkey=device.create(waiting)).status_code == 404
     assert mine() == []
+
+
+@pytest.mark.parametrize("kind", [LinkKind.RECOVERY, LinkKind.DESK])
+def test_whoever_opens_the_used_link_again_gets_no_offer(app, erika, issue, mailed, enter_code, device, kind, mine):
+    owner, link = Browser(app), issue(kind, erika)
+    enter_code(owner, link) if kind == LinkKind.DESK else owner.open(mailed(link))
+    fields = {"Passwort": NEW_PASSWORD, "Wdh. Passwort": NEW_PASSWORD}
+    owner.submit("Registrieren" if kind == LinkKind.DESK else "Passwort speichern", fields)
+    thief, waiting = Browser(app).open(mailed(link)), options(owner, ADD)
+    assert thief.open(owner.path).heading == "Fertig" and ADD not in thief.text
+    path = owner.path.replace("fertig", "passkey")
+    assert thief.open(LOGIN).post(path, passkey=device.create(waiting)).status_code in (404, 410)
+    assert mine() == [] and owner.touch(ADD, device).heading == "Fertig" and len(mine()) == 1
+
+
+def test_no_offer_is_left_of_a_password_that_the_desk_deleted(done, device, mine, backend, erika):
+    """A thief set it from the old mailbox, and the account was locked, corrected and unlocked within minutes."""
+    waiting, path = options(done, ADD), done.path.replace("fertig", "passkey")
+    backend.run(desk.lock, erika, "Postfach gestohlen", actor="clerk:1")
+    seen = backend.read(erika).version
+    backend.run(desk.correct_address, erika, seen, people.NEW_EMAIL, "callback", "", actor="clerk:1")
+    backend.run(desk.unlock, erika, "geprüft", "callback", actor="clerk:1")
+    assert ADD not in done.open(done.path).text and people.NEW_EMAIL not in done.answer.text
+    late = done.open(LOGIN).post(path, passkey=device.create(waiting))
+    assert late.status_code in (404, 410) and mine() == []
 
 
 # STAFF_SECOND_FACTOR = "passkey"

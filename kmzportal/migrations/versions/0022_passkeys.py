@@ -1,4 +1,4 @@
-"""Passkeys, and whether a customer said no to the offer of one."""
+"""Passkeys, whether a customer said no to the offer of one, and whether a visit began with the use of its link."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -34,8 +34,11 @@ def upgrade():
     op.create_index(op.f("ix_passkey_customer_id"), "passkey", ["customer_id"])
     declined = sa.Column("passkey_declined", sa.Boolean(), nullable=False, server_default=sa.false())
     op.add_column("customer", declined)
+    redeemed = sa.Column("redeemed", sa.Boolean(), nullable=False, server_default=sa.false())
+    op.add_column("link_visit", redeemed)
 
 
 def downgrade():
+    op.drop_column("link_visit", "redeemed")
     op.drop_column("customer", "passkey_declined")
     op.drop_table("passkey")

@@ -228,18 +228,20 @@ def done(link_id: int) -> ResponseReturnValue:
     visit = visits.find(link_id, prolong=True)
     if visit is None or visit.link.ended_as != LinkState.REDEEMED or visit.link.clerk:
         return link_not_found()
+    return _done(visit)
+
+
+def _done(visit: LinkVisit, form: PasskeyForm | None = None) -> ResponseReturnValue:
     link = visit.link
-    return _done(link)
-
-
-def _done(link: AccountLink, form: PasskeyForm | None = None) -> ResponseReturnValue:
     logged_out = sessions.any_ended(db.session(), link.owner, at=link.ended_at)
-    options = passkeys.creation_options(link.owner, f"link:{link.id}") if _offers_passkey(link) else ""
+    options = passkeys.creation_options(link.owner, f"link:{link.id}") if _offers_passkey(visit) else ""
     return render("link/done.html", form, link=link, logged_out=logged_out, options=options)
 
 
-def _offers_passkey(link: AccountLink) -> bool:
-    return passkey_service.is_offered(link, datetime.now(UTC), current_app.config["PROOF_LIFETIME"])
+def _offers_passkey(visit: LinkVisit) -> bool:
+    """Return whether this browser has just set the password: whoever opens the used link again has not."""
+    lifetime = current_app.config["PROOF_LIFETIME"]
+    return visit.redeemed and passkey_service.is_offered(visit.link, datetime.now(UTC), lifetime)
 
 
 @bp.post("/konto-link/<int:link_id>/passkey")
@@ -247,7 +249,7 @@ def _offers_passkey(link: AccountLink) -> bool:
 def add_passkey(link_id: int) -> ResponseReturnValue:
     """Add a passkey right after the new password, or note that none is wanted."""
     visit = visits.find(link_id, prolong=True)
-    if visit is None or not _offers_passkey(visit.link):
+    if visit is None or not _offers_passkey(visit):
         return link_not_found()
     link, form = visit.link, PasskeyForm() if request.form.get("passkey") else ActionForm()
     answer = passkeys.read(form) if isinstance(form, PasskeyForm) else None
@@ -255,7 +257,7 @@ def add_passkey(link_id: int) -> ResponseReturnValue:
         try:
             with transaction(f"link:{link.id}", source()) as tx:
                 tx.lock(link.owner)
-                if not _offers_passkey(link):  # changed since the page was requested
+                if not _offers_passkey(visit):  # changed since the page was requested
                     raise LinkUnusable
                 if answer:
                     passkey_service.add(tx, link.owner, answer, f"link:{link.id}", auth.device())
@@ -264,7 +266,7 @@ def add_passkey(link_id: int) -> ResponseReturnValue:
             return redirect_to(".done", passkeys.ADDED if answer else None, link_id=link_id)
         except Refusal as refusal:
             form.add_refusal(refusal)
-    return _done(link, form)
+    return _done(visit, form)
 
 
 @bp.get("/konto-link/<int:link_id>/zugang/qr.svg")
