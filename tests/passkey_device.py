@@ -22,11 +22,12 @@ class Device:
         self.keys: dict[str, ec.EllipticCurvePrivateKey] = {}
         self.handles: dict[str, str] = {}
         self.used = 0
+        self.next_id: bytes | None = None  # of a passkey that exists
 
     def create(self, options: str) -> str:
         """Make a passkey; return the answer in JSON."""
         asked = json.loads(options)
-        key, credential_id = ec.generate_private_key(ec.SECP256R1()), secrets.token_bytes(16)
+        key, credential_id = ec.generate_private_key(ec.SECP256R1()), self.next_id or secrets.token_bytes(16)
         name = _text(credential_id)
         self.keys[name], self.handles[name] = key, asked["user"]["id"]
         point = key.public_key().public_numbers()

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from itsdangerous import BadData, URLSafeTimedSerializer
 from sqlalchemy import ColumnElement, func, select
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from kmzportal.models import AccountLink, Clerk, Customer, LoginSession, Passkey, UsedPuzzle
@@ -318,8 +319,6 @@ def add(
         sessions.end_all(tx, person, keep)
         devices.end_all(tx, person, keep_this=True)
     credential_id = _base64(verified.credential_id)
-    if tx.session.scalar(select(Passkey.id).where(Passkey.credential_id == credential_id)):
-        raise PasskeyRefused  # WebAuthn, 7.1: of whichever account
     passkey = Passkey(
         customer=person if isinstance(person, Customer) else None,
         clerk=person if isinstance(person, Clerk) else None,
@@ -331,7 +330,11 @@ def add(
         name=name,
         created_at=tx.now,
     )
-    tx.session.add(passkey)
+    try:
+        tx.session.add(passkey)
+        tx.session.flush()
+    except IntegrityError:  # WebAuthn, 7.1: this id exists, of whichever account
+        raise PasskeyRefused from None
     _changed(tx, person, "added", name)
     return passkey
 

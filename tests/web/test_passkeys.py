@@ -120,6 +120,16 @@ def test_an_answer_counts_once_and_only_where_it_was_asked(app, settings_page, d
     assert len(mine()) == 1
 
 
+def test_no_id_is_added_twice_for_whichever_account(app, added, device, max_, mine):
+    other = Browser(app).log_in(max_).open(PASSKEYS)
+    other.submit("Weiter", {"Aktuelles Passwort": people.password_of(max_)})
+    asked, name = options(other, ADD), next(iter(device.keys))
+    copy = Device(app.config["PUBLIC_URL"])
+    copy.next_id = decoded(name)
+    assert other.post(PASSKEYS, name="Fremd", passkey=copy.create(asked)).status_code == 422
+    assert len(mine()) == 1
+
+
 def test_an_answer_that_comes_late_is_refused(settings_page, device, clock, mine, app, erika):
     late = device.create(options(settings_page, ADD))
     clock.shift(CHALLENGE_LIFETIME + timedelta(seconds=1))
