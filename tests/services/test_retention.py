@@ -30,6 +30,7 @@ from kmzportal.services import desk, devices, kept_entries, recovery, retention,
 from kmzportal.services.sessions import OF_LETTERS
 from tests import people
 from tests.people import NOW
+from tests.states import passkey
 
 pytestmark = pytest.mark.usefixtures("clock")
 MINUTE = timedelta(minutes=1)
@@ -78,6 +79,7 @@ def scenario_rows(rows, backend, erika, max_, rosa):
     backend.add(ClerkDay(clerk_id=rosa.id, day=NOW.date(), act="seen", number=1))
     proposal = {"email": "erika@web.de", "check": "callback", "note": "", "proposed_at": NOW}
     backend.add(AddressProposal(customer_id=erika.id, clerk_id=rosa.id, **proposal))
+    passkey(backend, rosa, "Schlüssel am Bund")
     backend.add(RequestCount(counted="a", hour=NOW, number=1))
     backend.add(KnownSource(source="a", logged_in_at=NOW))
     backend.add(DeletedCustomer(number_hash="a", deleted_at=NOW))
