@@ -86,7 +86,7 @@ def test_from_adding_it_to_removing_it(browser, site, erika, backend):
 
     link(page, "Einstellungen").click()
     link(page, "Passkeys").click()
-    page.get_by_role("link", name="Umbenennen oder entfernen").click()
+    page.get_by_role("link", name="Mein Telefon ändern oder entfernen").click()
     button(page, "Passkey entfernen").click()
     expect(page.get_by_text("Sie haben noch keinen Passkey.")).to_be_visible()
     log_out(page)

@@ -215,7 +215,9 @@ def test_with_it_end_the_sessions_that_it_may_have_begun(app, added, device, min
 
 
 def link_text(page):
-    return next(link.text_content() for link in page.page.iter("a") if "Umbenennen" in (link.text_content() or ""))
+    return next(
+        link.text_content() for link in page.page.iter("a") if "ändern oder entfernen" in (link.text_content() or "")
+    )
 
 
 def test_those_of_others_are_neither_seen_nor_changed(app, added, max_, mine):
