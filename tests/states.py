@@ -494,7 +494,7 @@ def passkey_flow(scenario: Scenario) -> Iterator[State]:
     current = {"Aktuelles Passwort": people.password_of(scenario.erika)}
     yield "passkeys/liste", browser.submit("Weiter", current)
     yield "passkeys/aendern", browser.follow("Mein Telefon ändern oder entfernen")
-    yield "passkeys/abgewiesen", browser.submit("Speichern", {"Name": ""})
+    yield "passkeys/abgewiesen", browser.submit("Speichern", {"Name": " "})
     yield "passkeys/umbenannt", browser.submit("Speichern", {"Name": "Altes Telefon"})
     browser = scenario.open_link(scenario.issue(LinkKind.RECOVERY, scenario.erika))
     yield "neues-passwort/passkeys", browser
