@@ -20,6 +20,7 @@ from kmzportal.models import (
     LinkKind,
     LoginSession,
     OutgoingMail,
+    Passkey,
     SupportCase,
 )
 from kmzportal.plain_text import canonical_number
@@ -151,7 +152,7 @@ def all_data(session: Session, customer: Customer) -> dict[str, object]:
         ],
         "Passkeys": [
             {"Name": one.name, "Seit": one.created_at, "Zuletzt benutzt": one.last_used, "Unter": one.host}
-            for one in customer.passkeys
+            for one in session.scalars(select(Passkey).where(Passkey.customer_id == customer.id).order_by(Passkey.id))
         ],
         "E-Mails": [
             {"Zeit": one.queued_at, "An": one.recipient, "Zustand": MAIL_STATES[one.state]}

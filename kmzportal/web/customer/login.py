@@ -38,7 +38,7 @@ def login() -> ResponseReturnValue:
             auth.sign_in(new)
             return redirect_to_path(wanted or url_for(current_user.home_endpoint))
         form.add_wrong_credentials()
-    return _page(form, wanted)
+    return _page(form, wanted, passkey=request.method == "GET")
 
 
 @bp.route("/anmelden/passkey", methods=["GET", "POST"])
@@ -52,11 +52,16 @@ def with_passkey() -> ResponseReturnValue:
         return redirect_to_path(wanted or url_for(current_user.home_endpoint))
     login_form = LoginForm(formdata=None)
     login_form.form_errors = [text for text, _ in form.reasons]
-    return _page(login_form, wanted)
+    return _page(login_form, wanted, passkey=True)
 
 
-def _page(form: LoginForm, wanted: str | None) -> ResponseReturnValue:
-    return render("customer/login.html", form, wanted=wanted, options=passkeys.login_options(Customer))
+def _page(form: LoginForm, wanted: str | None, passkey: bool) -> ResponseReturnValue:
+    """Return the page; without `passkey` it has no random challenge, so that all refused passwords are answered alike.
+
+    Nothing is lost by that: with JavaScript only the form is replaced, and without it there are no passkeys.
+    """
+    options = passkeys.login_options(Customer) if passkey else ""
+    return render("customer/login.html", form, wanted=wanted, options=options)
 
 
 @bp.post("/abmelden")

@@ -61,7 +61,7 @@ def login() -> ResponseReturnValue:
                 return _redirect_after_login()
             return redirect_to(".enter_code", weiter=_wanted())
         form.add_wrong_credentials()
-    return _login_page(form)
+    return _login_page(form, passkey=request.method == "GET")
 
 
 @bp.route("/anmelden/passkey", methods=["GET", "POST"])
@@ -78,11 +78,13 @@ def with_passkey() -> ResponseReturnValue:
         return _redirect_after_login()
     login_form = LoginForm(formdata=None)
     login_form.form_errors = [text for text, _ in form.reasons]
-    return _login_page(login_form)
+    return _login_page(login_form, passkey=True)
 
 
-def _login_page(form: LoginForm) -> ResponseReturnValue:
-    return render("desk/login.html", form, wanted=_wanted(), options=passkeys.login_options(Clerk))
+def _login_page(form: LoginForm, passkey: bool) -> ResponseReturnValue:
+    """Return the page; without `passkey` it has no random challenge, as the login page of customers."""
+    options = passkeys.login_options(Clerk) if passkey else ""
+    return render("desk/login.html", form, wanted=_wanted(), options=options)
 
 
 @bp.route("/zweiter-faktor", methods=["GET", "POST"])
