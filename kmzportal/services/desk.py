@@ -203,6 +203,7 @@ def _correct(tx: Transaction, customer: Customer, email: str, check: str, note: 
     links.end(tx, customer, LinkState.WITHDRAWN, ENDS_WITH_ADDRESS)
     customer.set_pending_email(email)
     tx.record("address.corrected", customer, check=check, note=note)
+    accounts.forget_settled_objection(tx, customer)
     objected = customer.objection == Objection.OPEN
     accounts.settle_objections(tx, customer)
     if customer.locked_at:
