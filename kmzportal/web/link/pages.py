@@ -129,6 +129,8 @@ def clerk_factor(link: AccountLink, visit: LinkVisit) -> ResponseReturnValue:
         try:
             with link_transaction(link) as tx:
                 codes, ended = clerks.use_first_link(tx, link, visit, form.code.data or "")
+                known = devices.remember(tx, link.holder, auth.device())  # as _set_password does for customers
+            auth.set_device_cookie(known)
             visits.finish(link, visit)
             return render("link/clerk_done.html", CodesKeptForm(formdata=None), link=link, codes=codes, ended=ended)
         except WrongCode as refusal:
