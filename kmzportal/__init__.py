@@ -12,6 +12,7 @@ from kmzportal.mail.delivery import mail_server
 from kmzportal.services import passwords
 from kmzportal.web import auth, errors, responses, session_timeout, static_files
 from kmzportal.web.customer import account, login, recovery, support
+from kmzportal.web.customer import passkeys as customer_passkeys
 from kmzportal.web.desk import (
     audit,
     clerks,
@@ -26,15 +27,16 @@ from kmzportal.web.desk import (
     search,
 )
 from kmzportal.web.desk import login as desk_login
+from kmzportal.web.desk import passkeys as clerk_passkeys
 from kmzportal.web.link import letter, pages, robot_check
 from kmzportal.web.site import demo, health, office_pages
 
 EXTENSIONS = (db, mail_server, responses.csrf)
-CUSTOMER_PAGES = (login, recovery, support, account)
+CUSTOMER_PAGES = (login, recovery, support, account, customer_passkeys)
 LINK_PAGES = (pages, robot_check, letter)
 DESK_PAGES = (
     *(desk_login, search, customers, letters, deletion, requests, outbox, audit, report, diagnosis),
-    *(clerks, own_access),
+    *(clerks, own_access, clerk_passkeys),
 )
 SITE_PAGES = (session_timeout, health, office_pages)
 PARTS = (auth, responses, errors, office_pages, static_files)

@@ -6,6 +6,7 @@ file which `KMZPORTAL_<NAME>_FILE` names. Each is parsed once, at start; all fau
 
 import contextlib
 import difflib
+import ipaddress
 import json
 import os
 import re
@@ -15,7 +16,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 from sqlalchemy import make_url
@@ -263,6 +264,27 @@ def catalogue(settings: Mapping[str, Any]) -> dict[str, Any] | None:
     }
 
 
+class RelyingParty(NamedTuple):
+    """The portal as browsers know it for passkeys (WebAuthn, 5.1.2)."""
+
+    host: str  #: the RP ID, to which each passkey is bound
+    origin: str  #: of the only pages that may ask
+
+
+def relying_party(settings: Mapping[str, Any]) -> RelyingParty | None:
+    """Return host and origin of PUBLIC_URL, or None without it and for an IP address, for which no passkeys exist.
+
+    This machine is `localhost`, whatever name of it PUBLIC_URL has.
+    """
+    url = urlsplit(settings["PUBLIC_URL"])
+    host = "localhost" if url.hostname in LOOPBACK else url.hostname or ""
+    with contextlib.suppress(ValueError):
+        ipaddress.ip_address(host)
+        return None
+    port = f":{url.port}" if url.port and url.port != {"http": 80, "https": 443}.get(url.scheme) else ""
+    return RelyingParty(host, f"{url.scheme}://{host}{port}") if host else None
+
+
 def faults(settings: Mapping[str, Any]) -> list[str]:
     """Return in German the settings that make a public server unsafe or impossible, and how to correct them."""
     url = urlsplit(settings["PUBLIC_URL"])
@@ -281,6 +303,11 @@ def faults(settings: Mapping[str, Any]) -> list[str]:
         found.append(
             "PROXY_HOPS ist 0, aber https kommt von einem Proxy. Ohne die Zahl halten die Bremsen gegen "
             "Angriffe alle Menschen für einen einzigen. Tragen Sie ein: PROXY_HOPS = 1"
+        )
+    if url.hostname and settings.get("STAFF_SECOND_FACTOR") == "passkey" and relying_party(settings) is None:
+        found.append(
+            "STAFF_SECOND_FACTOR verlangt Passkeys, aber für eine IP-Adresse wie in PUBLIC_URL gibt es keine. "
+            'Nehmen Sie dort einen Namen, oder tragen Sie ein: STAFF_SECOND_FACTOR = "required"'
         )
     return found
 

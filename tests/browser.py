@@ -5,6 +5,8 @@ It sends requests with Flask's test client and reads the answers with lxml.html.
 own cookies, so two people are two instances.
 """
 
+import json
+import re
 from collections.abc import Iterable, Iterator
 from typing import Any
 from urllib.parse import urljoin, urlsplit
@@ -16,10 +18,12 @@ from werkzeug.datastructures import MultiDict
 from werkzeug.test import TestResponse
 
 from tests import people
+from tests.passkey_device import Device
 
 COOKIE = "__Host-kmzportal"
 SOURCE = "192.0.2.1"  # for documentation (RFC 5737); no limit counts loopback
 HTMX = {"HX-Request": "true"}
+CHALLENGE = re.compile("challenge&#34;: &#34;[^&]*")  # of a button for passkeys, another one on each page
 TOKEN_KEY = "_user_id"  # where Flask-Login stores the session token in the cookie
 BLOCKS = {"p", "div", "li", "dt", "dd", "h1", "h2", "h3", "td", "th", "label", "legend", "option", "form", "br"}
 
@@ -126,6 +130,17 @@ class Browser:
         pressed = button(self.page, label)
         entry = [(pressed.get("name"), pressed.get("value", ""))] if pressed.get("name") else []
         return self._submit(form_of(pressed), entry)
+
+    def touch(self, label: str, device: Device, **changed: str) -> "Browser":
+        """Press a button that asks for a passkey, which the device makes or answers with."""
+        pressed = button(self.page, label)
+        options = pressed.get("data-passkey")
+        answer = device.create(options) if "user" in json.loads(options) else device.get(options, **changed)
+        form = form_of(pressed)
+        if "passkey" not in form.fields:  # it stands elsewhere on the page
+            return self._submit(form, [("passkey", answer)])
+        form.fields["passkey"] = answer
+        return self._submit(form, [])
 
     def submit(self, label: str, fields: dict[str, str]) -> "Browser":
         """Fill in all `fields` by label and press the button."""
@@ -248,6 +263,7 @@ def button(page: HtmlElement, label: str) -> HtmlElement:
 
 
 def form_of(control: HtmlElement) -> FormElement:
-    form = next(control.iterancestors("form"), None)
+    named = control.get("form")
+    form = by_id(control.getroottree().getroot(), named) if named else next(control.iterancestors("form"), None)
     assert form is not None, f"{control.tag} {control.attrib} belongs to no form"
     return form

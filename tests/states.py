@@ -6,7 +6,7 @@ A new page is added to a flow, and all checks of all pages include it.
 """
 
 from collections.abc import Callable, Iterator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -23,6 +23,7 @@ from kmzportal.models import (
     LoginSession,
     MailState,
     Objection,
+    Passkey,
     RequestCount,
     SupportCase,
 )
@@ -470,10 +471,48 @@ def flood_flow(scenario: Scenario) -> Iterator[State]:
     yield "anfragen/sehr-viele", scenario.desk_browser(scenario.rosa).open("/kundenservice/anfragen")
 
 
+def passkey(backend: Backend, person: Any, name: str, **values: Any) -> Passkey:
+    """Store a passkey whose device does not exist."""
+    owner = {f"{person.__tablename__}_id": person.id}
+    row = {
+        "credential_id": name.encode().hex(),
+        "public_key": "x",
+        "user_handle": "x",
+        "host": "localhost",
+        "sign_count": 0,
+    }
+    return backend.add(Passkey(**row | owner | values, name=name, created_at=datetime.now(UTC)))
+
+
+def passkey_flow(scenario: Scenario) -> Iterator[State]:
+    passkey(scenario.backend, scenario.erika, "Mein Telefon", last_used=datetime.now(UTC))
+    passkey(scenario.backend, scenario.erika, LONG, host="alt.kmz.example")
+    browser = scenario.log_in(scenario.erika)
+    yield "passkeys/passwort", browser.open("/einstellungen").follow("Passkeys")
+    wrong = {"Aktuelles Passwort": "falsches passwort"}
+    yield "passkeys/falsches-passwort", browser.submit("Weiter", wrong)
+    current = {"Aktuelles Passwort": people.password_of(scenario.erika)}
+    yield "passkeys/liste", browser.submit("Weiter", current)
+    yield "passkeys/aendern", browser.follow("Mein Telefon ändern oder entfernen")
+    yield "passkeys/abgewiesen", browser.submit("Speichern", {"Name": " "})
+    yield "passkeys/umbenannt", browser.submit("Speichern", {"Name": "Altes Telefon"})
+    browser = scenario.open_link(scenario.issue(LinkKind.RECOVERY, scenario.erika))
+    yield "neues-passwort/passkeys", browser
+    yield "neues-passwort/passkeys-abgewiesen", browser.submit("Passwort speichern", {"Passwort": "x"})
+    yield "fertig/passkeys", browser.submit("Passwort speichern", NEW)
+    passkey(scenario.backend, scenario.rosa, "Schlüssel am Bund")
+    desk = scenario.desk_browser(scenario.rosa)
+    yield "mein-zugang/passkey", desk.open("/kundenservice/zugang")
+    yield "mein-zugang/passkey-bestaetigen", desk.follow("Passkeys ändern")
+    waiting = scenario.new_browser().open("/kundenservice/anmelden")
+    fields = {"E-Mail-Adresse": scenario.rosa.email, "Passwort": people.password_of(scenario.rosa)}
+    yield "zweiter-faktor/passkey", waiting.submit("Anmelden", fields)
+
+
 FLOWS = (
     *(login_flow, account_flow, support_flow, link_flow, desk_link_flow),
     *(desk_flow, objection_flow, clerk_flow, desk_list_flow, mailbox_outage_flow, case_flow, deletion_flow),
-    *(office_pages_flow, flood_flow),
+    *(office_pages_flow, passkey_flow, flood_flow),
 )
 
 

@@ -76,10 +76,10 @@ def test_a_secret_can_lie_in_a_file_of_its_own(tmp_path):
     lambda folder, value: from_environment(folder, STAFF_SECOND_FACTOR=value),
     lambda folder, value: from_file(folder, f'STAFF_SECOND_FACTOR = "{value}"'),
 ])  # fmt: skip
-def test_whether_clerks_need_a_second_factor_is_one_of_two_words(tmp_path, read):
+def test_whether_clerks_need_a_second_factor_is_one_of_three_words(tmp_path, read):
     assert read(tmp_path, "offered")[0]["STAFF_SECOND_FACTOR"] == "offered"
     for value in ("off", "", "Required"):
-        with pytest.raises(SettingsError, match=f"STAFF_SECOND_FACTOR: „{value}“ .*: required, offered"):
+        with pytest.raises(SettingsError, match=f"STAFF_SECOND_FACTOR: „{value}“ .*: required, passkey, offered"):
             read(tmp_path, value)
 
 

@@ -33,7 +33,7 @@ from kmzportal.migrations import migrate
 from kmzportal.server import become_gunicorn, port_fault, worker
 from kmzportal.server import demo as demo_server
 from kmzportal.services import instance as instance_folder
-from kmzportal.services import office_pages, support_mail
+from kmzportal.services import office_pages, passkeys, support_mail
 from kmzportal.services.backup import refuse_newer
 from kmzportal.services.refusals import OperationRefused
 from kmzportal.settings import SETTINGS, Setting, SettingsError
@@ -183,6 +183,12 @@ def demo(port: int) -> None:
         raise Fault(str(refused)) from None
 
 
+PASSKEYS_OF_OTHER_HOST = (
+    "{number} Passkeys gelten nur unter {host}. Mit PUBLIC_URL, wie sie jetzt ist, kann sich niemand mit ihnen "
+    "anmelden: Nehmen Sie den früheren Namen wieder, oder lassen Sie neue Passkeys anlegen."
+)
+
+
 @cli.command(with_appcontext=False)
 @click.pass_context
 def config(ctx: click.Context) -> None:
@@ -202,21 +208,23 @@ def config(ctx: click.Context) -> None:
     faults = [*folder_faults, *loaded.faults]
     notes = loaded.warnings + ([] if folder_faults else instance_folder.open_to_others(instance))
     if not faults:
-        notes += [*office_pages.lacking(instance, loaded.values, datetime.now(UTC).date()), *_mailbox_faults(ctx)]
+        notes += [*office_pages.lacking(instance, loaded.values, datetime.now(UTC).date()), *_database_notes(ctx)]
     for sentence in (*faults, *notes):
         click.echo(f"Achtung: {sentence}", err=True)
     if faults:
         sys.exit(1)
 
 
-def _mailbox_faults(ctx: click.Context) -> list[str]:
-    """Return since when and why the support mailbox is not read; nothing when it is, or the database is missing."""
+def _database_notes(ctx: click.Context) -> list[str]:
+    """Return what is wrong in the database: a support mailbox that is not read, passkeys of another host name."""
     try:
         with ctx.ensure_object(ScriptInfo).load_app().app_context():
             outage = support_mail.inbox_outage(db.session(), current_app.config)
+            others = passkeys.of_other_hosts(db.session(), current_app.config)
     except DBAPIError:
         return []
-    return [f"Das Postfach wird seit {format_datetime(outage[0])} nicht gelesen: {outage[1]}"] if outage else []
+    notes = [f"Das Postfach wird seit {format_datetime(outage[0])} nicht gelesen: {outage[1]}"] if outage else []
+    return notes + [PASSKEYS_OF_OTHER_HOST.format(number=number, host=host) for host, number in others.items()]
 
 
 def shown(setting: Setting, value: Any) -> str:

@@ -10,7 +10,7 @@ from kmzportal.dates import format_datetime
 from kmzportal.db import NEWEST_VERSION, db, reason, schema_version
 from kmzportal.doctor.check import Checks, Finding, Skip, fail, warn
 from kmzportal.models import Clerk, Heartbeat, MailState, OutgoingMail
-from kmzportal.services import alarms, keys, outbox, support_mail
+from kmzportal.services import alarms, keys, outbox, passkeys, support_mail
 from kmzportal.services import audit_chain as chains
 from kmzportal.services import clock as clocks
 from kmzportal.services.backup import OUR_NAME
@@ -99,11 +99,19 @@ class Database(Checks):
         return warn(found="; ".join(found)) if found else None
 
     def second_factor(self) -> Finding | None:
-        if self.config["STAFF_SECOND_FACTOR"] != "required":
+        mode = self.config["STAFF_SECOND_FACTOR"]
+        if mode == "offered":
             raise Skip
-        without = Clerk.factor_nonce.is_(None), Clerk.locked_at.is_(None), Clerk.password_hash.is_not(None)
+        without = [~Clerk.passkeys.any(), Clerk.locked_at.is_(None), Clerk.password_hash.is_not(None)]
+        if mode == "required":
+            without.append(Clerk.factor_nonce.is_(None))
         number = db.session.scalar(select(func.count()).select_from(Clerk).where(*without))
         return warn(number=number) if number else None
+
+    def passkeys(self) -> Finding | None:
+        others = passkeys.of_other_hosts(db.session(), self.config)
+        found = ", ".join(f"{number} unter {host}" for host, number in others.items())
+        return warn(number=sum(others.values()), found=found) if others else None
 
     def worker(self) -> Finding | None:
         return fail() if outbox.worker_silent(db.session(), self.now) else None

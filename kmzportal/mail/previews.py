@@ -23,6 +23,9 @@ KEYS = LinkKeys(["key of previews, without access to any account"])
 FACTS = {
     "initials": "km",
     "changed": "factor",
+    "act": "added",
+    "passkey": "Chrome unter Windows",
+    "passkeys": ["Chrome unter Windows"],
     "text": "An welcher Schule sind Sie?",
     "number": 240,
     "sources": 12,
@@ -47,6 +50,7 @@ MAILS = {
     "password_set": None,
     "password_changed": None,
     "password_disabled": None,
+    "passkeys_changed": None,
     "clerk_added": None,
     "clerk_password_set": None,
     "clerk_access_changed": None,

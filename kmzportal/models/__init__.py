@@ -35,6 +35,7 @@ from kmzportal.models.diagnosis import Diagnosis
 from kmzportal.models.key_fingerprint import KeyFingerprint
 from kmzportal.models.login_session import KeptEntry, KnownDevice, LinkVisit, LoginSession, SourceFailure, Throttle
 from kmzportal.models.outgoing_mail import MAIL_STATES, Heartbeat, MailState, OutgoingMail
+from kmzportal.models.passkey import Passkey
 from kmzportal.models.person import NEUTRAL_GREETING, Clerk, ClerkDay, Person
 from kmzportal.models.recovery_request import KnownSource, RecoveryRequest, RequestCount
 from kmzportal.models.support_case import (

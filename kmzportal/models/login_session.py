@@ -87,6 +87,7 @@ class LinkVisit(InUse, Base):
     link_id: Mapped[int] = mapped_column(BIG, ForeignKey("account_link.id", ondelete="CASCADE"), index=True)
     checked: Mapped[bool] = mapped_column(default=False)  #: the robot check was passed
     wrong_puzzles: Mapped[int] = mapped_column(default=0)
+    redeemed: Mapped[bool] = mapped_column(default=False)  #: began as the browser used the link, not as it opened it
     factor_nonce: Mapped[str | None]  #: of the second factor that a clerk sets up in this visit
     password_hash: Mapped[str | None]  #: of the new password, until the clerk's code is right and both count
 

@@ -1,13 +1,16 @@
 """The columns that customers and clerks share (mail address, password, lock), and the clerks."""
 
 from datetime import date, datetime
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from sqlalchemy.orm import Mapped, declared_attr, mapped_column
+from sqlalchemy.orm import Mapped, declared_attr, mapped_column, relationship
 
 from kmzportal import mail_address
 from kmzportal.db import Base, Id
 from kmzportal.plain_text import is_name
+
+if TYPE_CHECKING:
+    from kmzportal.models.passkey import Passkey
 
 NEUTRAL_GREETING = "Guten Tag"
 
@@ -37,6 +40,10 @@ class Person:
     def __mapper_args__(cls) -> dict[str, Any]:
         return {"version_id_col": cls.version}
 
+    @declared_attr
+    def passkeys(cls) -> Mapped[list["Passkey"]]:
+        return relationship("Passkey", viewonly=True, order_by="Passkey.id")
+
     def set_password_hash(self, password_hash: str, now: datetime) -> None:
         self.password_hash = password_hash
         self.password_set_at = now
@@ -61,6 +68,11 @@ class Clerk(Person, Base):
     recovery_nonce: Mapped[str | None]  #: the recovery codes derive from it; None: from factor_nonce, as first set up
     recovery_codes_used: Mapped[list[int]] = mapped_column(default=list)  #: indexes
     left_at: Mapped[datetime | None]  #: left the office; locked as well, and stays for the names in the history
+
+    @property
+    def has_factor(self) -> bool:
+        """Whether the clerk has a second factor: an app, or a passkey."""
+        return bool(self.factor_nonce or self.passkeys)
 
     @property
     def greeting(self) -> str:

@@ -51,7 +51,9 @@ def run(folder: Path, port: int) -> NoReturn:
     names = ("ERIKA", "MAX", "ANNELIESE", "JUERGEN", "LIESELOTTE", "ROSA", "TIM")
     people = {name.lower(): getattr(sample_people, name) for name in names}
     print(
-        INTRODUCTION.format(url=app.config["PUBLIC_URL"], folder=folder, passwords=sample_people.PASSWORDS, **people),
+        INTRODUCTION.format(
+            url=app.config["PUBLIC_URL"], port=port, folder=folder, passwords=sample_people.PASSWORDS, **people
+        ),
         flush=True,
     )
     become_gunicorn(HOST, port, app="kmzportal:create_app({'DEMO': True})")

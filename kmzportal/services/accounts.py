@@ -2,17 +2,18 @@
 
 Only `set_password`, `move_email`, `lock` and `drop_pending_address` end sessions, links and pending addresses:
 
-| function | login sessions | known devices | links | pending address | failed logins |
-|---|---|---|---|---|---|
-| set_password | all but `keep` | all but this if `keep` | ends_with_password, address | the customer's own | cleared |
-| move_email | all but `keep` | all but this | ends_with_address | becomes the address | cleared |
-| lock | all | all | ends_with_address | dropped | – |
-| drop_pending_address | – | – | those mailed to it, objections to it | dropped | – |
+| function | sessions | known devices | passkeys | links | pending address | failures |
+|---|---|---|---|---|---|---|
+| set_password | but `keep` | but this if `keep` | but `stay` or `keep` | ends_with_password, address | own | yes |
+| move_email | but `keep` | but this | – | ends_with_address | becomes the address | yes |
+| lock | all | all | all | ends_with_address | yes | – |
+| drop_pending_address | – | – | – | those mailed to it, objections to it | yes | – |
 
-Objections end together, because their change is settled: see settle_objections.
+Objections end together, because their change is settled: see settle_objections. The desk ends passkeys with the
+correction of an address, before it is confirmed: see desk.correct_address.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -35,7 +36,7 @@ from kmzportal.models import (
     Objection,
     OutgoingMail,
 )
-from kmzportal.services import devices, links, passwords, sessions, support
+from kmzportal.services import devices, links, passkeys, passwords, sessions, support
 from kmzportal.services.passwords import PasswordCheck
 from kmzportal.services.refusals import AddressTaken, ChangedMeanwhile, LinkUnusable, TooManyMails
 from kmzportal.services.sessions import NewSession
@@ -54,13 +55,20 @@ KEPT = "Die Adresse, die Sie eingetragen haben, hat der Kunde zurückgenommen: {
 
 
 def set_password(
-    tx: Transaction, person: Customer | Clerk, password_hash: str, keep: LoginSession | None = None
+    tx: Transaction,
+    person: Customer | Clerk,
+    password_hash: str,
+    keep: LoginSession | None = None,
+    stay: Iterable[int] = (),
 ) -> int:
     """Set the password and end all access that an intruder may have; return how many sessions ended.
 
-    A desk link and the address it was mailed to stay: the office has checked the identity behind them.
+    Without a session to `keep`, passkeys end but those with the ids `stay`, which their holder chose. A desk link and
+    the address it was mailed to stay: the office has checked the identity behind them.
     """
     person.set_password_hash(password_hash, tx.now)
+    if keep is None:
+        passkeys.end_all(tx, person, stay)
     sessions.clear_failures(tx, person)
     ended = sessions.end_all(tx, person, keep=keep)
     devices.end_all(tx, person, keep_this=keep is not None)
@@ -101,6 +109,7 @@ def lock(tx: Transaction, person: Customer | Clerk) -> None:
     person.locked_at = person.locked_at or tx.now
     sessions.end_all(tx, person)
     devices.end_all(tx, person)
+    passkeys.end_all(tx, person)
     if isinstance(person, Customer):
         person.set_pending_email(None)
     links.end(tx, person, LinkState.WITHDRAWN, ENDS_WITH_ADDRESS)
@@ -150,7 +159,7 @@ def check_current_password(
             tx.record("password.refused", person)
         return None
     sessions.clear_throttle(tx, key)
-    if not getattr(person, "factor_nonce", None):  # where a clerk has one, only the second factor counts as afresh
+    if not getattr(person, "has_factor", False):  # where a clerk has one, only the second factor counts as afresh
         login_session.password_checked_at = tx.now
     tx.record("password.proved", person)
     return sessions.renew_token(login_session)
@@ -243,14 +252,22 @@ def password_minimum(person: Customer | Clerk, settings: Mapping[str, Any]) -> i
     return int(settings["STAFF_PASSWORD_MINIMUM" if isinstance(person, Clerk) else "PASSWORD_MINIMUM"])
 
 
-def set_password_by_link(tx: Transaction, link: AccountLink, arrived: datetime, password_hash: str) -> int:
-    """Redeem a link for a new password, return how many sessions ended; raises LinkUnusable or AccountLocked."""
+def set_password_by_link(
+    tx: Transaction, link: AccountLink, arrived: datetime, password_hash: str, stay: Iterable[int] = ()
+) -> int:
+    """Redeem a link for a new password, return how many sessions ended; raises LinkUnusable or AccountLocked.
+
+    `stay`: ids of the passkeys that the holder ticked.
+    """
     links.redeem(tx, link, arrived, SETS_PASSWORD)
-    ended = set_password(tx, link.holder, password_hash)
+    had = len(passkeys.all_of(tx.session, link.holder))
+    ended = set_password(tx, link.holder, password_hash, stay=stay)
+    kept = [passkey.name for passkey in passkeys.all_of(tx.session, link.holder)]
     tx.record("password.set", link.holder, kind=link.kind)
     if link.policy.answers_case:
         support.close_redeemed(tx, link.owner)
-    tx.warn("clerk_password_set" if link.clerk else "password_set", link.holder, by_letter=not link.policy.mailed)
+    facts = {"by_letter": not link.policy.mailed, "passkeys": kept, "passkeys_ended": had - len(kept)}
+    tx.warn("clerk_password_set" if link.clerk else "password_set", link.holder, **facts)
     return ended
 
 
@@ -261,11 +278,12 @@ def register(
     seen_version: int,
     data: Mapping[str, str],
     password_hash: str,
+    stay: Iterable[int] = (),
 ) -> None:
     """Redeem the desk's link: password, data and, where the desk corrected it, the new address."""
     tx.lock(link.owner, seen_version)
     change_data(tx, link.owner, data, kind=link.kind)
-    set_password_by_link(tx, link, arrived, password_hash)
+    set_password_by_link(tx, link, arrived, password_hash, stay)
     if link.owner.pending_email == link.email:
         move_email(tx, link.owner)
 
@@ -299,10 +317,10 @@ def request_address_change(tx: Transaction, customer: Customer, email: str) -> N
     links.send(tx, link)
 
 
-def notify_old_address(tx: Transaction, customer: Customer, old: str, template: str) -> None:
+def notify_old_address(tx: Transaction, customer: Customer, old: str, template: str, **facts: Any) -> None:
     """Mail the old address a notice with "Das war ich nicht"; it never names the new one."""
     objection = links.issue(tx, LinkKind.OBJECTION, customer, old)
-    tx.send(template, customer, to=old, link=objection, always=True)
+    tx.send(template, customer, to=old, link=objection, always=True, **facts)
 
 
 def withdraw_address_change(tx: Transaction, customer: Customer) -> None:

@@ -149,6 +149,10 @@ def all_data(session: Session, customer: Customer) -> dict[str, object]:
             {"Seit": one.created_at, "Zuletzt angemeldet": one.last_used, "Gerät": one.device}
             for one in devices.all_of(session, customer)
         ],
+        "Passkeys": [
+            {"Name": one.name, "Seit": one.created_at, "Zuletzt benutzt": one.last_used, "Unter": one.host}
+            for one in customer.passkeys
+        ],
         "E-Mails": [
             {"Zeit": one.queued_at, "An": one.recipient, "Zustand": MAIL_STATES[one.state]}
             for one in session.scalars(mails.order_by(OutgoingMail.id.desc()))

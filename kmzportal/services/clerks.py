@@ -4,11 +4,12 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 
 from sqlalchemy import select
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, selectinload
 
 from kmzportal import mail_address
 from kmzportal.models import AccountLink, Clerk, LinkKind, LinkVisit
-from kmzportal.services import accounts, links, second_factor
+from kmzportal.services import accounts, links, passkeys, second_factor
+from kmzportal.services.passkeys import Answer
 from kmzportal.services.refusals import LinkUnusable, Refusal
 from kmzportal.services.second_factor import SecondFactor
 from kmzportal.services.transaction import Transaction
@@ -39,7 +40,7 @@ class LastAdmin(Refusal):
 
 
 def all_clerks(session: Session) -> Sequence[Clerk]:
-    return session.scalars(select(Clerk).order_by(Clerk.name, Clerk.id)).all()
+    return session.scalars(select(Clerk).options(selectinload(Clerk.passkeys)).order_by(Clerk.name, Clerk.id)).all()
 
 
 def find(session: Session, address: str) -> Clerk | None:
@@ -123,15 +124,22 @@ def send_link(tx: Transaction, clerk: Clerk, by: Clerk) -> None:
     links.send(tx, first_link(tx, clerk))
 
 
-def use_first_link(tx: Transaction, link: AccountLink, visit: LinkVisit, code: str) -> tuple[list[str], int]:
-    """Set the password that waits in the visit and, with a code from the app, the second factor; both or neither.
+def use_first_link(
+    tx: Transaction, link: AccountLink, visit: LinkVisit, code: str, passkey: Answer | None = None, name: str = ""
+) -> tuple[list[str], int]:
+    """Set the password that waits in the visit and the second factor, an app or a passkey with a name; both or neither.
 
-    Returns the recovery codes, none without a factor, and how many sessions ended. Raises WrongCode, LinkUnusable.
+    Returns the recovery codes, which only an app has, and how many sessions ended. Earlier passkeys end, with a passkey
+    also an earlier app. Raises WrongCode, PasskeyRefused, LinkUnusable.
     """
     if link.clerk is None or visit.password_hash is None or visit.factor_nonce is None:
         raise LinkUnusable
     ended = accounts.set_password_by_link(tx, link, visit.started_at, visit.password_hash)
     visit.password_hash = None
+    if passkey:
+        link.clerk.factor_nonce = link.clerk.recovery_nonce = None
+        passkeys.add(tx, link.clerk, passkey, f"link:{link.id}", name)
+        return [], ended
     if not code and tx.settings["STAFF_SECOND_FACTOR"] == "offered":
         return [], ended
     second_factor.set_up(tx, link.clerk, visit.factor_nonce, code)

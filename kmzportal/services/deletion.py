@@ -21,6 +21,7 @@ from kmzportal.models import (
     KnownDevice,
     LoginSession,
     OutgoingMail,
+    Passkey,
     RecoveryRequest,
     SupportCase,
 )
@@ -83,7 +84,7 @@ def delete_customer(
     typed = KeptEntry.actor == f"customer:{customer.id}", KeptEntry.actor.in_(links)
     of_address = KeptEntry.email_canonical == customer.email_canonical
     tx.session.execute(delete(KeptEntry).where(or_(*typed, of_address)))
-    for table in (AccountLink, LoginSession, KnownDevice, CustomerAccess, AddressProposal):
+    for table in (AccountLink, LoginSession, KnownDevice, Passkey, CustomerAccess, AddressProposal):
         tx.session.execute(delete(table).where(table.customer_id == customer.id))
     if not before:
         tx.send("account_deleted", None, to=customer.email, always=True)

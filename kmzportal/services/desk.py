@@ -25,7 +25,7 @@ from kmzportal.models import (
     SupportCase,
     fold,
 )
-from kmzportal.services import accounts, alarms, deletion, links, support
+from kmzportal.services import accounts, alarms, deletion, links, passkeys, support
 from kmzportal.services.customer_import import ENTERED_HERE
 from kmzportal.services.refusals import AccountLocked, AddressTaken, ChangedMeanwhile, LinkUnusable, Refusal
 from kmzportal.services.transaction import Transaction, insert_once, upsert
@@ -116,7 +116,7 @@ def address_owner(session: Session, email: str, now: datetime, other_than: Custo
 
 
 def correct_address(tx: Transaction, customer: Customer, seen_version: int, email: str, check: str, note: str) -> bool:
-    """Keep the new address pending and mail it the link; open links end, the old address is notified and can object.
+    """Keep the new address pending and mail it the link; open links and passkeys end, the old address can object.
 
     For a locked account the address changes at once, without a link, and the password is deleted: a stolen password
     must not work again after the account is unlocked. With SECOND_PERSON an address that anyone can create only waits
@@ -206,6 +206,7 @@ def _correct(tx: Transaction, customer: Customer, email: str, check: str, note: 
     tx.session.execute(delete(AddressProposal).where(AddressProposal.customer_id == customer.id))
     _take_from_others(tx, email, customer)
     links.end(tx, customer, LinkState.WITHDRAWN, ENDS_WITH_ADDRESS)
+    ended = passkeys.end_all(tx, customer)
     customer.set_pending_email(email)
     tx.record("address.corrected", customer, check=check, note=note)
     accounts.forget_settled_objection(tx, customer)
@@ -218,7 +219,7 @@ def _correct(tx: Transaction, customer: Customer, email: str, check: str, note: 
         return
     link = links.issue(tx, LinkKind.DESK, customer, customer.pending_email, tx.initials)
     links.send(tx, link)
-    accounts.notify_old_address(tx, customer, customer.email, "address_corrected")
+    accounts.notify_old_address(tx, customer, customer.email, "address_corrected", passkeys_ended=ended)
 
 
 def _take_from_others(tx: Transaction, email: str, owner: Customer) -> None:

@@ -14,7 +14,7 @@ from sqlalchemy import func, select, update
 
 from kmzportal.models import AuditEvent, Clerk, LoginSession
 from kmzportal.services import devices, sessions
-from kmzportal.services.refusals import SessionOver, WrongCode
+from kmzportal.services.refusals import ChangedMeanwhile, SessionOver, WrongCode
 from kmzportal.services.sessions import NewSession
 from kmzportal.services.tokens import LinkKeys, codes_match, format_code, normalize_code
 from kmzportal.services.transaction import Transaction, rows_changed
@@ -158,12 +158,14 @@ def renew(tx: Transaction, clerk: Clerk, login_session: LoginSession, nonce: str
 
 
 def renew_recovery_codes(tx: Transaction, clerk: Clerk) -> list[str]:
-    """Return ten new recovery codes; those before are no longer valid. The app stays."""
+    """Return ten new recovery codes; those before are no longer valid. Raises ChangedMeanwhile without an app."""
     tx.lock(clerk)
+    if clerk.factor_nonce is None:
+        raise ChangedMeanwhile
     clerk.recovery_nonce, clerk.recovery_codes_used = secrets.token_urlsafe(32), []
     tx.record("factor.codes_renewed", clerk)
     tx.warn("clerk_access_changed", clerk, changed="codes")
-    return SecondFactor(tx.factor_keys, str(clerk.factor_nonce), clerk.recovery_nonce).recovery_codes
+    return SecondFactor(tx.factor_keys, clerk.factor_nonce, clerk.recovery_nonce).recovery_codes
 
 
 def nonce_for(keys: LinkKeys, login_session: LoginSession, clerk: Clerk) -> str:
@@ -174,7 +176,7 @@ def nonce_for(keys: LinkKeys, login_session: LoginSession, clerk: Clerk) -> str:
 
 def _accepts(tx: Transaction, clerk: Clerk, typed: str) -> bool:
     """Return whether the code is valid and unused, and mark it as used (RFC 6238, 5.2)."""
-    if clerk.factor_nonce is None:
+    if clerk.factor_nonce is None or tx.settings["STAFF_SECOND_FACTOR"] == "passkey":
         return False
     factor = SecondFactor(tx.factor_keys, clerk.factor_nonce, clerk.recovery_nonce)
     step, place = factor.step_of(typed, tx.now), factor.place_of(typed)

@@ -10,7 +10,6 @@ from sqlalchemy.orm import Session
 
 from kmzportal import mail_address
 from kmzportal.models import (
-    AuditEvent,
     Clerk,
     Customer,
     KnownDevice,
@@ -88,30 +87,28 @@ def log_in(
     key = tx.keys.fingerprint(table.THROTTLE_PREFIX + canonical)
     known = devices.find(tx, person)  # after the lock, so that parallel tries cannot exceed its failures
     if check.throttled or (known is None and is_throttled(tx, key)):
-        _record_throttled(tx, key, person, device)
+        record_throttled(tx, key, person, device)
         return None
     if person is None or person.locked_at or not check.confirms(person.password_hash):
         count_failure(tx, key, person, known)
-        _record_refused(tx, person, device)
+        record_refused(tx, person, device)
         return None
     if known is None:  # otherwise strangers could begin anew after each login of the owner
         clear_throttle(tx, key)
     if check.new_hash:
         person.password_hash = check.new_hash
     # Also for a clerk who should have a second factor and has none.
-    awaits_code = isinstance(person, Clerk) and bool(
-        person.factor_nonce or tx.settings["STAFF_SECOND_FACTOR"] != "offered"
-    )
+    awaits_code = isinstance(person, Clerk) and (person.has_factor or tx.settings["STAFF_SECOND_FACTOR"] != "offered")
     return start(tx, person, device, awaits_code)
 
 
-def _record_refused(tx: Transaction, person: Customer | Clerk | None, device: str) -> None:
+def record_refused(tx: Transaction, person: Customer | Clerk | None, device: str) -> None:
     tx.count("refused", tx.hour)
     if person:  # unknown addresses are only counted: there is no end of them
         tx.record("login.refused", person, device=device)
 
 
-def _record_throttled(tx: Transaction, key: str, person: Customer | Clerk | None, device: str) -> None:
+def record_throttled(tx: Transaction, key: str, person: Customer | Clerk | None, device: str) -> None:
     """Record it once an hour, as such tries cost little and would fill the audit trail; never for unknown addresses.
 
     Those are counted together, with as many statements.
@@ -127,14 +124,16 @@ def _by_address(canonical: str, table: PersonTable) -> Select[Any]:
     return select(table).where(table.email_canonical == canonical)
 
 
-def start(tx: Transaction, person: Customer | Clerk, device: str, awaits_code: bool = False) -> NewSession:
-    """Start a session and record the login; unless a code is due, device and source become known ones."""
+def start(
+    tx: Transaction, person: Customer | Clerk, device: str, awaits_code: bool = False, **details: str
+) -> NewSession:
+    """Start a session and record the login with `details`; unless a code is due, device and source become known."""
     new = start_session(tx, person, device, awaits_code)
     if awaits_code:
         tx.record("login.code_due", person, device=device)
         return new
     tx.actor = f"{person.__tablename__}:{person.id}"
-    tx.record("login.succeeded", person, device=device)
+    tx.record("login.succeeded", person, device=device, **details)
     if isinstance(person, Customer):  # as a statement: a new version would refuse the form that a clerk has open
         tx.session.execute(update(Customer).where(Customer.id == person.id).values(last_login_at=tx.now))
     _remember_source(tx)
@@ -263,18 +262,6 @@ def throttled_until(
         return NEVER
     names = ("THROTTLE_FREE_FAILURES", "THROTTLE_FIRST_WAIT", "THROTTLE_LONGEST_WAIT")
     return throttle.waits_until(*(settings[name] for name in names))
-
-
-def last_login(session: Session, customer: Customer) -> datetime | None:
-    """Return when the customer logged in last, as far as the rows that are kept tell."""
-    newest = (
-        select(func.max(LoginSession.started_at)).where(LoginSession.customer_id == customer.id),
-        select(func.max(KnownDevice.last_used)).where(KnownDevice.customer_id == customer.id),
-        select(func.max(AuditEvent.at)).where(
-            AuditEvent.customer_id == customer.id, AuditEvent.action == "login.succeeded"
-        ),
-    )
-    return max(filter(None, map(session.scalar, newest)), default=None)
 
 
 def source_over_limit(tx: Transaction) -> bool:

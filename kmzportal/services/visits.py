@@ -28,10 +28,17 @@ _BY_TOKENS = (
 )
 
 
-def start(tx: Transaction, link: AccountLink, earlier: LinkVisit | None = None, checked: bool = False) -> str:
+def start(
+    tx: Transaction,
+    link: AccountLink,
+    earlier: LinkVisit | None = None,
+    checked: bool = False,
+    redeemed: bool = False,
+) -> str:
     """Insert a visit and return its token; of a link the newest VISITS_PER_LINK stay.
 
-    What was reached in an `earlier` visit, which ends, counts on; `checked`: without a robot check.
+    What was reached in an `earlier` visit, which ends, counts on; `checked`: without a robot check;
+    `redeemed`: this browser has just used the link.
     """
     tx.session.scalar(select(AccountLink.id).where(AccountLink.id == link.id).with_for_update(key_share=True))
     token = secrets.token_urlsafe(32)
@@ -43,6 +50,7 @@ def start(tx: Transaction, link: AccountLink, earlier: LinkVisit | None = None, 
         idle_after=tx.settings["LINK_SESSION_IDLE"],
         expires_at=tx.now + timedelta(seconds=tx.settings["LINK_SESSION_LIFETIME"]),
         checked=checked or bool(earlier and earlier.checked),
+        redeemed=redeemed,
         wrong_puzzles=earlier.wrong_puzzles if earlier else 0,
         # Drawn for each browser: a mail scanner that opened the link before must not know the secret.
         factor_nonce=(earlier and earlier.factor_nonce) or (secrets.token_urlsafe(32) if link.clerk_id else None),

@@ -90,7 +90,7 @@ def warn_hourly(about: str, message: str, *values: object) -> None:
 
 
 def refuse_other_hosts() -> Response | None:
-    """Respond only to the host of PUBLIC_URL, or without PUBLIC_URL only to loopback names.
+    """Respond only to the host of PUBLIC_URL, or without PUBLIC_URL only to loopback names, which are all the same.
 
     The scheme's own port and the dot at the end of a complete name mean the same host (RFC 9110, 4.2.3; RFC 1034, 3.1).
     """
@@ -99,7 +99,8 @@ def refuse_other_hosts() -> Response | None:
     name, port = _host_and_port(request.headers.get("Host", ""))
     own_port = {"http": "80", "https": "443"}.get(scheme, "")
     own_name, given_port = _host_and_port(netloc.rpartition("@")[2])
-    same = (name, port or own_port) == (own_name, given_port or own_port)
+    same_name = name == own_name or {name, own_name} <= LOOPBACK
+    same = same_name and (port or own_port) == (given_port or own_port)
     known = same if public_url else name in LOOPBACK
     if known or request.endpoint in ANY_HOST:
         return None

@@ -21,7 +21,13 @@ _MAX_VISITS = 5  # links in a cookie
 _MAX_ID = 2**63 - 1
 
 
-def start_visit(tx: Transaction, link: AccountLink, earlier: LinkVisit | None = None, checked: bool = False) -> None:
+def start_visit(
+    tx: Transaction,
+    link: AccountLink,
+    earlier: LinkVisit | None = None,
+    checked: bool = False,
+    redeemed: bool = False,
+) -> None:
     """Start a visit, or anew the one that this browser has, with its token: a slower response may set it again.
 
     In place of an `earlier` one a visit with a new token starts, in which counts what was reached there.
@@ -31,7 +37,7 @@ def start_visit(tx: Transaction, link: AccountLink, earlier: LinkVisit | None = 
         visits.restart(tx, before, checked)
         return
     others = [token for token in _visits() if before is None or token_hash(token) != before.token_hash]
-    session[VISITS] = [*others, visits.start(tx, link, earlier, checked)][-_MAX_VISITS:]
+    session[VISITS] = [*others, visits.start(tx, link, earlier, checked, redeemed)][-_MAX_VISITS:]
 
 
 def find_visit(link_id: int) -> LinkVisit | None:

@@ -65,6 +65,13 @@ class Keyboard:
         self.page.keyboard.press("Enter")
 
     def check(self, target: Locator) -> None:
+        """Tick a box, or choose among radio buttons: Tab reaches the first of them, arrows the others."""
+        if target.get_attribute("type") == "radio":
+            self.tab_to(self.page.locator(f"[type=radio][name='{target.get_attribute('name')}']").first)
+            self.page.keyboard.press("Space")
+            while not target.is_checked():
+                self.page.keyboard.press("ArrowDown")
+            return
         self.tab_to(target)
         self.page.keyboard.press("Space")
 

@@ -2,10 +2,11 @@
 
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from urllib.parse import urlsplit
 
 from flask import Flask
-from playwright.sync_api import Page, Response, expect
+from playwright.sync_api import Error, Page, Response, expect
 
 from tests import people
 from tests.e2e.actions import Keyboard, Mouse, add_session, button, field, link
@@ -106,6 +107,12 @@ class RealBrowser:
         self.page.evaluate(forged)
         return self
 
+    def _is_loaded(self) -> bool:
+        """Return whether another page than that of the last act is loaded."""
+        with suppress(Error):  # while the browser changes from one to the other
+            return bool(self.page.evaluate("!window.left && document.readyState === 'complete'"))
+        return False
+
     def _unfold(self) -> None:
         folded = self.page.locator("details:not([open]) > summary")
         while folded.count():
@@ -120,7 +127,7 @@ class RealBrowser:
             self.page.evaluate(SWAPPED, swaps)
             assert not (lost := self.page.evaluate(wrong_focus)), f"after the swap the focus is on {lost}"
         elif self.loads == loads:  # Firefox does not always tell of the load
-            self.page.wait_for_function("!window.left && document.readyState === 'complete'", polling=50)
+            self.until(self._is_loaded)
         return self
 
 

@@ -188,5 +188,5 @@ def test_every_reference_to_a_customer_is_ended(app):
             if any(key["referred_table"] == "customer" for key in found.get_foreign_keys(name))
         }
     known = {"account_link", "audit_event", "customer_access", "known_device", "login_session"}
-    known |= {"outgoing_mail", "recovery_request", "support_case", "address_proposal"}
+    known |= {"outgoing_mail", "recovery_request", "support_case", "address_proposal", "passkey"}
     assert referring == known

@@ -30,6 +30,7 @@ from kmzportal.services import desk, devices, kept_entries, recovery, retention,
 from kmzportal.services.sessions import OF_LETTERS
 from tests import people
 from tests.people import NOW
+from tests.states import passkey
 
 pytestmark = pytest.mark.usefixtures("clock")
 MINUTE = timedelta(minutes=1)
@@ -78,6 +79,7 @@ def scenario_rows(rows, backend, erika, max_, rosa):
     backend.add(ClerkDay(clerk_id=rosa.id, day=NOW.date(), act="seen", number=1))
     proposal = {"email": "erika@web.de", "check": "callback", "note": "", "proposed_at": NOW}
     backend.add(AddressProposal(customer_id=erika.id, clerk_id=rosa.id, **proposal))
+    passkey(backend, rosa, "Schlüssel am Bund")
     backend.add(RequestCount(counted="a", hour=NOW, number=1))
     backend.add(KnownSource(source="a", logged_in_at=NOW))
     backend.add(DeletedCustomer(number_hash="a", deleted_at=NOW))
@@ -115,7 +117,12 @@ def test_a_row_is_kept_so_long_and_deleted_then(backend, purge, rows, table, kep
 
 def test_of_every_table_with_personal_data_only_accounts_stay_for_years(scenario_rows, backend, purge):
     """The register names the tables; a new one must be purged, or be named here with its reason."""
-    kept = {"customer", "clerk", "deleted_customer"}  # until the account is deleted; the hash as long as the portal
+    kept = {
+        "customer",
+        "clerk",
+        "passkey",
+        "deleted_customer",
+    }  # until the account is deleted; the hash as long as the portal
     tables = {name: db.metadata.tables[name] for entry in retention.register()["entry"] for name in entry["columns"]}
 
     def filled():

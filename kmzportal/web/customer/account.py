@@ -1,10 +1,11 @@
 """Einstellungen: Konto anpassen, Meine Daten, Angemeldete Geräte, Verlauf."""
 
 from datetime import UTC, datetime
+from functools import wraps
+from typing import Any
 
 from flask import Blueprint, current_app, flash, g, jsonify, request
 from flask.typing import ResponseReturnValue
-from wtforms import PasswordField
 
 from kmzportal import mail_address
 from kmzportal.db import db
@@ -13,8 +14,9 @@ from kmzportal.services import accounts, audit, deletion, passwords
 from kmzportal.services.refusals import ChangedMeanwhile, TooManyMails
 from kmzportal.services.shares import Holder
 from kmzportal.services.transaction import run_outside_transaction
-from kmzportal.web import own_devices
+from kmzportal.web import own_devices, passkeys
 from kmzportal.web.auth import (
+    View,
     act,
     check_own_password,
     current_user,
@@ -26,11 +28,11 @@ from kmzportal.web.forms import (
     ActionForm,
     CustomerForm,
     NewPasswordForm,
-    PortalForm,
     mail_address_field,
     password_field,
     repeat_field,
 )
+from kmzportal.web.passkeys import WithPasskey
 from kmzportal.web.responses import redirect_in_place, redirect_to, render
 
 bp = Blueprint("account", __name__, url_prefix="/einstellungen")
@@ -41,10 +43,16 @@ LINK_SENT = (
     "Bis Sie dort auf „Bestätigen“ klicken, gilt die bisherige."
 )
 #: Endpoint of each page that needs the current password, by its name in the URL.
-AFTER_CONFIRMATION = {"konto": ".edit", "daten": ".data", "loeschen": ".delete", "adresse": ".keep_address"}
+AFTER_CONFIRMATION = {
+    "konto": ".edit",
+    "daten": ".data",
+    "loeschen": ".delete",
+    "adresse": ".keep_address",
+    "passkeys": "passkeys.overview",
+}
 
 
-class AccountForm(CustomerForm, NewPasswordForm):
+class AccountForm(CustomerForm, NewPasswordForm, WithPasskey):
     """The data, and optionally a new password and address."""
 
     email = mail_address_field("Neue E-Mail-Adresse", None)
@@ -53,7 +61,8 @@ class AccountForm(CustomerForm, NewPasswordForm):
     current = password_field("Aktuelles Passwort", None)
 
 
-class ConfirmForm(PortalForm):
+class ConfirmForm(WithPasskey):
+    stands_for = "current"
     current = password_field("Aktuelles Passwort", "Geben Sie Ihr aktuelles Passwort ein.")
 
 
@@ -91,7 +100,7 @@ def edit() -> ResponseReturnValue:
     form = AccountForm(data=stored | {"version": customer.version})
     form.offer_salutations(customer.salutation)
     # An error of the new password may show what is stored, so it is checked after the current one.
-    confirmed = _password_confirmed() or (form.validate_on_submit() and _confirm(form.current))
+    confirmed = _password_confirmed() or (form.validate_on_submit() and _confirm(form))
     if confirmed and form.valid_for(customer) and _saved(form, customer):
         if form.email.data:
             return redirect_to(".overview", SAVED + _about_new_address(form.email.data, customer))
@@ -99,7 +108,10 @@ def edit() -> ResponseReturnValue:
     if form.errors:
         form.add_emptied_error()
     minimum = accounts.password_minimum(customer, current_app.config)
-    return render("customer/account.html", form, customer=customer, confirmed=_password_confirmed(), minimum=minimum)
+    confirmed = _password_confirmed()
+    options = "" if confirmed else passkeys.confirm_options()
+    context = {"customer": customer, "confirmed": confirmed, "minimum": minimum, "options": options}
+    return render("customer/account.html", form, **context)
 
 
 def _about_new_address(email: str, customer: Customer) -> str:
@@ -130,16 +142,26 @@ def _saved(form: AccountForm, customer: Customer) -> bool:
     return True
 
 
-@bp.route("/bestaetigen/<any(konto, daten, loeschen, adresse):purpose>", methods=["GET", "POST"])
+@bp.route("/bestaetigen/<any(konto, daten, loeschen, adresse, passkeys):purpose>", methods=["GET", "POST"])
 @customer_only
 def confirm_password(purpose: str) -> ResponseReturnValue:
-    """Check the current password. After a wrong one this URL stays in the address bar, so GET redirects."""
+    """Check the current password or a passkey. After a refusal the address bar keeps this URL, so GET redirects."""
     if request.method == "GET":
         return redirect_in_place(AFTER_CONFIRMATION[purpose])
     form = ConfirmForm()
-    if form.validate_on_submit() and _confirm(form.current):
+    if form.validate_on_submit() and _confirm(form):
         return redirect_in_place(AFTER_CONFIRMATION[purpose])
     return _ask_for_password(purpose, form)
+
+
+def after_confirmation(view: View) -> View:
+    """Ask for the current password or a passkey before the pages of passkeys, unless it was confirmed lately."""
+
+    @wraps(view)
+    def guarded(*args: Any, **kwargs: Any) -> ResponseReturnValue:
+        return view(*args, **kwargs) if _password_confirmed() else _ask_for_password("passkeys")
+
+    return guarded
 
 
 def _password_confirmed() -> bool:
@@ -148,11 +170,17 @@ def _password_confirmed() -> bool:
 
 
 def _ask_for_password(purpose: str, form: ConfirmForm | None = None) -> ResponseReturnValue:
-    return render("customer/confirm_password.html", form or ConfirmForm(formdata=None), purpose=purpose)
+    options = passkeys.confirm_options()
+    return render(
+        "customer/confirm_password.html", form or ConfirmForm(formdata=None), purpose=purpose, options=options
+    )
 
 
-def _confirm(field: PasswordField) -> bool:
-    """Return whether the field contains the current password; if so, the session gets a new token."""
+def _confirm(form: AccountForm | ConfirmForm) -> bool:
+    """Return whether the form has the current password, or a passkey; if so, the session gets a new token."""
+    if form.passkey.data:
+        return passkeys.confirm(form)
+    field = form.current
     if not field.data:
         field.errors = ["Bitte geben Sie zur Sicherheit noch einmal Ihr aktuelles Passwort ein."]
         return False

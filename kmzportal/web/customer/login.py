@@ -12,9 +12,10 @@ from werkzeug.wrappers import Response
 from kmzportal.models import Customer
 from kmzportal.services import sessions
 from kmzportal.services.transaction import transaction
-from kmzportal.web import auth, cookie
+from kmzportal.web import auth, cookie, passkeys
 from kmzportal.web.auth import anyone, current_user, login_manager
 from kmzportal.web.forms import ActionForm, LoginForm, save_input
+from kmzportal.web.passkeys import PasskeyForm
 from kmzportal.web.responses import local_path, redirect_to, redirect_to_path, render
 
 bp = Blueprint("login", __name__)
@@ -37,7 +38,25 @@ def login() -> ResponseReturnValue:
             auth.sign_in(new)
             return redirect_to_path(wanted or url_for(current_user.home_endpoint))
         form.add_wrong_credentials()
-    return render("customer/login.html", form, wanted=wanted)
+    return _page(form, wanted)
+
+
+@bp.route("/anmelden/passkey", methods=["GET", "POST"])
+@anyone
+def with_passkey() -> ResponseReturnValue:
+    form, wanted = PasskeyForm(), local_path(request.args.get("weiter"))
+    if request.method == "GET" or current_user.is_authenticated:
+        return redirect_to(".login", weiter=wanted)
+    if new := passkeys.log_in(form, Customer):
+        auth.sign_in(new)
+        return redirect_to_path(wanted or url_for(current_user.home_endpoint))
+    login_form = LoginForm(formdata=None)
+    login_form.form_errors = [text for text, _ in form.reasons]
+    return _page(login_form, wanted)
+
+
+def _page(form: LoginForm, wanted: str | None) -> ResponseReturnValue:
+    return render("customer/login.html", form, wanted=wanted, options=passkeys.login_options(Customer))
 
 
 @bp.post("/abmelden")

@@ -11,8 +11,8 @@ from kmzportal.db import db
 from kmzportal.models import Clerk, LoginSession
 from kmzportal.services import second_factor, sessions
 from kmzportal.services.refusals import SessionOver
-from kmzportal.services.sessions import NewSession
 from kmzportal.services.transaction import transaction
+from kmzportal.web import passkeys
 from kmzportal.web.auth import (
     anyone,
     check_own_password,
@@ -25,7 +25,8 @@ from kmzportal.web.auth import (
     store_session,
     user_transaction,
 )
-from kmzportal.web.forms import LoginForm, PortalForm, password_field
+from kmzportal.web.forms import LoginForm, password_field
+from kmzportal.web.passkeys import PasskeyForm, WithPasskey
 from kmzportal.web.responses import error_page, local_path, redirect_to, redirect_to_path, render
 
 bp = Blueprint("desk_login", __name__, url_prefix="/kundenservice")
@@ -35,13 +36,15 @@ WRONG = "Dieser Code stimmt nicht. Jeder Code gilt nur einmal. Nach mehreren Ver
 NOT_CONFIRMED = "Das Passwort stimmt nicht. Nach mehreren Versuchen warten Sie bitte einige Minuten."
 
 
-class CodeForm(PortalForm):
+class CodeForm(WithPasskey):
+    stands_for = "code"
     code = StringField(
         "Code aus der App", [InputRequired("Geben Sie den Code ein."), Length(max=40, message="Das ist zu lang.")]
     )
 
 
-class PasswordForm(PortalForm):
+class PasswordForm(WithPasskey):
+    stands_for = "password"
     password = password_field("Passwort", "Geben Sie Ihr Passwort ein.")
 
 
@@ -58,7 +61,28 @@ def login() -> ResponseReturnValue:
                 return _redirect_after_login()
             return redirect_to(".enter_code", weiter=_wanted())
         form.add_wrong_credentials()
-    return render("desk/login.html", form, wanted=_wanted())
+    return _login_page(form)
+
+
+@bp.route("/anmelden/passkey", methods=["GET", "POST"])
+@anyone
+def with_passkey() -> ResponseReturnValue:
+    """Log in by passkey alone, or with it in place of the code: it is possession and a second factor in one."""
+    form = PasskeyForm()
+    if current_user.is_authenticated:
+        return _redirect_after_login()
+    if request.method == "GET":
+        return redirect_to(".login", weiter=_wanted())
+    if new := passkeys.log_in(form, Clerk):
+        sign_in(new)
+        return _redirect_after_login()
+    login_form = LoginForm(formdata=None)
+    login_form.form_errors = [text for text, _ in form.reasons]
+    return _login_page(login_form)
+
+
+def _login_page(form: LoginForm) -> ResponseReturnValue:
+    return render("desk/login.html", form, wanted=_wanted(), options=passkeys.login_options(Clerk))
 
 
 @bp.route("/zweiter-faktor", methods=["GET", "POST"])
@@ -70,12 +94,27 @@ def enter_code() -> ResponseReturnValue:
     login_session = _session_awaiting_code()
     if login_session is None or login_session.clerk is None:
         return _restart()
-    if login_session.clerk.factor_nonce is None:
-        return render("desk/no_second_factor.html", clerk=login_session.clerk)
+    if not _has_demanded_factor(login_session.clerk):
+        return render("desk/no_second_factor.html", clerk=login_session.clerk, passkey_only=_passkey_only())
     form = CodeForm()
     if form.validate_on_submit() and (response := _verify(login_session, form)):
         return response
-    return render("desk/second_factor.html", form, wanted=_wanted())
+    clerk = login_session.clerk
+    options = passkeys.login_options(Clerk) if clerk.passkeys else ""
+    return render("desk/second_factor.html", form, wanted=_wanted(), options=options, by_code=_by_code(clerk))
+
+
+def _by_code(clerk: Clerk) -> bool:
+    """Return whether the clerk has an app whose codes count."""
+    return bool(clerk.factor_nonce) and not _passkey_only()
+
+
+def _passkey_only() -> bool:
+    return bool(current_app.config["STAFF_SECOND_FACTOR"] == "passkey")
+
+
+def _has_demanded_factor(clerk: Clerk) -> bool:
+    return _by_code(clerk) or bool(clerk.passkeys)
 
 
 def _verify(login_session: LoginSession, form: CodeForm) -> ResponseReturnValue | None:
@@ -97,25 +136,27 @@ def _verify(login_session: LoginSession, form: CodeForm) -> ResponseReturnValue 
 def confirm() -> ResponseReturnValue:
     """Ask for the second factor afresh, or for the password where there is none; see auth.fresh_second_factor."""
     clerk: Clerk = current_user.clerk
-    if clerk.factor_nonce is None and current_app.config["STAFF_SECOND_FACTOR"] != "offered":
-        return render("desk/no_second_factor.html", clerk=clerk)
-    form = CodeForm() if clerk.factor_nonce else PasswordForm()
-    field = form["code" if clerk.factor_nonce else "password"]
-    if form.validate_on_submit():
-        if new := _confirm(clerk, field.data or ""):
-            store_session(new)
-            return redirect_to_path(_wanted() or url_for(current_user.home_endpoint))
-        field.errors = [WRONG if clerk.factor_nonce else NOT_CONFIRMED]
-    return render("desk/confirm.html", form, field_name=field.name, wanted=_wanted())
+    if not _has_demanded_factor(clerk) and current_app.config["STAFF_SECOND_FACTOR"] != "offered":
+        return render("desk/no_second_factor.html", clerk=clerk, passkey_only=_passkey_only())
+    form = CodeForm() if _by_code(clerk) else PasskeyForm() if clerk.passkeys else PasswordForm()
+    if form.validate_on_submit() and (passkeys.confirm(form) if form.passkey.data else _confirmed(clerk, form)):
+        return redirect_to_path(_wanted() or url_for(current_user.home_endpoint))
+    return render("desk/confirm.html", form, wanted=_wanted(), options=passkeys.confirm_options())
 
 
-def _confirm(clerk: Clerk, typed: str) -> NewSession | None:
-    """Return the session with a new token if code or password is right."""
-    login_session: LoginSession = current_user.login_session
-    if clerk.factor_nonce:
+def _confirmed(clerk: Clerk, form: CodeForm | PasswordForm) -> bool:
+    """Return whether code or password is right; if so, the session gets a new token."""
+    field, by_code = form[form.stands_for], isinstance(form, CodeForm)
+    if by_code:
         with user_transaction() as tx:
-            return second_factor.confirm(tx, clerk, login_session, typed)
-    return check_own_password(typed)
+            new = second_factor.confirm(tx, clerk, current_user.login_session, field.data or "")
+    else:
+        new = check_own_password(field.data or "")
+    if new:
+        store_session(new)
+    else:
+        field.errors = [WRONG if by_code else NOT_CONFIRMED]
+    return bool(new)
 
 
 def _session_awaiting_code() -> LoginSession | None:

@@ -54,7 +54,7 @@ def overview(form: ActionForm | None = None) -> ResponseReturnValue:
 def change_password() -> ResponseReturnValue:
     """Change the password; who has a second factor enters it afresh before, the others only the current password."""
     clerk: Clerk = current_user.clerk
-    if clerk.factor_nonce:
+    if clerk.has_factor:
         require_second_factor()
     form = PasswordForm()
     if form.validate_on_submit() and _is_current(form) and form.validate_new_password(clerk):

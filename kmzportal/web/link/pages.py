@@ -5,25 +5,35 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
-from flask import Blueprint, current_app
+from flask import Blueprint, current_app, request
 from flask.typing import ResponseReturnValue
 from werkzeug.routing import PathConverter
-from wtforms import StringField, ValidationError
+from wtforms import SelectMultipleField, StringField, ValidationError
 from wtforms.validators import Length
 
 from kmzportal.db import db
 from kmzportal.mail.compose import subject_of
 from kmzportal.models import AccountLink, Customer, LinkKind, LinkState, LinkVisit, LoginSession
 from kmzportal.services import accounts, clerks, devices, guesses, kept_entries, links, outbox, passwords, sessions
-from kmzportal.services.refusals import AddressTaken, ChangedMeanwhile, LinkUnusable, TooManyMails, WrongCode
+from kmzportal.services import passkeys as passkey_service
+from kmzportal.services.passkeys import PasskeyRefused
+from kmzportal.services.refusals import (
+    AddressTaken,
+    ChangedMeanwhile,
+    LinkUnusable,
+    Refusal,
+    TooManyMails,
+    WrongCode,
+)
 from kmzportal.services.second_factor import SecondFactor
 from kmzportal.services.shares import Holder
 from kmzportal.services.transaction import Transaction, factor_keys, run_outside_transaction, transaction
-from kmzportal.web import auth, cookie
+from kmzportal.web import auth, cookie, passkeys
 from kmzportal.web.auth import anyone, background_poll, current_user, source
-from kmzportal.web.forms import ActionForm, CodesKeptForm, CustomerForm, NewPasswordForm, PortalForm
+from kmzportal.web.forms import ActionForm, CodesKeptForm, CustomerForm, NewPasswordForm
 from kmzportal.web.link import visit as visits
 from kmzportal.web.link.visit import link_holder, link_not_found, link_transaction
+from kmzportal.web.passkeys import PasskeyForm, WithPasskey
 from kmzportal.web.responses import qr_code, redirect_in_place, redirect_to, render
 
 bp = Blueprint("link", __name__)
@@ -32,15 +42,22 @@ EARLY = "Die E-Mail ist schon unterwegs. In einer Minute können Sie es noch ein
 TOKEN = re.compile(r"[A-Za-z0-9_-]{43}")
 
 
-class RegisterForm(CustomerForm, NewPasswordForm):
+class PasswordForm(NewPasswordForm):
+    """A new password, and the ids of the passkeys that stay."""
+
+    stay = SelectMultipleField("Diese Passkeys behalten", coerce=int, validate_choice=False)
+
+
+class RegisterForm(CustomerForm, PasswordForm):
     first = tuple(Customer.DATA_FIELDS)
 
 
-class FactorForm(PortalForm):
+class FactorForm(WithPasskey):
+    stands_for = "code"
     code = StringField("Code aus der App", [Length(max=40, message="Der Code hat 6 Ziffern.")])
 
     def validate_code(self, field: StringField) -> None:
-        if not field.data and _second_factor_required():
+        if not field.data and not self.passkey.data and _second_factor_required():
             raise ValidationError(
                 "Geben Sie den Code aus der App ein. Ohne zweiten Faktor kommen Sie nicht in den Kundenservice."
             )
@@ -86,10 +103,12 @@ def show(link: AccountLink, visit: LinkVisit) -> ResponseReturnValue:
 @bp.route("/konto-link/<int:link_id>/passwort", methods=["GET", "POST"])
 @link_holder(LinkKind.RECOVERY)
 def password(link: AccountLink, visit: LinkVisit) -> ResponseReturnValue:
-    def redeem(tx: Transaction, password_hash: str) -> None:
-        accounts.set_password_by_link(tx, link, visit.started_at, password_hash)
+    form = PasswordForm()
 
-    return _set_password(link, visit, NewPasswordForm(), redeem, "link/password.html")
+    def redeem(tx: Transaction, password_hash: str) -> None:
+        accounts.set_password_by_link(tx, link, visit.started_at, password_hash, form.stay.data or ())
+
+    return _set_password(link, visit, form, redeem, "link/password.html")
 
 
 @bp.route("/konto-link/<int:link_id>/konto", methods=["GET", "POST"])
@@ -99,7 +118,8 @@ def register(link: AccountLink, visit: LinkVisit) -> ResponseReturnValue:
     form.offer_salutations(link.owner.salutation)
 
     def redeem(tx: Transaction, password_hash: str) -> None:
-        accounts.register(tx, link, visit.started_at, form.seen_version, form.customer_data(), password_hash)
+        data, stay = form.customer_data(), form.stay.data or ()
+        accounts.register(tx, link, visit.started_at, form.seen_version, data, password_hash, stay)
 
     return _set_password(link, visit, form, redeem, "link/register.html")
 
@@ -124,18 +144,21 @@ def clerk_factor(link: AccountLink, visit: LinkVisit) -> ResponseReturnValue:
     """
     if visit.password_hash is None:
         return redirect_to(".clerk_access", link_id=link.id)
-    form = FactorForm()
+    form, name = FactorForm(), auth.device()
     if form.validate_on_submit():
         try:
+            answer = passkey_service.read(form.passkey.data) if form.passkey.data else None
             with link_transaction(link) as tx:
-                codes, ended = clerks.use_first_link(tx, link, visit, form.code.data or "")
-                known = devices.remember(tx, link.holder, auth.device())  # as _set_password does for customers
+                codes, ended = clerks.use_first_link(tx, link, visit, form.code.data or "", answer, name)
+                known = devices.remember(tx, link.holder, name)  # as _set_password does for customers
             auth.set_device_cookie(known)
             visits.finish(link, visit)
             return render("link/clerk_done.html", CodesKeptForm(formdata=None), link=link, codes=codes, ended=ended)
-        except WrongCode as refusal:
+        except (WrongCode, PasskeyRefused) as refusal:
             form.add_refusal(refusal)
     context = {"factor": _factor(visit), "uri": _uri(visit), "required": _second_factor_required()}
+    context["options"] = passkeys.creation_options(link.holder, f"link:{link.id}")
+    context["by_code"] = current_app.config["STAFF_SECOND_FACTOR"] != "passkey"
     return render("link/clerk_factor.html", form, link=link, **context)
 
 
@@ -207,9 +230,45 @@ def done(link_id: int) -> ResponseReturnValue:
     visit = visits.find(link_id, prolong=True)
     if visit is None or visit.link.ended_as != LinkState.REDEEMED or visit.link.clerk:
         return link_not_found()
+    return _done(visit)
+
+
+def _done(visit: LinkVisit, form: PasskeyForm | None = None) -> ResponseReturnValue:
     link = visit.link
     logged_out = sessions.any_ended(db.session(), link.owner, at=link.ended_at)
-    return render("link/done.html", link=link, logged_out=logged_out)
+    options = passkeys.creation_options(link.owner, f"link:{link.id}") if _offers_passkey(visit) else ""
+    return render("link/done.html", form, link=link, logged_out=logged_out, options=options)
+
+
+def _offers_passkey(visit: LinkVisit) -> bool:
+    """Return whether this browser has just set the password: whoever opens the used link again has not."""
+    lifetime = current_app.config["PROOF_LIFETIME"]
+    return visit.redeemed and passkey_service.is_offered(visit.link, datetime.now(UTC), lifetime)
+
+
+@bp.post("/konto-link/<int:link_id>/passkey")
+@anyone
+def add_passkey(link_id: int) -> ResponseReturnValue:
+    """Add a passkey right after the new password, or note that none is wanted."""
+    visit = visits.find(link_id, prolong=True)
+    if visit is None or not _offers_passkey(visit):
+        return link_not_found()
+    link, form = visit.link, PasskeyForm() if request.form.get("passkey") else ActionForm()
+    answer = passkeys.read(form) if isinstance(form, PasskeyForm) else None
+    if form.validate_on_submit() and not form.errors:
+        try:
+            with transaction(f"link:{link.id}", source()) as tx:
+                tx.lock(link.owner)
+                if not _offers_passkey(visit):  # changed since the page was requested
+                    raise LinkUnusable
+                if answer:
+                    passkey_service.add(tx, link.owner, answer, f"link:{link.id}", auth.device())
+                else:
+                    passkey_service.decline(tx, link.owner)
+            return redirect_to(".done", passkeys.ADDED if answer else None, link_id=link_id)
+        except Refusal as refusal:
+            form.add_refusal(refusal)
+    return _done(visit, form)
 
 
 @bp.get("/konto-link/<int:link_id>/zugang/qr.svg")

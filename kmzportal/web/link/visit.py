@@ -119,7 +119,7 @@ def finish(link: AccountLink, visit: LinkVisit) -> ResponseReturnValue:
     """Redirect to the page Fertig, in a visit of its own, and prefill the address of the customers' login page."""
     g.pop("visit", None)
     with transaction("visitor") as tx:
-        cookie.start_visit(tx, link, visit)
+        cookie.start_visit(tx, link, visit, redeemed=True)
         # The browser at the old mailbox must not learn the new address, and no page shows that of a clerk.
         if link.policy.ends_with_address and link.customer:
             cookie.keep_address(tx, link.holder.email)

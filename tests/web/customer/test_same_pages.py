@@ -17,7 +17,7 @@ from tests.site_wide.routes import routes
 ADDRESS = "neu@andere-schule.example"
 RANDOM = re.compile(
     r'(?<=name="csrf_token" value=")[^"]+|(?<=name="csrf_token" type="hidden" value=")[^"]+|(?<=geraete/)\d+|'
-    r"(?<=device-)\d+|(?<=konto-link/)\d+|[0-9a-f]{32}(?=@)|V-\w{4}-\w{4}"
+    r"(?<=device-)\d+|(?<=konto-link/)\d+|[0-9a-f]{32}(?=@)|V-\w{4}-\w{4}|(?<=data-passkey=\")[^\"]+"
 )
 FREE = {}  # what she sees of a free address, by step; the same for all cases
 NOT_COMPARED = {"Set-Cookie", "Content-Length"}
