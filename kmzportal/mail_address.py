@@ -89,7 +89,13 @@ hotmail.de icloud.com live.com live.de mail.com mail.de mailbox.org me.com msn.c
 posteo.de posteo.net proton.me protonmail.com t-online.de tuta.com tuta.io tutamail.com tutanota.com tutanota.de
 web.de yahoo.com yahoo.de yandex.com zoho.com zohomail.eu
 """
-FREE_MAIL = frozenset(PROVIDERS.split())
+#: Rarer ones, also of internet access; they are suggested for no mistyped domain.
+RARER_PROVIDERS = """
+fastmail.com firemail.de gmx.biz gmx.eu gmx.info gmx.li gmx.org hotmail.at hotmail.ch hotmail.fr kabelbw.de kabelmail.de
+live.at mac.com magenta.de o2mail.de o2online.de online.de onlinehome.de outlook.at posteo.eu rocketmail.com unitybox.de
+versanet.de vodafone.de vodafonemail.de ymail.com
+"""
+FREE_MAIL = frozenset(f"{PROVIDERS} {RARER_PROVIDERS}".split())
 
 
 def is_free_mail(address: str) -> bool:
@@ -101,7 +107,7 @@ def suggest_correction(address: str) -> str | None:
     local, _, domain = address.rpartition("@")
     if is_free_mail(address):
         return None
-    similar = sorted(known for known in FREE_MAIL if OSA.distance(domain.casefold(), known) == 1)
+    similar = sorted(known for known in PROVIDERS.split() if OSA.distance(domain.casefold(), known) == 1)
     return f"{local}@{similar[0]}" if similar else None
 
 

@@ -91,7 +91,7 @@ class Customer(Person, Base):
     last_login_at: Mapped[datetime | None]  #: older logins than those of the audit trail are not known
     passkey_declined: Mapped[bool] = mapped_column(default=False)  #: said no to the offer after a new password
     objection: Mapped[str | None]  #: an Objection; None without one, or since the customer moved the address again
-    #: The values of the last import; a field that differs was changed in the portal.
+    #: The values of the last import; a field that differs was changed in the portal. See customer_import.ENTERED_HERE.
     imported: Mapped[dict[str, Any]] = mapped_column(default=dict)
     search: Mapped[str] = mapped_column(default="")  #: see search_text; written with every row
 

@@ -396,6 +396,22 @@ def settle_objections(tx: Transaction, customer: Customer) -> None:
     customer.objection = customer.objection and Objection.SETTLED
 
 
+def forget_settled_objection(tx: Transaction, customer: Customer) -> None:
+    """Let the present address object in full to a new change.
+
+    Only right after an objection may that address be the one to be taken away: not once another one counts, nor later.
+    """
+    told = select(AuditEvent).where(
+        AuditEvent.customer_id == customer.id, AuditEvent.action.in_(("address.objected", "address.changed"))
+    )
+    latest = tx.session.scalars(told.order_by(AuditEvent.id.desc()).limit(1)).first()
+    since = tx.now - links.lifetime(tx, LinkKind.OBJECTION)
+    if customer.objection == Objection.SETTLED and not (
+        latest and latest.action == "address.objected" and latest.at > since
+    ):
+        customer.objection = None
+
+
 def _open_case(tx: Transaction, customer: Customer, channel: str, email: str, text: str, **fields: str) -> None:
     person = {"name": customer.name, "school": customer.school, "customer": customer}
     support.open_case(tx, "objection", channel, email, text, proven=True, **person, **fields)

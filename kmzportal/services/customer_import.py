@@ -2,7 +2,8 @@
 
 A field has three values: the one in the file, the one stored, and the one last imported (`Customer.imported`). Where
 only the file changed, its value is taken; where only the stored value changed, it stays; where both did, it stays too
-and the row is reported as Konflikt.
+and the row is reported as Konflikt. Where the file follows what was entered here, `imported` says so, as that vouches
+for nobody.
 
 SQLite lets one transaction write at a time, and a login waits for it. So `compare` and `prepare` do all the work that
 needs no lock, and `write` fills a temporary table before its few bulk statements. They fail where a row was saved
@@ -22,6 +23,7 @@ from kmzportal.services.customer_file import COLUMNS, Row
 from kmzportal.services.refusals import ChangedMeanwhile
 from kmzportal.services.transaction import Transaction
 
+ENTERED_HERE = "_entered_here"  #: after the name of a field in `Customer.imported`
 #: The columns that an import reads and writes, as those of a new customer are before it.
 NEW: dict[str, Any] = dict.fromkeys(("number", "number_canonical", *COLUMNS), "")
 NEW |= {"email_canonical": "", "pending_email": None, "imported": {}}
@@ -77,8 +79,16 @@ def _merge(row: Row) -> None:
         elif theirs not in (ours, base, pending):
             row.conflicts.append(f"{COLUMNS[name]}: hier „{pending or ours}“, in der Datei „{theirs}“")
         if theirs == row.taken.get(name, ours):
-            row.imported[name] = theirs
+            _keep_as_imported(row, name, theirs)
     row.moves = bool(row.stored) and "email" in row.taken and row.email_canonical != stored["email_canonical"]
+
+
+def _keep_as_imported(row: Row, name: str, theirs: str) -> None:
+    if name in row.taken:
+        row.imported.pop(f"{name}{ENTERED_HERE}", None)
+    elif theirs != row.imported.get(name, ""):
+        row.imported[f"{name}{ENTERED_HERE}"] = "1"
+    row.imported[name] = theirs
 
 
 def missing(session: Session, rows: Iterable[Row]) -> list[Any]:

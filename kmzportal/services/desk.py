@@ -26,6 +26,7 @@ from kmzportal.models import (
     fold,
 )
 from kmzportal.services import accounts, alarms, deletion, links, passkeys, support
+from kmzportal.services.customer_import import ENTERED_HERE
 from kmzportal.services.refusals import AccountLocked, AddressTaken, ChangedMeanwhile, LinkUnusable, Refusal
 from kmzportal.services.transaction import Transaction, insert_once, upsert
 
@@ -141,8 +142,8 @@ def number_suffices(session: Session, customer: Customer, email: str) -> bool:
     """Return whether the Kundennummer alone proves who wants `email`: its domain is already known for the school.
 
     A customer of this school was imported with an address there, or two have one by now: one alone can move to a domain
-    of his own. Only an imported school counts, since customers may change theirs as well. A domain where anyone gets
-    an address is never enough.
+    of his own. Only an imported school counts, since customers may change theirs as well. What was entered here counts
+    as imported only once the office changes it. A domain where anyone gets an address is never enough.
     """
     domain = mail_address.parse(email).rpartition("@")[2]
     if mail_address.is_free_mail(email) or not fold(customer.school):
@@ -154,9 +155,13 @@ def number_suffices(session: Session, customer: Customer, email: str) -> bool:
         Customer.id.in_(ids),
         Customer.school == customer.school,
         Customer.imported["school"].as_string() == customer.school,
+        Customer.imported[f"school{ENTERED_HERE}"].as_string().is_(None),
         Customer.email_canonical.endswith(f"@{mail_address.canonical(email).rpartition('@')[2]}", autoescape=True),
     )
-    by_import = Customer.imported["email"].as_string().endswith(f"@{domain}", autoescape=True)
+    by_import = and_(
+        Customer.imported["email"].as_string().endswith(f"@{domain}", autoescape=True),
+        Customer.imported[f"email{ENTERED_HERE}"].as_string().is_(None),
+    )
     vouches = session.scalars(select(by_import).where(*known).order_by(by_import.desc().nulls_last()).limit(2)).all()
     return len(vouches) == 2 or any(vouches)
 
@@ -204,6 +209,7 @@ def _correct(tx: Transaction, customer: Customer, email: str, check: str, note: 
     ended = passkeys.end_all(tx, customer)
     customer.set_pending_email(email)
     tx.record("address.corrected", customer, check=check, note=note)
+    accounts.forget_settled_objection(tx, customer)
     objected = customer.objection == Objection.OPEN
     accounts.settle_objections(tx, customer)
     if customer.locked_at:

@@ -599,8 +599,10 @@ def _reasons(
     """
     reasons = {
         f"{address} ist hinterlegt ({addresses[address][0]})": addresses[address][1]
-        for address in _stored(customer) & addresses.keys()
+        for address in {customer.email_canonical} & addresses.keys()
     }
+    if (pending := customer.pending_email_canonical) in addresses:  # anyone may enter any address as a new one
+        reasons[f"{pending} ist als neue Adresse eingetragen, nicht bestätigt"] = 2
     last, first, school = names
     named = NAMED.get((bool(first) and first <= words, bool(school) and school <= words))
     if named and last <= words:

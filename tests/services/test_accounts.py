@@ -479,6 +479,28 @@ def test_after_an_objection_was_settled_an_address_that_was_taken_away_opens_a_c
     assert backend.read(erika).locked_at, "against a new change it counts in full"
 
 
+@pytest.mark.parametrize("corrected", [True, False])
+def test_an_objection_that_was_settled_does_not_weaken_one_to_a_later_correction(
+    backend, as_clerk, erika, address_link, clock, corrected
+):
+    """Whoever talks a clerk into an address must not get an account that its owner can only write about."""
+    objections(backend)
+    if corrected:
+        mend(backend, as_clerk, erika)
+    else:
+        as_clerk(desk.unlock, erika, "geklärt", "callback")
+    later = NOW + timedelta(seconds=1) if corrected else NOW + timedelta(days=7)
+    clock.move_to(later)
+    as_clerk(desk.correct_address, erika, backend.read(erika).version, "dieb@evil.example", "callback", "")
+    link, seen = backend.links(LinkKind.DESK)[-1], backend.read(erika).version
+    backend.run(accounts.register, link, later, seen, {}, hash_password(NEW_PASSWORD))
+    token = backend.log_in("dieb@evil.example", NEW_PASSWORD)
+    assert token
+    assert objections(backend) == 1
+    saved = backend.read(erika)
+    assert saved.locked_at and saved.password_hash is None and not backend.session_of(token).alive(later)
+
+
 def test_a_moved_address_ends_all_sessions_but_the_one_that_confirmed_it(backend, erika, address_link, log_in):
     here, elsewhere = (backend.session_of(log_in(erika)) for _ in range(2))
     backend.run(accounts.confirm_address, address_link, NOW, here)

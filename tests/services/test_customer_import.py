@@ -10,7 +10,7 @@ from sqlalchemy import event, select
 from kmzportal import mail_address
 from kmzportal.db import db
 from kmzportal.models import AccountLink, AuditEvent, Customer, LinkKind
-from kmzportal.services import accounts, customer_file, customer_import
+from kmzportal.services import accounts, customer_file, customer_import, desk
 from kmzportal.services import links as link_service
 from kmzportal.services.customer_file import COLUMNS, FileRefused, guard, read_file, unguard
 from kmzportal.services.passwords import hash_password
@@ -209,6 +209,25 @@ def test_a_field_that_both_changed_is_a_konflikt_until_they_agree(load, known, c
     assert (find().town, find().phone) == ("Nagold", "1")
     assert load(row(town="Nagold", phone="1")) == {"Unverändert": ["2"]}
     assert load(row(town="Wildberg", phone="1")) == {"Geändert": ["2 Ort: „Nagold“ → „Wildberg“"]}
+
+
+@pytest.mark.parametrize("moved", [{"school": "GMS"}, {"email": "a@dieb.example"}])
+def test_what_a_customer_entered_here_vouches_for_nobody_once_the_office_keeps_it_as_well(
+    app, load, find, backend, erika, moved
+):
+    """Konflikte are to be entered in the office's own program, so the next import contains them."""
+    before = {"school": "GMS", "email": "a@dieb.example"}
+    load(row(**before | dict.fromkeys(moved, "anders@schule.example")))
+    backend.update(erika, school="GMS")
+    backend.update(find(), **moved, **({"email_canonical": moved["email"]} if "email" in moved else {}))
+    for again in range(2):
+        assert load(row(**before)) == {"Unverändert": ["2"]}, again
+        with app.app_context():
+            assert not desk.number_suffices(db.session(), backend.read(erika), "erika@dieb.example")
+    load(row(**before | dict.fromkeys(moved, "anders@schule.example")))
+    load(row(**before))
+    with app.app_context():
+        assert desk.number_suffices(db.session(), backend.read(erika), "erika@dieb.example"), "the office moved it"
 
 
 def test_a_customer_who_was_never_imported_only_gets_empty_fields_filled(load, max_, find):

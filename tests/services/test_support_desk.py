@@ -71,6 +71,16 @@ def test_the_customer_who_probably_wrote_is_named_first_but_not_assigned(backend
     assert backend.read(case).customer_id is None
 
 
+def test_whoever_enters_the_new_address_of_a_namesake_is_not_named_before_the_real_one(
+    backend, erika, max_, enter, likely
+):
+    """A case that is assigned to the impostor would give its writer his account, and leave hers as it is."""
+    backend.update(max_, first_name=erika.first_name, last_name=erika.last_name, school=erika.school)
+    backend.run(accounts.request_address_change, backend.read(max_), NEW_EMAIL)
+    fields = {"name": erika.name, "school": erika.school, "old_email": erika.email, "new_email": NEW_EMAIL}
+    assert [number for number, _ in likely(enter(email=NEW_EMAIL, proven=True, **fields))] == ["K-1001", "K-1002"]
+
+
 def test_a_text_without_any_hint_names_nobody_and_a_long_one_does_not_break(erika, enter, likely):
     assert likely(enter()) == []
     assert likely(enter("Mustermann " * 20_000 + "a@b.example " * 5_000)) == []

@@ -14,7 +14,7 @@ from kmzportal.services.shares import Holder
 from kmzportal.services.tokens import token_hash
 from kmzportal.web.auth import known_device
 from tests import people, secret_scan
-from tests.browser import SOURCE, Browser
+from tests.browser import SOURCE, Browser, only, words
 
 pytestmark = pytest.mark.usefixtures("clock")
 COOKIE = "__Host-kmzportal-device"
@@ -206,6 +206,25 @@ def test_the_browser_that_set_the_password_by_link_becomes_known(app, person, is
     switch_off()
     assert browser.log_in(person, people.NEW_PASSWORD).path == "/einstellungen"
     assert REFUSED in Browser(app).log_in(person, people.NEW_PASSWORD).text
+
+
+@pytest.mark.parametrize("who", ["rosa"])
+def test_a_first_link_lets_its_clerk_in_however_often_strangers_fail_meanwhile(
+    app, backend, person, issue, mailed, attack
+):
+    """Such as on the first day, or on a new computer: what an admin sends must help."""
+    browser = Browser(app)
+    browser.open(mailed(issue(LinkKind.CLERK_FIRST, person))).submit(
+        "Weiter", {"Passwort": people.NEW_PASSWORD, "Wdh. Passwort": people.NEW_PASSWORD}
+    )
+    assert cookie(browser) is None, "not before the second factor"
+    secret = words(only(browser.page.iter("code"), "secret"))
+    browser.submit("Zugang einrichten", {"Code aus der App": backend.totp_code(secret)})
+    code = words(next(iter(browser.page.iter("code"))))
+    attack("203.0.113.9")
+    browser.log_in(person, people.NEW_PASSWORD, LOGINS["rosa"]).submit("Weiter", {"Code aus der App": code})
+    assert browser.open("/kundenservice").path == "/kundenservice/kunden"
+    assert REFUSED in Browser(app).log_in(person, people.NEW_PASSWORD, LOGINS["rosa"]).text
 
 
 @both

@@ -150,6 +150,8 @@ def clerk_factor(link: AccountLink, visit: LinkVisit) -> ResponseReturnValue:
             answer = passkey_service.read(form.passkey.data) if form.passkey.data else None
             with link_transaction(link) as tx:
                 codes, ended = clerks.use_first_link(tx, link, visit, form.code.data or "", answer, name)
+                known = devices.remember(tx, link.holder, name)  # as _set_password does for customers
+            auth.set_device_cookie(known)
             visits.finish(link, visit)
             return render("link/clerk_done.html", CodesKeptForm(formdata=None), link=link, codes=codes, ended=ended)
         except (WrongCode, PasskeyRefused) as refusal:

@@ -213,6 +213,7 @@ def test_hints_appear_while_the_address_is_typed(desk, erika, max_, typed, hint)
     ("email", "school", "status"),
     [
         ("erika@gmx.de", "GMS Musterstadt", 422),
+        ("erika@magenta.de", "GMS Nachbarstadt", 422),
         ("e.m@gms-nachbar.example", "GMS Musterstadt", 422),
         ("e.m@gms-nachbar.example", "GMS Nachbarstadt", 200),
     ],
@@ -221,7 +222,7 @@ def test_the_kundennummer_alone_counts_only_for_a_domain_that_is_known_for_the_s
     backend, screen, erika, max_, email, school, status
 ):
     """A stranger may know the number, but hardly has a mailbox at the school."""
-    known = "max@gms-nachbar.example"
+    known = "max@magenta.de" if email.endswith("magenta.de") else "max@gms-nachbar.example"
     imported = {"school": "GMS Nachbarstadt", "email": known}
     backend.update(max_, email=known, email_canonical=known, school="GMS Nachbarstadt", imported=imported)
     backend.update(erika, school=school)
