@@ -89,7 +89,7 @@ class Customer(Person, Base):
     pending_email: Mapped[str | None]
     pending_email_canonical: Mapped[str | None] = mapped_column(index=True)
     last_login_at: Mapped[datetime | None]  #: older logins than those of the audit trail are not known
-    passkey_declined: Mapped[bool] = mapped_column(default=False)  #: said no to the offer after a new password
+    passkey_offered_at: Mapped[datetime | None]  #: on the page after a new password, once
     objection: Mapped[str | None]  #: an Objection; None without one, or since the customer moved the address again
     #: The values of the last import; a field that differs was changed in the portal. See customer_import.ENTERED_HERE.
     imported: Mapped[dict[str, Any]] = mapped_column(default=dict)

@@ -377,20 +377,14 @@ def _changed(tx: Transaction, person: Customer | Clerk, what: str, name: str) ->
 def is_offered(link: AccountLink, now: datetime, lifetime: int) -> bool:
     """Return whether this link set a customer's password in the last `lifetime` seconds: who used it knows that one.
 
-    Not to customers who have a passkey or wanted none.
+    Once: not to customers to whom an earlier link offered one, and not to those who have a passkey.
     """
     customer = link.customer
     if customer is None or link.ended_at is None or customer.password_set_at != link.ended_at:
         return False
     lately = (now - link.ended_at).total_seconds() < lifetime
     counts = customer.password_hash and not customer.locked_at  # the desk deletes one that may be stolen
-    return bool(lately and counts) and not (customer.passkeys or customer.passkey_declined)
-
-
-def decline(tx: Transaction, customer: Customer) -> None:
-    """Note that the customer wants no passkey, so that none is offered again."""
-    tx.lock(customer)
-    customer.passkey_declined = True
+    return bool(lately and counts) and customer.passkey_offered_at == link.ended_at and not customer.passkeys
 
 
 def end_all(tx: Transaction, person: Customer | Clerk, stay: Iterable[int] = ()) -> int:

@@ -547,12 +547,21 @@ def test_after_a_new_password_one_touch_adds_it(done, device, mine, app, backend
     assert Browser(app).open(LOGIN).touch(BUTTON, device).path == "/einstellungen"
 
 
+def test_it_is_offered_once(done, app, erika, issue, mailed, clock):
+    assert "Nie wieder vergessen" in done.open(done.path).text
+    clock.shift(timedelta(minutes=1))
+    again = Browser(app).open(mailed(issue(LinkKind.RECOVERY, erika)))
+    again.submit("Passwort speichern", {"Passwort": NEW_PASSWORD + "!", "Wdh. Passwort": NEW_PASSWORD + "!"})
+    assert again.heading == "Fertig" and "Nie wieder vergessen" not in again.text
+
+
 def test_nein_danke_counts_for_good(done, app, erika, issue, mailed, device, mine, clock):
     waiting, path = options(done, ADD), done.path.replace("fertig", "passkey")
     done.press("Nein danke")
     assert done.heading == "Fertig" and "Nie wieder vergessen" not in done.text
     late = done.open(LOGIN).post(path, passkey=device.create(waiting))
     assert late.status_code in (404, 410)
+    clock.shift(timedelta(minutes=1))
     again = Browser(app).open(mailed(issue(LinkKind.RECOVERY, erika)))
     again.submit("Passwort speichern", {"Passwort": NEW_PASSWORD + "!", "Wdh. Passwort": NEW_PASSWORD + "!"})
     assert again.heading == "Fertig" and "Nie wieder vergessen" not in again.text and mine() == []

@@ -1,4 +1,4 @@
-"""Passkeys, whether a customer said no to the offer of one, and whether a visit began with the use of its link."""
+"""Passkeys, when one was offered to a customer, and which browser used a link."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -32,13 +32,12 @@ def upgrade():
     )
     op.create_index(op.f("ix_passkey_clerk_id"), "passkey", ["clerk_id"])
     op.create_index(op.f("ix_passkey_customer_id"), "passkey", ["customer_id"])
-    declined = sa.Column("passkey_declined", sa.Boolean(), nullable=False, server_default=sa.false())
-    op.add_column("customer", declined)
+    op.add_column("customer", sa.Column("passkey_offered_at", UTCDateTime(), nullable=True))
     redeemed = sa.Column("redeemed", sa.Boolean(), nullable=False, server_default=sa.false())
     op.add_column("link_visit", redeemed)
 
 
 def downgrade():
     op.drop_column("link_visit", "redeemed")
-    op.drop_column("customer", "passkey_declined")
+    op.drop_column("customer", "passkey_offered_at")
     op.drop_table("passkey")

@@ -264,7 +264,7 @@ def add_passkey(link_id: int) -> ResponseReturnValue:
                 if answer:
                     passkey_service.add(tx, link.owner, answer, f"link:{link.id}", auth.device())
                 else:
-                    passkey_service.decline(tx, link.owner)
+                    visit.redeemed = False
             return redirect_to(".done", passkeys.ADDED if answer else None, link_id=link_id)
         except Refusal as refusal:
             form.add_refusal(refusal)
