@@ -261,9 +261,9 @@ def set_password_by_link(
     """
     links.redeem(tx, link, arrived, SETS_PASSWORD)
     had = len(passkeys.all_of(tx.session, link.holder))
-    ended = set_password(tx, link.holder, password_hash, stay=stay)
     if link.customer and link.customer.passkey_offered_at is None:
         link.customer.passkey_offered_at = tx.now
+    ended = set_password(tx, link.holder, password_hash, stay=stay)
     kept = [passkey.name for passkey in passkeys.all_of(tx.session, link.holder)]
     tx.record("password.set", link.holder, kind=link.kind)
     if link.policy.answers_case:
