@@ -366,7 +366,9 @@ def test_failures_of_others_keep_no_known_device_out(app, added, device, refused
     assert known.open(LOGIN).touch(BUTTON, device).path == "/einstellungen"
 
 
-def test_an_answer_is_used_up_by_a_login(app, added, device):
+def test_an_answer_is_used_up_by_a_login(app, settings_page, device):
+    device.counts = False  # otherwise the second use is that of a copied key
+    settings_page.touch(ADD, device)
     page = Browser(app).open(LOGIN)
     answer = device.get(options(page, BUTTON))
     assert page.post("/anmelden/passkey", passkey=answer).status_code == 303
