@@ -11,7 +11,7 @@ from sqlalchemy import delete, select
 from kmzportal.models import LinkKind, LoginSession, Passkey, Throttle
 from kmzportal.services import accounts, clerks, deletion, desk, second_factor
 from kmzportal.services.passkeys import CHALLENGE_LIFETIME, MOST
-from kmzportal.services.passwords import hash_password
+from kmzportal.services.passwords import check_password, hash_password
 from tests import people
 from tests.browser import Browser, button
 from tests.passkey_device import Device, decoded
@@ -431,12 +431,17 @@ def test_it_is_a_second_factor_afresh(app, clerk_page, device, clock, rosa, back
     assert page.touch(CONFIRM, device).heading == "Passkeys"
 
 
-def test_with_a_passkey_the_password_alone_confirms_nothing(app, clerk_page, rosa, clock, offered):
+def test_with_a_passkey_the_password_alone_confirms_nothing(app, clerk_page, rosa, clock, offered, backend):
     clock.shift(timedelta(seconds=app.config["STAFF_PROOF_LIFETIME"] + 1))
     page = clerk_page.open(OF_CLERK)
     assert page.post("/kundenservice/bestaetigen", password=people.password_of(rosa)).status_code == 422
     page = Browser(app).log_in(rosa, path=DESK_LOGIN)
     assert page.heading == "Zweiter Faktor" and "Code aus der App" not in page.text
+    login_session = backend.read(select(LoginSession))[0]
+    backend.update(login_session, password_checked_at=None)
+    check = check_password(people.password_of(rosa), backend.read(rosa).password_hash)
+    backend.run(accounts.check_current_password, rosa, login_session, check)
+    assert backend.read(login_session).password_checked_at is None, "only the passkey counts as afresh"
 
 
 def test_a_first_second_factor_ends_what_the_password_alone_began(app, rosa, device, offered, mine):
