@@ -28,6 +28,7 @@ LOOKS = (
     ("200 %", 640, {}, 160),
     ("Druck", 794, {"media": "print"}, 205),
 )
+TALLEST_SHEET = 16_383  # of WebP
 TALLEST, GAP, INK, PAPER = 1000, 12, "#171a2b", "#dfe1ea"  # whole forms, and the beginning of lists
 FONT = ImageFont.load_default(12)
 #: The footer is the same on all pages; one shows it.
@@ -78,6 +79,7 @@ def sheet(rows):
             paper.paste(picture, (left, top + 2 * GAP))
             left += look[3] + GAP
         top += height
+    paper.thumbnail((width, TALLEST_SHEET))
     return paper
 
 
