@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 MOST = 10  # of an account
 LONGEST_NAME = 60
 CHALLENGE_LIFETIME = timedelta(minutes=30)  # the browser's own offer waits as long as the login page is open
-#: Verified in place of an unknown passkey, so that both take as long; nobody has its private key.
+#: Verified in place of an unknown passkey, so that both take as long; its private key was thrown away.
 DECOY = "pQECAyYgASFYIFNTP_Dh-foCIHk1eP3IwzxIkUF4D80IDNv6Shx0_gguIlggtirANlOnlyWEwBNNF0rJgBDzpshf7X41DuzyClY_R6k"
 
 
@@ -128,7 +128,7 @@ def creation_options(settings: Mapping[str, Any], keys: LinkKeys, person: Custom
 
 
 def _user_handle(keys: LinkKeys, person: Customer | Clerk) -> str:
-    """Return a keyed hash of the account: devices show it to whoever holds them, so it names nobody."""
+    """Return a keyed hash of the account: devices store it, so it contains no name."""
     return keys.fingerprint(f"passkeys:{person.__tablename__}:{person.id}")
 
 
@@ -377,7 +377,7 @@ def _changed(tx: Transaction, person: Customer | Clerk, what: str, name: str) ->
 def is_offered(link: AccountLink, now: datetime, lifetime: int) -> bool:
     """Return whether this link set a customer's password in the last `lifetime` seconds: who used it knows that one.
 
-    Once: not to customers to whom an earlier link offered one, and not to those who have a passkey.
+    Once: not after an earlier link offered one, and not to customers who have a passkey.
     """
     customer = link.customer
     if customer is None or link.ended_at is None or customer.password_set_at != link.ended_at:

@@ -139,7 +139,7 @@ def edit(passkey_id: int) -> ResponseReturnValue:
     form = NameForm(name=passkey.name)
     act(form, lambda tx: passkeys.rename(tx, person, passkey_id, form.name.data or ""))
     if form.errors or request.method == "GET":
-        return render("passkey.html", form, passkey=passkey)
+        return render("edit_passkey.html", form, passkey=passkey)
     return redirect_to(".overview", "Der Name ist gespeichert.")
 
 
@@ -147,7 +147,7 @@ def remove(passkey_id: int) -> ResponseReturnValue:
     form, passkey, person = ActionForm(), _own(passkey_id), current_user.person
     act(form, lambda tx: passkeys.remove(tx, person, passkey_id, current_user.login_session))
     if form.errors:
-        return render("passkey.html", form, passkey=passkey)
+        return render("edit_passkey.html", form, passkey=passkey)
     return redirect_to(".overview", "Der Passkey ist entfernt. Alle anderen Geräte sind abgemeldet.")
 
 
