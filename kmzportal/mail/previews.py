@@ -26,6 +26,7 @@ FACTS = {
     "act": "added",
     "passkey": "Chrome unter Windows",
     "passkeys": ["Chrome unter Windows"],
+    "ended_passkeys": ["iPhone"],
     "text": "An welcher Schule sind Sie?",
     "number": 240,
     "sources": 12,

@@ -260,16 +260,22 @@ def set_password_by_link(
     `stay`: ids of the passkeys that the holder ticked.
     """
     links.redeem(tx, link, arrived, SETS_PASSWORD)
-    had = len(passkeys.all_of(tx.session, link.holder))
+    before = passkeys.all_of(tx.session, link.holder)
     if link.customer and link.customer.passkey_offered_at is None:
         link.customer.passkey_offered_at = tx.now
     ended = set_password(tx, link.holder, password_hash, stay=stay)
-    kept = [passkey.name for passkey in passkeys.all_of(tx.session, link.holder)]
+    kept = passkeys.all_of(tx.session, link.holder)
     tx.record("password.set", link.holder, kind=link.kind)
     if link.policy.answers_case:
         support.close_redeemed(tx, link.owner)
-    facts = {"by_letter": not link.policy.mailed, "passkeys": kept, "passkeys_ended": had - len(kept)}
-    tx.warn("clerk_password_set" if link.clerk else "password_set", link.holder, **facts)
+    notice = "clerk_password_set" if link.clerk else "password_set"
+    tx.warn(
+        notice,
+        link.holder,
+        by_letter=not link.policy.mailed,
+        passkeys=[passkey.name for passkey in kept],
+        ended_passkeys=[passkey.name for passkey in before if passkey not in kept],
+    )
     return ended
 
 

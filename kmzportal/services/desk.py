@@ -219,7 +219,7 @@ def _correct(tx: Transaction, customer: Customer, email: str, check: str, note: 
         return
     link = links.issue(tx, LinkKind.DESK, customer, customer.pending_email, tx.initials)
     links.send(tx, link)
-    accounts.notify_old_address(tx, customer, customer.email, "address_corrected", passkeys_ended=ended)
+    accounts.notify_old_address(tx, customer, customer.email, "address_corrected", ended_passkeys=ended)
 
 
 def _take_from_others(tx: Transaction, email: str, owner: Customer) -> None:

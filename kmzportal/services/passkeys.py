@@ -31,7 +31,7 @@ from kmzportal.settings import relying_party
 if TYPE_CHECKING:
     from webauthn.helpers.structs import AuthenticationCredential, RegistrationCredential
 
-MOST = 10  # of an account
+MAX_PASSKEYS = 10  # of an account
 LONGEST_NAME = 60
 CHALLENGE_LIFETIME = timedelta(minutes=30)  # the browser's own offer waits as long as the login page is open
 #: Verified in place of an unknown passkey, so that both take as long; its private key was thrown away.
@@ -45,9 +45,9 @@ class PasskeyRefused(Refusal):
 
 
 class TooManyPasskeys(Refusal):
-    """The account has MOST passkeys."""
+    """The account has MAX_PASSKEYS passkeys."""
 
-    message = f"Sie haben schon {MOST} Passkeys. Entfernen Sie zuerst einen, den Sie nicht mehr brauchen."
+    message = f"Sie haben schon {MAX_PASSKEYS} Passkeys. Entfernen Sie zuerst einen, den Sie nicht mehr brauchen."
 
 
 class OnlyFactor(Refusal):
@@ -299,7 +299,7 @@ def add(
     from webauthn.helpers.structs import RegistrationCredential
 
     tx.lock(person)
-    if len(all_of(tx.session, person)) >= MOST:
+    if len(all_of(tx.session, person)) >= MAX_PASSKEYS:
         raise TooManyPasskeys
     party = relying_party(tx.settings)
     if party is None or not isinstance(answer.credential, RegistrationCredential):
@@ -387,10 +387,10 @@ def is_offered(link: AccountLink, now: datetime, lifetime: int) -> bool:
     return bool(lately and counts) and customer.passkey_offered_at == link.ended_at and not customer.passkeys
 
 
-def end_all(tx: Transaction, person: Customer | Clerk, stay: Iterable[int] = ()) -> int:
-    """Remove all passkeys of the account but those with the ids `stay`; return how many."""
+def end_all(tx: Transaction, person: Customer | Clerk, stay: Iterable[int] = ()) -> list[str]:
+    """Remove all passkeys of the account but those with the ids `stay`; return their names."""
     ended = [passkey for passkey in all_of(tx.session, person) if passkey.id not in set(stay)]
     for passkey in ended:
         tx.session.delete(passkey)
         tx.record("passkey.ended", person, passkey=passkey.name)
-    return len(ended)
+    return [passkey.name for passkey in ended]

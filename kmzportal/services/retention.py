@@ -42,7 +42,7 @@ from kmzportal.services.transaction import Transaction
 REQUESTS_KEPT = timedelta(days=7)
 SESSIONS_KEPT = timedelta(days=7)
 THROTTLES_KEPT = timedelta(days=30)
-LETTERS_KEPT = timedelta(days=1)  # anyone can cause two rows with each made-up code; so few failures make nobody wait
+LETTERS_KEPT = timedelta(days=1)  # anyone can cause two rows with each made-up code; so few failures cause no wait
 LINKS_KEPT = timedelta(days=90)
 MAILS_KEPT = timedelta(days=90)
 REGISTER = Path(__file__).parent.parent / "templates" / "legal" / "personal_data.toml"

@@ -13,7 +13,7 @@ from wtforms.validators import DataRequired, Length
 
 from kmzportal.models import Passkey
 from kmzportal.services import passkeys, sessions
-from kmzportal.services.passkeys import LONGEST_NAME, MOST, Answer, PasskeyRefused
+from kmzportal.services.passkeys import LONGEST_NAME, MAX_PASSKEYS, Answer, PasskeyRefused
 from kmzportal.services.sessions import NewSession, PersonTable
 from kmzportal.services.shares import Holder
 from kmzportal.services.transaction import link_keys, transaction
@@ -129,7 +129,11 @@ def overview() -> ResponseReturnValue:
         name, this = form.name.data or "", current_user.login_session
         if act(form, lambda tx: passkeys.add(tx, person, answer, purpose, name, this)):
             return redirect_in_place(".overview", ADDED)
-    context = {"most": MOST, "options": creation_options(person, purpose), "here": relying_party(current_app.config)}
+    context = {
+        "most": MAX_PASSKEYS,
+        "options": creation_options(person, purpose),
+        "here": relying_party(current_app.config),
+    }
     return render("passkeys.html", form, person=person, **context)
 
 

@@ -8,9 +8,11 @@ import cbor2
 import pytest
 from sqlalchemy import delete, select
 
-from kmzportal.models import LinkKind, LoginSession, Passkey, Throttle
+from kmzportal.db import db
+from kmzportal.mail.compose import compose
+from kmzportal.models import LinkKind, LoginSession, OutgoingMail, Passkey, Throttle
 from kmzportal.services import accounts, clerks, deletion, desk, second_factor
-from kmzportal.services.passkeys import CHALLENGE_LIFETIME, MOST
+from kmzportal.services.passkeys import CHALLENGE_LIFETIME, MAX_PASSKEYS
 from kmzportal.services.passwords import check_password, hash_password
 from tests import people
 from tests.browser import Browser, button
@@ -186,12 +188,12 @@ def test_a_key_that_is_a_list_is_refused(settings_page, device, mine):
 
 
 def test_ten_are_enough(settings_page, device, mine):
-    for _ in range(MOST):
+    for _ in range(MAX_PASSKEYS):
         waiting = options(settings_page, ADD)
         settings_page.touch(ADD, device)
-    assert len(mine()) == MOST and "Mehr als 10 gehen nicht." in settings_page.text
+    assert len(mine()) == MAX_PASSKEYS and "Mehr als 10 gehen nicht." in settings_page.text
     settings_page.post(PASSKEYS, name="Elf", passkey=device.create(waiting))
-    assert len(mine()) == MOST
+    assert len(mine()) == MAX_PASSKEYS
 
 
 def test_it_is_renamed_and_removed_each_with_a_mail(added, mine, backend):
@@ -486,7 +488,9 @@ def test_a_password_set_by_a_link_ends_those_that_are_not_ticked(
     page.submit("Registrieren" if kind == LinkKind.DESK else "Passwort speichern", fields)
     assert [passkey.name for passkey in mine()] == (["Zweiter"] if ticked else [])
     (mail,) = backend.mails("password_set")
-    assert (mail.facts["passkeys"], mail.facts["passkeys_ended"]) == (["Zweiter"] if ticked else [], 1 if ticked else 2)
+    first = two[0].name
+    assert mail.facts["passkeys"] == (["Zweiter"] if ticked else [])
+    assert mail.facts["ended_passkeys"] == ([first] if ticked else [first, "Zweiter"])
 
 
 def labels(page):
@@ -522,6 +526,14 @@ def test_what_the_desk_does_ends_them(two, erika, backend, act, mine, app, devic
     backend.run(act, erika, actor="clerk:1")
     assert mine() == []
     refused(device)
+
+
+def test_the_mail_of_a_correction_names_those_that_ended(two, erika, backend, app):
+    backend.run(ENDING["the desk corrects the address"], erika, actor="clerk:1")
+    with app.app_context():
+        mail = db.session.scalars(select(OutgoingMail).filter_by(template="address_corrected")).one()
+        text = " ".join(compose(mail, backend.keys, app.config, NOW).body.split())
+    assert f"Ihre Passkeys gelten nicht mehr: {two[0].name}, Zweiter." in text
 
 
 def test_an_objection_ends_them(two, erika, backend, mine):
