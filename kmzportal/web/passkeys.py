@@ -55,7 +55,7 @@ class PasskeyForm(WithPasskey):
 
 
 class NewPasskeyForm(PasskeyForm):
-    name = text_field("Name des Passkeys", LONGEST_NAME, "Geben Sie dem Passkey einen Namen.")
+    name = text_field("Name des Passkeys", LONGEST_NAME)  # a refusal would leave a passkey on the device alone
 
 
 class NameForm(PortalForm):
@@ -126,7 +126,7 @@ def overview() -> ResponseReturnValue:
     """Show the user's passkeys and add one."""
     form, person, purpose = NewPasskeyForm(name=auth.device()), current_user.person, f"add:{current_user.actor}"
     if answer := read(form):
-        name, this = form.name.data or "", current_user.login_session
+        name, this = form.name.data or auth.device(), current_user.login_session
         if act(form, lambda tx: passkeys.add(tx, person, answer, purpose, name, this)):
             return redirect_in_place(".overview", ADDED)
     context = {

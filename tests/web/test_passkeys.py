@@ -196,6 +196,12 @@ def test_ten_are_enough(settings_page, device, mine):
     assert len(mine()) == MAX_PASSKEYS
 
 
+def test_without_a_name_it_is_called_like_the_browser(settings_page, device, mine):
+    suggested = settings_page.value("Name des Passkeys")
+    settings_page.fill_in("Name des Passkeys", " ").touch(ADD, device)
+    assert [passkey.name for passkey in mine()] == [suggested]
+
+
 def test_it_is_renamed_and_removed_each_with_a_mail(added, mine, backend):
     added.follow(link_text(added))
     added.submit("Speichern", {"Name": ""})
