@@ -133,6 +133,7 @@ class SourceFailure(Base):
     """A failed account by source. Accounts count, not tries: a whole school may share one address."""
 
     __tablename__ = "source_failure"
+    __table_args__ = (Index("ix_source_failure_recent", "source", "failed_at"),)
 
     source: Mapped[str] = mapped_column(primary_key=True)
     account: Mapped[str] = mapped_column(primary_key=True)

@@ -14,6 +14,7 @@ class Passkey(Base):
     """The public part of a key pair; the private part stays on the person's device. Nothing here logs anybody in."""
 
     __tablename__ = "passkey"
+    __table_args__ = ({"sqlite_autoincrement": True},)  # a tick or an open form must not meet another passkey
 
     id: Mapped[Id]
     customer_id: Mapped[int | None] = mapped_column(ForeignKey("customer.id"), index=True)

@@ -109,7 +109,8 @@ def lock(tx: Transaction, person: Customer | Clerk) -> None:
     person.locked_at = person.locked_at or tx.now
     sessions.end_all(tx, person)
     devices.end_all(tx, person)
-    passkeys.end_all(tx, person)
+    if passkeys.take_away(tx, person) and isinstance(person, Clerk) and not person.factor_nonce:
+        person.password_hash = None  # unlocked later, it would open the desk alone
     if isinstance(person, Customer):
         person.set_pending_email(None)
     links.end(tx, person, LinkState.WITHDRAWN, ENDS_WITH_ADDRESS)
@@ -325,10 +326,11 @@ def request_address_change(tx: Transaction, customer: Customer, email: str) -> N
     links.send(tx, link)
 
 
-def notify_old_address(tx: Transaction, customer: Customer, old: str, template: str, **facts: Any) -> None:
-    """Mail the old address a notice with "Das war ich nicht"; it never names the new one."""
+def notify_old_address(tx: Transaction, customer: Customer, old: str, template: str, **facts: Any) -> AccountLink:
+    """Mail the old address a notice with "Das war ich nicht"; it never names the new one. Return the link to object."""
     objection = links.issue(tx, LinkKind.OBJECTION, customer, old)
     tx.send(template, customer, to=old, link=objection, always=True, **facts)
+    return objection
 
 
 def withdraw_address_change(tx: Transaction, customer: Customer) -> None:

@@ -156,7 +156,10 @@ def lock(tx: Transaction, clerk: Clerk, by: Clerk) -> None:
 
 
 def unlock(tx: Transaction, clerk: Clerk, by: Clerk) -> None:
-    """Unlock a clerk, who keeps password and second factor; raises OwnAccess, HasLeft."""
+    """Unlock a clerk, who keeps password and app but no passkeys; raises OwnAccess, HasLeft.
+
+    Whose second factor was a passkey has no password either, and needs a new first link.
+    """
     _refuse_own(clerk, by)
     if clerk.left_at:
         raise HasLeft

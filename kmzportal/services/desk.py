@@ -206,7 +206,7 @@ def _correct(tx: Transaction, customer: Customer, email: str, check: str, note: 
     tx.session.execute(delete(AddressProposal).where(AddressProposal.customer_id == customer.id))
     _take_from_others(tx, email, customer)
     links.end(tx, customer, LinkState.WITHDRAWN, ENDS_WITH_ADDRESS)
-    ended = passkeys.end_all(tx, customer)
+    ended = passkeys.take_away(tx, customer)
     customer.set_pending_email(email)
     tx.record("address.corrected", customer, check=check, note=note)
     accounts.forget_settled_objection(tx, customer)
@@ -223,10 +223,14 @@ def _correct(tx: Transaction, customer: Customer, email: str, check: str, note: 
 
 
 def _take_from_others(tx: Transaction, email: str, owner: Customer) -> None:
-    """End what others entered this address for: its owner must not confirm it for their accounts."""
+    """End the links that others' requests mailed to this address: its owner must not confirm it for their accounts.
+
+    For those others it stays pending, as every address that is never confirmed: their pages must not show that it was
+    given to somebody.
+    """
     pending = Customer.pending_email_canonical == mail_address.canonical(email), Customer.id != owner.id
     for other in tx.session.scalars(select(Customer).where(*pending).with_for_update(skip_locked=True)).all():
-        accounts.withdraw_address_change(tx, other)
+        links.end(tx, other, LinkState.WITHDRAWN, {LinkKind.ADDRESS})
 
 
 def sent_meanwhile(tx: Transaction, customer: Customer, seen_link: int | None) -> AccountLink | None:
@@ -269,7 +273,8 @@ def print_letter(
     letter = links.issue(tx, LinkKind.LETTER, customer, initials=tx.initials)
     _count(tx, "letters")
     tx.record("letter.posted" if posted else "letter.handed_over", customer, check=check, note=note)
-    accounts.notify_old_address(tx, customer, customer.email, "letter_printed")
+    objection = accounts.notify_old_address(tx, customer, customer.email, "letter_printed")
+    objection.expires_at = max(objection.expires_at, letter.expires_at)
     return letter
 
 

@@ -16,7 +16,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from itsdangerous import BadData, URLSafeTimedSerializer
-from sqlalchemy import ColumnElement, func, select
+from sqlalchemy import ColumnElement, Select, func, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
@@ -228,6 +228,17 @@ def _warn_of_copy(tx: Transaction, passkey: Passkey) -> None:
             tx.warn("passkeys_changed", holder, act="copied", passkey=passkey.name)
 
 
+def is_slow(tx: Transaction, answer: Answer, table: PersonTable = Customer) -> bool:
+    """Return whether the source is over its limit, and the device not known to the account of this passkey."""
+    passkey = tx.session.scalar(_for_login(answer, table))
+    return sessions.source_over_limit(tx) and devices.find(tx, passkey.holder if passkey else None) is None
+
+
+def _for_login(answer: Answer, table: PersonTable) -> Select[Any]:
+    owner = Passkey.clerk_id if table is Clerk else Passkey.customer_id
+    return select(Passkey).where(Passkey.credential_id == answer.credential.id, owner.is_not(None))
+
+
 def log_in(tx: Transaction, answer: Answer, device: str, table: PersonTable = Customer) -> NewSession | None:
     """Return a new session, of a clerk without a further code, or None. A failure is counted in the same transaction.
 
@@ -235,8 +246,7 @@ def log_in(tx: Transaction, answer: Answer, device: str, table: PersonTable = Cu
     PasskeyRefused for a challenge that is late or used.
     """
     _accept_challenge(tx, answer, f"login:{table.__tablename__}")
-    owner = Passkey.clerk_id if table is Clerk else Passkey.customer_id
-    wanted = select(Passkey).where(Passkey.credential_id == answer.credential.id, owner.is_not(None))
+    wanted = _for_login(answer, table)
     passkey = tx.session.scalar(wanted)
     person = passkey.holder if passkey else None
     if person:  # and read again: it may have ended meanwhile
@@ -372,6 +382,13 @@ def _own(tx: Transaction, person: Customer | Clerk, passkey_id: int) -> Passkey:
 def _changed(tx: Transaction, person: Customer | Clerk, what: str, name: str) -> None:
     tx.record(f"passkey.{what}", person, passkey=name)
     tx.warn("passkeys_changed", person, act=what, passkey=name)
+
+
+def take_away(tx: Transaction, person: Customer | Clerk) -> list[str]:
+    """Remove all passkeys, return their names, and end the offer on Fertig: it may be open in a thief's browser."""
+    if isinstance(person, Customer) and person.passkey_offered_at:
+        person.passkey_offered_at = tx.now
+    return end_all(tx, person)
 
 
 def is_offered(link: AccountLink, now: datetime, lifetime: int) -> bool:

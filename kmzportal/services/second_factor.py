@@ -116,8 +116,9 @@ def _verify(tx: Transaction, clerk: Clerk, typed: str, place: str, shared: bool 
         tx.record("login.code_wrong", clerk)
         _warn(tx, clerk)
         return False
-    for counted in (key, together):
-        sessions.clear_throttle(tx, counted)
+    sessions.clear_throttle(tx, key)
+    if shared:  # otherwise strangers could begin anew each time the clerk enters a code on a known device
+        sessions.clear_throttle(tx, together)
     return True
 
 

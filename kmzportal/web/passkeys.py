@@ -12,7 +12,7 @@ from wtforms import HiddenField
 from wtforms.validators import DataRequired, Length
 
 from kmzportal.models import Passkey
-from kmzportal.services import passkeys, sessions
+from kmzportal.services import passkeys
 from kmzportal.services.passkeys import LONGEST_NAME, MAX_PASSKEYS, Answer, PasskeyRefused
 from kmzportal.services.sessions import NewSession, PersonTable
 from kmzportal.services.shares import Holder
@@ -96,9 +96,9 @@ def log_in(form: PasskeyForm, table: PersonTable) -> NewSession | None:
     answer = read(form)
     if answer is None:
         return None
-    with transaction("visitor", auth.source(), lock_now=False) as tx:
-        slow = sessions.source_over_limit(tx)
-    if slow and not auth.known_device():
+    with transaction("visitor", auth.source(), lock_now=False, device_token=auth.device_token()) as tx:
+        slow = passkeys.is_slow(tx, answer, table)
+    if slow:
         auth.slow_logins.wait(Holder(auth.household() or answer.credential.id))
     try:
         with transaction("visitor", auth.source(), device_token=auth.device_token()) as tx:

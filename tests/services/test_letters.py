@@ -38,6 +38,8 @@ def test_a_letter_is_announced_recorded_and_counted_and_its_code_is_stored_nowhe
     assert len(code.replace("-", "")) == 12 and set(code) <= {*CODE_ALPHABET, "-"}
     secret_scan.check(app, code)
     assert [(mail.template, mail.recipient) for mail in backend.mails()] == [("letter_printed", erika.email)]
+    (objection,) = backend.links(LinkKind.OBJECTION)
+    assert objection.expires_at == letter.expires_at, "the stored address can object as long as the letter counts"
     with backend.transaction() as tx:
         shown = [(event.label, event.remark, event.actor_label) for event in audit.history(tx.session, erika)]
     assert ("Zugangsbrief gedruckt, für die Post", "Rückruf – Sekretariat", "Kundenservice (ro)") in shown

@@ -258,7 +258,10 @@ def test_a_hundred_wrong_codes_from_many_sources_slow_all_unknown_devices_but_no
     for number in range(101):
         assert enter(WRONG, source=f"198.51.100.{number}") is None
     assert enter(backend.totp_code(factor.secret), source=ELSEWHERE) is None
+    clock.shift(-30)
     assert enter(backend.totp_code(factor.secret), source=OFFICE, device_token=token)
+    clock.shift(30)
+    assert enter(backend.totp_code(factor.secret), source=ELSEWHERE) is None, "that code ended no wait of others"
     for number in range(30):
         clock.shift(timedelta(hours=1))
         assert enter(WRONG, source=f"203.0.113.{number}") is None

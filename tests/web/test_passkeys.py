@@ -11,11 +11,13 @@ from sqlalchemy import delete, select
 from kmzportal.db import db
 from kmzportal.mail.compose import compose
 from kmzportal.models import LinkKind, LoginSession, OutgoingMail, Passkey, Throttle
-from kmzportal.services import accounts, clerks, deletion, desk, second_factor
+from kmzportal.services import accounts, clerks, deletion, desk, second_factor, sessions
 from kmzportal.services.passkeys import CHALLENGE_LIFETIME, MAX_PASSKEYS
 from kmzportal.services.passwords import check_password, hash_password
+from kmzportal.services.shares import Pace
+from kmzportal.web import auth
 from tests import people
-from tests.browser import Browser, button
+from tests.browser import SOURCE, Browser, button
 from tests.passkey_device import Device, decoded
 from tests.people import NEW_PASSWORD, NOW
 
@@ -503,6 +505,15 @@ def labels(page):
     return [" ".join(label.text_content().split()) for label in page.page.iter("label")]
 
 
+def test_a_tick_does_not_keep_a_passkey_that_was_added_since(app, two, erika, issue, mailed, mine, added, device):
+    page = Browser(app).open(mailed(issue(LinkKind.RECOVERY, erika)))
+    page.check(next(words for words in labels(page) if words.startswith("Zweiter")))
+    added.open(f"{PASSKEYS}/{two[1].id}").press("Passkey entfernen")
+    added.fill_in("Name des Passkeys", "Zweiter").touch(ADD, device)
+    page.submit("Passwort speichern", {"Passwort": NEW_PASSWORD, "Wdh. Passwort": NEW_PASSWORD})
+    assert mine() == []
+
+
 def test_ids_of_others_keep_nothing(app, two, erika, issue, mailed, mine, backend):
     page = Browser(app).open(mailed(issue(LinkKind.RECOVERY, erika)))
     page.client.post(page.path, base_url=page.site, data={
@@ -549,6 +560,24 @@ def test_an_objection_ends_them(two, erika, backend, mine):
     assert mine() == []
 
 
+def test_a_clerk_whose_only_second_factor_was_locked_away_gets_in_by_a_new_first_link_alone(
+    clerk_page, rosa, tim, backend, mine, app
+):
+    """Otherwise the password would open the desk alone."""
+    backend.update(tim, admin=True)
+    asked = (
+        Browser(app)
+        .come_in(backend.run(sessions.start_session, tim, "Firefox").token)
+        .open(f"/kundenservice/mitarbeitende/{rosa.id}/sperren")
+    )
+    assert "braucht die Person einen neuen ersten Link" in asked.text
+    backend.run(clerks.lock, rosa, tim)
+    backend.run(clerks.unlock, rosa, tim)
+    page = Browser(app).open(DESK_LOGIN)
+    page.submit("Anmelden", {"E-Mail-Adresse": rosa.email, "Passwort": people.password_of(rosa)})
+    assert (page.status, mine()) == (422, [])
+
+
 def test_a_clerk_who_is_locked_or_leaves_has_none(clerk_page, rosa, tim, backend, mine):
     backend.update(tim, admin=True)
     backend.run(clerks.leave, rosa, tim)
@@ -592,7 +621,7 @@ def test_nein_danke_counts_for_good(done, app, erika, issue, mailed, device, min
     assert again.heading == "Fertig" and "Nie wieder vergessen" not in again.text and mine() == []
 
 
-@pytest.mark.parametrize("later", ["ten minutes", "another password", "locked"])
+@pytest.mark.parametrize("later", ["ten minutes", "another password", "locked", "unlocked", "corrected"])
 def test_the_offer_ends(done, device, mine, app, clock, backend, erika, later):
     waiting = options(done, ADD)
     if later == "ten minutes":
@@ -601,7 +630,13 @@ def test_the_offer_ends(done, device, mine, app, clock, backend, erika, later):
         clock.shift(timedelta(seconds=1))
         backend.run(accounts.set_password, erika, hash_password("noch ein anderes Passwort"))
     else:
-        backend.run(desk.lock, erika, "Verdacht", actor="clerk:1")
+        clock.shift(timedelta(seconds=1))
+        if later == "corrected":
+            backend.run(ENDING["the desk corrects the address"], erika, actor="clerk:1")
+        else:
+            backend.run(desk.lock, erika, "Verdacht", actor="clerk:1")
+        if later == "unlocked":
+            backend.run(desk.unlock, erika, "geklärt", actor="clerk:1")
     late = done.post(done.path.replace("fertig", "passkey"), passkey=device.create(waiting))
     assert late.status_code in (404, 410)
     assert mine() == []
@@ -697,3 +732,18 @@ def test_meine_daten_lists_them_and_no_page_shows_a_key(added, mine, app, erika)
 def test_under_an_ip_address_there_are_none(build_portal, url):
     page = Browser(build_portal(PUBLIC_URL=url)).open(LOGIN)
     assert page.heading == "Anmelden" and BUTTON not in page.text
+
+
+def test_over_the_limit_of_a_source_only_a_device_known_to_the_passkeys_own_account_does_not_wait(
+    app, added, device, backend, max_, monkeypatch
+):
+    """Otherwise a customer could make the portal store any number of failures."""
+    for number in range(30):
+        backend.log_in(f"unbekannt{number}@schule.example", "falsch", SOURCE)
+    of_max = Browser(app).log_in(max_).press("Abmelden")
+    monkeypatch.setattr(auth, "slow_logins", Pace(60, each=0, most=4))
+    stranger = Device(app.config["PUBLIC_URL"])
+    stranger.create(options(added, ADD))
+    assert of_max.open(LOGIN).touch(BUTTON, stranger).status == 422, "compared at once"
+    assert of_max.open(LOGIN).touch(BUTTON, stranger).status == 503
+    assert added.press("Abmelden").open(LOGIN).touch(BUTTON, device).path == "/einstellungen"

@@ -36,6 +36,10 @@ def corrected_for_another(backend, other):
     backend.run(desk.correct_address, other, other.version, ADDRESS, "callback", "", initials="ro")
 
 
+def created_for_another(backend, _other):
+    backend.run(desk.create_customer, "K-77", ADDRESS, {"last_name": "Neumann"}, actor="clerk:1", initials="ro")
+
+
 def taken_by_a_clerk(backend, _other):
     backend.update(backend.add(people.person(people.TIM)), email=ADDRESS, email_canonical=ADDRESS)
 
@@ -167,3 +171,14 @@ def test_no_page_tells_whether_a_new_address_is_taken(app, backend, clock, adjus
         lines = ["\n".join(each).split("\n") for each in (FREE[step], seen)]
         different = "\n".join(unified_diff(*lines, n=0))
         assert not different, f"{step}: {different}"
+
+
+@pytest.mark.parametrize("given", [corrected_for_another, created_for_another])
+def test_no_page_tells_that_a_pending_address_was_given_to_somebody_else(app, backend, clock, adjust, mailed, given):
+    asker = Asker(app, backend, clock, adjust, mailed)
+    asker.log_in()
+    asker.ask()
+    asker.work(SENT)
+    before = asker.pages()
+    given(backend, asker.max)
+    assert asker.pages() == before

@@ -42,7 +42,7 @@ def test_a_new_clerk_is_mailed_the_first_link(list_, backend, admin):
     list_.submit(ADD, KIM | {"Vor- und Nachname": name})
     assert list_.path == LIST
     assert f"{name} ist angelegt. Der erste Link geht an kim.muster@kmz.example." in list_.text
-    assert "hat den ersten Link noch nicht benutzt" in list_.text and "<script>alert" not in list_.answer.text
+    assert "hat kein Passwort, braucht einen ersten Link" in list_.text and "<script>alert" not in list_.answer.text
     [kim] = backend.read(select(Clerk).where(Clerk.initials == "km"))
     assert (kim.admin, kim.password_hash) == (admin, None)
     assert [mail.clerk_id for mail in backend.mails("clerk_first_link")] == [kim.id]
@@ -208,5 +208,5 @@ def test_who_left_is_listed_apart_and_comes_back_with_a_first_link(desk, backend
     assert "Tim Beispiel (tb)" in after and "Rosa" not in after
     assert his.open("/kundenservice").heading == "Anmelden im Kundenservice"
     desk.press("Mit einem ersten Link zurückholen")
-    assert "Tim Beispiel ist wieder dabei." in desk.text and "hat den ersten Link noch nicht benutzt" in desk.text
+    assert "Tim Beispiel ist wieder dabei." in desk.text and "hat kein Passwort, braucht einen ersten Link" in desk.text
     assert [mail.template for mail in backend.mails()] == ["clerk_first_link"]
