@@ -13,11 +13,10 @@ from kmzportal.logs import log_traceback
 from kmzportal.models import MailState
 from kmzportal.plain_text import clean_lines
 from kmzportal.services.outbox import DeliveryResult
+from kmzportal.services.tokens import without_secrets
 
 FINAL_DOT_TIMEOUT = 600  # seconds; RFC 5321, 4.5.3.2.6. Who gives up earlier sends the mail twice
 LONGEST_REPLY = 500  # characters
-#: A reply may quote the mail, whose link and code must be stored nowhere.
-SECRETS = re.compile(r"/link/\S+|[\w-]{40,}|\b[A-Z0-9]{4}-[A-Z0-9]{4}\b")
 
 
 class Client(smtplib.SMTP):
@@ -184,4 +183,4 @@ def _words(code: int | None, text: str) -> str | None:
     if code is None:
         return None
     line = " ".join(clean_lines(f"{code} {text}").split())
-    return SECRETS.sub("…", line)[:LONGEST_REPLY]
+    return without_secrets(line)[:LONGEST_REPLY]

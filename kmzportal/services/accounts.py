@@ -38,10 +38,11 @@ from kmzportal.models import (
 )
 from kmzportal.services import devices, links, passkeys, passwords, sessions, support
 from kmzportal.services.passwords import PasswordCheck
-from kmzportal.services.refusals import AddressTaken, ChangedMeanwhile, LinkUnusable, TooManyMails
+from kmzportal.services.refusals import AddressTaken, ChangedMeanwhile, LinkUnusable, Refusal, TooManyMails
 from kmzportal.services.sessions import NewSession
 from kmzportal.services.transaction import Transaction
 
+PASSWORDS_PER_DAY = 3  # with the current one; a mailed link always sets one
 OFFICE_WORDS = ("OFFICE_NAME", "OFFICE_TOWN", "CATALOGUE_NAME")  # no good passwords
 BEFORE_THE_MOVE = ("address_change_asked", "address_corrected")  # notices to the address that still counts
 OBJECTED = "„Das war ich nicht“ gemeldet aus dem Postfach {}. Das Konto ist gesperrt. Klären Sie, wem es gehört."
@@ -50,6 +51,17 @@ OBJECTED_AGAIN = (
     "einem Widerspruch selbst eingetragen. Deshalb ist das Konto offen geblieben. Prüfen Sie, ob sie stimmt."
 )
 KEPT = "Die Adresse, die Sie eingetragen haben, hat der Kunde zurückgenommen: {}. Klären Sie, welche Adresse gilt."
+
+
+class TooManyPasswords(Refusal):
+    """The customer changed the password PASSWORDS_PER_DAY times today."""
+
+    message = (
+        f"Sie haben Ihr Passwort heute schon {PASSWORDS_PER_DAY}-mal geändert. Morgen geht es wieder, "
+        "oder jetzt über „Passwort vergessen?“."
+    )
+    field = "new"
+
 
 # Changes that end sessions and links
 
@@ -189,11 +201,15 @@ def save_account(
 ) -> NewSession | None:
     """Save the form of Konto anpassen; return the session with a new token when the password changed.
 
-    Raises ChangedMeanwhile when the desk, or the customer on another device, saved since `seen_version` was shown.
+    Raises ChangedMeanwhile when the desk, or the customer on another device, saved since `seen_version` was shown;
+    TooManyPasswords, as each new password ends the links with which its owner would lock out an intruder.
     """
     tx.lock(customer, seen_version)
     change_data(tx, customer, data)
     if password_hash:
+        today = tx.now.replace(hour=0, minute=0, second=0, microsecond=0)
+        if tx.count(f"passwords:{customer.id}", today) > PASSWORDS_PER_DAY:
+            raise TooManyPasswords
         set_password(tx, customer, password_hash, keep=login_session)
         tx.record("password.changed", customer)
         tx.warn("password_changed", customer)
@@ -234,9 +250,9 @@ def end_other_sessions(tx: Transaction, person: Customer | Clerk, login_session:
     if ended or forgotten:
         tx.record("sessions.ended", person, number=ended)
         if isinstance(person, Clerk):
-            tx.notify("clerk_access_changed", person, changed="devices")
+            tx.warn("clerk_access_changed", person, changed="devices")
         else:
-            tx.notify("sessions_ended", person)
+            tx.warn("sessions_ended", person)
     return ended
 
 
@@ -378,7 +394,7 @@ def confirm_address(tx: Transaction, link: AccountLink, arrived: datetime, keep:
 
 
 def object_to_change(tx: Transaction, link: AccountLink, arrived: datetime) -> None:
-    """Lock the account ("Das war ich nicht"). If address or password had changed since, delete the password too.
+    """Lock the account ("Das war ich nicht") and delete the password: a new address is asked for with the current one.
 
     All other objections end. After the desk has settled one, an address that it took away only opens a case.
     """
@@ -392,9 +408,7 @@ def object_to_change(tx: Transaction, link: AccountLink, arrived: datetime) -> N
         _open_case(tx, customer, "mail", link.email, OBJECTED_AGAIN.format(link.email), new_email=customer.email)
         return
     lock(tx, customer)
-    set_since = customer.password_set_at and customer.password_set_at >= link.issued_at
-    if set_since or moved:
-        customer.password_hash = None
+    customer.password_hash = None
     customer.objection = Objection.OPEN
     tx.record("address.objected", customer)
     _open_case(tx, customer, "mail", link.email, OBJECTED.format(link.email))

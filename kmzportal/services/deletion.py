@@ -56,7 +56,7 @@ def request(tx: Transaction, customer: Customer) -> SupportCase:
         return case
     fields = {"name": customer.name, "school": customer.school, "customer": customer}
     case = support.open_case(tx, "deletion", "account", customer.email, REQUEST, proven=True, **fields)
-    tx.notify("deletion_requested", customer, case=case)
+    tx.warn("deletion_requested", customer, case=case)
     return case
 
 

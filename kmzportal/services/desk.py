@@ -25,7 +25,7 @@ from kmzportal.models import (
     SupportCase,
     fold,
 )
-from kmzportal.services import accounts, alarms, deletion, links, passkeys, support
+from kmzportal.services import accounts, alarms, deletion, links, passkeys, sessions, support
 from kmzportal.services.customer_import import ENTERED_HERE
 from kmzportal.services.refusals import AccountLocked, AddressTaken, ChangedMeanwhile, LinkUnusable, Refusal
 from kmzportal.services.transaction import Transaction, insert_once, upsert
@@ -207,6 +207,8 @@ def _correct(tx: Transaction, customer: Customer, email: str, check: str, note: 
     _take_from_others(tx, email, customer)
     links.end(tx, customer, LinkState.WITHDRAWN, ENDS_WITH_ADDRESS)
     ended = passkeys.take_away(tx, customer)
+    if ended:
+        sessions.end_all(tx, customer)  # one of them may have begun these on a stolen device
     customer.set_pending_email(email)
     tx.record("address.corrected", customer, check=check, note=note)
     accounts.forget_settled_objection(tx, customer)
@@ -393,12 +395,14 @@ def many_addresses(tx: Transaction) -> bool:
     return (tx.session.scalar(lately) or 0) >= int(tx.settings["DESK_CORRECTIONS_PER_HOUR"])
 
 
-def earlier_address_may_object(tx: Transaction, customer: Customer) -> bool:
-    """Return whether an address that the account had before can still object, which the next correction ends.
+def correction_ends_objection(tx: Transaction, customer: Customer) -> bool:
+    """Return whether an objection, open or still possible from an earlier address, would end with the next correction.
 
     Reads it after a lock: a link that is used at the same moment makes the present address an earlier one.
     """
     tx.lock(customer)
+    if customer.objection == Objection.OPEN:
+        return True
     objection = select(AccountLink.id).where(
         AccountLink.customer_id == customer.id,
         AccountLink.kind == LinkKind.OBJECTION,

@@ -252,7 +252,7 @@ def log_in(tx: Transaction, answer: Answer, device: str, table: PersonTable = Cu
     if person:  # and read again: it may have ended meanwhile
         tx.lock(person)
         passkey = tx.session.scalar(wanted.execution_options(populate_existing=True))
-    key = tx.keys.fingerprint(f"passkey:{answer.credential.id}")
+    key = sessions.OF_PASSKEYS + tx.keys.fingerprint(f"passkey:{answer.credential.id}")
     known = devices.find(tx, person)
     if known is None and sessions.is_throttled(tx, key, disables=False):
         sessions.record_throttled(tx, key, person, device)

@@ -36,7 +36,7 @@ from kmzportal.services.alarms import report_broken_chain
 from kmzportal.services.devices import KEPT as DEVICES_KEPT
 from kmzportal.services.kept_entries import KEPT
 from kmzportal.services.links import FREE_WITH_CODE
-from kmzportal.services.sessions import KNOWN_SOURCES_KEPT, OF_LETTERS
+from kmzportal.services.sessions import KNOWN_SOURCES_KEPT, OF_LETTERS, OF_PASSKEYS
 from kmzportal.services.transaction import Transaction
 
 REQUESTS_KEPT = timedelta(days=7)
@@ -87,7 +87,8 @@ def purge(tx: Transaction) -> int:
             Throttle.failures < tx.settings["THROTTLE_DISABLED_AT"], Throttle.failed_at < tx.now - THROTTLES_KEPT
         ),
         delete(Throttle).where(
-            Throttle.account.startswith(OF_LETTERS),  # many outlive the letter, or its Kundennummer could be guessed
+            # Many outlive the letter, or its Kundennummer could be guessed.
+            or_(Throttle.account.startswith(OF_LETTERS), Throttle.account.startswith(OF_PASSKEYS)),
             Throttle.failed_at < tx.now - LETTERS_KEPT,
             or_(Throttle.failures <= FREE_WITH_CODE, Throttle.failed_at < tx.now - THROTTLES_KEPT),
         ),

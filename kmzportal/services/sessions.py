@@ -30,7 +30,8 @@ SOURCE_WINDOW = timedelta(minutes=15)
 SPRAYED = 200  # accounts and sources that failed within SOURCE_WINDOW, from which on the admins are told
 KNOWN_SOURCES_KEPT = timedelta(days=90)
 TOUCH_INTERVAL = timedelta(minutes=1)
-OF_LETTERS = "letter:"  # how keys of failures begin that are forgotten after a day if few, see links.find_letter
+#: How keys of failures begin that are forgotten after a day if few: anyone can make up letters and passkeys.
+OF_LETTERS, OF_PASSKEYS = "letter:", "passkey:"
 NEVER = datetime.max.replace(tzinfo=UTC)  # when a disabled password counts again
 CODE_LIFETIME = 300  # seconds from the right password to the second factor
 

@@ -37,6 +37,7 @@ from kmzportal.services.tokens import (
     new_reference,
     parse_reference,
     token_hash,
+    without_secrets,
 )
 from kmzportal.services.transaction import Transaction
 
@@ -345,7 +346,8 @@ def root(case: SupportCase) -> SupportCase:
 
 
 def _add_entry(tx: Transaction, case: SupportCase, kind: str, author: str, text: str, **mail: Any) -> None:
-    case.entries.append(CaseEntry(at=tx.now, kind=kind, author=author, text=text, **mail))
+    """Add an entry to the case. Answers quote our mails, and people paste links: these stay out of it."""
+    case.entries.append(CaseEntry(at=tx.now, kind=kind, author=author, text=without_secrets(text), **mail))
 
 
 def _set_state(tx: Transaction, case: SupportCase, state: CaseState, action: str, **details: str) -> None:

@@ -5,6 +5,7 @@ The database holds no secret, so a copy of it gives access to nothing, and a mai
 
 import hashlib
 import hmac
+import re
 import secrets
 from base64 import urlsafe_b64encode
 from collections.abc import Sequence
@@ -13,6 +14,19 @@ from kmzportal.models import AccountLink
 
 CODE_LENGTH = 8  # of a mailed code, without the hyphen
 CODE_ALPHABET = "ABCDEFGHJKLMNPQRSTUVWXYZ23456789"  # 32 characters; I, O, 0 and 1 are misread
+
+#: Links, tokens and codes of our mails and letters, also where a quotation breaks a link into lines. What looks like
+#: a telephone number is no code, and a Vorgangsnummer such as `V-7KQM-3PAX` no secret.
+QUOTED = re.compile(
+    r"/link/(?:(?:[ \t]*\n[>| \t]*)?[\w-]){43}|/link/\S+"
+    r"|(?<![\w-])(?=[\w-]*[A-Za-z])(?=[\w-]*[\d_-])[\w-]{40,}"
+    r"|(?<![\w-])(?=[\d-]*[A-Za-z])(?:[A-HJ-NP-Za-hj-np-z2-9]{4}-){1,2}[A-HJ-NP-Za-hj-np-z2-9]{4}(?![\w-])"
+)
+
+
+def without_secrets(text: str) -> str:
+    """Return a text from outside without the links and codes that it may quote: they must be stored nowhere."""
+    return QUOTED.sub("(entfernt)", text)
 
 
 class LinkKeys:

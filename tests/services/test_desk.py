@@ -362,6 +362,6 @@ def test_an_address_that_was_the_present_one_a_moment_ago_counts_as_an_earlier_o
         moved = update(Customer).where(Customer.id == seen.id).values(email=NEW_EMAIL)
         tx.session.execute(moved, execution_options={"synchronize_session": False})
         assert seen.email == erika.email
-        return desk.earlier_address_may_object(tx, seen)
+        return desk.correction_ends_objection(tx, seen)
 
     assert backend.run(may_object, erika)

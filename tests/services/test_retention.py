@@ -27,7 +27,7 @@ from kmzportal.models import (
     UsedPuzzle,
 )
 from kmzportal.services import desk, devices, kept_entries, recovery, retention, sessions, support, visits
-from kmzportal.services.sessions import OF_LETTERS
+from kmzportal.services.sessions import OF_LETTERS, OF_PASSKEYS
 from tests import people
 from tests.people import NOW
 from tests.states import passkey
@@ -67,6 +67,7 @@ def rows(backend, erika):
     backend.add(SourceFailure(source=SOURCE, account="a", failed_at=NOW))
     backend.add(Throttle(account="typing errors", failures=99, failed_at=NOW))
     backend.add(Throttle(account=f"{OF_LETTERS}wrong code of a letter", failures=2, failed_at=NOW))
+    backend.add(Throttle(account=f"{OF_PASSKEYS}made up", failures=2, failed_at=NOW))
     backend.add(Throttle(account="disabled until a new password is set", failures=100, failed_at=NOW))
 
 
@@ -96,7 +97,7 @@ def scenario_rows(rows, backend, erika, max_, rosa):
         (SourceFailure, timedelta(days=7), 1, 0),
         (ReceivedMail, timedelta(days=90), 1, 0),
         (RecoveryRequest, timedelta(days=7), 1, 0),
-        (Throttle, timedelta(days=1), 3, 2),
+        (Throttle, timedelta(days=1), 4, 2),
         (Throttle, timedelta(days=30), 2, 1),
         (LoginSession, timedelta(days=7), 2, 1),
         (LoginSession, timedelta(days=7, hours=8), 1, 0),  # from the end of its lifetime

@@ -1,10 +1,12 @@
 """Logging in, the lifetime of a session, and the throttle of failed logins."""
 
+import re
 from datetime import timedelta
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import event, select
 
+from kmzportal.db import db
 from kmzportal.models import AuditEvent, Clerk, Customer, LoginSession, RequestCount, Throttle
 from kmzportal.services import accounts, devices, sessions
 from kmzportal.services.passwords import PasswordCheck, check_password, hash_password
@@ -211,3 +213,19 @@ def test_a_source_that_failed_at_thirty_accounts_is_slow_for_fifteen_minutes_exc
     assert log_in(erika, None, SCHOOL), "slow, but not refused"
     clock.shift(timedelta(minutes=15))
     assert not slow(erika.email)
+
+
+def test_failures_of_a_source_are_read_by_index(app, backend):
+    """Without the index of both columns each login reads all failures that its source had in a week."""
+    asked = []
+    with app.app_context():
+        event.listen(db.engine, "before_cursor_execute", lambda *given: asked.append(given[2:4]))
+        backend.log_in("unbekannt@schule.example", WRONG, SCHOOL)
+        queries = [each for each in asked if each[0].startswith("SELECT") and "source_failure.failed_at >" in each[0]]
+        connection = db.session.connection()
+        postgresql = connection.dialect.name == "postgresql"
+        if postgresql:
+            connection.exec_driver_sql("SET LOCAL enable_seqscan = off")
+        explain = "EXPLAIN " if postgresql else "EXPLAIN QUERY PLAN "
+        plans = [str(connection.exec_driver_sql(explain + sql, given).all()) for sql, given in queries]
+    assert len(plans) >= 2 and all(re.search(r"ix_source_failure_\w+", plan) for plan in plans), plans

@@ -8,7 +8,7 @@ from sqlalchemy import select
 
 from kmzportal.db import db
 from kmzportal.models import AuditEvent, Customer, LinkKind, LinkState, MailState
-from kmzportal.services import accounts, links
+from kmzportal.services import accounts, deletion, links
 from kmzportal.services.passwords import hash_password
 from kmzportal.services.refusals import ChangedMeanwhile, Refusal, TooManyMails
 from kmzportal.services.transaction import transaction
@@ -137,17 +137,21 @@ def test_a_mail_counts_that_left_or_waits_with_a_link_that_works(
         send(erika, 1)
 
 
-def test_over_the_cap_an_act_is_done_without_its_notice_except_that_of_a_new_password(
-    backend, erika, send, log_in, login_session
-):
+def test_over_the_cap_only_what_anyone_can_cause_has_no_notice(backend, erika, send, log_in, login_session):
+    """Whoever asks for ten mails must not silence what an intruder does in the account."""
     send(erika, 10)
+    backend.run(lambda tx, person: tx.notify("account_locked", person), erika)
+    assert "mail.capped" in backend.actions() and len(backend.mails()) == 10
     log_in(erika)
     assert backend.run(accounts.end_other_sessions, erika, login_session) == 1
-    assert "mail.capped" in backend.actions()
-    assert len(backend.mails()) == 10
     new = hash_password(NEW_PASSWORD)
     backend.run(accounts.save_account, erika, login_session, erika.version, {}, None, new)
-    assert len(backend.mails()) == 11
+    backend.run(deletion.request, erika)
+    assert [mail.template for mail in backend.mails()[10:]] == [
+        "sessions_ended",
+        "password_changed",
+        "deletion_requested",
+    ]
 
 
 def test_every_mail_has_an_id_of_its_own_in_the_offices_domain(backend, erika, app, monkeypatch, send):

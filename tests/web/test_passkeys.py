@@ -545,6 +545,12 @@ def test_what_the_desk_does_ends_them(two, erika, backend, act, mine, app, devic
     refused(device)
 
 
+def test_a_correction_that_ends_a_passkey_ends_the_sessions_that_it_may_have_begun(app, added, device, erika, backend):
+    thief = Browser(app).open(LOGIN).touch(BUTTON, device)
+    backend.run(ENDING["the desk corrects the address"], erika, actor="clerk:1")
+    assert thief.open("/einstellungen").heading == added.open("/einstellungen").heading == "Anmelden"
+
+
 def test_the_mail_of_a_correction_names_those_that_ended(two, erika, backend, app):
     backend.run(ENDING["the desk corrects the address"], erika, actor="clerk:1")
     with app.app_context():

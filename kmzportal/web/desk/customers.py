@@ -276,9 +276,9 @@ def _meant_hint(email: str) -> str:
 def _limit_addresses(tx: Transaction, customer: Customer | None = None) -> None:
     """Ask for the second factor above DESK_CORRECTIONS_PER_HOUR; in the transaction, so that many at once count.
 
-    Also where an earlier address could object: who stole a session must not end that by correcting a second time.
+    Also where the correction ends an objection, open or still possible: who stole a session must not do that.
     """
-    if desk.many_addresses(tx) or (customer and desk.earlier_address_may_object(tx, customer)):
+    if desk.many_addresses(tx) or (customer and desk.correction_ends_objection(tx, customer)):
         require_second_factor(url_for(".customer", customer_id=customer.id) if customer else None)
 
 

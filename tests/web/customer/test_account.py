@@ -110,6 +110,20 @@ def test_a_new_password_keeps_this_session_with_a_new_token_and_ends_the_others(
     assert backend.log_in(erika.email, NEW_PASSWORD)
 
 
+def test_the_fourth_new_password_of_a_day_is_refused_and_what_else_was_typed_stays(form, backend, erika, clock):
+    """Each one ends the mailed links with which the owner would lock out an intruder who knows the password."""
+    for number in range(3):
+        new = f"{NEW_PASSWORD} {number}"
+        assert SAVED in form.submit("Speichern", {"Passwort": new, "Wdh. Passwort": new}).text
+        form.open("/einstellungen/konto")
+    form.submit("Speichern", NEW | {"Telefon": "07051 777"})
+    assert (form.status, form.value("Telefon")) == (422, "07051 777")
+    assert "heute schon 3-mal geändert" in form.text and backend.log_in(erika.email, new)
+    clock.shift(timedelta(days=1))
+    form.log_in(erika, new).open("/einstellungen/konto").submit("Weiter", {"Aktuelles Passwort": new})
+    assert SAVED in form.submit("Speichern", NEW).text
+
+
 @pytest.mark.parametrize(
     ("new", "repeat", "error"),
     [

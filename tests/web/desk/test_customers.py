@@ -9,7 +9,7 @@ from kmzportal.models import Customer, CustomerAccess, LinkKind, LinkState, Reco
 from kmzportal.services import accounts, audit, devices, outbox, sessions
 from kmzportal.services.passwords import hash_password
 from tests import answers, people
-from tests.browser import HTMX, Browser, by_id, field, parse, words
+from tests.browser import HTMX, Browser, button, by_id, field, form_of, parse, words
 from tests.people import NEW_PASSWORD, NOW
 
 pytestmark = pytest.mark.usefixtures("clock")
@@ -496,6 +496,19 @@ def test_a_correction_that_ends_the_objection_of_an_earlier_address_needs_the_se
     assert owner in {link.email for link in backend.links(LinkKind.OBJECTION) if link.ended_at is None}
     desk.submit("Weiter", {"Code aus der App": factor.recovery_codes[0]}).press(CORRECT)
     assert backend.read(erika).pending_email == "dieb@nochmal.example"
+
+
+def test_a_correction_after_an_objection_needs_the_second_factor(desk, backend, erika, factor):
+    """It settles the objection, so that a stolen cookie must not be enough."""
+    backend.run(accounts.request_address_change, erika, "dieb@anderswo.example")
+    backend.run(accounts.object_to_change, backend.links(LinkKind.OBJECTION)[0], NOW)
+    desk.open(f"/kundenservice/kunden/{erika.id}")
+    form = form_of(button(desk.page, CORRECT))
+    next(box for box in form.iter("input") if box.get("value") == "callback").checked = True
+    desk.submit(CORRECT, {"Neue E-Mail-Adresse": NEW})
+    assert (desk.heading, backend.read(erika).objection) == ("Bitte bestätigen", "open")
+    desk.submit("Weiter", {"Code aus der App": factor.recovery_codes[0]}).press(CORRECT)
+    assert (backend.read(erika).email, backend.read(erika).objection) == (NEW, "settled")
 
 
 @pytest.mark.with_and_without_htmx
