@@ -1,6 +1,6 @@
 """The desk: a corrected address, links, a new customer, lock and unlock."""
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from sqlalchemy import select, update
@@ -322,6 +322,17 @@ def test_each_customer_counts_once_a_day_and_acts_are_counted_apart(backend, app
     backend.run(desk.record_access, max_, **as_rosa)
     assert [mail.facts["what"] for mail in backend.mails("alarm_desk_volume")] == ["Konten angesehen"]
     assert {row.act: row.number for row in backend.read(select(ClerkDay))} == {"seen": 2, "letters": 1}
+
+
+def test_an_alarm_late_in_the_evening_does_not_silence_that_of_the_next_day(
+    backend, app, rosa, erika, clock, monkeypatch
+):
+    monkeypatch.setitem(app.config, "DESK_ACTS_PER_DAY", 1)
+    for at in (datetime(2026, 11, 23, 22, 50, tzinfo=UTC), datetime(2026, 11, 23, 23, 10, tzinfo=UTC)):  # 23:50, 00:10
+        clock.move_to(at)
+        for _ in range(3):
+            backend.run(desk.send_link, erika, actor=f"clerk:{rosa.id}", initials="ro")
+    assert [mail.facts["number"] for mail in backend.mails("alarm_desk_volume")] == [2, 2]
 
 
 def test_an_alarm_about_one_act_silences_none_about_another_act_of_the_same_clerk(
