@@ -36,9 +36,9 @@ log = logging.getLogger(__name__)
 def raise_alarm(tx: Transaction, kind: str, **facts: int | str) -> None:
     """Mail all admins and record it; at most once in the pause of its kind; the next mail counts the rest.
 
-    The pause is an hour, as an attack of a whole night must not fill a mailbox, but a second one on the same day must be
-    told. Never waits for the alarm of another transaction, so locks may be taken before and after. Raises ValueError for
-    facts that are not those of the kind.
+    The pause is an hour, as an attack of a whole night must not fill a mailbox, but a second one on the same day must
+    be told. Never waits for the alarm of another transaction, so locks may be taken before and after. Raises ValueError
+    for facts that are not those of the kind.
     """
     if facts.keys() != FACTS[kind]:
         raise ValueError(f"{kind} takes {sorted(FACTS[kind])}, not {sorted(facts)}")

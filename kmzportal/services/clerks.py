@@ -59,8 +59,8 @@ INITIALS = "[A-Za-zÄÖÜäöüß]{2,4}"
 def add(tx: Transaction, email: str, name: str, initials: str, admin: bool = False) -> AccountLink:
     """Add a clerk without a password and return the first link, not yet mailed; raises ClerkExists.
 
-    All admins are notified, so that a stolen admin session cannot add a clerk unnoticed; so they are about one who comes
-    back or becomes an admin.
+    All admins are notified, so that a stolen admin session cannot add a clerk unnoticed. They also are about one who
+    comes back or becomes an admin.
     """
     others = all_clerks(tx.session)
     if _taken(others, initials) or find(tx.session, email):
