@@ -411,8 +411,11 @@ def deletion_flow(scenario: Scenario) -> Iterator[State]:
     desk.follow("Konto löschen")
     yield "loeschen/neu", desk.submit("Weiter", {"Code aus der App": factor.recovery_codes[0]})
     yield "loeschen/abgewiesen", desk.press("Konto endgültig löschen")
-    desk.check("Nein, es ist alles zurück").fill_in("Grund", "auf eigenen Wunsch")
-    yield "loeschen/geloescht", desk.press("Konto endgültig löschen")
+    for state, objection in (("widerspruch", Objection.OPEN), ("geloescht", None)):
+        scenario.set(leaving, objection=objection)
+        desk.open(f"/kundenservice/kunden/{leaving.id}/loeschen")
+        desk.check("Nein, es ist alles zurück").fill_in("Grund", "auf eigenen Wunsch")
+        yield f"loeschen/{state}", desk.press("Konto endgültig löschen")
     yield "anmelden/konto-geloescht", browser.open("/einstellungen")
 
 

@@ -10,7 +10,10 @@ from kmzportal.models import Alarm, Clerk
 from kmzportal.services.transaction import Transaction, insert_once
 
 PAUSE = timedelta(hours=1)
-PAUSES = {"chain_broken": timedelta(days=1)}  # found again every hour until it is settled
+PAUSES = {
+    "chain_broken": timedelta(days=1),  # found again every hour until it is settled
+    "desk_volume": timedelta(0),  # raised once a day for each clerk and act, also before and after midnight
+}
 LABELS = {
     "spraying": "Falsche Passwörter an vielen Konten",
     "link_guesses": "Viele Links oder Codes, die es nicht gibt",
@@ -31,11 +34,11 @@ log = logging.getLogger(__name__)
 
 
 def raise_alarm(tx: Transaction, kind: str, **facts: int | str) -> None:
-    """Mail all admins and record it; at most once an hour for each kind, clerk and act; the next mail counts the rest.
+    """Mail all admins and record it; at most once in the pause of its kind; the next mail counts the rest.
 
-    Once an hour, as an attack of a whole night must not fill a mailbox, but a second one on the same day must be told.
-    Never waits for the alarm of another transaction, so locks may be taken before and after. Raises ValueError for
-    facts that are not those of the kind.
+    The pause is an hour, as an attack of a whole night must not fill a mailbox, but a second one on the same day must
+    be told. Never waits for the alarm of another transaction, so locks may be taken before and after. Raises ValueError
+    for facts that are not those of the kind.
     """
     if facts.keys() != FACTS[kind]:
         raise ValueError(f"{kind} takes {sorted(FACTS[kind])}, not {sorted(facts)}")

@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 
 from kmzportal import mail_address
 from kmzportal.models import (
+    ENTRIES,
     MAIL_STATES,
     AccountLink,
     AuditEvent,
@@ -162,10 +163,7 @@ def all_data(session: Session, customer: Customer) -> dict[str, object]:
             {"Zeit": one.issued_at, "An": one.email}
             for one in session.scalars(new_addresses.order_by(AccountLink.issued_at.desc()))
         ],
-        "Anfragen": [
-            {"Zeit": entry.at, "Vorgangsnummer": entry.case.reference, "Von": entry.author, "Text": entry.text}
-            for entry in session.scalars(written.order_by(CaseEntry.id.desc()))
-        ],
+        "Anfragen": [_entry(entry) for entry in session.scalars(written.order_by(CaseEntry.id.desc()))],
         "Vom Kundenservice angesehen": [
             {"Tag": f"{day:%d.%m.%Y}", "Von": f"Kundenservice ({initials})"} for day, initials in session.execute(seen)
         ],
@@ -174,3 +172,11 @@ def all_data(session: Session, customer: Customer) -> dict[str, object]:
             for event in history(session, customer, limit=1000)
         ],
     }
+
+
+def _entry(entry: CaseEntry) -> dict[str, object]:
+    """Return what is shown of an entry; of a reply that may be somebody else's only that it came (GDPR 15 (4))."""
+    shown = {"Zeit": entry.at, "Vorgangsnummer": entry.case.reference}
+    if entry.kind == "foreign_reply":
+        return {**shown, "Art": ENTRIES[entry.kind]}
+    return {**shown, "Von": entry.author, "Text": entry.text}

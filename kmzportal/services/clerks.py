@@ -59,7 +59,8 @@ INITIALS = "[A-Za-zÄÖÜäöüß]{2,4}"
 def add(tx: Transaction, email: str, name: str, initials: str, admin: bool = False) -> AccountLink:
     """Add a clerk without a password and return the first link, not yet mailed; raises ClerkExists.
 
-    All admins are notified, so that a stolen admin session cannot add a clerk unnoticed.
+    All admins are notified, so that a stolen admin session cannot add a clerk unnoticed. They also are about one who
+    comes back or becomes an admin.
     """
     others = all_clerks(tx.session)
     if _taken(others, initials) or find(tx.session, email):
@@ -69,10 +70,14 @@ def add(tx: Transaction, email: str, name: str, initials: str, admin: bool = Fal
     tx.session.add(clerk)
     tx.session.flush()
     tx.record("clerk.added", clerk, admin=admin)
-    for other in others:
-        if other.admin and not other.locked_at:
-            tx.warn("clerk_added", other, initials=initials)
+    _notify_admins(tx, clerk)
     return first_link(tx, clerk)
+
+
+def _notify_admins(tx: Transaction, clerk: Clerk, **facts: str) -> None:
+    for other in all_clerks(tx.session):
+        if other.admin and not other.locked_at and other.id != clerk.id:
+            tx.warn("clerk_added", other, initials=clerk.initials, **facts)
 
 
 def _taken(others: Iterable[Clerk], initials: str) -> bool:
@@ -91,10 +96,11 @@ def change(tx: Transaction, clerk: Clerk, by: Clerk, name: str, initials: str, a
         _keep_an_admin(tx, clerk)
     changed = {"name": name, "initials": initials, "admin": admin}
     fields = [field for field, value in changed.items() if value != getattr(clerk, field)]
-    for field in fields:
-        setattr(clerk, field, changed[field])
+    clerk.name, clerk.initials, clerk.admin = name, initials, admin
     if fields:
         tx.record("clerk.changed", clerk, fields=fields, admin=admin)
+    if admin and "admin" in fields:
+        _notify_admins(tx, clerk, act="promoted")
 
 
 def _refuse_own(clerk: Clerk, by: Clerk) -> None:
@@ -192,4 +198,5 @@ def bring_back(tx: Transaction, clerk: Clerk, by: Clerk) -> None:
     if clerk.left_at:
         clerk.left_at = clerk.locked_at = None
         tx.record("clerk.returned", clerk)
+        _notify_admins(tx, clerk, act="returned")
     links.send(tx, first_link(tx, clerk))

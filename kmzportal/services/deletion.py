@@ -74,7 +74,7 @@ def delete_customer(
     at = {"deleted_at": before or tx.now}
     upsert(tx.session, DeletedCustomer, {"number_hash": _hashes(tx.keys, customer.number)[0], **at}, at)
     sessions.clear_failures(tx, customer)
-    _forget_cases(tx, _belongs_to(customer, SupportCase, SupportCase.email_canonical))
+    _forget_cases(tx, customer)
     _forget_in_audit(tx, customer.id, why)
     mailed = _belongs_to(customer, OutgoingMail, OutgoingMail.recipient_canonical, OutgoingMail.clerk_id.is_(None))
     tx.session.execute(delete(OutgoingMail).where(mailed))
@@ -97,8 +97,16 @@ def _belongs_to(customer: Customer, table: Any, address: Any, *unnamed: ColumnEl
     return or_(table.customer_id == customer.id, of_no_account)
 
 
-def _forget_cases(tx: Transaction, mine: ColumnElement[bool]) -> None:
-    """Delete what was written, also in cases that were merged into these, and keep the rows for the Jahresbericht."""
+def _forget_cases(tx: Transaction, customer: Customer) -> None:
+    """Delete what was written, also in cases that were merged into these, and keep the rows for the Jahresbericht.
+
+    In cases of others the replies from the customer's address, and from those of the customer's cases merged into them.
+    """
+    mine = _belongs_to(customer, SupportCase, SupportCase.email_canonical)
+    merged = select(SupportCase.email_canonical).where(mine, SupportCase.merged_into_id.is_not(None))
+    author = func.lower(CaseEntry.author)
+    of_customer = or_(author == customer.email_canonical, author.in_(merged))
+    tx.session.execute(delete(CaseEntry).where(CaseEntry.kind == "foreign_reply", of_customer))
     ids: set[int] = set()
     found = set(tx.session.scalars(select(SupportCase.id).where(mine)))
     while found:

@@ -32,6 +32,10 @@ from kmzportal.services.transaction import Transaction, insert_once, upsert
 
 LINKS_SHOWN = 10
 TAKEN = "Diese Adresse gehört schon zu {0.name}, {0.number}."
+NOT_DELETED = (
+    "Jemand hat „Das war ich nicht“ gemeldet. Prüfen Sie zuerst die Person: Berichtigen Sie die Adresse, oder "
+    "entsperren Sie das Konto. Danach können Sie es löschen."
+)
 #: What is counted for each clerk and day: its name in the alarm, and the setting above which it is unusual.
 COUNTED = {
     "corrections": ("Adressen berichtigt", "DESK_ACTS_PER_DAY"),
@@ -40,6 +44,7 @@ COUNTED = {
     "locks": ("Konten gesperrt", "DESK_ACTS_PER_DAY"),
     "withdrawals": ("Links und neue Adressen zurückgezogen", "DESK_ACTS_PER_DAY"),
     "created": ("Konten angelegt", "DESK_ACTS_PER_DAY"),
+    "deleted": ("Konten gelöscht", "DESK_ACTS_PER_DAY"),
     "questions": ("Rückfragen gesendet", "DESK_ACTS_PER_DAY"),
     "seen": ("Konten angesehen", "DESK_SEEN_PER_DAY"),
 }
@@ -80,6 +85,16 @@ class SecondPersonDue(Refusal):
     """The clerk who proposed a correction cannot confirm it."""
 
     message = "Sie haben diese Adresse selbst vorgeschlagen. Jemand anderes muss sie bestätigen."
+
+
+class SecondPersonFirst(Refusal):
+    """A new account cannot begin with an address that only a second person may confirm."""
+
+    message = (
+        "Bei diesem Anbieter kann sich jeder eine Adresse anlegen. Legen Sie das Konto mit einer Adresse der Schule "
+        "an. Danach berichtigen Sie die Adresse, und jemand anderes bestätigt sie."
+    )
+    field = "email"
 
 
 class LetterPrinted(Refusal):
@@ -128,10 +143,10 @@ def correct_address(tx: Transaction, customer: Customer, seen_version: int, emai
     if check == "number" and not number_suffices(tx.session, customer, email):
         raise NumberAlone
     _count(tx, "corrections")
-    if not (tx.settings["SECOND_PERSON"] and mail_address.is_free_mail(email)):
+    if not _needs_second_person(tx, email):
         _correct(tx, customer, email, check, note)
         return True
-    _require_free(tx, customer, email)
+    _require_free(tx, email, customer)
     values = {"clerk_id": _clerk_id(tx), "proposed_at": tx.now, "email": email, "check": check, "note": note}
     upsert(tx.session, AddressProposal, {"customer_id": customer.id, **values}, values)
     tx.record("address.proposed", customer, check=check, note=note)
@@ -191,9 +206,14 @@ def proposals(session: Session) -> Sequence[AddressProposal]:
     return session.scalars(select(AddressProposal).order_by(AddressProposal.proposed_at)).all()
 
 
-def _require_free(tx: Transaction, customer: Customer, email: str) -> None:
+def _needs_second_person(tx: Transaction, email: str) -> bool:
+    return tx.settings["SECOND_PERSON"] and mail_address.is_free_mail(email)
+
+
+def _require_free(tx: Transaction, email: str, customer: Customer | None = None) -> None:
+    """Raise what keeps `email` from this customer, or from a new one."""
     canonical = mail_address.canonical(email)
-    if canonical == customer.email_canonical:
+    if customer and canonical == customer.email_canonical:
         raise SameAddress
     if tx.session.scalar(select(Clerk.id).where(Clerk.email_canonical == canonical)):
         raise AddressOfClerk("address.refused", customer)
@@ -202,7 +222,7 @@ def _require_free(tx: Transaction, customer: Customer, email: str) -> None:
 
 
 def _correct(tx: Transaction, customer: Customer, email: str, check: str, note: str) -> None:
-    _require_free(tx, customer, email)
+    _require_free(tx, email, customer)
     tx.session.execute(delete(AddressProposal).where(AddressProposal.customer_id == customer.id))
     _take_from_others(tx, email, customer)
     links.end(tx, customer, LinkState.WITHDRAWN, ENDS_WITH_ADDRESS)
@@ -316,9 +336,13 @@ def _require_open(tx: Transaction, link: AccountLink) -> None:
 
 
 def create_customer(tx: Transaction, number: str, email: str, data: Mapping[str, str]) -> Customer:
-    """Add a customer without a password: only a link sets one. Raises AddressTaken, NumberTaken, ChangedMeanwhile."""
-    if owner := address_owner(tx.session, email, tx.now):
-        raise AddressTaken(message=TAKEN.format(owner))
+    """Add a customer without a password: only a link sets one.
+
+    Raises AddressOfClerk, AddressTaken, SecondPersonFirst, NumberTaken, ChangedMeanwhile.
+    """
+    _require_free(tx, email)
+    if _needs_second_person(tx, email):
+        raise SecondPersonFirst
     if tx.session.scalar(Customer.with_number(number)):
         raise NumberTaken
     customer = Customer(number=number, created_at=tx.now, **data)
@@ -333,6 +357,18 @@ def create_customer(tx: Transaction, number: str, email: str, data: Mapping[str,
     _count(tx, "created")
     tx.record("customer.created", customer)
     return customer
+
+
+def delete_customer(tx: Transaction, customer: Customer, seen_version: int, why: str, loans_open: bool) -> None:
+    """Delete all data of the customer. Raises ObjectionOpen, and what deletion.delete_customer raises.
+
+    Who objected was not checked yet: whoever moved the address could ask for this as well (GDPR 12 (6)).
+    """
+    tx.lock(customer, seen_version)
+    if customer.objection == Objection.OPEN:
+        raise ObjectionOpen(message=NOT_DELETED)
+    deletion.delete_customer(tx, customer, seen_version, why, loans_open)
+    _count(tx, "deleted")
 
 
 def correct_data(tx: Transaction, customer: Customer, seen_version: int, data: Mapping[str, str]) -> bool:

@@ -406,6 +406,19 @@ def fresh_second_factor(view: View) -> View:
     return guarded
 
 
+def page_key(parameter: str = "vor", largest: int = 2**31 - 1) -> int | None:
+    """Return where a list goes on, from a parameter of the URL; None at its beginning, or if it is no valid number.
+
+    Every list of the desk asks for its further pages here: it goes on only after the second factor, or a stolen session
+    could copy the data of all customers (OWASP ASVS 7.5.3).
+    """
+    number = request.args.get(parameter, type=int)
+    if not number or not 0 < number <= largest:
+        return None
+    require_second_factor()
+    return number
+
+
 WITH_PORT = re.compile(r"^(\[.+\]|[\d.]+):\d+$")  # some proxies append the client's port
 
 

@@ -203,12 +203,6 @@ def wants_fragment() -> bool:
     return "HX-Boosted" not in headers and "HX-History-Restore-Request" not in headers
 
 
-def page_key(largest: int = 2**31 - 1) -> int | None:
-    """Return the id after which a list continues, from the URL parameter `vor`; None if it is no valid id."""
-    number = request.args.get("vor", type=int)
-    return number if number and 0 < number <= largest else None
-
-
 def local_path(text: str | None) -> str | None:
     """Return the text if it is a path on this site, else None: no open redirect (OWASP ASVS 3.7.2)."""
     if not text or not text.startswith("/") or text.startswith("//") or "\\" in text or not text.isprintable():

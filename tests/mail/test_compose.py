@@ -122,6 +122,18 @@ def test_the_text_names_reader_office_time_and_what_to_do_if_it_was_not_them(tem
     assert re.search(unasked, one_line(text)) or template.startswith(("case_question", "alarm_"))
 
 
+def test_admins_read_whether_a_clerk_is_new_or_back_or_manages_now():
+    acts = {
+        None: "ein neuer Zugang angelegt",
+        "returned": "jemand zurückgeholt",
+        "promoted": "noch jemand dieses Recht",
+    }
+    for act, what in acts.items():
+        facts = {"initials": "tb", **({"act": act} if act else {})}
+        text = one_line(parts(email("clerk_added", facts=facts))[0])
+        assert [words for words in acts.values() if words in text] == [what] and "mit dem Kürzel tb" in text
+
+
 @EVERY
 def test_no_line_of_the_text_is_long_but_that_of_a_link_is_whole(template):
     text, _ = parts(email(template))

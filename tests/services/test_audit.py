@@ -8,7 +8,7 @@ from sqlalchemy import event
 
 from kmzportal.db import db
 from kmzportal.models import AuditEvent
-from kmzportal.services import accounts, audit
+from kmzportal.services import accounts, audit, support
 from kmzportal.services.audit import EVENTS_SHOWN, AuditQuery
 from tests.people import NEW_EMAIL, NOW
 
@@ -130,3 +130,13 @@ def test_all_data_holds_everything_about_the_customer_and_nothing_of_others(back
     assert all(value in text for value in (*erika.data().values(), erika.number, erika.email, NEW_EMAIL))
     assert "Max" not in text
     assert erika.password_hash not in text
+
+
+def test_of_a_reply_whose_sender_is_not_checked_all_data_says_only_that_it_came(backend, erika, max_):
+    """It may be somebody else's (GDPR 15 (4))."""
+    case = backend.run(lambda tx, one: support.open_case(tx, "other", "mail", one.email, "Hallo", customer=one), erika)
+    backend.run(support.add_reply, case, max_.email, "Ich war krank.")
+    with backend.transaction() as tx:
+        reply, received = audit.all_data(tx.session, backend.read(erika))["Anfragen"]
+    assert reply == {"Zeit": NOW, "Vorgangsnummer": case.reference, "Art": "Antwort, Absender nicht geprüft"}
+    assert (received["Von"], received["Text"]) == (erika.email, "Hallo")

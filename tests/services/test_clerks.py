@@ -32,6 +32,16 @@ def test_all_unlocked_admins_are_mailed_about_a_new_clerk_despite_the_daily_cap(
     assert notices == [(rosa.email, {"initials": "ob"}), ("se@kmz.example", {"initials": "ob"})]
 
 
+def test_the_other_admins_are_mailed_about_a_clerk_who_comes_back_and_about_a_new_admin(backend, rosa, tim):
+    """A stolen session of an admin must gain nobody a right unnoticed, as it adds nobody unnoticed."""
+    backend.run(clerks.leave, tim, rosa)
+    backend.run(clerks.bring_back, tim, rosa)
+    backend.run(clerks.change, tim, rosa, "Tim Neu", "tb", True)
+    backend.run(clerks.change, tim, rosa, "Tim", "tb", True)
+    notices = [(mail.recipient, mail.facts) for mail in backend.mails("clerk_added")]
+    assert notices == [(rosa.email, {"initials": "tb", "act": act}) for act in ("returned", "promoted")]
+
+
 @pytest.mark.parametrize("initials", ["äö", "ÄÖ"])
 def test_initials_and_address_are_unique_whatever_their_case(backend, initials):
     backend.run(clerks.add, "aenne@kmz.example", "Änne Öhler", "ÄÖ")

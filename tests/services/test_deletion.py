@@ -10,6 +10,7 @@ from kmzportal.mail.delivery import SENT
 from kmzportal.models import (
     AccountLink,
     AuditEvent,
+    CaseEntry,
     CaseState,
     Customer,
     LinkKind,
@@ -95,6 +96,20 @@ def test_history_and_cases_stay_without_the_person(backend, well_used, delete):
     cases = backend.read(select(SupportCase))
     assert [(case.state, case.email) for case in cases] == [(CaseState.CLOSED, "")] * 3
     assert sorted(case.closed_as for case in cases) == ["deleted", "deleted", "duplicate"]
+
+
+def test_replies_of_the_person_in_a_case_of_somebody_else_are_deleted_and_no_others(backend, erika, max_, delete):
+    """Such as in the one into which theirs was merged, or under whose number they wrote."""
+    his = backend.run(support.open_case, "other", "mail", max_.email, "Von Max.")
+    hers = backend.run(
+        lambda tx, one: support.open_case(tx, "other", "mail", "e@web.example", "?", customer=one), erika
+    )
+    backend.run(support.merge, hers, his.reference)
+    for sender in (erika.email.upper(), "E@web.example", "sekretariat@schule.example"):
+        backend.run(support.add_reply, hers, sender, f"Von {sender}")
+    delete(erika)
+    left = [(entry.case_id, entry.author) for entry in backend.read(select(CaseEntry).order_by(CaseEntry.id))]
+    assert left == [(his.id, max_.email), (his.id, "sekretariat@schule.example")]
 
 
 def test_a_forgotten_case_is_not_opened_again_and_resembles_no_customer(backend, app, well_used, delete, max_):

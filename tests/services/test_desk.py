@@ -1,6 +1,6 @@
 """The desk: a corrected address, links, a new customer, lock and unlock."""
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from sqlalchemy import select, update
@@ -157,6 +157,22 @@ def test_an_unlocked_customer_keeps_the_password_and_the_history_names_both_reas
     ]
 
 
+def test_an_account_with_an_open_objection_is_deleted_only_once_the_person_was_checked(
+    backend, as_clerk, erika, address_link
+):
+    """Otherwise deleting it would take away the lock and the objection, and its number could be given to anybody."""
+
+    def delete():
+        as_clerk(desk.delete_customer, erika, backend.read(erika).version, "Wunsch", False)
+
+    backend.run(accounts.object_to_change, backend.links(LinkKind.OBJECTION)[0], NOW)
+    with pytest.raises(desk.ObjectionOpen):
+        delete()
+    as_clerk(desk.unlock, erika, "geklärt", "callback")
+    delete()
+    assert backend.read(select(Customer)) == []
+
+
 def test_after_an_objection_an_account_is_unlocked_only_with_a_new_address_or_an_identity_check(
     backend, as_clerk, erika, address_link, ask, log_in
 ):
@@ -184,6 +200,12 @@ def test_no_account_gets_the_address_of_a_clerk_and_the_attempt_is_recorded(back
     with pytest.raises(desk.AddressOfClerk):
         as_clerk(desk.correct_address, erika, erika.version, tim.email.upper(), "callback", "")
     assert (backend.actions(), backend.mails(), backend.read(erika).pending_email) == (["address.refused"], [], None)
+
+
+def test_a_new_customer_gets_no_address_of_a_clerk_either_and_the_attempt_is_recorded(backend, as_clerk, tim):
+    with pytest.raises(desk.AddressOfClerk):
+        as_clerk(desk.create_customer, "K-9", tim.email.upper(), {"last_name": "Bauer"})
+    assert (backend.actions(), backend.read(select(Customer))) == (["address.refused"], [])
 
 
 # The second person
@@ -227,6 +249,17 @@ def test_an_address_at_any_well_known_free_provider_waits(propose):
         aol.com yahoo.de yahoo.com hotmail.de hotmail.com outlook.de outlook.com live.de gmx.net gmx.de gmx.at gmx.ch
         web.de freenet.de t-online.de arcor.de mail.de email.de mail.com zoho.com yandex.com gmail.com googlemail.com"""
     assert [name for name in names.split() if propose(f"erika@{name.upper()}") is not False] == []
+
+
+def test_a_new_customer_does_not_get_an_address_that_a_correction_would_wait_for(app, as_clerk, backend, monkeypatch):
+    """Otherwise a clerk alone deletes an account and creates it again, under the same number and with that address."""
+    arguments = desk.create_customer, "K-2001", FREE, {"last_name": "Neumann"}
+    monkeypatch.setitem(app.config, "SECOND_PERSON", True)
+    with pytest.raises(desk.SecondPersonFirst):
+        as_clerk(*arguments)
+    assert backend.read(select(Customer)) == []
+    monkeypatch.setitem(app.config, "SECOND_PERSON", False)
+    assert as_clerk(*arguments).email == FREE
 
 
 def test_a_refused_or_replaced_proposal_changes_nothing(backend, propose, erika, tim):
@@ -291,6 +324,17 @@ def test_each_customer_counts_once_a_day_and_acts_are_counted_apart(backend, app
     assert {row.act: row.number for row in backend.read(select(ClerkDay))} == {"seen": 2, "letters": 1}
 
 
+def test_an_alarm_late_in_the_evening_does_not_silence_that_of_the_next_day(
+    backend, app, rosa, erika, clock, monkeypatch
+):
+    monkeypatch.setitem(app.config, "DESK_ACTS_PER_DAY", 1)
+    for at in (datetime(2026, 11, 23, 22, 50, tzinfo=UTC), datetime(2026, 11, 23, 23, 10, tzinfo=UTC)):  # 23:50, 00:10
+        clock.move_to(at)
+        for _ in range(3):
+            backend.run(desk.send_link, erika, actor=f"clerk:{rosa.id}", initials="ro")
+    assert [mail.facts["number"] for mail in backend.mails("alarm_desk_volume")] == [2, 2]
+
+
 def test_an_alarm_about_one_act_silences_none_about_another_act_of_the_same_clerk(
     backend, app, rosa, erika, max_, monkeypatch
 ):
@@ -313,12 +357,13 @@ OTHER_ACTS = {
     "withdraw_address": "Links und neue Adressen zurückgezogen",
     "decide_on_address": "Links und neue Adressen zurückgezogen",
     "create_customer": "Konten angelegt",
+    "delete_customer": "Konten gelöscht",
     "ask_back": "Rückfragen gesendet",
 }
 
 
 @pytest.fixture
-def arguments(backend, propose, erika):
+def arguments(backend, propose, erika, as_clerk):
     """Return for each of OTHER_ACTS a function of a number that prepares the act and returns its arguments."""
 
     def refusal(_number):
@@ -328,12 +373,17 @@ def arguments(backend, propose, erika):
     def question(number):
         return backend.run(support.open_case, "other", "form", f"{number}@schule.example", "?"), "Klicken Sie hier."
 
+    def account(number):
+        new = as_clerk(desk.create_customer, f"K-{number}", f"neu{number}@schule.example", {"last_name": "B"})
+        return new, new.version, "-", False
+
     return {
         "lock": lambda _: (erika, "-"),
         "withdraw_link": lambda _: (backend.issue(LinkKind.DESK, erika),),
         "withdraw_address": lambda _: (erika,),
         "decide_on_address": refusal,
         "create_customer": lambda number: (f"K-{number}", f"neu{number}@schule.example", {"last_name": "B"}),
+        "delete_customer": account,
         "ask_back": question,
     }
 

@@ -15,9 +15,9 @@ from kmzportal.mail.compose import subject_of
 from kmzportal.models import ACTIONS, DETAILS, IDENTITY_CHECKS, POLICIES, AuditEvent, Customer
 from kmzportal.services import alarms, audit
 from kmzportal.services.audit import AuditQuery
-from kmzportal.web.auth import admin_only
+from kmzportal.web.auth import admin_only, page_key, require_second_factor
 from kmzportal.web.forms import Filter, choice_field
-from kmzportal.web.responses import page_key, render
+from kmzportal.web.responses import render
 
 bp = Blueprint("audit", __name__, url_prefix="/kundenservice")
 
@@ -53,6 +53,8 @@ def events() -> ResponseReturnValue:
 
 
 def _query(form: AuditFilter) -> AuditQuery:
+    if form.until.data:  # what was before a day is a further page too
+        require_second_factor()
     return AuditQuery(
         action=form.action.data or None,
         person=(form.person.data or "").strip() or None,

@@ -8,7 +8,7 @@ from wtforms.validators import InputRequired
 
 from kmzportal.db import db
 from kmzportal.models import Customer
-from kmzportal.services import deletion
+from kmzportal.services import deletion, desk
 from kmzportal.services.refusals import ChangedMeanwhile
 from kmzportal.services.transaction import Transaction
 from kmzportal.web.auth import act, clerk_only, fresh_second_factor
@@ -38,7 +38,7 @@ def delete(customer_id: int) -> ResponseReturnValue:
 
     def delete_customer(tx: Transaction) -> None:
         loans_open = form.loans.data != "none"
-        deletion.delete_customer(tx, customer, form.seen_version, form.reason.data or "", loans_open)
+        desk.delete_customer(tx, customer, form.seen_version, form.reason.data or "", loans_open)
 
     try:
         act(form, delete_customer)

@@ -12,10 +12,10 @@ from kmzportal.db import db
 from kmzportal.mail.compose import subject_of
 from kmzportal.models import MAIL_STATES, Customer, MailState, OutgoingMail
 from kmzportal.services import outbox
-from kmzportal.web.auth import act, background_poll, clerk_only
+from kmzportal.web.auth import act, background_poll, clerk_only, page_key
 from kmzportal.web.desk.customers import record_access
 from kmzportal.web.forms import ActionForm, Filter, choice_field
-from kmzportal.web.responses import page_key, redirect_in_place, render
+from kmzportal.web.responses import redirect_in_place, render
 
 bp = Blueprint("outbox", __name__, url_prefix="/kundenservice")
 for template_filter in (format_short, subject_of, outbox.mail_story, outbox.retry_refusal):
@@ -55,10 +55,10 @@ class OutboxFilter(Filter):
 @clerk_only
 def mails(form: ActionForm | None = None) -> ResponseReturnValue:
     chosen = OutboxFilter(request.args)
-    name = chosen.state.data if chosen.state.data in STATES else None
-    found = outbox.list_mails(db.session(), STATES[name] if name else None, page_key())
+    name, before = chosen.state.data if chosen.state.data in STATES else None, page_key()
+    found = outbox.list_mails(db.session(), STATES[name] if name else None, before)
     again = outbox.retryable_number(db.session(), datetime.now(UTC))
-    return _render("desk/outbox.html", form, found, filter=chosen, state=name, before=page_key(), again=again)
+    return _render("desk/outbox.html", form, found, filter=chosen, state=name, before=before, again=again)
 
 
 @bp.get("/postausgang/liste")

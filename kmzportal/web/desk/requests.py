@@ -23,10 +23,10 @@ from kmzportal.models import (
 )
 from kmzportal.services import desk, recovery, support, support_mail
 from kmzportal.services.transaction import Transaction
-from kmzportal.web.auth import act, clerk_only, current_user
+from kmzportal.web.auth import act, clerk_only, current_user, page_key
 from kmzportal.web.desk.customers import record_access
 from kmzportal.web.forms import ActionForm, Filter, PortalForm, text_area
-from kmzportal.web.responses import add_notice, page_key, redirect_in_place, redirect_to, render
+from kmzportal.web.responses import add_notice, redirect_in_place, redirect_to, render
 
 bp = Blueprint("requests", __name__, url_prefix="/kundenservice")
 CASE = "/anfragen/<int(max=2147483647):case_id>"
@@ -147,15 +147,14 @@ FREE_FOR_ALL = {"uebernehmen", "notiz"}  # also while another clerk works on the
 def overview() -> ResponseReturnValue:
     form, session, now = CaseFilter(request.args), db.session(), datetime.now(UTC)
     number, source = (form.number.data or "").strip(), request.args.get("quelle", "")[:50]
-    skipped = request.args.get("ab", 0, type=int)
-    skipped = skipped if 0 <= skipped <= MAX_SKIPPED else 0
+    before, skipped = page_key(), page_key("ab", MAX_SKIPPED) or 0
     cases: Sequence[SupportCase] = ()
     if number:
         found = recovery.find_by_reference(session, now, number)
         cases = [case for case in (support.find_by_reference(session, number),) if case]
     else:
-        found = recovery.recent_requests(session, now, page_key(), source)
-        if not source and not page_key():
+        found = recovery.recent_requests(session, now, before, source)
+        if not source and not before:
             states = (STATES[form.state.data],) if form.state.data in STATES else support.UNFINISHED
             cases = support.list_cases(session, states, skipped)
     shown, shown_cases = found[: recovery.REQUESTS_SHOWN], cases[: support.CASES_SHOWN]

@@ -72,11 +72,12 @@ def test_the_list_shows_who_probably_wrote_and_the_promised_day(desk, backend, c
     assert "(2" not in words(next(desk.open("/hilfe").page.iter("nav")))
 
 
-def test_the_list_is_filtered_by_state_and_paged(desk, as_rosa, enter):
+def test_the_list_is_filtered_by_state_and_paged(desk, as_rosa, enter, prove):
     cases = [enter() for _ in range(27)]
     as_rosa(support.close, cases[0], "spam")
     desk.open(LIST)
     assert "25 schriftliche Anfragen" in desk.text and cases[0].reference not in desk.text
+    prove()
     desk.follow("Weitere schriftliche Anfragen")
     assert "1 schriftliche Anfrage" in desk.text and cases[26].reference in desk.text
     desk.choose("Stand", "abgeschlossen").press("Anzeigen")

@@ -209,4 +209,4 @@ def test_who_left_is_listed_apart_and_comes_back_with_a_first_link(desk, backend
     assert his.open("/kundenservice").heading == "Anmelden im Kundenservice"
     desk.press("Mit einem ersten Link zurückholen")
     assert "Tim Beispiel ist wieder dabei." in desk.text and "hat kein Passwort, braucht einen ersten Link" in desk.text
-    assert [mail.template for mail in backend.mails()] == ["clerk_first_link"]
+    assert [mail.template for mail in backend.mails()] == ["clerk_added", "clerk_first_link"]

@@ -1,12 +1,14 @@
 """Konto löschen: requested under Einstellungen after the password, done at the desk after the second factor."""
 
+from datetime import UTC, datetime
+
 import pytest
 from sqlalchemy import select
 from sqlalchemy.orm.exc import ObjectDeletedError
 
 from kmzportal.db import db
-from kmzportal.models import Customer, SupportCase
-from kmzportal.services import deletion
+from kmzportal.models import Customer, LinkKind, SupportCase
+from kmzportal.services import accounts, deletion
 from tests import people
 from tests.browser import Browser
 
@@ -42,6 +44,16 @@ def test_the_desk_deletes_it_after_the_second_factor_and_the_customer_is_logged_
     assert "Das Konto von Erika Mustermann ist gelöscht." in screen.text
     assert backend.read(select(Customer)) == []
     assert settings.open("/einstellungen").path == "/anmelden"
+
+
+def test_after_an_objection_the_page_says_what_comes_before_the_deletion(screen, backend, erika, prove):
+    backend.run(accounts.request_address_change, erika, people.NEW_EMAIL)
+    backend.run(accounts.object_to_change, backend.links(LinkKind.OBJECTION)[0], datetime.now(UTC))
+    prove()
+    screen.open(f"/kundenservice/kunden/{erika.id}/loeschen")
+    screen.check("Nein, es ist alles zurück").submit("Konto endgültig löschen", {"Grund": "Wunsch"})
+    assert "Berichtigen Sie die Adresse, oder entsperren Sie das Konto" in screen.text
+    assert len(backend.read(select(Customer))) == 1
 
 
 def test_a_customer_who_is_deleted_during_a_request_is_not_found_and_no_error(app, backend, erika):

@@ -62,7 +62,7 @@ def test_an_unknown_filter_is_ignored(desk, queue, erika, query):
     assert erika.email in desk.open(f"{PAGE}?{query}").text
 
 
-def test_older_mails_are_on_the_next_page(desk, backend, erika):
+def test_older_mails_are_on_the_next_page_which_is_not_polled(desk, backend, erika, prove):
     def many(tx, person):
         for number in range(51):
             tx.send("password_changed", person, to=f"nummer{number}@schule.example", always=True)
@@ -70,8 +70,11 @@ def test_older_mails_are_on_the_next_page(desk, backend, erika):
     backend.run(many, erika)
     desk.open(PAGE)
     assert "50 E-Mails" in desk.text and "nummer0@" not in desk.text
+    assert "hx-get" in desk.page.get_element_by_id("outbox-list").attrib
+    prove()
     desk.follow("Ältere E-Mails")
     assert "1 E-Mail" in desk.text and "nummer0@" in desk.text
+    assert "hx-get" not in desk.page.get_element_by_id("outbox-list").attrib
 
 
 def test_polling_keeps_no_session_alive_and_after_its_end_changes_nothing(desk, backend, queue, erika, clock):

@@ -89,10 +89,11 @@ def test_requests_are_shown_for_seven_days(desk, backend, rosa, ask, erika, cloc
         assert desk.open(path).heading == "Anfragen" and rows(desk) == []
 
 
-def test_older_requests_are_on_the_next_page(desk, ask):
+def test_older_requests_are_on_the_next_page(desk, ask, prove):
     for number in range(27):
         ask(f"person{number}@nirgends.example", answered=False)
     assert len(rows(desk.open(PAGE))) == 25
+    prove()
     desk.follow("Ältere Anfragen")
     assert [row.split()[0] for row in rows(desk)] == ["person1@nirgends.example", "person0@nirgends.example"]
 
