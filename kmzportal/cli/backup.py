@@ -23,7 +23,9 @@ from kmzportal.services import keys as key_service
 from kmzportal.services import restore as restoring
 from kmzportal.services.transaction import link_keys, transaction
 
-NEED_LINK = "Der zweite Faktor gilt nicht mehr. Es brauchen einen neuen ersten Link (kmzportal clerks link ADRESSE):"
+NEED_LINK = "Es brauchen einen neuen ersten Link (kmzportal clerks link ADRESSE):"
+UNKNOWN = "Wer seit der Sicherung Zugang verlor, ist darin nicht zu lesen. Sperren Sie diese Personen danach selbst."
+PASSWORDS = "Ein neues Passwort brauchen, weil es seit der Sicherung geändert wurde („Passwort vergessen?“): {}"
 
 keys = AppGroup("keys", help="Die Schlüssel der Instanz.")
 
@@ -57,8 +59,9 @@ def backup(file: Path | None, keys_file: Path | None) -> None:
 def restore(ctx: click.Context, file: Path, keys_file: Path | None, yes: bool) -> None:
     """Spielt eine Sicherung ein; das Portal darf dabei nicht laufen.
 
-    Alle Anmeldungen und offenen Links enden. Wer seit der Sicherung gelöscht oder gesperrt wurde, wird es wieder. Was
-    ersetzt wird, ist vorher gesichert.
+    Alle Anmeldungen und offenen Links enden. Wer seit der Sicherung gelöscht oder gesperrt wurde, wird es wieder.
+    Passwörter und zweite Faktoren, die seitdem ersetzt wurden, gelten nicht mehr. Was ersetzt wird, ist vorher
+    gesichert.
     """
     script, instance = ctx.ensure_object(ScriptInfo), settings.instance_path()
     secrets = restoring.read_keys(keys_file) if keys_file else {}
@@ -88,13 +91,9 @@ def restore(ctx: click.Context, file: Path, keys_file: Path | None, yes: bool) -
         with app.app_context():
             with transaction("console") as tx:
                 replaced = present or restoring.Present()
-                clerks, again, locked = restoring.settle(tx, manifest, replaced, old_keys, with_keys=bool(secrets))
+                settled = restoring.settle(tx, manifest, replaced, old_keys, with_keys=bool(secrets))
             click.echo("Die Sicherung ist eingespielt. Alle Anmeldungen und offenen Links sind beendet.")
-            if again:
-                click.echo(f"Wieder gelöscht, weil seit der Sicherung gelöscht: {again}")
-            if locked:
-                click.echo(f"Wieder gesperrt oder ohne Rechte, weil das seit der Sicherung so war: {locked}")
-            _name(clerks)
+            _report(settled)
             key_service.check(db.session(), current_app.config)
             close()
 
@@ -127,9 +126,21 @@ def _confirm(file: Path, manifest: backups.Manifest, present: restoring.Present 
         click.echo("Ersetzt wird eine beschädigte Datenbank.")
     else:
         latest = format_datetime(present.latest) if present.latest else "–"
-        click.echo(f"Ersetzt wird: letzter Eintrag vom {latest}, Konten: {present.customers}")
+        click.echo(f"Ersetzt wird: letzter Eintrag vom {latest}, Konten: {len(present.customers)}")
+    if not present.complete:
+        click.echo(UNKNOWN)
     if not (yes or agreed("Ersetzen?")):
         raise Fault("Nichts wurde ersetzt. Ohne Frage: --yes.")
+
+
+def _report(settled: restoring.Settled) -> None:
+    if settled.deleted:
+        click.echo(f"Wieder gelöscht, weil seit der Sicherung gelöscht: {settled.deleted}")
+    if settled.limited:
+        click.echo(f"Wieder gesperrt oder ohne Rechte, weil das seit der Sicherung so war: {settled.limited}")
+    if settled.passwords:
+        click.echo(PASSWORDS.format(settled.passwords))
+    _name(settled.need_link)
 
 
 def _name(clerks: Sequence[Clerk]) -> None:

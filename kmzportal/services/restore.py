@@ -1,20 +1,25 @@
-"""Restoring a backup: what it replaces, and what must not come back with it: sessions, links, and who lost access."""
+"""Restoring a backup: what it replaces, and what must not come back with it.
+
+That is sessions, links, deleted people, and all access that somebody lost since: by a lock, an objection, another
+password, another app, or a passkey that was removed. It is compared with the database that is replaced, account by
+account; nothing that the backup lacks is added to it.
+"""
 
 import sqlite3
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import closing, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from shutil import copytree
 from typing import Any
 
-from sqlalchemy import delete, func, inspect, or_, select, update
+from sqlalchemy import delete, func, inspect, null, select, update
 from sqlalchemy.exc import DatabaseError
 
 from kmzportal.dates import format_datetime
-from kmzportal.db import NEWEST_VERSION, close, db, schema_version
+from kmzportal.db import NEWEST_VERSION, Base, close, db, schema_version
 from kmzportal.models import (
     AccountLink,
     AuditEvent,
@@ -29,10 +34,13 @@ from kmzportal.models import (
     MailState,
     Objection,
     OutgoingMail,
+    Passkey,
 )
-from kmzportal.services import accounts, audit_chain, backup, clerks, deletion, keys, postgres_tools
+from kmzportal.plain_text import canonical_number
+from kmzportal.services import accounts, audit_chain, backup, clerks, deletion, keys, passkeys, postgres_tools
 from kmzportal.services.backup import CONFIG, DATABASES, Manifest
 from kmzportal.services.refusals import OperationRefused
+from kmzportal.services.second_factor import RECOVERY_CODES
 from kmzportal.services.tokens import LinkKeys
 from kmzportal.services.transaction import Transaction, upsert
 from kmzportal.settings import KEYS
@@ -43,22 +51,37 @@ UNREADABLE = "{file} enthält keine Schlüssel des Portals ({why})."
 #: An objection ("Das war ich nicht") stays open: it guards against a takeover, and only locks the account.
 ENDED = [kind for kind in LinkKind if kind is not LinkKind.OBJECTION]
 LOST_SINCE = "War seit der eingespielten Sicherung schon gesperrt, oder jemand hatte widersprochen"
-#: Who has no access, or less, in what is replaced.
-LOCKED = select(Customer.number_canonical, Customer.email_canonical, Customer.locked_at, Customer.objection).where(
-    or_(Customer.locked_at.is_not(None), Customer.objection.is_not(None))
-)
-CLERKS = select(Clerk.email_canonical, Clerk.admin, Clerk.locked_at, Clerk.left_at)
+#: What is compared of each account; a customer's number may be spelled in another way in the backup.
+PERSON = ("email_canonical", "password_hash", "password_set_at", "locked_at")
+COMPARED: dict[type[Base], tuple[str, ...]] = {
+    Customer: ("id", "number", "number_canonical", "created_at", "objection", *PERSON),
+    Clerk: ("admin", "left_at", "factor_nonce", "recovery_nonce", "recovery_codes_used", *PERSON),
+    Passkey: ("credential_id",),
+    DeletedCustomer: ("number_hash", "deleted_at"),
+}
 
 
 @dataclass(frozen=True)
 class Present:
     """What a restore replaces, and what of it must be kept."""
 
-    customers: int | None = None  #: None when the database is damaged
+    customers: Sequence[Any] | None = None  #: None when the database is damaged
     latest: datetime | None = None  #: of the audit trail
-    deleted: Sequence[DeletedCustomer] = ()
-    locked: Sequence[Any] = ()  #: customers who are locked or have objected
+    deleted: Sequence[Any] = ()
+    objected: Mapping[int | None, datetime] = field(default_factory=dict)  #: the latest objection by id of the customer
     clerks: Sequence[Any] = ()
+    passkeys: Collection[str] | None = None  #: their credential ids; None if they are not known
+    complete: bool = False  #: whether it is known what everybody lost since the backup
+
+
+@dataclass(frozen=True)
+class Settled:
+    """What a restore did to whom."""
+
+    deleted: int  #: customers
+    limited: int  #: customers and clerks who were locked, or lost the right to manage
+    passwords: int  #: customers without a lock whose password was deleted
+    need_link: Sequence[Clerk]  #: a first one
 
 
 def read_keys(file: Path) -> dict[str, Any]:
@@ -112,19 +135,42 @@ def look(manifest: Manifest) -> Present | None:
         tables = inspect(db.engine).get_table_names()
         if "customer" not in tables:
             return None
-        deleted = select(DeletedCustomer) if DeletedCustomer.__tablename__ in tables else None
-        same = schema_version() == NEWEST_VERSION  # an older one lacks some of the columns
+        latest = select(AuditEvent.customer_id, func.max(AuditEvent.at)).group_by(AuditEvent.customer_id)
+        objected = latest.where(AuditEvent.action == "address.objected")
+        rows = {table: _rows(table) for table in COMPARED}
+        stored_passkeys = rows[Passkey]
         return Present(
-            db.session.scalar(select(func.count()).select_from(Customer)),
-            db.session.scalar(select(func.max(AuditEvent.at))),
-            db.session.scalars(deleted).all() if deleted is not None else (),
-            db.session.execute(LOCKED).all() if same else (),
-            db.session.execute(CLERKS).all() if same else (),
+            customers=rows[Customer],
+            latest=db.session.scalar(select(func.max(AuditEvent.at))),
+            deleted=rows[DeletedCustomer] or (),
+            objected={row[0]: row[1] for row in db.session.execute(objected)},
+            clerks=rows[Clerk] or (),
+            passkeys=None if stored_passkeys is None else {row.credential_id for row in stored_passkeys},
+            # What an older version lacks did not exist; a newer one may have given it another name.
+            complete=(schema_version() or "") <= NEWEST_VERSION or not any(map(_lacking, COMPARED)),
         )
     except DatabaseError as error:
         if backup.is_damage(error.orig):
             return Present()
         raise
+
+
+def _lacking(table: type[Base]) -> set[str]:
+    """Return which of the compared columns the present database lacks: after a failed update, or before one."""
+    inspector = inspect(db.engine)
+    names = set(COMPARED[table])
+    if not inspector.has_table(table.__tablename__):
+        return names
+    return names - {column["name"] for column in inspector.get_columns(table.__tablename__)}
+
+
+def _rows(table: type[Base]) -> Sequence[Any] | None:
+    """Return the compared columns of all rows, None in place of columns that are lacking; None without the table."""
+    names, lacking = COMPARED[table], _lacking(table)
+    if lacking == set(names):
+        return None
+    columns = (null().label(name) if name in lacking else getattr(table, name) for name in names)
+    return db.session.execute(select(*columns)).all()
 
 
 def keep(instance: Path, settings: Any, present: Present) -> Path:
@@ -148,15 +194,30 @@ def replace_database(content: Path) -> None:
         source.backup(target)
 
 
-def settle(
-    tx: Transaction, manifest: Manifest, present: Present, old_keys: LinkKeys, with_keys: bool
-) -> tuple[Sequence[Clerk], int, int]:
-    """End sessions, known devices, links and their mails; delete or lock again who was deleted or locked since.
+def settle(tx: Transaction, manifest: Manifest, present: Present, old_keys: LinkKeys, with_keys: bool) -> Settled:
+    """End sessions, known devices, links and their mails, and take from everybody again what was lost since.
 
-    Return the clerks who need a new second factor, and the numbers of people deleted and locked again. With keys that
-    still differ, because a setting overrides them, their fingerprints are not taken and the portal refuses to start.
+    With keys that still differ, because a setting overrides them, their fingerprints are not taken and the portal
+    refuses to start.
     """
     made_at = datetime.fromisoformat(manifest.made_at)
+    _end_sessions_and_links(tx)
+    tx.session.execute(delete(Heartbeat))  # of the time of the backup; the clock would seem to have jumped since
+    stored = {row.number_canonical or canonical_number(row.number): row for row in present.customers or ()}
+    deleted = _delete_again(tx, present.deleted, stored, old_keys)
+    without_passkey = _remove_passkeys_again(tx, present.passkeys)
+    objected = {customer_id for customer_id, at in present.objected.items() if at > made_at}
+    limited, passwords = _limit_customers_again(tx, stored, objected)
+    clerks_limited, need_link = _limit_clerks_again(tx, present.clerks, without_passkey)
+    if not (with_keys and keys.differing(tx.session, tx.settings)):
+        need_link.update(keys.take(tx))
+    if manifest.schema < audit_chain.SINCE:
+        audit_chain.adopt(tx.session, tx.settings)
+    tx.record("backup.restored", why=f"Stand vom {format_datetime(made_at)}", number=deleted)
+    return Settled(deleted, limited + clerks_limited, passwords, sorted(need_link, key=lambda clerk: clerk.name))
+
+
+def _end_sessions_and_links(tx: Transaction) -> None:
     tx.session.execute(update(LoginSession).where(LoginSession.ended_at.is_(None)).values(ended_at=tx.now))
     tx.session.execute(delete(KnownDevice))  # some may have been ended since
     still_open = update(AccountLink).where(AccountLink.ended_at.is_(None), AccountLink.kind.in_(ENDED))
@@ -166,18 +227,9 @@ def settle(
     cancelled = {"state": MailState.CANCELLED, "settled_at": tx.now, "leased_until": None, "outage_since": None}
     mails = update(OutgoingMail).where(waiting, OutgoingMail.link_id.in_(ended))
     tx.session.execute(mails.values(cancelled | {"reason": "Der Link endete, als eine Sicherung eingespielt wurde."}))
-    tx.session.execute(delete(Heartbeat))  # of the time of the backup; the clock would seem to have jumped since
-    number = _delete_again(tx, present.deleted, old_keys)
-    locked = sum(_lock_customer_again(tx, row) for row in present.locked)
-    locked += sum(_limit_clerk_again(tx, row) for row in present.clerks)
-    need_factor = [] if with_keys and keys.differing(tx.session, tx.settings) else keys.take(tx)
-    if manifest.schema < audit_chain.SINCE:
-        audit_chain.adopt(tx.session, tx.settings)
-    tx.record("backup.restored", why=f"Stand vom {format_datetime(made_at)}", number=number)
-    return need_factor, number, locked
 
 
-def _delete_again(tx: Transaction, deleted: Sequence[DeletedCustomer], old_keys: LinkKeys) -> int:
+def _delete_again(tx: Transaction, deleted: Sequence[Any], stored: Mapping[str, Any], old_keys: LinkKeys) -> int:
     """Delete the customers who were deleted since the backup; return how many."""
     for row in deleted:
         at = {"deleted_at": row.deleted_at}
@@ -193,27 +245,105 @@ def _delete_again(tx: Transaction, deleted: Sequence[DeletedCustomer], old_keys:
     return len(again)
 
 
-def _lock_customer_again(tx: Transaction, row: Any) -> bool:
-    """Lock a customer who was locked since the backup, or whose address moved after an objection.
+def _remove_passkeys_again(tx: Transaction, present: Collection[str] | None) -> set[int]:
+    """Remove the passkeys that are no longer there; return the ids of the clerks who had one of them."""
+    removed = [
+        passkey
+        for passkey in tx.session.scalars(select(Passkey)).all()
+        if present is not None and passkey.credential_id not in present
+    ]
+    for passkey in removed:
+        tx.session.delete(passkey)
+        tx.record("passkey.ended", passkey.holder, passkey=passkey.name)
+    return {passkey.clerk_id for passkey in removed if passkey.clerk_id}
 
-    The backup may hold address and password of an intruder, so the desk has to look at the account.
+
+def _limit_customers_again(
+    tx: Transaction, stored: Mapping[str, Any], objected: Collection[int | None]
+) -> tuple[int, int]:
+    """Return how many customers were locked again, and how many others lost their password.
+
+    `stored`: the present rows by number_canonical; `objected`: ids of those who have objected since the backup.
     """
-    customer = tx.session.scalar(select(Customer).where(Customer.number_canonical == row.number_canonical))
-    if customer is None or customer.locked_at:
-        return False
-    if not row.locked_at and row.email_canonical == customer.email_canonical:
-        return False
-    accounts.lock(tx, customer)
-    if row.objection:
+    locked = passwords = 0
+    for customer in tx.session.scalars(select(Customer)).all():
+        if row := stored.get(customer.number_canonical):
+            locked += _lock_customer_again(tx, row, customer, row.id in objected)
+            passwords += _forget_password(row, customer) and not customer.locked_at
+    return locked, passwords
+
+
+def _lock_customer_again(tx: Transaction, row: Any, customer: Customer, objected_since: bool) -> bool:
+    """Lock a customer who is locked or has objected since the backup; return whether that took anything away.
+
+    After an objection, and where the address moved besides a lock, the backup may hold the address and the password of
+    an intruder: the objection is open again, so that the desk has to look at the account.
+    """
+    before = customer.locked_at, customer.objection, customer.password_hash
+    moved = row.email_canonical != customer.email_canonical
+    if (
+        objected_since
+        or row.objection == Objection.OPEN
+        or (row.objection and not customer.objection)
+        or (moved and (row.objection or row.locked_at))
+    ):
+        accounts.lock(tx, customer)
         customer.objection, customer.password_hash = Objection.OPEN, None
+    elif row.locked_at:
+        accounts.lock(tx, customer)
+    if before == (customer.locked_at, customer.objection, customer.password_hash):
+        return False
     tx.record("account.locked", customer, why=LOST_SINCE)
     return True
 
 
-def _limit_clerk_again(tx: Transaction, row: Any) -> bool:
+def _forget_password(row: Any, person: Customer | Clerk) -> bool:
+    """Delete a password that was replaced or deleted since the backup; return whether there was one.
+
+    It may be known to others (NIST SP 800-63B-4, 3.1.1.2: changed on evidence of compromise). One that was only hashed
+    anew has the same password_set_at.
+    """
+    set_at = person.password_set_at
+    lost = row.password_set_at and (row.password_hash is None or set_at is None or row.password_set_at > set_at)
+    if not (person.password_hash and lost):
+        return False
+    person.password_hash = None
+    return True
+
+
+def _forget_factor(tx: Transaction, row: Any, clerk: Clerk, without_passkey: bool) -> None:
+    """Delete password, app and recovery codes of a clerk as far as they were replaced, or the last factor removed.
+
+    Without its second factor the password does not stay either: it alone would log in, or set up another factor.
+    """
+    _forget_password(row, clerk)
+    if clerk.factor_nonce != row.factor_nonce:
+        clerk.factor_nonce = clerk.password_hash = None
+    elif without_passkey and not clerk.factor_nonce and not passkeys.all_of(tx.session, clerk):
+        clerk.password_hash = None
+    if clerk.recovery_nonce != row.recovery_nonce:
+        clerk.recovery_codes_used = list(range(RECOVERY_CODES))
+    else:  # each counts once (OWASP ASVS 6.5.1)
+        clerk.recovery_codes_used = sorted({*clerk.recovery_codes_used, *(row.recovery_codes_used or ())})
+
+
+def _limit_clerks_again(
+    tx: Transaction, present: Sequence[Any], without_passkey: Collection[int]
+) -> tuple[int, set[Clerk]]:
+    """Return how many clerks lost access or the right to manage again, and those who need a new first link."""
+    limited, need_link = 0, set()
+    for row in present:
+        if clerk := clerks.find(tx.session, row.email_canonical):
+            limited += _limit_clerk_again(tx, row, clerk)
+            _forget_factor(tx, row, clerk, clerk.id in without_passkey)
+            if row.password_set_at and not (clerk.password_hash or clerk.locked_at):
+                need_link.add(clerk)
+    return limited, need_link
+
+
+def _limit_clerk_again(tx: Transaction, row: Any, clerk: Clerk) -> bool:
     """Take from a clerk what was lost since the backup: all access, or the right to manage."""
-    clerk = clerks.find(tx.session, row.email_canonical)
-    if clerk is None or clerk.left_at:
+    if clerk.left_at:
         return False
     if row.left_at:
         clerks.end_access(tx, clerk, row.left_at)

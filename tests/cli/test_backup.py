@@ -10,13 +10,13 @@ import tarfile
 import time
 import tomllib
 from contextlib import closing, contextmanager
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from shutil import copytree
 
 import pytest
 from click.testing import CliRunner
-from sqlalchemy import create_engine, make_url, select, text
+from sqlalchemy import create_engine, delete, make_url, select, text
 
 from kmzportal import create_app
 from kmzportal.cli import cli
@@ -31,6 +31,7 @@ from kmzportal.models import (
     LinkKind,
     LoginSession,
     OutgoingMail,
+    Passkey,
 )
 from kmzportal.server import sample_people, worker
 from kmzportal.services import accounts, audit_chain, clerks, deletion, desk, links
@@ -326,6 +327,172 @@ def test_who_was_locked_or_left_since_the_backup_does_not_come_back(either):
         assert (by["ro"].password_hash, by["ro"].factor_nonce) == (None, None)
         assert by["tb"].locked_at
         assert (by["ab"].admin, by["cd"].admin) == (True, False)
+
+
+def customer(person):
+    return db.session.scalar(Customer.with_number(person["number"]))
+
+
+def objection_to(tx, address):
+    found = select(AccountLink).where(AccountLink.kind == LinkKind.OBJECTION, AccountLink.email == address)
+    return tx.session.scalars(found.order_by(AccountLink.issued_at.desc())).first()
+
+
+def test_an_objection_since_the_backup_counts_also_for_who_was_locked_in_it(either):
+    """The desk locked on suspicion, and the owner objects after the backup: it holds the intruder's password."""
+    with either.app(), transaction("console") as tx:
+        erika = customer(people.ERIKA)
+        erika.set_pending_email("dieb@web.de")
+        accounts.move_email(tx, erika)
+        erika.set_password_hash("of the intruder", tx.now)
+        desk.lock(tx, erika, "Verdacht")
+    either("backup", "portal.tar.gz")
+    with either.app(), transaction("console") as tx:
+        accounts.object_to_change(tx, objection_to(tx, people.ERIKA["email"]), tx.now)
+    assert "weil das seit der Sicherung so war: 1" in either("restore", "portal.tar.gz", "--yes")
+    with either.app(), transaction("console") as tx:
+        assert customer(people.ERIKA).password_hash is None
+        with pytest.raises(desk.ObjectionOpen):
+            desk.unlock(tx, customer(people.ERIKA), "Anruf")
+
+
+def test_an_objection_that_was_settled_since_the_backup_locks_again(either):
+    with either.app(), transaction("console") as tx:
+        accounts.notify_old_address(tx, customer(people.ERIKA), people.ERIKA["email"], "letter_printed")
+    either("backup", "portal.tar.gz")
+    with either.app(), transaction("console") as tx:
+        accounts.object_to_change(tx, objection_to(tx, people.ERIKA["email"]), tx.now)
+        desk.unlock(tx, customer(people.ERIKA), "geklärt", "callback")
+        customer(people.ERIKA).objection = None  # as after one more change of the address
+    either("restore", "portal.tar.gz", "--yes")
+    with either.app():
+        erika = customer(people.ERIKA)
+        assert (bool(erika.locked_at), erika.objection, erika.password_hash) == (True, "open", None)
+
+
+def test_who_was_only_locked_by_the_desk_is_locked_again_and_no_more(either):
+    either("backup", "portal.tar.gz")
+    with either.app(), transaction("console") as tx:
+        before = customer(people.ERIKA).password_hash
+        desk.lock(tx, customer(people.ERIKA), "Umzug")
+    either("restore", "portal.tar.gz", "--yes")
+    with either.app():
+        erika = customer(people.ERIKA)
+        assert (bool(erika.locked_at), erika.objection, erika.password_hash) == (True, None, before)
+
+
+def test_a_password_that_was_replaced_or_deleted_since_the_backup_does_not_come_back(either):
+    either("backup", "portal.tar.gz")
+    with either.app(), transaction("console") as tx:
+        accounts.set_password(tx, customer(people.ERIKA), "a new one")
+        customer(people.MAX).password_hash = None
+    with either.app():
+        kept = {row[0] for row in everybody() if row[2]} - {people.ERIKA["number"]}
+    assert "(„Passwort vergessen?“): 2" in either("restore", "portal.tar.gz", "--yes")
+    with either.app():
+        assert {row[0] for row in everybody() if row[2]} == kept
+        assert customer(people.ERIKA).locked_at is None
+
+
+def add_passkey(holder, credential_id):
+    owner = {"clerk": holder} if isinstance(holder, Clerk) else {"customer": holder}
+    row = {"public_key": "k", "user_handle": "h", "host": "konto.kmz.example", "sign_count": 0, "name": "Handy"}
+    db.session.add(Passkey(credential_id=credential_id, created_at=datetime.now(UTC), **row, **owner))
+
+
+def test_passkeys_that_were_removed_since_the_backup_do_not_come_back(either):
+    with either.app(), transaction("console") as tx:
+        for credential_id in ("lost", "kept"):
+            add_passkey(customer(people.ERIKA), credential_id)
+    either("backup", "portal.tar.gz")
+    with either.app(), transaction("console") as tx:
+        tx.session.execute(delete(Passkey).where(Passkey.credential_id == "lost"))
+    either("restore", "portal.tar.gz", "--yes")
+    with either.app():
+        assert db.session.scalars(select(Passkey.credential_id)).all() == ["kept"]
+        assert customer(people.ERIKA).password_hash
+
+
+def clerk_named(initials):
+    return db.session.scalar(select(Clerk).where(Clerk.initials == initials))
+
+
+def new_password(tx, clerk):
+    accounts.set_password(tx, clerk, "a new one")
+
+
+def new_app(tx, clerk):
+    clerk.factor_nonce = "of a new telephone"
+
+
+def no_passkey(tx, clerk):
+    tx.session.execute(delete(Passkey))
+
+
+@pytest.mark.parametrize(("change", "initials"), [(new_password, "tb"), (new_app, "ro"), (no_passkey, "tb")])
+def test_a_clerk_whose_password_or_factor_was_replaced_since_the_backup_gets_a_new_first_link(office, change, initials):
+    with office.app(), transaction("console") as tx:
+        add_passkey(clerk_named("tb"), "of tb")
+    office("backup", "portal.tar.gz")
+    with office.app(), transaction("console") as tx:
+        change(tx, clerk_named(initials))
+    output = office("restore", "portal.tar.gz", "--yes")
+    named = output.partition("Es brauchen einen neuen ersten Link (kmzportal clerks link ADRESSE):")[2]
+    with office.app():
+        clerk = clerk_named(initials)
+        assert re.findall(r"<(.+)>", named) == [clerk.email]
+        assert clerk.password_hash is None
+        assert (clerk.factor_nonce is None) is (change is not new_password or initials == "tb")
+        assert clerk_named({"ro": "tb", "tb": "ro"}[initials]).password_hash
+
+
+def test_recovery_codes_that_were_used_or_replaced_since_the_backup_do_not_come_back(office):
+    office("backup", "portal.tar.gz")
+    for used, nonce, stay in ([3], None, [3]), ([], "of new codes", list(range(10))):
+        with office.app(), transaction("console"):
+            rosa = clerk_named("ro")
+            rosa.recovery_codes_used, rosa.recovery_nonce = used, nonce
+        office("restore", "portal.tar.gz", "--yes")
+        with office.app():
+            assert clerk_named("ro").recovery_codes_used == stay
+            assert clerk_named("ro").password_hash
+
+
+def as_newer(connection):
+    connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+    connection.execute(text("ALTER TABLE customer ADD COLUMN of_the_newer_version VARCHAR"))
+
+
+def as_older(connection):
+    connection.execute(text("UPDATE alembic_version SET version_num = '0020'"))
+    connection.execute(text("DROP TABLE passkey"))
+    connection.execute(text("ALTER TABLE customer DROP COLUMN objection"))
+
+
+@pytest.mark.parametrize("of_another_version", [as_newer, as_older])
+def test_what_was_lost_since_is_read_from_a_database_of_another_version(either, of_another_version):
+    either("backup", "portal.tar.gz")
+    with either.app(), transaction("console") as tx:
+        desk.lock(tx, customer(people.ERIKA), "Konto übernommen")
+        accounts.set_password(tx, customer(people.MAX), "a new one")
+        clerks.leave(tx, clerk_named("tb"), clerk_named("ro"))
+    with either.app(), db.engine.begin() as connection:
+        of_another_version(connection)
+    output = either("restore", "portal.tar.gz", "--yes")
+    assert "weil das seit der Sicherung so war: 2" in output
+    assert "nicht zu lesen" not in output
+    with either.app():
+        assert customer(people.ERIKA).locked_at
+        assert customer(people.MAX).password_hash is None
+        assert clerk_named("tb").left_at
+
+
+def test_it_says_so_when_a_newer_database_does_not_show_who_lost_access(office):
+    office("backup", "portal.tar.gz")
+    with office.app(), db.engine.begin() as connection:
+        as_newer(connection)
+        connection.execute(text("ALTER TABLE customer RENAME COLUMN objection TO objections"))
+    assert "Sperren Sie diese Personen danach selbst." in office("restore", "portal.tar.gz", "--yes")
 
 
 def test_what_a_restore_replaces_can_be_brought_back(either):
