@@ -190,6 +190,28 @@ def test_a_change_is_in_the_history_and_in_the_search(load, known, find, backend
     assert events["data.imported", known.id].details == {"fields": ["town", "phone"]}
 
 
+@pytest.mark.parametrize("settled_before", [True, False])
+def test_after_an_import_moved_the_address_an_objection_of_before_does_not_weaken_one_of_that_address(
+    load, known, find, backend, as_clerk, settled_before
+):
+    """Within days of an objection, whoever talks a clerk into an address must not keep the account (decision 60)."""
+    backend.run(accounts.request_address_change, known, "dieb@evil.example")
+    backend.run(lambda tx, link: accounts.object_to_change(tx, link, tx.now), backend.links(LinkKind.OBJECTION)[-1])
+    if settled_before:
+        as_clerk(desk.unlock, known, "geklärt", "callback")
+    load(row(email="neu@schule.example"))
+    if not settled_before:
+        as_clerk(desk.unlock, known, "geklärt", "callback")
+    as_clerk(desk.correct_address, known, find().version, "dieb@evil.example", "callback", "")
+    link = backend.links(LinkKind.DESK)[-1]
+    seen, password = find().version, hash_password(people.NEW_PASSWORD)
+    backend.run(lambda tx, link: accounts.register(tx, link, tx.now, seen, {}, password), link)
+    assert find().email == "dieb@evil.example"
+    (objection,) = [link for link in backend.links(LinkKind.OBJECTION) if link.email == "neu@schule.example"][-1:]
+    backend.run(lambda tx, link: accounts.object_to_change(tx, link, tx.now), objection)
+    assert find().locked_at and find().password_hash is None
+
+
 def test_the_same_file_again_changes_nothing_even_where_the_customer_did(load, known, change, find):
     assert load(row()) == {"Unverändert": ["2"]}
     assert find().version == known.version
@@ -277,7 +299,7 @@ def test_1500_customers_are_imported_and_pass_on_their_addresses_in_bulk_stateme
     for n in (0, 1, 1499, 1500):
         assert find(str(1000 + n)).email_canonical == f"person{owners[n]}@schule.example"
     assert find("2499").version == 2
-    assert len(backend.actions()) == 3001
+    assert len(backend.actions()) == 4501
 
 
 @pytest.mark.parametrize(("email", "ended"), [("Anneliese@BW-Schule.example", "withdrawn"), (EMAIL.title(), None)])
