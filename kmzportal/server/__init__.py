@@ -39,5 +39,6 @@ def become_gunicorn(
     }
     sys.stdout.flush()
     sys.stderr.flush()
-    command = [sys.executable, "-m", "gunicorn", *settings, app]
+    # -P: no module is imported from the folder where the operator stands (CWE-427).
+    command = [sys.executable, "-P", "-m", "kmzportal.server", *settings, app]
     os.execve(sys.executable, command, os.environ | environment)  # noqa: S606  no shell is wanted

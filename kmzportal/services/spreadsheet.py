@@ -21,7 +21,8 @@ ERROR_CELL = re.compile(rb'<[^<>]*\b(?:t|calcext:value-type)="e(?:rror)?"[^<>]*>
 
 def read(data: bytes) -> tuple[list[list[str]], list[str]] | None:
     """Return the rows of the first sheet and the names of the others; None if the file is damaged or far too large."""
-    command = [sys.executable, "-m", "kmzportal.services.spreadsheet"]
+    # -P: no module is imported from the folder where the operator stands, as the file may lie there (CWE-427).
+    command = [sys.executable, "-P", "-m", "kmzportal.services.spreadsheet"]
     try:
         done = subprocess.run(command, input=data, capture_output=True, timeout=TIMEOUT, check=False)
     except subprocess.TimeoutExpired:

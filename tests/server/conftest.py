@@ -36,6 +36,7 @@ class Portal:
     """One `kmzportal …` with its folder, its output, and all processes that came of it."""
 
     started_by = COMMAND
+    stands_in = ROOT
 
     def __init__(self, folder: Path, *command: str, **settings: str):
         self.folder = folder
@@ -55,7 +56,7 @@ class Portal:
     def start(self, stdin: int = subprocess.DEVNULL) -> "Portal":
         with (self.folder / f"output-{self.port}").open("wb") as output:
             self.process = subprocess.Popen(
-                [*self.command, "--port", str(self.port)], cwd=ROOT, env=self.environment, stdin=stdin,
+                [*self.command, "--port", str(self.port)], cwd=self.stands_in, env=self.environment, stdin=stdin,
                 stdout=output, stderr=output,
             )  # fmt: skip
         return self

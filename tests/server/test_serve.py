@@ -43,6 +43,16 @@ def test_it_says_where_it_answers_and_a_second_one_on_its_port_is_refused(start,
     assert f"Port {serving.port}, ist nicht frei" in second.output
 
 
+def test_no_module_of_the_folder_where_the_operator_stands_is_imported(start, tmp_path, monkeypatch):
+    monkeypatch.setattr(Portal, "stands_in", tmp_path)
+    for name in ("json", "flask", "setproctitle", "gunicorn", "kmzportal"):
+        (tmp_path / f"{name}.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')")
+    portal = start("serve", PUBLIC_URL=PUBLIC_URL)
+    until(portal.answers)
+    until(lambda: len(portal.members()) == ALL)
+    assert not (tmp_path / "ran").exists()
+
+
 def test_a_killed_worker_is_started_again_and_sighup_renews_all_processes(serving):
     (killed,) = serving.members("kmz-worker")
     os.kill(killed, signal.SIGKILL)

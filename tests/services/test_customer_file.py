@@ -269,6 +269,14 @@ def test_an_opendocument_table_is_read(read):
     assert (row.line, row.number, row.values["last_name"], row.fault) == (2, "10002", "Weiß", "")
 
 
+def test_no_module_of_the_folder_where_the_operator_stands_is_imported(read, tmp_path, monkeypatch):
+    for name in ("json", "resource", "zipfile", "python_calamine", "kmzportal"):
+        (tmp_path / f"{name}.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')")
+    monkeypatch.chdir(tmp_path)
+    assert len(read(ods(NAMES, ["1", "Weiß", "w@gs.example", "1"]))) == 1
+    assert not (tmp_path / "ran").exists()
+
+
 def test_an_error_in_a_workbook_is_refused_by_line_and_column(read):
     refused = ["3 Nachname: „#N/A“ ist ein Fehlerwert von Excel"]
     for file in (
