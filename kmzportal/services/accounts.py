@@ -425,14 +425,17 @@ def forget_settled_objection(tx: Transaction, customer: Customer) -> None:
 
     Only right after an objection may that address be the one to be taken away: not once another one counts, nor later.
     """
-    told = select(AuditEvent).where(
-        AuditEvent.customer_id == customer.id, AuditEvent.action.in_(("address.objected", "address.changed"))
+    events = select(AuditEvent).where(
+        AuditEvent.customer_id == customer.id,
+        AuditEvent.action.in_(("address.objected", "address.changed", "data.imported")),
+        AuditEvent.at > tx.now - links.lifetime(tx, LinkKind.OBJECTION),
     )
-    latest = tx.session.scalars(told.order_by(AuditEvent.id.desc()).limit(1)).first()
-    since = tx.now - links.lifetime(tx, LinkKind.OBJECTION)
-    if customer.objection == Objection.SETTLED and not (
-        latest and latest.action == "address.objected" and latest.at > since
-    ):
+    told = [
+        event.action
+        for event in tx.session.scalars(events.order_by(AuditEvent.id))
+        if event.action != "data.imported" or "email" in event.details.get("fields", ())
+    ]
+    if customer.objection == Objection.SETTLED and told[-1:] != ["address.objected"]:
         customer.objection = None
 
 

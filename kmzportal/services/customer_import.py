@@ -14,21 +14,7 @@ from collections.abc import Iterable, Sequence
 from types import SimpleNamespace
 from typing import Any
 
-from sqlalchemy import (
-    JSON,
-    Boolean,
-    Column,
-    Integer,
-    MetaData,
-    String,
-    Table,
-    cast,
-    insert,
-    literal,
-    select,
-    union_all,
-    update,
-)
+from sqlalchemy import JSON, Boolean, Column, Integer, MetaData, String, Table, cast, insert, literal, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
@@ -170,10 +156,7 @@ def write(tx: Transaction, staged: Sequence[dict[str, Any]]) -> None:
         connection.execute(insert(Customer).from_select([*copied, "version", "created_at"], added))
         same = STAGED.c.number_canonical == Customer.number_canonical
         events = select(Customer.id, *event.values()).join(STAGED, same).where(STAGED.c.action.is_not(None))
-        # Every moved address has this event: an objection of before it says nothing about the address of now.
-        event |= {"action": literal("address.changed"), "details": literal({}, AuditEvent.details.type)}
-        moves = select(STAGED.c.id, *event.values()).where(STAGED.c.moves)
-        connection.execute(insert(AuditEvent).from_select(["customer_id", *event], union_all(events, moves)))
+        connection.execute(insert(AuditEvent).from_select(["customer_id", *event], events))
         # Last, because a login waits for a changed customer until the commit.
         # Without columns that stay the same, because each has an index that would be written.
         columns = {name: copied[name] for name in (*Customer.DATA_FIELDS, "email", "imported", "search")}

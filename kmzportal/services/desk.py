@@ -36,6 +36,10 @@ NOT_DELETED = (
     "Jemand hat „Das war ich nicht“ gemeldet. Prüfen Sie zuerst die Person: Berichtigen Sie die Adresse, oder "
     "entsperren Sie das Konto. Danach können Sie es löschen."
 )
+NOT_DELETED_YET = (
+    "Die E-Mail-Adresse ist neu. Wer die frühere hat, kann noch „Das war ich nicht“ melden. Löschen Sie das Konto erst "
+    "nach dieser Frist, in der Regel 7 Tage nach der Änderung."
+)
 #: What is counted for each clerk and day: its name in the alarm, and the setting above which it is unusual.
 COUNTED = {
     "corrections": ("Adressen berichtigt", "DESK_ACTS_PER_DAY"),
@@ -362,11 +366,11 @@ def create_customer(tx: Transaction, number: str, email: str, data: Mapping[str,
 def delete_customer(tx: Transaction, customer: Customer, seen_version: int, why: str, loans_open: bool) -> None:
     """Delete all data of the customer. Raises ObjectionOpen, and what deletion.delete_customer raises.
 
-    Who objected was not checked yet: whoever moved the address could ask for this as well (GDPR 12 (6)).
+    Not while somebody objects or still can: whoever moved the address could ask for this as well (GDPR 12 (6)).
     """
     tx.lock(customer, seen_version)
-    if customer.objection == Objection.OPEN:
-        raise ObjectionOpen(message=NOT_DELETED)
+    if objection_pending(tx, customer):
+        raise ObjectionOpen(message=NOT_DELETED if customer.objection == Objection.OPEN else NOT_DELETED_YET)
     deletion.delete_customer(tx, customer, seen_version, why, loans_open)
     _count(tx, "deleted")
 
@@ -431,8 +435,8 @@ def many_addresses(tx: Transaction) -> bool:
     return (tx.session.scalar(lately) or 0) >= int(tx.settings["DESK_CORRECTIONS_PER_HOUR"])
 
 
-def correction_ends_objection(tx: Transaction, customer: Customer) -> bool:
-    """Return whether an objection, open or still possible from an earlier address, would end with the next correction.
+def objection_pending(tx: Transaction, customer: Customer) -> bool:
+    """Return whether an objection is open, or still possible from an earlier address: a correction would end it.
 
     Reads it after a lock: a link that is used at the same moment makes the present address an earlier one.
     """

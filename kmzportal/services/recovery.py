@@ -8,7 +8,7 @@ from sqlalchemy import ColumnElement, Select, exists, func, not_, or_, select, u
 from sqlalchemy.orm import Session, joinedload
 
 from kmzportal import mail_address
-from kmzportal.models import AccountLink, Customer, LinkKind, RecoveryRequest, RequestCount
+from kmzportal.models import AccountLink, AuditEvent, Customer, LinkKind, RecoveryRequest, RequestCount
 from kmzportal.services import alarms, links, sessions
 from kmzportal.services.retention import REQUESTS_KEPT
 from kmzportal.services.search import Suggestion, suggestions
@@ -184,7 +184,7 @@ def _mail_recovery_link(tx: Transaction, request: RecoveryRequest, customer: Cus
         link.expires_at = max(link.expires_at, min(longer, link.issued_at + LONGEST_LIFE))
         if capped:
             return "capped"
-    elif capped and _reached(tx, request, ("extra",), 24, 1):
+    elif capped and _reached(tx, request, ("extra",), 24, 1 + _passwords_changed(tx, customer)):
         return "capped"
     else:
         link = links.issue(tx, LinkKind.RECOVERY, customer)
@@ -192,6 +192,16 @@ def _mail_recovery_link(tx: Transaction, request: RecoveryRequest, customer: Cus
             link.expires_at = tx.now + LONGEST_LIFE
     links.send(tx, link, always=capped)
     return "extra" if capped else "sent"
+
+
+def _passwords_changed(tx: Transaction, customer: Customer) -> int:
+    """Return how often a new password with the current one ended the mailed links today: each needs another mail."""
+    changed = select(func.count()).where(
+        AuditEvent.customer_id == customer.id,
+        AuditEvent.action == "password.changed",
+        AuditEvent.at > tx.now - timedelta(days=1),
+    )
+    return tx.session.scalar(changed) or 0
 
 
 def _newest_open_desk_link(tx: Transaction, canonical: str) -> Select[AccountLink]:

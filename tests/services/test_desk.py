@@ -173,6 +173,23 @@ def test_an_account_with_an_open_objection_is_deleted_only_once_the_person_was_c
     assert backend.read(select(Customer)) == []
 
 
+@pytest.mark.parametrize("locked", [True, False])
+def test_an_account_is_not_deleted_while_its_earlier_address_can_object(backend, as_clerk, erika, clock, locked):
+    """Otherwise whoever moved the address could delete the account, and with it the objection and its notice."""
+    if locked:
+        as_clerk(desk.lock, erika, "Verdacht")
+    as_clerk(desk.correct_address, erika, backend.read(erika).version, NEW_EMAIL, "callback", "")
+    if not locked:
+        link = backend.links(LinkKind.DESK)[-1]
+        backend.run(accounts.register, link, NOW, backend.read(erika).version, {}, hash_password(NEW_PASSWORD))
+    with pytest.raises(desk.ObjectionOpen) as refused:
+        as_clerk(desk.delete_customer, erika, backend.read(erika).version, "Wunsch", False)
+    assert "Die E-Mail-Adresse ist neu." in refused.value.message
+    clock.shift(timedelta(days=7))
+    as_clerk(desk.delete_customer, erika, backend.read(erika).version, "Wunsch", False)
+    assert backend.read(select(Customer)) == []
+
+
 def test_after_an_objection_an_account_is_unlocked_only_with_a_new_address_or_an_identity_check(
     backend, as_clerk, erika, address_link, ask, log_in
 ):
@@ -412,6 +429,6 @@ def test_an_address_that_was_the_present_one_a_moment_ago_counts_as_an_earlier_o
         moved = update(Customer).where(Customer.id == seen.id).values(email=NEW_EMAIL)
         tx.session.execute(moved, execution_options={"synchronize_session": False})
         assert seen.email == erika.email
-        return desk.correction_ends_objection(tx, seen)
+        return desk.objection_pending(tx, seen)
 
     assert backend.run(may_object, erika)

@@ -9,6 +9,8 @@ from sqlalchemy import event, select
 from kmzportal.db import db
 from kmzportal.models import LinkKind, LinkState, MailState, RecoveryRequest, RequestCount
 from kmzportal.services import accounts, recovery, sessions
+from kmzportal.services.passwords import hash_password
+from tests import people
 from tests.people import NOW
 
 pytestmark = pytest.mark.usefixtures("clock")
@@ -131,6 +133,21 @@ def test_over_the_limit_one_more_mail_a_day_is_sent_where_no_link_is_open(app, b
     assert [mail.link_id for mail in backend.mails("recovery_link")] == [link.id for link in backend.links()]
     clock.shift(timedelta(days=1))
     assert ask(erika.email) == "sent"
+
+
+def test_after_each_new_password_that_ended_it_the_last_mail_of_a_day_is_sent_again(backend, ask, erika, clock):
+    """Whoever knows the password, and lets strangers use up the mails, must not keep its owner without a link."""
+    session = backend.session_of(backend.log_in(erika.email, people.password_of(erika)))
+    for number in range(4):
+        while ask(erika.email, f"203.0.113.{number}") != "capped":
+            pass
+    for mail in backend.mails():
+        backend.update(mail, state=MailState.SENT)
+    for turn in range(3):
+        seen, new = backend.read(erika).version, hash_password(f"des Eindringlings {turn}")
+        backend.run(accounts.save_account, erika, session, seen, {}, None, new)
+        assert ask(erika.email) == "extra" and backend.links()[-1].ended_at is None
+    assert ask(erika.email) == "capped" and backend.links()[-1].ended_at is None
 
 
 def test_strangers_who_used_up_the_mails_of_a_day_leave_a_link_that_lives_as_long(backend, ask, erika, clock):

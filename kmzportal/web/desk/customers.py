@@ -278,7 +278,7 @@ def _limit_addresses(tx: Transaction, customer: Customer | None = None) -> None:
 
     Also where the correction ends an objection, open or still possible: who stole a session must not do that.
     """
-    if desk.many_addresses(tx) or (customer and desk.correction_ends_objection(tx, customer)):
+    if desk.many_addresses(tx) or (customer and desk.objection_pending(tx, customer)):
         require_second_factor(url_for(".customer", customer_id=customer.id) if customer else None)
 
 
