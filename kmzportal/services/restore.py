@@ -50,7 +50,6 @@ OTHER_ENGINE = "Die Sicherung ist aus {theirs}, eingestellt ist {ours}: Ändern 
 UNREADABLE = "{file} enthält keine Schlüssel des Portals ({why})."
 #: An objection ("Das war ich nicht") stays open: it guards against a takeover, and only locks the account.
 ENDED = [kind for kind in LinkKind if kind is not LinkKind.OBJECTION]
-STILL_THERE = "stand noch in der eingespielten Sicherung"
 LOST_SINCE = "War seit der eingespielten Sicherung schon gesperrt, oder jemand hatte widersprochen"
 #: What is compared of each account; a customer's number may be spelled in another way in the backup.
 PERSON = ("email_canonical", "password_hash", "password_set_at", "locked_at")
@@ -241,26 +240,9 @@ def _delete_again(tx: Transaction, deleted: Sequence[Any], stored: Mapping[str, 
         again |= deletion.deleted_numbers(tx.session, link_keys, numbers)
     for customer in tx.session.scalars(select(Customer).where(Customer.number.in_(again))).all():
         before = again[customer.number]
-        why = f"Gelöscht am {format_datetime(before)}; {STILL_THERE}"
+        why = f"Gelöscht am {format_datetime(before)}; stand noch in der eingespielten Sicherung"
         deletion.delete_customer(tx, customer, customer.version, why, loans_open=False, before=before)
-    return len(again) + _delete_predecessors(tx, stored)
-
-
-def _delete_predecessors(tx: Transaction, stored: Mapping[str, Any]) -> int:
-    """Delete the customers whose Kundennummer belongs to a newer account by now; return how many.
-
-    Theirs was deleted since the backup, and the desk has allowed the number again, which stays so.
-    """
-    number = 0
-    for customer in tx.session.scalars(select(Customer)).all():
-        row = stored.get(customer.number_canonical)
-        if row and row.created_at > customer.created_at:
-            why = f"Kundennummer am {format_datetime(row.created_at)} neu vergeben; {STILL_THERE}"
-            version, before = customer.version, row.created_at
-            deletion.delete_customer(tx, customer, version, why, loans_open=False, before=before)
-            deletion.allow_again(tx, customer.number)
-            number += 1
-    return number
+    return len(again)
 
 
 def _remove_passkeys_again(tx: Transaction, present: Collection[str] | None) -> set[int]:

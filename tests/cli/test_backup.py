@@ -291,23 +291,6 @@ def test_who_was_deleted_since_the_backup_is_deleted_again_without_a_second_mail
         assert mails == []
 
 
-def test_who_was_deleted_since_is_also_deleted_again_when_the_number_was_given_anew(either):
-    either("backup", "portal.tar.gz")
-    with either.app(), transaction("console") as tx:
-        erika = customer(people.ERIKA)
-        deletion.delete_customer(tx, erika, erika.version, "Wunsch", loans_open=False)
-    with either.app(), transaction("console") as tx:
-        desk.create_customer(tx, people.ERIKA["number"].lower(), "andere@schule.example", {"last_name": "Andere"})
-    output = either("restore", "portal.tar.gz", "--yes")
-    assert "Wieder gelöscht, weil seit der Sicherung gelöscht: 1" in output
-    with either.app():
-        assert customer(people.ERIKA) is None
-        assert db.session.scalars(select(DeletedCustomer)).all() == [], "the number may be imported, as before"
-    either("restore", re.search(r"ist gesichert in (\S+)", output)[1], "--yes")
-    with either.app():
-        assert customer(people.ERIKA).last_name == "Andere"
-
-
 def test_who_was_locked_or_left_since_the_backup_does_not_come_back(either):
     """The backup holds address and password of an intruder, against whom the owners have objected since."""
     with either.app(), transaction("console") as tx:
