@@ -27,6 +27,7 @@ from kmzportal.services import audit_chain, clock, diagnosis, guesses, outbox, r
 from kmzportal.services.alarms import report_broken_chain
 from kmzportal.services.transaction import transaction
 
+JITTER = 0.2  # seconds, see delivery.deliver_due
 POLL_EVERY = 0.5  # seconds
 BEAT_EVERY = 10.0
 PAUSE_AFTER_FAILURE = 60.0  # for one request
@@ -52,7 +53,7 @@ def work(app: Flask) -> None:
 @contextmanager
 def run_loops(app: Flask) -> Iterator[None]:
     """Run each loop in a thread; at the end wait at most STOP_WITHIN seconds for all to finish their turn."""
-    mails = Loop(app, outbox.MAILS_LOOP, lambda: deliver_due(lambda: mails.ending, to_strangers=False))
+    mails = Loop(app, outbox.MAILS_LOOP, lambda: deliver_due(lambda: mails.ending, to_strangers=False, jitter=JITTER))
     # Behind a mail to a customer, that of a stranger would arrive later, and tell that there is such a customer.
     receipts = Loop(app, "receipts", lambda: deliver_due(lambda: receipts.ending, to_strangers=True))
     requests = Loop(app, outbox.REQUESTS_LOOP, Requests(then=mails.wake.set).answer)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, func, or_, select, update
+from sqlalchemy import ColumnElement, Row, and_, func, or_, select, update
 from sqlalchemy.orm import Session, joinedload
 
 from kmzportal.dates import format_short
@@ -72,14 +72,17 @@ class DeliveryResult:
         return tried and self.code is not None and not self.server_failed
 
 
-def due(session: Session, now: datetime, to_strangers: bool | None = None) -> Sequence[int]:
-    """Return the ids of the mails that are due, oldest first, at most 100; only those TO_STRANGERS, or only others."""
-    waiting = select(OutgoingMail.id).where(_is_claimable(now))
+def due(session: Session, now: datetime, to_strangers: bool | None = None) -> Sequence[Row[int, str]]:
+    """Return id and recipient of the mails that are due, oldest first, at most 100.
+
+    `to_strangers`: only those TO_STRANGERS, or only the others.
+    """
+    waiting = select(OutgoingMail.id, OutgoingMail.recipient_canonical).where(_is_claimable(now))
     if to_strangers is not None:
         waiting = waiting.where(OutgoingMail.template.in_(TO_STRANGERS) == to_strangers)
     if clock.fault(session, now):  # older mails would expire
         waiting = waiting.where(OutgoingMail.queued_at.between(now - clock.JUMP, now + clock.JUMP))
-    return session.scalars(waiting.order_by(OutgoingMail.next_try_at, OutgoingMail.id).limit(100)).all()
+    return session.execute(waiting.order_by(OutgoingMail.next_try_at, OutgoingMail.id).limit(100)).all()
 
 
 def claim(tx: Transaction, mail_id: int) -> OutgoingMail | None:

@@ -198,3 +198,16 @@ def test_a_mail_to_a_stranger_waits_for_none_to_a_customer(app, backend, server,
         server.wait_for("fremd@anderswo.example", "Ihr Code")
         assert backend.read(notice).state == MailState.QUEUED, "it is still being sent"
         assert server.subjects(max_.email) == []
+
+
+def test_a_mail_to_a_customer_delays_none_to_another_one(app, backend, server, queue, erika, max_, monkeypatch):
+    """Whoever asks for a link to his own address, hers and his again must not read from the times that she has one."""
+    monkeypatch.setattr(worker, "Checks", lambda: SimpleNamespace(check_if_due=lambda: None))
+    server.data_takes = 2
+    with worker.run_loops(app):
+        queue(max_)
+        server.wait_for(max_.email, "Ihr Passwort wurde geändert")
+        hers = queue(erika)
+        backend.run(lambda tx, person: tx.warn("sessions_ended", person), max_)
+        server.wait_for(max_.email, "Ihre anderen Geräte sind abgemeldet")
+        assert server.subjects(erika.email) and backend.read(hers).state == MailState.QUEUED, "side by side"
