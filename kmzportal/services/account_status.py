@@ -12,6 +12,8 @@ from kmzportal.models import AuditEvent, Customer, OutgoingMail, RecoveryRequest
 from kmzportal.services import outbox, sessions
 from kmzportal.services.tokens import LinkKeys
 
+CONTACT = {"phone", "street", "postcode", "town", "school"}
+CHANGED_WITHIN = timedelta(days=30)
 LOCKS = ("account.locked", "address.objected")
 ROUND_UP = timedelta(seconds=59)  # pages leave out the seconds
 TYPED_WITHIN, TYPED_SHOWN = timedelta(days=7), 3
@@ -23,6 +25,7 @@ class AccountStatus:
     password_disabled: bool  #: by very many failures; a link sets a new one
     lock: AuditEvent | None  #: who locked the account and why; also None for a lock older than the audit trail
     failed_mail: OutgoingMail | None  #: the last mail to the stored address, if it was refused or came back
+    contact_changed: datetime | None  #: when telephone or postal address were lately changed in the account itself
     typed: Sequence[RecoveryRequest]  #: the newest request for a new password of each address that is probably theirs
 
 
@@ -37,6 +40,7 @@ def find(
         password_disabled=disabled,
         lock=_lock(session, customer) if customer.locked_at else None,
         failed_mail=outbox.came_back(session, customer.email_canonical),
+        contact_changed=_contact_changed(session, customer, now),
         typed=_typed(session, customer, now),
     )
 
@@ -44,6 +48,20 @@ def find(
 def _lock(session: Session, customer: Customer) -> AuditEvent | None:
     locks = select(AuditEvent).where(AuditEvent.customer_id == customer.id, AuditEvent.action.in_(LOCKS))
     return session.scalars(locks.order_by(AuditEvent.at.desc(), AuditEvent.id.desc()).limit(1)).first()
+
+
+def _contact_changed(session: Session, customer: Customer, now: datetime) -> datetime | None:
+    """Return when the customer's own session last changed what the desk checks a person by: it may be an intruder's."""
+    changes = select(AuditEvent).where(
+        AuditEvent.customer_id == customer.id,
+        AuditEvent.action == "data.changed",
+        AuditEvent.actor.not_like("clerk:%"),
+        AuditEvent.at > now - CHANGED_WITHIN,
+    )
+    for change in session.scalars(changes.order_by(AuditEvent.id.desc()).limit(50)):
+        if CONTACT.intersection(change.details.get("fields", ())):
+            return change.at
+    return None
 
 
 def _typed(session: Session, customer: Customer, now: datetime) -> Sequence[RecoveryRequest]:

@@ -17,6 +17,7 @@ from kmzportal.services.transaction import Transaction, rows_changed
 
 KEPT = timedelta(days=400)  # after the last login; browsers keep no cookie for longer (RFC 6265bis, 5.5)
 MAX_ACCOUNTS = 5  # in one browser
+MAX_DEVICES = 100  # of one account, those used last
 MAX_FAILURES = 5  # wrong passwords in a row
 
 
@@ -60,6 +61,9 @@ def remember(tx: Transaction, person: Customer | Clerk, device: str) -> str:
     )
     latest = select(KnownDevice.id).where(mine).order_by(KnownDevice.last_used.desc()).limit(MAX_ACCOUNTS - 1)
     tx.session.execute(delete(KnownDevice).where(mine, KnownDevice.id.not_in(latest)))
+    theirs = select(KnownDevice.id).where(_owner(person) == person.id).order_by(KnownDevice.last_used.desc())
+    beyond = theirs.offset(MAX_DEVICES - 1)
+    tx.session.execute(delete(KnownDevice).where(KnownDevice.id.in_(beyond)))
     tx.session.add(
         KnownDevice(
             token_hash=token_hash(token),

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 MAX_PASSKEYS = 10  # of an account
 LONGEST_NAME = 60
+LOGINS_PER_HOUR = 60  # of an account: they cost no hash, and each leaves a session and an event
 CHALLENGE_LIFETIME = timedelta(minutes=30)  # the browser's own offer waits as long as the login page is open
 #: Verified in place of an unknown passkey, so that both take as long; its private key was thrown away.
 DECOY = "pQECAyYgASFYIFNTP_Dh-foCIHk1eP3IwzxIkUF4D80IDNv6Shx0_gguIlggtirANlOnlyWEwBNNF0rJgBDzpshf7X41DuzyClY_R6k"
@@ -260,6 +261,9 @@ def log_in(tx: Transaction, answer: Answer, device: str, table: PersonTable = Cu
     if not _verify(tx, answer, passkey) or passkey is None or person is None or person.locked_at:
         sessions.count_failure(tx, key, person if known else None, known)
         sessions.record_refused(tx, person, device)
+        return None
+    if tx.count(f"passkey-logins:{person.__tablename__}:{person.id}", tx.hour) > LOGINS_PER_HOUR:
+        sessions.record_throttled(tx, key, person, device)
         return None
     sessions.clear_throttle(tx, key)
     return sessions.start(tx, person, device, passkey=passkey.name)

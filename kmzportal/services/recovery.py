@@ -184,7 +184,7 @@ def _mail_recovery_link(tx: Transaction, request: RecoveryRequest, customer: Cus
         link.expires_at = max(link.expires_at, min(longer, link.issued_at + LONGEST_LIFE))
         if capped:
             return "capped"
-    elif capped and _reached(tx, request, ("extra",), 24, 1 + _passwords_changed(tx, customer)):
+    elif capped and _reached(tx, request, ("extra",), 24, 1 + _passwords_set(tx, customer)):
         return "capped"
     else:
         link = links.issue(tx, LinkKind.RECOVERY, customer)
@@ -194,11 +194,11 @@ def _mail_recovery_link(tx: Transaction, request: RecoveryRequest, customer: Cus
     return "extra" if capped else "sent"
 
 
-def _passwords_changed(tx: Transaction, customer: Customer) -> int:
-    """Return how often a new password with the current one ended the mailed links today: each needs another mail."""
+def _passwords_set(tx: Transaction, customer: Customer) -> int:
+    """Return how often a new password ended mailed links in the last 24 hours: after each, one more mail is sent."""
     changed = select(func.count()).where(
         AuditEvent.customer_id == customer.id,
-        AuditEvent.action == "password.changed",
+        AuditEvent.action.in_(("password.changed", "password.set")),
         AuditEvent.at > tx.now - timedelta(days=1),
     )
     return tx.session.scalar(changed) or 0

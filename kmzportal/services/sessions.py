@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
 from sqlalchemy import Select, bindparam, delete, func, select, true, update
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from kmzportal import mail_address
 from kmzportal.models import (
@@ -28,6 +28,7 @@ from kmzportal.services.transaction import Transaction, rows_changed, upsert
 
 SOURCE_WINDOW = timedelta(minutes=15)
 SPRAYED = 200  # accounts and sources that failed within SOURCE_WINDOW, from which on the admins are told
+MAX_SESSIONS = 100  # of an account, ended ones included
 KNOWN_SOURCES_KEPT = timedelta(days=90)
 TOUCH_INTERVAL = timedelta(minutes=1)
 #: How keys of failures begin that are forgotten after a day if few: anyone can make up letters and passkeys.
@@ -154,7 +155,9 @@ def is_known_source(session: Session, keys: LinkKeys, source: str | None, now: d
 
 
 def start_session(tx: Transaction, person: Customer | Clerk, device: str, awaits_code: bool = False) -> NewSession:
-    """Insert a session, without an audit record."""
+    """Insert a session, without an audit record; of the account's sessions the newest MAX_SESSIONS stay."""
+    theirs = select(LoginSession.id).where(_owner(person) == person.id).order_by(LoginSession.id.desc())
+    tx.session.execute(delete(LoginSession).where(LoginSession.id.in_(theirs.offset(MAX_SESSIONS - 1))))
     prefix = "STAFF_" if isinstance(person, Clerk) else ""
     lifetime = CODE_LIFETIME if awaits_code else tx.settings[f"{prefix}SESSION_LIFETIME"]
     session = LoginSession(
@@ -169,6 +172,10 @@ def start_session(tx: Transaction, person: Customer | Clerk, device: str, awaits
     )
     tx.session.add(session)
     return renew_token(session)
+
+
+def _owner(person: Customer | Clerk) -> InstrumentedAttribute[int | None]:
+    return LoginSession.clerk_id if isinstance(person, Clerk) else LoginSession.customer_id
 
 
 def renew_token(login_session: LoginSession) -> NewSession:
@@ -206,16 +213,16 @@ def log_out(tx: Transaction, session: LoginSession) -> None:
 
 def end_all(tx: Transaction, person: Customer | Clerk, keep: LoginSession | None = None) -> int:
     """End all sessions of a person except `keep`, and return how many there were."""
-    owner = LoginSession.clerk_id if isinstance(person, Clerk) else LoginSession.customer_id
     alive = LoginSession.ended_at.is_(None), LoginSession.expires_at > tx.now
-    others = update(LoginSession).where(owner == person.id, *alive, LoginSession.id != (keep.id if keep else 0))
+    others = update(LoginSession).where(
+        _owner(person) == person.id, *alive, LoginSession.id != (keep.id if keep else 0)
+    )
     return rows_changed(tx.session, others.values(ended_at=tx.now))
 
 
 def any_ended(session: Session, person: Customer | Clerk, at: datetime | None) -> bool:
     """Return whether the transaction of this time ended a session of the person."""
-    owner = LoginSession.clerk_id if isinstance(person, Clerk) else LoginSession.customer_id
-    ended = select(LoginSession.id).where(owner == person.id, LoginSession.ended_at == at)
+    ended = select(LoginSession.id).where(_owner(person) == person.id, LoginSession.ended_at == at)
     return session.scalar(ended.limit(1)) is not None
 
 

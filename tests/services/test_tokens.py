@@ -5,7 +5,7 @@ import re
 import pytest
 
 from kmzportal.models import AccountLink, LinkKind
-from kmzportal.services.tokens import CODE_ALPHABET, LinkKeys, token_hash
+from kmzportal.services.tokens import CODE_ALPHABET, LinkKeys, token_hash, without_secrets
 from tests import secret_scan
 from tests.people import NEW_PASSWORD
 
@@ -65,3 +65,25 @@ def test_the_scan_for_secrets_after_every_test_finds_them(backend, app, erika):
         with pytest.raises(AssertionError):
             secret_scan.check(app)
     backend.update(erika, phone="4711")
+
+
+LETTER = ("FYRB-YB5G-7SKX", "FYRB YB5G 7SKX", "fyrbyb5g7skx", "FYRB–YB5G–7SKX", "fyrb - yb5g - 7skx", "ABCD EFGH JKLM")
+LINK = "https://konto.kmz.example/link/AbCdEfGhIjKlMnOpQrStUvWxYz0123456789-_AbCde"
+
+
+@pytest.mark.parametrize("secret", [
+    *LETTER, "7KQM-3PAX", LINK.rpartition("/")[2], LINK, LINK.replace("/", "%2F"), LINK[:50] + "\n> " + LINK[50:],
+    LINK[:50].replace("/", "%2F") + "\n" + LINK[50:],
+])  # fmt: skip
+def test_what_a_text_quotes_of_our_mails_and_letters_is_removed(secret):
+    left = without_secrets(f"Guten Tag, {secret} geht nicht.").replace("https://konto.kmz.example", "")
+    assert left.replace("https:%2F%2Fkonto.kmz.example", "") == "Guten Tag, (entfernt) geht nicht."
+
+
+@pytest.mark.parametrize("text", [
+    "V-7KQM-3PAX", "V 7KQM-3PAX", "Anna-Lena", "kann denn auch jemand helfen", "07051 2345 6789", "2345 6789 2345",
+    "K-1001", "________________________________________________", "Donaudampfschifffahrtsgesellschaftskapitän",
+    "Schreiben Sie an /kein-zugriff.",
+])  # fmt: skip
+def test_what_people_write_stays(text):
+    assert without_secrets(f"Guten Tag, {text} geht nicht.") == f"Guten Tag, {text} geht nicht."

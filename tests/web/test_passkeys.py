@@ -10,8 +10,8 @@ from sqlalchemy import delete, select
 
 from kmzportal.db import db
 from kmzportal.mail.compose import compose
-from kmzportal.models import LinkKind, LoginSession, OutgoingMail, Passkey, Throttle
-from kmzportal.services import accounts, clerks, deletion, desk, second_factor, sessions
+from kmzportal.models import KnownDevice, LinkKind, LoginSession, OutgoingMail, Passkey, Throttle
+from kmzportal.services import accounts, clerks, deletion, desk, devices, passkeys, second_factor, sessions
 from kmzportal.services.passkeys import CHALLENGE_LIFETIME, MAX_PASSKEYS
 from kmzportal.services.passwords import check_password, hash_password
 from kmzportal.services.shares import Pace
@@ -753,3 +753,20 @@ def test_over_the_limit_of_a_source_only_a_device_known_to_the_passkeys_own_acco
     assert of_max.open(LOGIN).touch(BUTTON, stranger).status == 422, "compared at once"
     assert of_max.open(LOGIN).touch(BUTTON, stranger).status == 503
     assert added.press("Abmelden").open(LOGIN).touch(BUTTON, device).path == "/einstellungen"
+
+
+def test_the_61st_login_of_an_hour_by_passkey_is_refused_and_each_account_keeps_a_hundred_sessions(
+    app, added, device, backend, erika, refused, monkeypatch, clock
+):
+    """A login by passkey costs no hash, so nothing else bounds what a customer could let the portal store and list."""
+    monkeypatch.setattr(passkeys, "LOGINS_PER_HOUR", 3)
+    monkeypatch.setattr(sessions, "MAX_SESSIONS", 4)
+    monkeypatch.setattr(devices, "MAX_DEVICES", 2)
+    for _ in range(3):
+        assert Browser(app).open(LOGIN).touch(BUTTON, device).path == "/einstellungen"
+    refused(device)
+    clock.shift(timedelta(hours=1))
+    for _ in range(3):
+        assert Browser(app).open(LOGIN).touch(BUTTON, device).path == "/einstellungen"
+    assert len(backend.read(select(LoginSession))) == 4
+    assert len(backend.read(select(KnownDevice))) == 2
