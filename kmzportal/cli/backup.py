@@ -74,17 +74,20 @@ def restore(ctx: click.Context, file: Path, keys_file: Path | None, yes: bool) -
     ):
         content = Path(folder, "content")
         manifest = backups.unpack(file, content)
+        restoring.bring_back_keys(instance)
         if restoring.add_missing_files(instance, content, secrets):
             click.echo(f"Einstellungen aus der Sicherung: {instance}/config.toml. Ohne --keys fehlen darin Passwörter.")
         with script.load_app().app_context():
+            restoring.bring_back_database(instance, Path(folder, "before"))
             present = restoring.look(manifest)
             _confirm(file, manifest, present, yes)
-            if present:
-                kept = restoring.keep(instance, current_app.config, present)
+            kept = restoring.keep(instance, current_app.config, present) if present else None
+            if kept:
                 click.echo(f"Was ersetzt wird, ist gesichert in {kept}")
             old_keys = link_keys()
-            restoring.replace_database(content)
+            restoring.begin(instance, kept)
             restoring.replace_files(instance, content, secrets)
+            restoring.replace_database(content)
             close()
         app = script.create_app() if script.create_app else script.load_app()  # with the keys of the backup
         upgrade(app)
@@ -92,6 +95,7 @@ def restore(ctx: click.Context, file: Path, keys_file: Path | None, yes: bool) -
             with transaction("console") as tx:
                 replaced = present or restoring.Present()
                 settled = restoring.settle(tx, manifest, replaced, old_keys, with_keys=bool(secrets))
+            restoring.end(instance)
             click.echo("Die Sicherung ist eingespielt. Alle Anmeldungen und offenen Links sind beendet.")
             _report(settled)
             key_service.check(db.session(), current_app.config)

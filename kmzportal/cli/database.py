@@ -12,11 +12,16 @@ from flask.cli import AppGroup, with_appcontext
 from kmzportal.cli.fault import Fault
 from kmzportal.db import close, db, schema_version
 from kmzportal.migrations import upgrade
-from kmzportal.services import audit_chain, backup, keys
+from kmzportal.services import audit_chain, backup, keys, restore
 from kmzportal.services.transaction import transaction
 
 RUNS = "Das Portal läuft noch ({folder}). Beenden Sie es vorher, zum Beispiel mit: systemctl stop kmzportal"
 BEING_RESTORED = "In {folder} wird gerade eine Sicherung eingespielt. Starten Sie das Portal danach."
+
+HALF_RESTORED = (
+    "Das Einspielen einer Sicherung wurde unterbrochen. Wiederholen Sie es: kmzportal restore DATEI. Erst danach "
+    "startet das Portal."
+)
 
 
 class DatabaseCommand(click.Command):
@@ -39,7 +44,11 @@ def check() -> None:
 
 def prepare() -> None:
     """Migrate the database, and store the fingerprints of the keys at the first start or after a rotation."""
-    hold(Path(current_app.instance_path), fcntl.LOCK_SH, BEING_RESTORED)
+    instance = Path(current_app.instance_path)
+    lock = hold(instance, fcntl.LOCK_SH, BEING_RESTORED)
+    if restore.is_pending(instance):
+        os.close(lock)
+        raise Fault(HALF_RESTORED)
     upgrade(current_app)
     with transaction("console") as tx:
         keys.check(tx.session, tx.settings)

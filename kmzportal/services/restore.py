@@ -47,6 +47,8 @@ from kmzportal.settings import KEYS
 
 IN_USE = "Die Datenbank wird noch benutzt. Beenden Sie vorher das Portal und andere Befehle."
 OTHER_ENGINE = "Die Sicherung ist aus {theirs}, eingestellt ist {ours}: Ändern Sie SQLALCHEMY_DATABASE_URI."
+PENDING = "restore.pending"  #: in the instance folder, while a restore is not finished
+NOT_WRITABLE = "Die eigenen Seiten in {folder} können nicht ersetzt werden. Sie müssen dem Portal gehören. ({why})"
 UNREADABLE = "{file} enthält keine Schlüssel des Portals ({why})."
 #: An objection ("Das war ich nicht") stays open: it guards against a takeover, and only locks the account.
 ENDED = [kind for kind in LinkKind if kind is not LinkKind.OBJECTION]
@@ -115,9 +117,12 @@ def add_missing_files(instance: Path, content: Path, secrets: dict[str, Any]) ->
 
 
 def replace_files(instance: Path, content: Path, secrets: dict[str, Any]) -> None:
-    """Replace the office's pages and the keys; a key that differs is kept as NAME.replaced."""
+    """Replace the office's pages and the keys; a key that differs is kept as NAME.replaced. Raises OperationRefused."""
     if (content / "pages").exists():
-        copytree(content / "pages", instance / "pages", dirs_exist_ok=True)
+        try:
+            copytree(content / "pages", instance / "pages", dirs_exist_ok=True)
+        except OSError as error:  # shutil.Error is one
+            raise OperationRefused(NOT_WRITABLE.format(folder=instance / "pages", why=error)) from None
     for name in secrets.keys() & set(KEYS):
         path = instance / name.lower()
         if path.read_text("utf-8").strip() != secrets[name]:
@@ -181,6 +186,36 @@ def keep(instance: Path, settings: Any, present: Present) -> Path:
     close()
     path = Path(str(db.engine.url.database))
     return path.replace(path.with_name(f"{path.name}.damaged-{datetime.now(UTC):%Y%m%d-%H%M%S}"))
+
+
+def begin(instance: Path, kept: Path | None) -> None:
+    """Note that a restore has begun, and where the database is kept that it replaces."""
+    backup.write_private(instance / PENDING, str(kept or ""))
+
+
+def end(instance: Path) -> None:
+    (instance / PENDING).unlink()
+
+
+def is_pending(instance: Path) -> bool:
+    """Return whether a restore was interrupted: what somebody lost since the backup may be back."""
+    return (instance / PENDING).exists()
+
+
+def bring_back_keys(instance: Path) -> None:
+    """After an interrupted restore bring back the keys that it has replaced."""
+    for name in KEYS if is_pending(instance) else ():
+        replaced = instance / f"{name.lower()}.replaced"
+        if replaced.exists():
+            replaced.replace(instance / name.lower())
+
+
+def bring_back_database(instance: Path, folder: Path) -> None:
+    """After an interrupted restore bring back the database that it has replaced, to compare the backup with it."""
+    kept = (instance / PENDING).read_text("utf-8") if is_pending(instance) else ""
+    if kept and ".damaged-" not in Path(kept).name:
+        backup.unpack(Path(kept), folder)
+        replace_database(folder)
 
 
 def replace_database(content: Path) -> None:

@@ -4,6 +4,7 @@ import io
 import json
 import os
 import re
+import shutil
 import sqlite3
 import stat
 import tarfile
@@ -34,7 +35,7 @@ from kmzportal.models import (
     Passkey,
 )
 from kmzportal.server import sample_people, worker
-from kmzportal.services import accounts, audit_chain, clerks, deletion, desk, links
+from kmzportal.services import accounts, audit_chain, clerks, deletion, desk, links, restore
 from kmzportal.services.second_factor import SecondFactor
 from kmzportal.services.transaction import factor_keys, transaction
 from kmzportal.settings import KEYS
@@ -327,6 +328,41 @@ def test_who_was_locked_or_left_since_the_backup_does_not_come_back(either):
         assert (by["ro"].password_hash, by["ro"].factor_nonce) == (None, None)
         assert by["tb"].locked_at
         assert (by["ab"].admin, by["cd"].admin) == (True, False)
+
+
+@pytest.mark.parametrize("where", ["replace_files", "replace_database", "settle"])
+def test_a_restore_that_was_interrupted_is_repeated_against_what_it_replaced(either, monkeypatch, where):
+    """Else the second one would compare the backup with itself, and whoever was locked since would be back."""
+    either("backup", "portal.tar.gz")
+    with either.app(), transaction("console") as tx:
+        desk.lock(tx, customer(people.ERIKA), "Verdacht")
+    original = getattr(restore, where)
+
+    def killed(*arguments, **options):
+        if where == "replace_database":
+            original(*arguments, **options)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(restore, where, killed)
+        assert either.run("restore", "portal.tar.gz", "--yes").exit_code == 1
+    assert "Wiederholen Sie es: kmzportal restore" in either.refuses("work")
+    assert "weil das seit der Sicherung so war: 1" in either("restore", "portal.tar.gz", "--yes")
+    with either.app():
+        assert customer(people.ERIKA).locked_at
+    assert not (either.instance / "restore.pending").exists()
+
+
+def test_pages_that_belong_to_somebody_else_stop_a_restore_before_anything_is_replaced(office, monkeypatch):
+    office("backup", "portal.tar.gz")
+
+    def refuse(*_args, **_options):
+        raise shutil.Error([("a", "b", "Permission denied")])
+
+    with monkeypatch.context() as patch:
+        patch.setattr(restore, "copytree", refuse)
+        assert "Sie müssen dem Portal gehören." in office.refuses("restore", "portal.tar.gz", "--yes")
+    office("restore", "portal.tar.gz", "--yes")
 
 
 def customer(person):
