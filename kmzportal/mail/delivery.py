@@ -7,7 +7,7 @@ import smtplib
 import ssl
 import threading
 import time
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
@@ -95,8 +95,7 @@ def deliver_due(stop: Callable[[], bool] = lambda: False, to_strangers: bool | N
     app: Flask = current_app._get_current_object()  # type: ignore[attr-defined]
     tried, accepted = set[int](), 0
     with ThreadPoolExecutor(AT_ONCE) as pool:
-        while turn := _first_to_each(to_strangers, tried):
-            tried.update(turn)
+        while turn := _turn(to_strangers, tried):
             for at in range(0, len(turn), AT_ONCE):
                 results = [
                     result for result in pool.map(partial(_deliver, app, jitter), turn[at : at + AT_ONCE]) if result
@@ -107,15 +106,12 @@ def deliver_due(stop: Callable[[], bool] = lambda: False, to_strangers: bool | N
     return accepted
 
 
-def _first_to_each(to_strangers: bool | None, but: Collection[int]) -> list[int]:
-    """Return the ids of the mails that are due, the oldest one to each recipient, without those of `but`."""
-    found = outbox.due(db.session(), datetime.now(UTC), to_strangers)
+def _turn(to_strangers: bool | None, tried: set[int]) -> list[int]:
+    """Return the ids of the next mails that are due, none of `tried`, to which it adds them."""
+    turn = [mail_id for mail_id in outbox.due(db.session(), datetime.now(UTC), to_strangers) if mail_id not in tried]
     db.session.commit()  # the sending threads have transactions of their own
-    first: dict[str, int] = {}
-    for mail in found:
-        if mail.id not in but:
-            first.setdefault(mail.recipient_canonical, mail.id)
-    return list(first.values())
+    tried.update(turn)
+    return turn
 
 
 def post(email: Email, unproven: bool = False) -> DeliveryResult:

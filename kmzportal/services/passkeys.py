@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 MAX_PASSKEYS = 10  # of an account
 LONGEST_NAME = 60
+CHANGES_PER_DAY = 30
 LOGINS_PER_HOUR = 60  # of an account: they cost no hash, and each leaves a session and an event
 CHALLENGE_LIFETIME = timedelta(minutes=30)  # the browser's own offer waits as long as the login page is open
 #: Verified in place of an unknown passkey, so that both take as long; its private key was thrown away.
@@ -49,6 +50,12 @@ class TooManyPasskeys(Refusal):
     """The account has MAX_PASSKEYS passkeys."""
 
     message = f"Sie haben schon {MAX_PASSKEYS} Passkeys. Entfernen Sie zuerst einen, den Sie nicht mehr brauchen."
+
+
+class TooManyChanges(Refusal):
+    """Passkeys were added or renamed CHANGES_PER_DAY times today; each is mailed."""
+
+    message = "Sie haben Ihre Passkeys heute schon oft geändert. Morgen geht es wieder. Entfernen geht auch jetzt."
 
 
 class OnlyFactor(Refusal):
@@ -384,6 +391,10 @@ def _own(tx: Transaction, person: Customer | Clerk, passkey_id: int) -> Passkey:
 
 
 def _changed(tx: Transaction, person: Customer | Clerk, what: str, name: str) -> None:
+    today = tx.now.replace(hour=0, minute=0, second=0, microsecond=0)
+    number = tx.count(f"passkeys:{person.__tablename__}:{person.id}", today)
+    if number > CHANGES_PER_DAY and what != "removed":
+        raise TooManyChanges
     tx.record(f"passkey.{what}", person, passkey=name)
     tx.warn("passkeys_changed", person, act=what, passkey=name)
 

@@ -203,11 +203,22 @@ def test_a_mail_to_a_stranger_waits_for_none_to_a_customer(app, backend, server,
 def test_a_mail_to_a_customer_delays_none_to_another_one(app, backend, server, queue, erika, max_, monkeypatch):
     """Whoever asks for a link to his own address, hers and his again must not read from the times that she has one."""
     monkeypatch.setattr(worker, "Checks", lambda: SimpleNamespace(check_if_due=lambda: None))
-    server.data_takes = 2
+    server.data_takes = 3
     with worker.run_loops(app):
         queue(max_)
         server.wait_for(max_.email, "Ihr Passwort wurde geändert")
         hers = queue(erika)
-        backend.run(lambda tx, person: tx.warn("sessions_ended", person), max_)
+        his = backend.run(lambda tx, person: tx.send("sessions_ended", person), max_)
         server.wait_for(max_.email, "Ihre anderen Geräte sind abgemeldet")
-        assert server.subjects(erika.email) and backend.read(hers).state == MailState.QUEUED, "side by side"
+        server.wait_for(erika.email, "Ihr Passwort wurde geändert")
+        assert {backend.read(mail).state for mail in (hers, his)} == {MailState.QUEUED}, "side by side"
+
+
+def test_many_mails_to_one_customer_delay_none_to_another_one(app, backend, deliver, server, queue, erika, max_):
+    with backend.transaction() as tx:
+        for _ in range(120):
+            tx.warn("sessions_ended", tx.session.get(type(max_), max_.id))
+    queue(erika)
+    deliver()
+    first = [message.to[0] for message in server.messages][:3]
+    assert erika.email in first and len(server.messages) == 121

@@ -31,7 +31,7 @@ class Worker:
         return self.backend.run(send, person)
 
     def due(self):
-        return self.backend.run(lambda tx: [row.id for row in outbox.due(tx.session, tx.now)])
+        return self.backend.run(lambda tx: list(outbox.due(tx.session, tx.now)))
 
     def claim(self, mail):
         return self.backend.run(outbox.claim, mail.id, actor="worker")
@@ -115,7 +115,7 @@ def test_the_waits_of_a_deferred_mail_grow_from_a_minute_to_an_hour_and_are_not_
     assert backend.read(mail).reply_code == 450
     assert backend.actions() == []
     others = [worker.queue(erika) for _ in range(8)]
-    assert worker.due() == [mail.id, *(other.id for other in others)], "the oldest first"
+    assert worker.due() == [mail.id], "one to each recipient, the oldest first"
     assert len({worker.deliver(other, GREYLISTED).next_try_at for other in others}) > 1, "not all in the same second"
 
 

@@ -770,3 +770,14 @@ def test_the_61st_login_of_an_hour_by_passkey_is_refused_and_each_account_keeps_
         assert Browser(app).open(LOGIN).touch(BUTTON, device).path == "/einstellungen"
     assert len(backend.read(select(LoginSession))) == 4
     assert len(backend.read(select(KnownDevice))) == 2
+
+
+def test_after_thirty_changes_a_day_a_passkey_can_only_be_removed(added, mine, backend, monkeypatch):
+    """Each change is mailed, and a customer must not fill the queue of all mails."""
+    monkeypatch.setattr(passkeys, "CHANGES_PER_DAY", 2)
+    added.follow(link_text(added)).submit("Speichern", {"Name": "Laptop"})
+    added.follow(link_text(added)).submit("Speichern", {"Name": "Noch ein Name"})
+    assert (added.status, mine()[0].name) == (422, "Laptop")
+    assert "heute schon oft geändert" in added.text and len(backend.mails("passkeys_changed")) == 2
+    added.press("Passkey entfernen")
+    assert mine() == []
