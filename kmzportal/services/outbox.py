@@ -20,7 +20,7 @@ from kmzportal.models import (
     MailState,
     OutgoingMail,
 )
-from kmzportal.services import clock, processes
+from kmzportal.services import clock, links, processes
 from kmzportal.services.refusals import Refusal
 from kmzportal.services.support import TO_STRANGERS
 from kmzportal.services.transaction import Transaction, rows_changed, upsert
@@ -39,6 +39,7 @@ ENDED_LINKS = {
     LinkState.REPLACED: (MailState.CANCELLED, "Der Link wurde durch einen neueren ersetzt."),
 }
 ADDRESS_TAKEN = "Die Adresse gehört schon zu einem anderen Konto. Dort ist das gemeldet."
+ADDRESS_GIVEN = "Der Kundenservice hat die Adresse für ein anderes Konto eingetragen."
 TOO_MANY_TODAY = "An diese Adresse gingen heute schon zu viele E-Mails."
 
 WAITING = (MailState.QUEUED, MailState.DEFERRED)
@@ -194,12 +195,16 @@ def _reason_to_drop(mail: OutgoingMail, now: datetime) -> DeliveryResult | None:
 
 
 def _reason_to_spare(tx: Transaction, mail: OutgoingMail) -> DeliveryResult | None:
-    """Return why a new address gets no link: its limit is reached, or it is taken. Then its owner gets a notice."""
+    """Return why a new address gets no link: its limit is reached, or it is taken. Then its owner gets a notice.
+
+    Taken is also what the desk has entered for another customer, who has not confirmed it yet: no notice can reach her
+    there.
+    """
     if mail.link is None or not mail.link.policy.confirms_address:
         return None
-    others = Customer.email_canonical == mail.recipient_canonical, Customer.id != mail.customer_id
-    owner = tx.session.scalar(select(Customer).where(*others))
-    if owner:
+    if owner := links.address_owner(tx.session, mail.recipient, tx.now, other_than=mail.customer):
+        if owner.email_canonical != mail.recipient_canonical:
+            return DeliveryResult(MailState.CANCELLED, reason=ADDRESS_GIVEN)
         _notify_owner(tx, owner)
         return DeliveryResult(MailState.CANCELLED, reason=ADDRESS_TAKEN)
     if not tx.may_mail(mail.recipient_canonical, mail.customer, besides=mail):
