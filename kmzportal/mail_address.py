@@ -89,17 +89,31 @@ hotmail.de icloud.com live.com live.de mail.com mail.de mailbox.org me.com msn.c
 posteo.de posteo.net proton.me protonmail.com t-online.de tuta.com tuta.io tutamail.com tutanota.com tutanota.de
 web.de yahoo.com yahoo.de yandex.com zoho.com zohomail.eu
 """
-#: Rarer ones, also of internet access; they are suggested for no mistyped domain.
+#: Rarer ones, of internet access, and for aliases or throwaway addresses; suggested for no mistyped domain.
 RARER_PROVIDERS = """
-fastmail.com firemail.de gmx.biz gmx.eu gmx.info gmx.li gmx.org hotmail.at hotmail.ch hotmail.fr kabelbw.de kabelmail.de
-live.at mac.com magenta.de o2mail.de o2online.de online.de onlinehome.de outlook.at posteo.eu rocketmail.com unitybox.de
-versanet.de vodafone.de vodafonemail.de ymail.com
+10minutemail.com 126.com 163.com addy.io aim.com aleeas.com alice-dsl.de alice-dsl.net alice.de anonaddy.com
+anonaddy.me aon.at autistici.org bk.ru bluewin.ch byom.de chello.at cock.li compuserve.com compuserve.de
+consultant.com discard.email dispostable.com disroot.org dr.com duck.com eclipso.de eclipso.eu einrot.com email.com
+emailn.de engineer.com epost.de europe.com ewe.net ewetel.net fastmail.com fastmail.de fastmail.fm firemail.de free.fr
+germanymail.com gmx.biz gmx.co.uk gmx.es gmx.eu gmx.fr gmx.info gmx.li gmx.org gmx.us grr.la guerrillamail.com
+guerrillamail.de hansenet.de hey.com hotmail.at hotmail.ch hotmail.co.uk hotmail.fr hotmail.it htp-tel.de hush.com
+hushmail.com i.ua iname.com inbox.lv inbox.ru interia.pl internet.ru inventati.org kabelbw.de kabelmail.de keemail.me
+laposte.net libero.it list.ru live.at live.ch live.fr live.nl lycos.de mac.com magenta.de mail.ru maildrop.cc
+mailfence.com mailinator.com mailnesia.com mnet-mail.de mnet-online.de mozmail.com muellmail.com myself.com
+nc-online.de netcologne.de netscape.net nexgo.de o2.pl o2mail.de o2online.de ok.de onet.pl online.de onlinehome.de
+orange.fr osnanet.de outlook.at passfwd.com passinbox.com passmail.net post.com posteo.eu primacom.net
+privaterelay.appleid.com protonmail.ch pyur.net qq.com rambler.ru riseup.net rocketmail.com runbox.com seznam.cz
+sharklasers.com simplelogin.co simplelogin.com slmail.me smart-mail.de spoofmail.de startmail.com surfeu.de
+teachers.org tele2.de temp-mail.org trash-mail.com trashmail.com trashmail.de trashmail.net ukr.net unitybox.de
+usa.com versanet.de vodafone.de vodafonemail.de wegwerfemail.de wp.pl writeme.com ya.ru yahoo.co.uk yahoo.es yahoo.fr
+yahoo.it yandex.de yandex.ru ymail.com yopmail.com zoho.eu zohomail.com
 """
 FREE_MAIL = frozenset(f"{PROVIDERS} {RARER_PROVIDERS}".split())
 
 
 def is_free_mail(address: str) -> bool:
-    return address.rpartition("@")[2].casefold() in FREE_MAIL
+    domain = address.rpartition("@")[2].casefold()
+    return domain in FREE_MAIL or domain.partition(".")[2] in FREE_MAIL  # some give each customer a subdomain
 
 
 def suggest_correction(address: str) -> str | None:

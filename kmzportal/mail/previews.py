@@ -53,6 +53,7 @@ MAILS = {
     "password_disabled": None,
     "passkeys_changed": None,
     "clerk_added": None,
+    "clerk_limited": None,
     "clerk_password_set": None,
     "clerk_access_changed": None,
     "clerk_password_disabled": None,

@@ -4,6 +4,7 @@ from kmzportal.models.account_link import (
     CODE_TRIES,
     ENDS_WITH_ADDRESS,
     ENDS_WITH_PASSWORD,
+    IN_NOTICE,
     POLICIES,
     RENEWALS,
     SETS_PASSWORD,

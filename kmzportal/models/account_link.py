@@ -5,7 +5,7 @@ The token and the code of a link derive by HMAC-SHA-256 from a key outside the d
 """
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from enum import StrEnum
 
 from sqlalchemy import ForeignKey, Index, text
@@ -56,7 +56,7 @@ class LinkPolicy:
     renewable: bool = True  #: its holder may request a new one to the same address
     greets_by_name: bool = True
     confirms_address: bool = False  #: mailed to an address that may be taken; its owner is not to be learned from it
-    mail_patience: timedelta = timedelta(hours=24)  #: its mail is not sent later than this
+    in_notice: bool = False  #: its mail tells of a change: it is sent also once the link has ended
 
 
 POLICIES = {
@@ -102,7 +102,7 @@ POLICIES = {
         ends_with_address=False,  # it was mailed to the address that was replaced
         works_when_locked=True,
         renewable=False,
-        mail_patience=timedelta(days=5),  # it is in a notice, which is still useful after days
+        in_notice=True,
     ),
     LinkKind.LETTER: LinkPolicy(
         label="Zugangsbrief",
@@ -117,6 +117,7 @@ POLICIES = {
 }
 SETS_PASSWORD = {kind for kind, policy in POLICIES.items() if policy.sets_password}
 ENDS_WITH_PASSWORD = {kind for kind, policy in POLICIES.items() if policy.ends_with_password}
+IN_NOTICE = {kind for kind, policy in POLICIES.items() if policy.in_notice}
 ENDS_WITH_ADDRESS = {kind for kind, policy in POLICIES.items() if policy.ends_with_address}
 
 

@@ -80,6 +80,15 @@ def _notify_admins(tx: Transaction, clerk: Clerk, **facts: str) -> None:
             tx.warn("clerk_added", other, initials=clerk.initials, **facts)
 
 
+def _notify_of_loss(tx: Transaction, clerk: Clerk, act: str) -> None:
+    """Mail the clerk and all admins, before the act: an admin's stolen session must not shut out unnoticed whom
+    _notify_admins would mail.
+    """
+    for other in all_clerks(tx.session):
+        if not other.locked_at and (other.admin or other.id == clerk.id):
+            tx.warn("clerk_limited", other, initials=clerk.initials, act=act)
+
+
 def _taken(others: Iterable[Clerk], initials: str) -> bool:
     """Return whether one of them has these initials; those who left keep theirs, as the history names them."""
     return initials.casefold() in {other.initials.casefold() for other in others}  # SQLite's lower() folds no umlauts
@@ -92,8 +101,9 @@ def change(tx: Transaction, clerk: Clerk, by: Clerk, name: str, initials: str, a
         raise HasLeft
     if _taken((other for other in all_clerks(tx.session) if other.id != clerk.id), initials):
         raise ClerkExists("clerk.refused", clerk, initials=initials)
-    if not admin:
+    if clerk.admin and not admin:
         _keep_an_admin(tx, clerk)
+        _notify_of_loss(tx, clerk, "demoted")
     changed = {"name": name, "initials": initials, "admin": admin}
     fields = [field for field, value in changed.items() if value != getattr(clerk, field)]
     clerk.name, clerk.initials, clerk.admin = name, initials, admin
@@ -153,10 +163,12 @@ def use_first_link(
 
 
 def lock(tx: Transaction, clerk: Clerk, by: Clerk) -> None:
-    """Lock a clerk and end all sessions and links; raises OwnAccess, LastAdmin."""
+    """Lock a clerk and end all sessions and links; the clerk and all admins are mailed. Raises OwnAccess, LastAdmin."""
     lock_all(tx)
     _refuse_own(clerk, by)
     _keep_an_admin(tx, clerk)
+    if not clerk.locked_at:
+        _notify_of_loss(tx, clerk, "locked")
     accounts.lock(tx, clerk)
     tx.record("clerk.locked", clerk)
 
@@ -182,6 +194,7 @@ def leave(tx: Transaction, clerk: Clerk, by: Clerk) -> None:
     _refuse_own(clerk, by)
     _keep_an_admin(tx, clerk)
     if not clerk.left_at:
+        _notify_of_loss(tx, clerk, "left")
         end_access(tx, clerk, tx.now)
 
 

@@ -103,9 +103,13 @@ def _forget_cases(tx: Transaction, customer: Customer) -> None:
     In cases of others the replies from the customer's address, and from those of the customer's cases merged into them.
     """
     mine = _belongs_to(customer, SupportCase, SupportCase.email_canonical)
-    merged = select(SupportCase.email_canonical).where(mine, SupportCase.merged_into_id.is_not(None))
-    author = func.lower(CaseEntry.author)
-    of_customer = or_(author == customer.email_canonical, author.in_(merged))
+    merged = mine, SupportCase.merged_into_id.is_not(None)
+    author = func.lower(CaseEntry.author)  # stored as it was written, so the domain may have umlauts
+    of_customer = or_(
+        author.in_((customer.email_canonical, customer.email.lower())),
+        author.in_(select(SupportCase.email_canonical).where(*merged)),
+        author.in_(select(func.lower(SupportCase.email)).where(*merged)),
+    )
     tx.session.execute(delete(CaseEntry).where(CaseEntry.kind == "foreign_reply", of_customer))
     ids: set[int] = set()
     found = set(tx.session.scalars(select(SupportCase.id).where(mine)))

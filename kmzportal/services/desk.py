@@ -1,9 +1,9 @@
 """Actions of clerks on customers, each recorded in the customer's history with the clerk's initials."""
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import timedelta
 
-from sqlalchemy import and_, delete, func, or_, select
+from sqlalchemy import and_, delete, func, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
@@ -117,23 +117,6 @@ class NumberTaken(Refusal):
     field = "number"
 
 
-def address_owner(session: Session, email: str, now: datetime, other_than: Customer | None = None) -> Customer | None:
-    """Return the customer, `other_than` one, with this address, also pending while a link of the desk to it is open.
-
-    Any customer may enter any address as a new one, so that alone does not keep it from its owner.
-    """
-    canonical = mail_address.canonical(email)
-    is_open = (
-        AccountLink.kind == LinkKind.DESK,
-        AccountLink.email == Customer.pending_email,
-        AccountLink.ended_at.is_(None),
-        AccountLink.expires_at > now,
-    )
-    pending = select(AccountLink.id).where(AccountLink.customer_id == Customer.id, *is_open).exists()
-    has_it = or_(Customer.email_canonical == canonical, and_(Customer.pending_email_canonical == canonical, pending))
-    return session.scalars(select(Customer).where(has_it, Customer.id != (other_than.id if other_than else 0))).first()
-
-
 def correct_address(tx: Transaction, customer: Customer, seen_version: int, email: str, check: str, note: str) -> bool:
     """Keep the new address pending and mail it the link; open links and passkeys end, the old address can object.
 
@@ -221,7 +204,7 @@ def _require_free(tx: Transaction, email: str, customer: Customer | None = None)
         raise SameAddress
     if tx.session.scalar(select(Clerk.id).where(Clerk.email_canonical == canonical)):
         raise AddressOfClerk("address.refused", customer)
-    if owner := address_owner(tx.session, email, tx.now, other_than=customer):
+    if owner := links.address_owner(tx.session, email, tx.now, other_than=customer):
         raise AddressTaken("address.refused", customer, message=TAKEN.format(owner))
 
 

@@ -4,9 +4,10 @@ import secrets
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 
-from sqlalchemy import ColumnElement, select, update
+from sqlalchemy import ColumnElement, and_, or_, select, update
 from sqlalchemy.orm import Session
 
+from kmzportal import mail_address
 from kmzportal.models import (
     CODE_TRIES,
     POLICIES,
@@ -127,6 +128,23 @@ def newest(session: Session, customer: Customer | None, kind: LinkKind) -> Accou
     """Return the customer's link of this kind that was issued last, ended or not; None also without a customer."""
     mine = AccountLink.customer_id == (customer.id if customer else 0), AccountLink.kind == kind
     return session.scalars(select(AccountLink).where(*mine).order_by(*_NEWEST_FIRST).limit(1)).first()
+
+
+def address_owner(session: Session, email: str, now: datetime, other_than: Customer | None = None) -> Customer | None:
+    """Return the customer, `other_than` one, with this address, also pending while a link of the desk to it is open.
+
+    Any customer may enter any address as a new one, so that alone does not keep it from its owner.
+    """
+    canonical = mail_address.canonical(email)
+    is_open = (
+        AccountLink.kind == LinkKind.DESK,
+        AccountLink.email == Customer.pending_email,
+        AccountLink.ended_at.is_(None),
+        AccountLink.expires_at > now,
+    )
+    pending = select(AccountLink.id).where(AccountLink.customer_id == Customer.id, *is_open).exists()
+    has_it = or_(Customer.email_canonical == canonical, and_(Customer.pending_email_canonical == canonical, pending))
+    return session.scalars(select(Customer).where(has_it, Customer.id != (other_than.id if other_than else 0))).first()
 
 
 def find_letter(tx: Transaction, number: str, typed: str) -> AccountLink | None:

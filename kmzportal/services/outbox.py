@@ -10,8 +10,17 @@ from sqlalchemy import ColumnElement, and_, func, or_, select, update
 from sqlalchemy.orm import Session, joinedload
 
 from kmzportal.dates import format_short
-from kmzportal.models import MAIL_STATES, AccountLink, Customer, Heartbeat, LinkState, MailState, OutgoingMail
-from kmzportal.services import clock, processes
+from kmzportal.models import (
+    IN_NOTICE,
+    MAIL_STATES,
+    AccountLink,
+    Customer,
+    Heartbeat,
+    LinkState,
+    MailState,
+    OutgoingMail,
+)
+from kmzportal.services import clock, links, processes
 from kmzportal.services.refusals import Refusal
 from kmzportal.services.support import TO_STRANGERS
 from kmzportal.services.transaction import Transaction, rows_changed, upsert
@@ -20,7 +29,8 @@ LEASE = timedelta(seconds=85)  # renewed while the mail is being sent; at most s
 #: Minutes from each failed try to the next; the last counts for all further ones (RFC 5321, 4.5.4.1).
 RETRY_MINUTES = (1, 5, 15, 30, 60)
 LONGEST_PAUSE = timedelta(minutes=2 * RETRY_MINUTES[-1])  # a later next try comes from a clock that was wrong
-NOTICE_PATIENCE = timedelta(days=5)  # for mails without a link
+LINK_PATIENCE = timedelta(hours=24)  # a mail with a link is not sent later than this
+NOTICE_PATIENCE = timedelta(days=5)  # any other, and a notice: it is still useful after days
 #: The mail of an ended link is not sent: the state it gets, and why.
 ENDED_LINKS = {
     LinkState.EXPIRED: (MailState.EXPIRED, "Der Link ist abgelaufen, bevor die E-Mail gesendet war."),
@@ -29,6 +39,7 @@ ENDED_LINKS = {
     LinkState.REPLACED: (MailState.CANCELLED, "Der Link wurde durch einen neueren ersetzt."),
 }
 ADDRESS_TAKEN = "Die Adresse gehört schon zu einem anderen Konto. Dort ist das gemeldet."
+ADDRESS_GIVEN = "Der Kundenservice hat die Adresse für ein anderes Konto eingetragen."
 TOO_MANY_TODAY = "An diese Adresse gingen heute schon zu viele E-Mails."
 
 WAITING = (MailState.QUEUED, MailState.DEFERRED)
@@ -165,8 +176,19 @@ def _is_free(now: datetime) -> ColumnElement[bool]:
     return or_(lease.is_(None), lease <= now, lease > now + LEASE + 2 * clock.CLOCKS_DIFFER)
 
 
+def _link_state(mail: OutgoingMail, now: datetime) -> LinkState:
+    """Return the state of the link as far as the mail needs it.
+
+    A notice is sent whatever became of its link: otherwise whoever ends the link before the mail has left, as by a
+    second change, keeps the owner from learning of the first (OWASP ASVS 6.3.7).
+    """
+    if mail.link is None or mail.link.policy.in_notice:
+        return LinkState.OPEN
+    return mail.link.state(now)
+
+
 def _reason_to_drop(mail: OutgoingMail, now: datetime) -> DeliveryResult | None:
-    state = mail.link.state(now) if mail.link else LinkState.OPEN
+    state = _link_state(mail, now)
     if state in ENDED_LINKS:
         return DeliveryResult(ENDED_LINKS[state][0], reason=ENDED_LINKS[state][1])
     if now >= _give_up_at(mail):
@@ -175,12 +197,16 @@ def _reason_to_drop(mail: OutgoingMail, now: datetime) -> DeliveryResult | None:
 
 
 def _reason_to_spare(tx: Transaction, mail: OutgoingMail) -> DeliveryResult | None:
-    """Return why a new address gets no link: its limit is reached, or it is taken. Then its owner gets a notice."""
+    """Return why a new address gets no link: its limit is reached, or it is taken. Then its owner gets a notice.
+
+    Taken is also what the desk has entered for another customer, who has not confirmed it yet: no notice can reach her
+    there.
+    """
     if mail.link is None or not mail.link.policy.confirms_address:
         return None
-    others = Customer.email_canonical == mail.recipient_canonical, Customer.id != mail.customer_id
-    owner = tx.session.scalar(select(Customer).where(*others))
-    if owner:
+    if owner := links.address_owner(tx.session, mail.recipient, tx.now, other_than=mail.customer):
+        if owner.email_canonical != mail.recipient_canonical:
+            return DeliveryResult(MailState.CANCELLED, reason=ADDRESS_GIVEN)
         _notify_owner(tx, owner)
         return DeliveryResult(MailState.CANCELLED, reason=ADDRESS_TAKEN)
     if not tx.may_mail(mail.recipient_canonical, mail.customer, besides=mail):
@@ -204,9 +230,9 @@ def _notify_owner(tx: Transaction, owner: Customer) -> None:
 
 def _give_up_at(mail: OutgoingMail) -> datetime:
     since = mail.retried_at or mail.queued_at
-    if mail.link is None:
+    if mail.link is None or mail.link.policy.in_notice:
         return since + NOTICE_PATIENCE
-    return min(mail.link.expires_at, since + mail.link.policy.mail_patience)
+    return min(mail.link.expires_at, since + LINK_PATIENCE)
 
 
 def _pause(tries: int) -> timedelta:
@@ -285,7 +311,7 @@ def retry_refusal(mail: OutgoingMail, now: datetime) -> str | None:
     """Return in German why this mail cannot be sent again; None when it can."""
     if mail.state not in RETRYABLE:
         return "Diese E-Mail ist schon unterwegs oder übergeben. Sie kann nicht noch einmal gesendet werden."
-    link = mail.link.state(now) if mail.link else LinkState.OPEN
+    link = _link_state(mail, now)
     if link is LinkState.OPEN:
         return None
     why = "Der Link ist abgelaufen." if link is LinkState.EXPIRED else ENDED_LINKS[link][1]
@@ -313,6 +339,7 @@ def retryable_number(session: Session, now: datetime) -> int:
 
 def _retryable_together(now: datetime) -> tuple[ColumnElement[bool], ...]:
     ended = or_(AccountLink.ended_at.is_not(None), AccountLink.expires_at <= now)
+    ended = and_(ended, AccountLink.kind.not_in(IN_NOTICE))
     return (
         OutgoingMail.state.in_(RETRYABLE_TOGETHER),
         OutgoingMail.queued_at > now - RETRY_WINDOW,

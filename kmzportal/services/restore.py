@@ -22,6 +22,7 @@ from kmzportal.dates import format_datetime
 from kmzportal.db import NEWEST_VERSION, Base, close, db, schema_version
 from kmzportal.models import (
     AccountLink,
+    AddressProposal,
     AuditEvent,
     Clerk,
     Customer,
@@ -57,8 +58,9 @@ LOST_SINCE = "War seit der eingespielten Sicherung schon gesperrt, oder jemand h
 PERSON = ("email_canonical", "password_hash", "password_set_at", "locked_at")
 COMPARED: dict[type[Base], tuple[str, ...]] = {
     Customer: ("id", "number", "number_canonical", "created_at", "objection", *PERSON),
-    Clerk: ("admin", "left_at", "factor_nonce", "recovery_nonce", "recovery_codes_used", *PERSON),
-    Passkey: ("credential_id",),
+    Clerk: ("id", "admin", "left_at", "factor_nonce", "recovery_nonce", "recovery_codes_used", *PERSON),
+    # A device chooses the id of a passkey, so it could be registered again for another account.
+    Passkey: ("credential_id", "public_key", "user_handle", "clerk_id"),
     DeletedCustomer: ("number_hash", "deleted_at"),
 }
 
@@ -72,7 +74,7 @@ class Present:
     deleted: Sequence[Any] = ()
     objected: Mapping[int | None, datetime] = field(default_factory=dict)  #: the latest objection by id of the customer
     clerks: Sequence[Any] = ()
-    passkeys: Collection[str] | None = None  #: their credential ids; None if they are not known
+    passkeys: Sequence[Any] | None = None  #: None if they are not known
     complete: bool = False  #: whether it is known what everybody lost since the backup
 
 
@@ -143,14 +145,13 @@ def look(manifest: Manifest) -> Present | None:
         latest = select(AuditEvent.customer_id, func.max(AuditEvent.at)).group_by(AuditEvent.customer_id)
         objected = latest.where(AuditEvent.action == "address.objected")
         rows = {table: _rows(table) for table in COMPARED}
-        stored_passkeys = rows[Passkey]
         return Present(
             customers=rows[Customer],
             latest=db.session.scalar(select(func.max(AuditEvent.at))),
             deleted=rows[DeletedCustomer] or (),
             objected={row[0]: row[1] for row in db.session.execute(objected)},
             clerks=rows[Clerk] or (),
-            passkeys=None if stored_passkeys is None else {row.credential_id for row in stored_passkeys},
+            passkeys=rows[Passkey],
             # What an older version lacks did not exist; a newer one may have given it another name.
             complete=(schema_version() or "") <= NEWEST_VERSION or not any(map(_lacking, COMPARED)),
         )
@@ -230,7 +231,7 @@ def replace_database(content: Path) -> None:
 
 
 def settle(tx: Transaction, manifest: Manifest, present: Present, old_keys: LinkKeys, with_keys: bool) -> Settled:
-    """End sessions, known devices, links and their mails, and take from everybody again what was lost since.
+    """End sessions, known devices, proposals, links and their mails, and take from everybody again what was lost since.
 
     With keys that still differ, because a setting overrides them, their fingerprints are not taken and the portal
     refuses to start.
@@ -240,10 +241,11 @@ def settle(tx: Transaction, manifest: Manifest, present: Present, old_keys: Link
     tx.session.execute(delete(Heartbeat))  # of the time of the backup; the clock would seem to have jumped since
     stored = {row.number_canonical or canonical_number(row.number): row for row in present.customers or ()}
     deleted = _delete_again(tx, present.deleted, stored, old_keys)
-    without_passkey = _remove_passkeys_again(tx, present.passkeys)
+    lost_passkey = _remove_passkeys_again(tx, present.passkeys)
+    have_passkey = {row.clerk_id for row in present.passkeys or ()}
     objected = {customer_id for customer_id, at in present.objected.items() if at > made_at}
     limited, passwords = _limit_customers_again(tx, stored, objected)
-    clerks_limited, need_link = _limit_clerks_again(tx, present.clerks, without_passkey)
+    clerks_limited, need_link = _limit_clerks_again(tx, present.clerks, lost_passkey, have_passkey)
     if not (with_keys and keys.differing(tx.session, tx.settings)):
         need_link.update(keys.take(tx))
     if manifest.schema < audit_chain.SINCE:
@@ -255,6 +257,7 @@ def settle(tx: Transaction, manifest: Manifest, present: Present, old_keys: Link
 def _end_sessions_and_links(tx: Transaction) -> None:
     tx.session.execute(update(LoginSession).where(LoginSession.ended_at.is_(None)).values(ended_at=tx.now))
     tx.session.execute(delete(KnownDevice))  # some may have been ended since
+    tx.session.execute(delete(AddressProposal))  # another clerk may have refused it since
     still_open = update(AccountLink).where(AccountLink.ended_at.is_(None), AccountLink.kind.in_(ENDED))
     tx.session.execute(still_open.values(ended_at=tx.now, ended_as=LinkState.WITHDRAWN))
     ended = select(AccountLink.id).where(AccountLink.ended_at == tx.now)
@@ -280,17 +283,23 @@ def _delete_again(tx: Transaction, deleted: Sequence[Any], stored: Mapping[str, 
     return len(again)
 
 
-def _remove_passkeys_again(tx: Transaction, present: Collection[str] | None) -> set[int]:
+def _remove_passkeys_again(tx: Transaction, present: Sequence[Any] | None) -> set[int]:
     """Remove the passkeys that are no longer there; return the ids of the clerks who had one of them."""
+    kept = {_identity(row) for row in present or ()}
     removed = [
         passkey
         for passkey in tx.session.scalars(select(Passkey)).all()
-        if present is not None and passkey.credential_id not in present
+        if present is not None and _identity(passkey) not in kept
     ]
     for passkey in removed:
         tx.session.delete(passkey)
         tx.record("passkey.ended", passkey.holder, passkey=passkey.name)
     return {passkey.clerk_id for passkey in removed if passkey.clerk_id}
+
+
+def _identity(passkey: Any) -> tuple[str, str, str]:
+    """Return what only one passkey of one account has."""
+    return passkey.credential_id, passkey.public_key, passkey.user_handle
 
 
 def _limit_customers_again(
@@ -346,15 +355,16 @@ def _forget_password(row: Any, person: Customer | Clerk) -> bool:
     return True
 
 
-def _forget_factor(tx: Transaction, row: Any, clerk: Clerk, without_passkey: bool) -> None:
-    """Delete password, app and recovery codes of a clerk as far as they were replaced, or the last factor removed.
+def _forget_factor(tx: Transaction, row: Any, clerk: Clerk, passkey: bool) -> None:
+    """Delete password, app and recovery codes of a clerk as far as they were replaced, or the last factor is missing.
 
-    Without its second factor the password does not stay either: it alone would log in, or set up another factor.
+    `passkey`: the clerk had a removed one, or has one by now. Without its second factor the password does not stay
+    either: it alone would log in, or set up another factor.
     """
     _forget_password(row, clerk)
     if clerk.factor_nonce != row.factor_nonce:
         clerk.factor_nonce = clerk.password_hash = None
-    elif without_passkey and not clerk.factor_nonce and not passkeys.all_of(tx.session, clerk):
+    elif passkey and not clerk.factor_nonce and not passkeys.all_of(tx.session, clerk):
         clerk.password_hash = None
     if clerk.recovery_nonce != row.recovery_nonce:
         clerk.recovery_codes_used = list(range(RECOVERY_CODES))
@@ -363,14 +373,17 @@ def _forget_factor(tx: Transaction, row: Any, clerk: Clerk, without_passkey: boo
 
 
 def _limit_clerks_again(
-    tx: Transaction, present: Sequence[Any], without_passkey: Collection[int]
+    tx: Transaction, present: Sequence[Any], lost_passkey: Collection[int], have_passkey: Collection[int]
 ) -> tuple[int, set[Clerk]]:
-    """Return how many clerks lost access or the right to manage again, and those who need a new first link."""
+    """Return how many clerks lost access or the right to manage again, and those who need a new first link.
+
+    `lost_passkey`: ids in the backup of those who had a passkey that is gone; `have_passkey`: present ids.
+    """
     limited, need_link = 0, set()
     for row in present:
         if clerk := clerks.find(tx.session, row.email_canonical):
             limited += _limit_clerk_again(tx, row, clerk)
-            _forget_factor(tx, row, clerk, clerk.id in without_passkey)
+            _forget_factor(tx, row, clerk, clerk.id in lost_passkey or row.id in have_passkey)
             if row.password_set_at and not (clerk.password_hash or clerk.locked_at):
                 need_link.add(clerk)
     return limited, need_link

@@ -46,6 +46,7 @@ CODE_LIFETIME = timedelta(hours=1)
 SOURCES_PER_ADDRESS = 3  # receipts and codes to one address, as a multiple of what one source may cause
 PUZZLES_PER_CASE = 10  # answered puzzles, as a multiple of the limits of cases
 CASES_SHOWN = 25
+OF_ACCOUNT = ("deletion", "objection")  # branches whose account is certain, as they begin in it or by its link
 UNFINISHED = (CaseState.OPEN, CaseState.WAITING, CaseState.ANSWERED)
 ADDRESS = re.compile(r"[\w.+-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63}){1,5}", re.ASCII)
 CANDIDATES_SHOWN, SIMILAR_NAMES_SHOWN = 5, 3
@@ -86,6 +87,12 @@ class CaseChanged(Refusal):
 
 class CaseTaken(Refusal):
     """Another clerk is working on the case."""
+
+
+class CaseOfAccount(Refusal):
+    """Who asked in an account is certain; assigned to another one, it would be that customer's own request."""
+
+    message = "Diese Anfrage kommt aus einem Konto. Sie lässt sich keinem anderen zuordnen."
 
 
 class TooManyRequests(Refusal):
@@ -381,8 +388,10 @@ def take(_tx: Transaction, case: SupportCase, clerk: Clerk | None) -> None:
 
 
 def assign(tx: Transaction, case: SupportCase, customer: Customer, clerk: Clerk | None = None) -> None:
-    """Assign the case to the customer; `clerk` now works on it. Raises CaseClosed."""
+    """Assign the case to the customer; `clerk` now works on it. Raises CaseClosed, CaseOfAccount."""
     _require_unfinished(case)
+    if case.branch in OF_ACCOUNT and case.customer != customer:
+        raise CaseOfAccount
     case.customer, case.clerk = customer, clerk or case.clerk
     tx.record("case.assigned", customer, reference=case.reference)
 

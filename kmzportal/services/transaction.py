@@ -21,6 +21,7 @@ from kmzportal import mail_address
 from kmzportal.db import BUSY_TIMEOUT, WRITES, Base, db
 from kmzportal.models import (
     ACTIONS,
+    IN_NOTICE,
     AccountLink,
     AuditEvent,
     Clerk,
@@ -148,13 +149,14 @@ class Transaction:
     def may_mail(self, canonical: str, person: Customer | Clerk | None, besides: OutgoingMail | None = None) -> bool:
         """Return whether MAILS_PER_DAY allows this address (canonical form) one more mail, or the one `besides`.
 
-        Counted is what left in the last 24 hours, or waits and its link still works: nothing of what was taken back
-        before it left. The desk has a limit of its own, as others must not be able to use it up. Of mails about an
-        account that has another address at most half: whoever enters an address as a new one must not use up what
-        its owner may get.
+        Counted is what left in the last 24 hours, or waits and will leave: nothing of what was taken back before it
+        left. The desk has a limit of its own, as others must not be able to use it up. Of mails about an account that
+        has another address at most half: whoever enters an address as a new one must not use up what its owner may get.
         """
         living = or_(
-            OutgoingMail.link_id.is_(None), and_(AccountLink.ended_at.is_(None), AccountLink.expires_at > self.now)
+            OutgoingMail.link_id.is_(None),
+            AccountLink.kind.in_(IN_NOTICE),
+            and_(AccountLink.ended_at.is_(None), AccountLink.expires_at > self.now),
         )
         waits = and_(OutgoingMail.state.in_((MailState.QUEUED, MailState.DEFERRED)), living)
         limit = int(self.settings["MAILS_PER_DAY"])

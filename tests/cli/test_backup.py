@@ -24,6 +24,7 @@ from kmzportal.cli import cli
 from kmzportal.db import NEWEST_VERSION, close, db
 from kmzportal.models import (
     AccountLink,
+    AddressProposal,
     AuditEvent,
     Clerk,
     Customer,
@@ -430,10 +431,17 @@ def test_a_password_that_was_replaced_or_deleted_since_the_backup_does_not_come_
         assert customer(people.ERIKA).locked_at is None
 
 
-def add_passkey(holder, credential_id):
+def add_passkey(holder, credential_id, **different):
     owner = {"clerk": holder} if isinstance(holder, Clerk) else {"customer": holder}
-    row = {"public_key": "k", "user_handle": "h", "host": "konto.kmz.example", "sign_count": 0, "name": "Handy"}
-    db.session.add(Passkey(credential_id=credential_id, created_at=datetime.now(UTC), **row, **owner))
+    row = {
+        "public_key": "k",
+        "user_handle": holder.email,
+        "host": "konto.kmz.example",
+        "sign_count": 0,
+        "name": "Handy",
+    }
+    row |= {"credential_id": credential_id, "created_at": datetime.now(UTC)}
+    db.session.add(Passkey(**(row | different), **owner))
 
 
 def test_passkeys_that_were_removed_since_the_backup_do_not_come_back(either):
@@ -447,6 +455,32 @@ def test_passkeys_that_were_removed_since_the_backup_do_not_come_back(either):
     with either.app():
         assert db.session.scalars(select(Passkey.credential_id)).all() == ["kept"]
         assert customer(people.ERIKA).password_hash
+
+
+@pytest.mark.parametrize(("holder", "key"), [(people.MAX, "k"), (people.ERIKA, "another")])
+def test_a_removed_passkey_does_not_come_back_because_another_one_has_its_id_by_now(office, holder, key):
+    """The device chooses the id: whoever lost a passkey could register it again for an account of their own."""
+    with office.app(), transaction("console"):
+        add_passkey(customer(people.ERIKA), "lost")
+    office("backup", "portal.tar.gz")
+    with office.app(), transaction("console") as tx:
+        tx.session.execute(delete(Passkey))
+        add_passkey(customer(holder), "lost", public_key=key)
+    office("restore", "portal.tar.gz", "--yes")
+    with office.app():
+        assert db.session.scalars(select(Passkey)).all() == []
+
+
+def test_a_proposed_address_does_not_come_back(office):
+    """Another clerk may have refused it since."""
+    with office.app(), transaction("console") as tx:
+        proposed = {"proposed_at": tx.now, "email": "dieb@web.de", "check": "callback", "note": ""}
+        erika, tim = customer(people.ERIKA), clerk_named("tb")
+        tx.session.add(AddressProposal(customer=erika, clerk=tim, **proposed))
+    office("backup", "portal.tar.gz")
+    office("restore", "portal.tar.gz", "--yes")
+    with office.app():
+        assert db.session.scalars(select(AddressProposal)).all() == []
 
 
 def clerk_named(initials):
@@ -480,6 +514,18 @@ def test_a_clerk_whose_password_or_factor_was_replaced_since_the_backup_gets_a_n
         assert clerk.password_hash is None
         assert (clerk.factor_nonce is None) is (change is not new_password or initials == "tb")
         assert clerk_named({"ro": "tb", "tb": "ro"}[initials]).password_hash
+
+
+@pytest.mark.parametrize("has_app", [True, False])
+def test_a_clerk_whose_first_factor_is_a_passkey_added_since_the_backup_gets_a_new_first_link(office, has_app):
+    """Where the second factor is only offered, the password of the backup alone would open the desk."""
+    initials = "ro" if has_app else "tb"
+    office("backup", "portal.tar.gz")
+    with office.app(), transaction("console"):
+        add_passkey(clerk_named(initials), "new")
+    named = "Es brauchen einen neuen ersten Link" in office("restore", "portal.tar.gz", "--yes")
+    with office.app():
+        assert (named, bool(clerk_named(initials).password_hash)) == (not has_app, has_app)
 
 
 def test_recovery_codes_that_were_used_or_replaced_since_the_backup_do_not_come_back(office):

@@ -134,6 +134,13 @@ def test_admins_read_whether_a_clerk_is_new_or_back_or_manages_now():
         assert [words for words in acts.values() if words in text] == [what] and "mit dem Kürzel tb" in text
 
 
+def test_clerks_read_who_was_locked_left_or_manages_no_more():
+    acts = {"locked": "gesperrt. Im Protokoll", "left": "ausgeschieden", "demoted": "verlor"}
+    for act in acts:
+        text = one_line(parts(email("clerk_limited", facts={"initials": "tb", "act": act}))[0])
+        assert [known for known, words in acts.items() if words in text] == [act] and "mit dem Kürzel tb" in text
+
+
 @EVERY
 def test_no_line_of_the_text_is_long_but_that_of_a_link_is_whole(template):
     text, _ = parts(email(template))

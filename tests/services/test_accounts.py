@@ -319,6 +319,16 @@ def test_a_taken_address_gets_no_link_and_its_owner_one_notice_a_day(backend, er
     assert {mail.state for mail in backend.mails("address_link")} == {MailState.CANCELLED}
 
 
+def test_an_address_that_the_desk_entered_for_another_customer_gets_no_link(backend, as_clerk, erika, max_):
+    """Its owner, who waits for a link, would confirm it for the account of whoever asked."""
+    as_clerk(desk.correct_address, erika, erika.version, NEW_EMAIL, "callback", "")
+    backend.run(accounts.request_address_change, max_, NEW_EMAIL)
+    mail = backend.mails("address_link")[-1]
+    assert backend.run(outbox.claim, mail.id) is None
+    assert backend.read(mail).reason == outbox.ADDRESS_GIVEN
+    assert backend.mails("address_taken") == []
+
+
 def test_a_new_address_that_was_taken_before_its_mail_left_gets_no_link(backend, erika, max_, address_link):
     [mail] = backend.mails("address_link")
     backend.update(max_, email=NEW_EMAIL, email_canonical=NEW_EMAIL.casefold())

@@ -42,6 +42,25 @@ def test_the_other_admins_are_mailed_about_a_clerk_who_comes_back_and_about_a_ne
     assert notices == [(rosa.email, {"initials": "tb", "act": act}) for act in ("returned", "promoted")]
 
 
+@pytest.mark.parametrize(("act", "told"), [(clerks.lock, "locked"), (clerks.leave, "left"), ("change", "demoted")])
+def test_who_loses_access_or_the_right_to_manage_and_all_admins_are_mailed_once(backend, rosa, tim, act, told):
+    """A stolen session of an admin must not first shut out those who would be mailed about a new clerk."""
+    backend.update(tim, admin=True)
+    backend.add(people.person(people.TIM | {"initials": "lo", "email": "lo@kmz.example", "locked_at": people.LONG_AGO}))
+    for _ in range(2):
+        if act == "change":
+            backend.run(clerks.change, tim, rosa, tim.name, tim.initials, False)
+        else:
+            backend.run(act, tim, rosa)
+    notices = sorted((mail.recipient, mail.facts) for mail in backend.mails("clerk_limited"))
+    assert notices == [(email, {"initials": "tb", "act": told}) for email in sorted([rosa.email, tim.email])]
+
+
+def test_a_clerk_without_that_right_is_mailed_about_the_lock_as_well(backend, rosa, tim):
+    backend.run(clerks.lock, tim, rosa)
+    assert {mail.recipient for mail in backend.mails("clerk_limited")} == {rosa.email, tim.email}
+
+
 @pytest.mark.parametrize("initials", ["äö", "ÄÖ"])
 def test_initials_and_address_are_unique_whatever_their_case(backend, initials):
     backend.run(clerks.add, "aenne@kmz.example", "Änne Öhler", "ÄÖ")

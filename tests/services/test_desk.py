@@ -264,7 +264,9 @@ def test_an_address_at_any_well_known_free_provider_waits(propose):
     """Those of the German market and those that take no name; the list is plain, not complete."""
     names = """tuta.com tutanota.com tutanota.de proton.me protonmail.com pm.me mailbox.org posteo.de icloud.com me.com
         aol.com yahoo.de yahoo.com hotmail.de hotmail.com outlook.de outlook.com live.de gmx.net gmx.de gmx.at gmx.ch
-        web.de freenet.de t-online.de arcor.de mail.de email.de mail.com zoho.com yandex.com gmail.com googlemail.com"""
+        web.de freenet.de t-online.de arcor.de mail.de email.de mail.com zoho.com yandex.com gmail.com googlemail.com
+        duck.com mozmail.com dieb.mozmail.com privaterelay.appleid.com mailinator.com startmail.com riseup.net byom.de
+        disroot.org mailfence.com ok.de mail.ru ewe.net netcologne.de simplelogin.com anonaddy.com teachers.org"""
     assert [name for name in names.split() if propose(f"erika@{name.upper()}") is not False] == []
 
 

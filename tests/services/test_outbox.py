@@ -9,7 +9,7 @@ from sqlalchemy import select
 
 from kmzportal.models import AuditEvent, LinkKind, LinkState, MailState, OutgoingMail
 from kmzportal.services import clock as clock_service
-from kmzportal.services import links, outbox, processes
+from kmzportal.services import desk, links, outbox, processes
 from kmzportal.services.outbox import NO_SERVER, RESUMES, WORKER_SILENT, DeliveryResult, RetryRefused, mail_outage
 from tests.answers import DOWN, GREYLISTED, TAKEN, UNKNOWN
 from tests.people import NOW
@@ -209,6 +209,20 @@ def test_the_mail_of_an_ended_link_is_cancelled_before_its_first_or_next_try(
         assert worker.claim(mail) is None
         assert (backend.read(mail).state, backend.read(mail).reason) == (MailState.CANCELLED, reason)
     assert worker.due() == []
+
+
+def test_a_notice_leaves_and_is_sent_again_whatever_became_of_its_link(backend, worker, as_clerk, erika, clock):
+    """A second correction ends the objection to the first: the owner must learn of both."""
+    as_clerk(desk.lock, erika, "Verdacht")
+    for email in ("dieb@privat.example", "dieb2@privat.example"):
+        as_clerk(desk.correct_address, erika, backend.read(erika).version, email, "callback", "")
+    assert [bool(link.ended_at) for link in backend.links(LinkKind.OBJECTION)] == [True, False]
+    first, second = backend.mails("address_changed_old")
+    assert first.recipient == erika.email
+    worker.deliver(second, UNKNOWN)
+    worker.deliver(first, UNKNOWN)
+    assert as_clerk(outbox.retry_all) == 2
+    assert worker.claim(first) and worker.claim(second)
 
 
 # Sent again by a clerk

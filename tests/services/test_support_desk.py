@@ -8,7 +8,7 @@ from sqlalchemy import event, select
 from kmzportal.db import db
 from kmzportal.models import CaseState, Customer, LinkKind, SupportCase
 from kmzportal.server.worker import Loop, purge_if_due
-from kmzportal.services import accounts, desk, outbox, recovery, support
+from kmzportal.services import accounts, deletion, desk, outbox, recovery, support
 from kmzportal.services.passwords import hash_password
 from tests.people import NEW_EMAIL, NEW_PASSWORD, NOW
 
@@ -173,6 +173,17 @@ def test_a_closed_case_refuses_acts_until_it_is_opened_again_with_a_new_day(back
     assert (backend.read(case).state, backend.read(case).promised_on) == (CaseState.OPEN, date(2026, 12, 3))
     with pytest.raises(support.CaseOpen):
         as_clerk(support.reopen, case)
+
+
+def test_a_case_from_an_account_stays_with_it(backend, as_clerk, erika, max_):
+    """Otherwise the page of another customer says that she asked for the deletion of her account."""
+    backend.run(deletion.request, max_)
+    backend.run(accounts.object_to_change, backend.issue(LinkKind.OBJECTION, max_), NOW)
+    for case in backend.read(select(SupportCase)):
+        with pytest.raises(support.CaseOfAccount):
+            as_clerk(support.assign, case, erika)
+        as_clerk(support.assign, case, max_)
+        assert backend.read(case).customer_id == max_.id
 
 
 def test_of_two_clerks_the_second_is_refused(backend, as_clerk, enter, rosa, tim):

@@ -225,7 +225,7 @@ def _hints(customer: Customer, typed: str | None) -> dict[str, Any]:
         return {"new": None}
     return {
         "new": email,
-        "owner": desk.address_owner(session, email, now, other_than=customer),
+        "owner": links.address_owner(session, email, now, other_than=customer),
         "meant": mail_address.suggest_correction(email),
         "lookalike": mail_address.lookalike(email, customer_search.known_domains(session, now)),
         "free_mail": mail_address.is_free_mail(email),
@@ -389,7 +389,7 @@ def create() -> ResponseReturnValue:
         notice = "Das Konto ist angelegt. Senden Sie jetzt den Link."
         return redirect_to(".customer", notice, customer_id=customer.id)
     email = _parse(form.email.data) if form.email.errors else None
-    owner = desk.address_owner(db.session(), email, datetime.now(UTC)) if email else None
+    owner = links.address_owner(db.session(), email, datetime.now(UTC)) if email else None
     return render("desk/new_customer.html", form, owner=owner)
 
 

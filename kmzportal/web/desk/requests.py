@@ -21,7 +21,7 @@ from kmzportal.models import (
     Customer,
     SupportCase,
 )
-from kmzportal.services import desk, recovery, support, support_mail
+from kmzportal.services import desk, links, recovery, support, support_mail
 from kmzportal.services.transaction import Transaction
 from kmzportal.web.auth import act, clerk_only, current_user, page_key
 from kmzportal.web.desk.customers import record_access
@@ -197,7 +197,7 @@ def _screen(case: SupportCase, **refused: PortalForm) -> ResponseReturnValue:
         next(iter(refused.values()), None),
         case=case,
         candidates=support.candidates(session, [case])[case.id] or support.similar_names(session, case),
-        owner=desk.address_owner(session, case.new_email, now, other_than=case.customer) if case.new_email else None,
+        owner=links.address_owner(session, case.new_email, now, other_than=case.customer) if case.new_email else None,
         questions=QUESTIONS,
         forms=forms,
         now=now,
