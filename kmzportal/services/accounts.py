@@ -249,9 +249,8 @@ def end_other_sessions(tx: Transaction, person: Customer | Clerk, login_session:
     forgotten = devices.end_all(tx, person, keep_this=True)
     if ended or forgotten:
         tx.record("sessions.ended", person, number=ended)
-        if (
-            tx.count(f"ended:{person.__tablename__}:{person.id}", tx.hour) > 1
-        ):  # or it would be a way to send any number
+        notices = tx.count(f"ended:{person.__tablename__}:{person.id}", tx.hour)
+        if notices > 1:  # each login with the password could cause another one
             return ended
         if isinstance(person, Clerk):
             tx.warn("clerk_access_changed", person, changed="devices")

@@ -155,9 +155,13 @@ def is_known_source(session: Session, keys: LinkKeys, source: str | None, now: d
 
 
 def start_session(tx: Transaction, person: Customer | Clerk, device: str, awaits_code: bool = False) -> NewSession:
-    """Insert a session, without an audit record; of the account's sessions the newest MAX_SESSIONS stay."""
-    theirs = select(LoginSession.id).where(_owner(person) == person.id).order_by(LoginSession.id.desc())
-    tx.session.execute(delete(LoginSession).where(LoginSession.id.in_(theirs.offset(MAX_SESSIONS - 1))))
+    """Insert a session, without an audit record; of the account's sessions the newest MAX_SESSIONS stay.
+
+    Those that await a code are counted apart: whoever knows the password alone must not end the others.
+    """
+    theirs = select(LoginSession.id).where(_owner(person) == person.id, LoginSession.awaits_code == awaits_code)
+    beyond = theirs.order_by(LoginSession.id.desc()).offset(MAX_SESSIONS - 1)
+    tx.session.execute(delete(LoginSession).where(LoginSession.id.in_(beyond)))
     prefix = "STAFF_" if isinstance(person, Clerk) else ""
     lifetime = CODE_LIFETIME if awaits_code else tx.settings[f"{prefix}SESSION_LIFETIME"]
     session = LoginSession(

@@ -5,9 +5,10 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from pyotp import TOTP
+from sqlalchemy import select
 
 from kmzportal.models import LoginSession
-from kmzportal.services import second_factor
+from kmzportal.services import second_factor, sessions
 from kmzportal.services.refusals import SessionOver, WrongCode
 from kmzportal.services.second_factor import SecondFactor
 from kmzportal.services.tokens import CODE_ALPHABET, LinkKeys
@@ -302,3 +303,13 @@ def test_no_locked_admin_and_no_other_clerk_is_told(backend, rosa, tim, factor, 
     for _ in range(3):
         enter(WRONG)
     assert [mail.recipient for mail in backend.mails()] == [rosa.email]
+
+
+def test_who_knows_the_password_alone_ends_no_session_by_very_many_logins(backend, rosa, factor, enter, monkeypatch):
+    monkeypatch.setattr(sessions, "MAX_SESSIONS", 3)
+    token = enter(factor.recovery_codes[0], source=OFFICE)
+    for _ in range(5):
+        backend.run(sessions.start_session, rosa, "Firefox", awaits_code=True)
+    assert backend.session_of(token).alive(NOW)
+    waiting = [one for one in backend.read(select(LoginSession)) if one.awaits_code]
+    assert len(waiting) == 3
