@@ -309,7 +309,7 @@ def test_who_knows_the_password_alone_ends_no_session_by_very_many_logins(backen
     monkeypatch.setattr(sessions, "MAX_SESSIONS", 3)
     token = enter(factor.recovery_codes[0], source=OFFICE)
     for _ in range(5):
-        backend.run(sessions.start_session, rosa, "Firefox", awaits_code=True)
+        backend.run(sessions.start_session, rosa, "Firefox", True)
     assert backend.session_of(token).alive(NOW)
     waiting = [one for one in backend.read(select(LoginSession)) if one.awaits_code]
     assert len(waiting) == 3
