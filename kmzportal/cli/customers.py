@@ -110,7 +110,11 @@ def _lock_or_delete(missing: Sequence[Any], delete: bool) -> None:
         with transaction("console") as tx:
             customer = tx.session.get(Customer, each.id)
             if customer and delete:
-                deletion.delete_customer(tx, customer, customer.version, WHY_MISSING, loans_open=False)
+                try:
+                    desk.delete_customer(tx, customer, customer.version, WHY_MISSING, loans_open=False)
+                except desk.ObjectionOpen as refusal:
+                    click.echo(_printable(f"  Kundennummer {customer.number} bleibt: {refusal.message}"))
+                    continue
             elif customer and not customer.locked_at:
                 desk.lock(tx, customer, WHY_MISSING)
             else:
@@ -124,7 +128,8 @@ def _lock_or_delete(missing: Sequence[Any], delete: bool) -> None:
 @click.argument("number", metavar="KUNDENNUMMER")
 @click.option("--why", metavar="GRUND", required=True, help="Der Grund, für das Protokoll.")
 @click.option("--no-loans", is_flag=True, help=NO_LOANS)
-def delete(number: str, why: str, no_loans: bool) -> None:
+@click.option("--anyway", is_flag=True, help="Löscht auch, solange eine frühere E-Mail-Adresse widersprechen kann.")
+def delete(number: str, why: str, no_loans: bool, anyway: bool) -> None:
     """Löscht ein Konto wie der Kundenservice: alle Daten, der Verlauf bleibt ohne Namen."""
     try:
         why = setting_types.text(why)
@@ -137,9 +142,11 @@ def delete(number: str, why: str, no_loans: bool) -> None:
     loans_open = not no_loans and not agreed(f"{_printable(name)}: {LOANS}")
     try:
         with transaction("console") as tx:
-            deletion.delete_customer(tx, customer, version, why, loans_open)
+            (deletion if anyway else desk).delete_customer(tx, customer, version, why, loans_open)
     except deletion.LoansOpen as refusal:
         raise Fault(refusal.message) from None
+    except desk.ObjectionOpen as refusal:
+        raise Fault(f"{refusal.message} Sofort: --anyway.") from None
     except ChangedMeanwhile:
         raise Fault(
             "Jemand hat das Konto gerade geändert. Nichts wurde gelöscht. Versuchen Sie es noch einmal."

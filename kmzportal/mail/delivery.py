@@ -7,18 +7,17 @@ import smtplib
 import ssl
 import threading
 import time
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
-from functools import partial
 from types import TracebackType
 from typing import Self
 from urllib.parse import urlsplit
 
 from flask import Flask, current_app
 from flask_mail import Connection, Mail
+from sqlalchemy import Row
 from sqlalchemy.exc import DBAPIError
 
 from kmzportal import mail_address
@@ -32,7 +31,8 @@ from kmzportal.services import outbox
 from kmzportal.services.outbox import DeliveryResult
 from kmzportal.services.transaction import link_keys, transaction
 
-AT_ONCE = 2  # mails; some providers accept no more than three connections of a customer
+LONGEST_PAUSE = 1.0  # seconds before a mail; several times as long as sending one
+MOST_IN_FLIGHT = 20
 RENEW_EVERY = 10.0  # seconds; the lease of outbox.LEASE then survives clocks that differ by a minute
 
 log = logging.getLogger(__name__)
@@ -81,37 +81,71 @@ class MailServer(Mail):
 mail_server = MailServer()
 
 
-def deliver_due(stop: Callable[[], bool] = lambda: False, to_strangers: bool | None = None, jitter: float = 0) -> int:
-    """Send the mails that are due and return how many were accepted; end when the mail server fails, or at `stop`.
-
-    `to_strangers`: only mails that anyone can cause, TO_STRANGERS, or only the others.
-
-    AT_ONCE side by side, one to each recipient in a turn. In a single row, whoever asks for links to his own address,
-    another one, and his own again would learn from the time between his two mails whether the other has an account.
-    `jitter`: up to so many seconds, at random, before each mail; it covers what sending side by side still costs.
-    """
-    if not (current_app.config["MAIL_SERVER"] or current_app.config.get("DEMO")):
-        return 0
-    app: Flask = current_app._get_current_object()  # type: ignore[attr-defined]
+def deliver_due() -> int:
+    """Send the mails that are due, one after another, and return how many were accepted; end when the server fails."""
     tried, accepted = set[int](), 0
-    with ThreadPoolExecutor(AT_ONCE) as pool:
-        while turn := _turn(to_strangers, tried):
-            for at in range(0, len(turn), AT_ONCE):
-                results = [
-                    result for result in pool.map(partial(_deliver, app, jitter), turn[at : at + AT_ONCE]) if result
-                ]
-                accepted += results.count(SENT)
-                if stop() or any(result.server_failed for result in results):
-                    return accepted
+    while turn := [mail for mail in _due() if mail.id not in tried]:
+        for mail in turn:
+            result = _send(mail.id)
+            accepted += result is SENT
+            if result and result.server_failed:
+                return accepted
+        tried.update(mail.id for mail in turn)
     return accepted
 
 
-def _turn(to_strangers: bool | None, tried: set[int]) -> list[int]:
-    """Return the ids of the next mails that are due, none of `tried`, to which it adds them."""
-    turn = [mail_id for mail_id in outbox.due(db.session(), datetime.now(UTC), to_strangers) if mail_id not in tried]
-    db.session.commit()  # the sending threads have transactions of their own
-    tried.update(turn)
-    return turn
+def _due(to_strangers: bool | None = None) -> Sequence[Row[int, str]]:
+    if not (current_app.config["MAIL_SERVER"] or current_app.config.get("DEMO")):
+        return ()
+    found = outbox.due(db.session(), datetime.now(UTC), to_strangers)
+    db.session.commit()  # each mail is sent outside of any transaction
+    return found
+
+
+class Deliveries:
+    """Sends mails side by side, in threads.
+
+    Were they sent in a row, whoever asks for links to his own address, another one, and his own again would learn from
+    the time between his two mails whether the other has an account. So no mail waits for one to somebody else: each
+    begins after a random pause, and only mails to one recipient follow each other.
+
+    `to_strangers`: only mails that anyone can cause, TO_STRANGERS, or only the others; `at_once`: connections.
+    """
+
+    def __init__(self, to_strangers: bool, at_once: int):
+        self.to_strangers = to_strangers
+        self.in_flight: set[str] = set()  # recipients
+        self.ending = False
+        self._failed = threading.Event()
+        self._places = threading.Semaphore(at_once)
+
+    def start_due(self) -> None:
+        """Start sending what is due, MOST_IN_FLIGHT at a time, and return at once."""
+        app: Flask = current_app._get_current_object()  # type: ignore[attr-defined]
+        self._failed.clear()
+        for mail in _due(self.to_strangers):
+            if mail.recipient_canonical not in self.in_flight and len(self.in_flight) < MOST_IN_FLIGHT:
+                self.in_flight.add(mail.recipient_canonical)
+                threading.Thread(target=self._deliver, args=(app, *mail), daemon=True).start()
+
+    def _deliver(self, app: Flask, mail_id: int, recipient: str) -> None:
+        time.sleep(random.uniform(0, LONGEST_PAUSE))  # noqa: S311  hides times; nothing is derived from it
+        try:
+            with self._places, app.app_context():
+                if not (self.ending or self._failed.is_set()):
+                    result = _send(mail_id)
+                    if result and result.server_failed:  # what waits is tried later
+                        self._failed.set()
+        except DBAPIError as error:
+            log.warning("Mail %d: %s", mail_id, type(error.orig).__name__)
+        finally:
+            self.in_flight.discard(recipient)
+
+    def end(self, deadline: float) -> None:
+        """Start nothing more, and wait for what is being sent until this time of time.monotonic()."""
+        self.ending = True
+        while self.in_flight and time.monotonic() < deadline:
+            time.sleep(0.05)
 
 
 def post(email: Email, unproven: bool = False) -> DeliveryResult:
@@ -131,13 +165,6 @@ def post(email: Email, unproven: bool = False) -> DeliveryResult:
         refused = unproven and isinstance(error, smtplib.SMTPRecipientsRefused)
         return replace(result, server_failed=False) if refused else result
     return SENT
-
-
-def _deliver(app: Flask, jitter: float, mail_id: int) -> DeliveryResult | None:
-    """Send a mail, in a thread of its own; None if another process has it."""
-    time.sleep(random.uniform(0, jitter))  # noqa: S311  hides times; nothing is derived from it
-    with app.app_context():
-        return _send(mail_id)
 
 
 def _send(mail_id: int) -> DeliveryResult | None:

@@ -22,12 +22,11 @@ from kmzportal import doctor
 from kmzportal.db import db
 from kmzportal.logs import log_database_error, log_traceback
 from kmzportal.mail import inbox
-from kmzportal.mail.delivery import deliver_due
+from kmzportal.mail.delivery import Deliveries
 from kmzportal.services import audit_chain, clock, diagnosis, guesses, outbox, recovery, retention, support
 from kmzportal.services.alarms import report_broken_chain
 from kmzportal.services.transaction import transaction
 
-JITTER = 0.2  # seconds, see delivery.deliver_due
 POLL_EVERY = 0.5  # seconds
 BEAT_EVERY = 10.0
 PAUSE_AFTER_FAILURE = 60.0  # for one request
@@ -53,9 +52,11 @@ def work(app: Flask) -> None:
 @contextmanager
 def run_loops(app: Flask) -> Iterator[None]:
     """Run each loop in a thread; at the end wait at most STOP_WITHIN seconds for all to finish their turn."""
-    mails = Loop(app, outbox.MAILS_LOOP, lambda: deliver_due(lambda: mails.ending, to_strangers=False, jitter=JITTER))
-    # Behind a mail to a customer, that of a stranger would arrive later, and tell that there is such a customer.
-    receipts = Loop(app, "receipts", lambda: deliver_due(lambda: receipts.ending, to_strangers=True))
+    # Three connections to the mail server, as some providers accept no more. Behind a mail to a customer, that of a
+    # stranger would arrive later, and tell that there is such a customer.
+    to_customers, to_strangers = Deliveries(to_strangers=False, at_once=2), Deliveries(to_strangers=True, at_once=1)
+    mails = Loop(app, outbox.MAILS_LOOP, to_customers.start_due)
+    receipts = Loop(app, "receipts", to_strangers.start_due)
     requests = Loop(app, outbox.REQUESTS_LOOP, Requests(then=mails.wake.set).answer)
     loops = [mails, receipts, requests, Loop(app, outbox.PURGE_LOOP, purge_if_due, ASK_WHETHER_TO_PURGE_EVERY)]
     loops.append(Loop(app, "audit", chain_events, CHAIN_EVERY))
@@ -71,6 +72,8 @@ def run_loops(app: Flask) -> Iterator[None]:
     deadline = time.monotonic() + STOP_WITHIN
     for thread in threads[:-1]:  # not for the checks, which may wait for a server that does not answer
         thread.join(max(0.0, deadline - time.monotonic()))
+    for deliveries in (to_customers, to_strangers):
+        deliveries.end(deadline)
 
 
 @dataclass

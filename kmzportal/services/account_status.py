@@ -58,7 +58,7 @@ def _contact_changed(session: Session, customer: Customer, now: datetime) -> dat
         AuditEvent.actor.not_like("clerk:%"),
         AuditEvent.at > now - CHANGED_WITHIN,
     )
-    for change in session.scalars(changes.order_by(AuditEvent.id.desc()).limit(50)):
+    for change in session.scalars(changes.order_by(AuditEvent.id.desc())):
         if CONTACT.intersection(change.details.get("fields", ())):
             return change.at
     return None

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 
-from sqlalchemy import and_, delete, func, select
+from sqlalchemy import Select, and_, delete, func, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
@@ -349,11 +349,14 @@ def create_customer(tx: Transaction, number: str, email: str, data: Mapping[str,
 def delete_customer(tx: Transaction, customer: Customer, seen_version: int, why: str, loans_open: bool) -> None:
     """Delete all data of the customer. Raises ObjectionOpen, and what deletion.delete_customer raises.
 
-    Not while somebody objects or still can: whoever moved the address could ask for this as well (GDPR 12 (6)).
+    Not while somebody objects, nor in the days in which an earlier address could, also if its objection ended since:
+    whoever moved the address could ask for this as well (GDPR 12 (6)), and it would take the notices with it.
     """
     tx.lock(customer, seen_version)
-    if objection_pending(tx, customer):
-        raise ObjectionOpen(message=NOT_DELETED if customer.objection == Objection.OPEN else NOT_DELETED_YET)
+    if customer.objection == Objection.OPEN:
+        raise ObjectionOpen(message=NOT_DELETED)
+    if tx.session.scalar(_to_earlier_addresses(tx, customer)):
+        raise ObjectionOpen(message=NOT_DELETED_YET)
     deletion.delete_customer(tx, customer, seen_version, why, loans_open)
     _count(tx, "deleted")
 
@@ -426,14 +429,19 @@ def objection_pending(tx: Transaction, customer: Customer) -> bool:
     tx.lock(customer)
     if customer.objection == Objection.OPEN:
         return True
+    still_open = _to_earlier_addresses(tx, customer).where(AccountLink.ended_at.is_(None))
+    return tx.session.scalar(still_open) is not None
+
+
+def _to_earlier_addresses(tx: Transaction, customer: Customer) -> Select[int]:
+    """Select an objection link whose time is not over, ended or not, of an address that is no longer the account's."""
     objection = select(AccountLink.id).where(
         AccountLink.customer_id == customer.id,
         AccountLink.kind == LinkKind.OBJECTION,
         AccountLink.email != customer.email,
-        AccountLink.ended_at.is_(None),
         AccountLink.expires_at > tx.now,
     )
-    return tx.session.scalar(objection.limit(1)) is not None
+    return objection.limit(1)
 
 
 def _count(tx: Transaction, act: str) -> None:

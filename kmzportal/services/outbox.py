@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, func, or_, select, update
+from sqlalchemy import ColumnElement, Row, and_, func, or_, select, update
 from sqlalchemy.orm import Session, joinedload
 
 from kmzportal.dates import format_short
@@ -83,19 +83,19 @@ class DeliveryResult:
         return tried and self.code is not None and not self.server_failed
 
 
-def due(session: Session, now: datetime, to_strangers: bool | None = None) -> Sequence[int]:
-    """Return the ids of the mails that are due, the oldest one to each recipient, at most 100.
+def due(session: Session, now: datetime, to_strangers: bool | None = None) -> Sequence[Row[int, str]]:
+    """Return id and recipient of the mails that are due, the oldest one to each recipient, at most 100.
 
     Not all to one recipient: a customer can cause more mails to himself than are sent in the same time, and those of
     others would wait behind them. `to_strangers`: only those TO_STRANGERS, or only the others.
     """
-    waiting = select(func.min(OutgoingMail.id)).where(_is_claimable(now))
+    waiting = select(func.min(OutgoingMail.id).label("id"), OutgoingMail.recipient_canonical).where(_is_claimable(now))
     if to_strangers is not None:
         waiting = waiting.where(OutgoingMail.template.in_(TO_STRANGERS) == to_strangers)
     if clock.fault(session, now):  # older mails would expire
         waiting = waiting.where(OutgoingMail.queued_at.between(now - clock.JUMP, now + clock.JUMP))
     first = waiting.group_by(OutgoingMail.recipient_canonical).order_by(func.min(OutgoingMail.next_try_at))
-    return session.scalars(first.order_by(func.min(OutgoingMail.id)).limit(100)).all()
+    return session.execute(first.order_by(func.min(OutgoingMail.id)).limit(100)).all()
 
 
 def claim(tx: Transaction, mail_id: int) -> OutgoingMail | None:

@@ -4,8 +4,8 @@ import pytest
 from sqlalchemy import select
 
 from kmzportal.cli import cli
-from kmzportal.models import Customer
-from kmzportal.services import deletion, desk, search
+from kmzportal.models import Customer, LinkKind
+from kmzportal.services import accounts, deletion, desk, search
 
 HEADER = "Kundennummer;Nachname;E-Mail;Ort"
 CALW, NAGOLD, NO_ADDRESS = "1;Müller;m@schule.example;Calw", "2;Groß;g@schule.example;Nagold", "3;Weiß;nichts;"
@@ -187,3 +187,17 @@ def test_a_customer_is_the_same_in_every_spelling_of_the_number(load, numbers, b
     assert (numbers(), desk_search(spelling)) == (["K-1"], ["K-1"])
     with pytest.raises(desk.NumberTaken):
         backend.run(desk.create_customer, spelling, "neu@schule.example", {"last_name": "Neu"})
+
+
+def test_who_moved_the_address_lately_is_deleted_only_on_demand(load, console, numbers, backend, erika):
+    """As at the desk: the earlier address can still object, and an intruder may have asked for the deletion."""
+    backend.run(accounts.request_address_change, erika, "neu@schule.example")
+    (link,) = backend.links(LinkKind.ADDRESS)
+    backend.run(accounts.confirm_address, link, link.issued_at)
+    refused = console("delete", erika.number, "--why", "Wunsch", "--no-loans")
+    assert (refused.exit_code, "Sofort: --anyway." in refused.stderr) == (1, True)
+    done = load(*many(20), options=["--delete-missing", "--yes", "--no-loans"])
+    assert f"Kundennummer {erika.number} bleibt: Die E-Mail-Adresse ist neu." in done.stdout
+    assert erika.number in numbers()
+    assert console("delete", erika.number, "--why", "Wunsch", "--no-loans", "--anyway").exit_code == 0
+    assert erika.number not in numbers()

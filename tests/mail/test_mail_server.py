@@ -119,7 +119,7 @@ def test_a_mail_at_which_the_server_disconnects_does_not_stop_the_next_which_is_
     assert states() == [(MailState.DEFERRED, None), (MailState.SENT, 250)]
 
 
-def test_an_outage_is_tried_with_two_mails_and_ends_with_the_first_that_is_sent(
+def test_an_outage_is_tried_with_one_mail_and_ends_with_the_first_that_is_sent(
     deliver, server, configure, app, queue, erika, max_, juergen, backend
 ):
     port = app.config["MAIL_PORT"]
@@ -129,7 +129,7 @@ def test_an_outage_is_tried_with_two_mails_and_ends_with_the_first_that_is_sent(
     for _ in range(3):
         assert deliver() == 0
         tries.append([backend.read(mail).tries for mail in mails])
-    assert tries[:2] == [[1, 1, 0], [1, 1, 1]]
+    assert tries == [[1, 0, 0], [1, 1, 0], [1, 1, 1]]
     assert None not in [mail.outage_since for mail in backend.mails()]
     configure(MAIL_PORT=port)
     queue(erika)

@@ -173,12 +173,15 @@ def test_an_account_with_an_open_objection_is_deleted_only_once_the_person_was_c
     assert backend.read(select(Customer)) == []
 
 
-@pytest.mark.parametrize("locked", [True, False])
+@pytest.mark.parametrize("locked", [True, False, "and corrected again, which ends the first objection"])
 def test_an_account_is_not_deleted_while_its_earlier_address_can_object(backend, as_clerk, erika, clock, locked):
     """Otherwise whoever moved the address could delete the account, and with it the objection and its notice."""
     if locked:
         as_clerk(desk.lock, erika, "Verdacht")
     as_clerk(desk.correct_address, erika, backend.read(erika).version, NEW_EMAIL, "callback", "")
+    if locked == "and corrected again, which ends the first objection":
+        as_clerk(desk.unlock, erika, "geklärt")
+        as_clerk(desk.correct_address, erika, backend.read(erika).version, "noch@eine.example", "callback", "")
     if not locked:
         link = backend.links(LinkKind.DESK)[-1]
         backend.run(accounts.register, link, NOW, backend.read(erika).version, {}, hash_password(NEW_PASSWORD))

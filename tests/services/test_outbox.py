@@ -31,7 +31,7 @@ class Worker:
         return self.backend.run(send, person)
 
     def due(self):
-        return self.backend.run(lambda tx: list(outbox.due(tx.session, tx.now)))
+        return self.backend.run(lambda tx: [mail.id for mail in outbox.due(tx.session, tx.now)])
 
     def claim(self, mail):
         return self.backend.run(outbox.claim, mail.id, actor="worker")
