@@ -196,6 +196,7 @@ def test_who_moved_the_address_lately_is_deleted_only_on_demand(load, console, n
     backend.run(accounts.confirm_address, link, link.issued_at)
     refused = console("delete", erika.number, "--why", "Wunsch", "--no-loans")
     assert (refused.exit_code, "Sofort: --anyway." in refused.stderr) == (1, True)
+    load(*many(20))
     done = load(*many(20), options=["--delete-missing", "--yes", "--no-loans"])
     assert f"Kundennummer {erika.number} bleibt: Die E-Mail-Adresse ist neu." in done.stdout
     assert erika.number in numbers()
