@@ -5,14 +5,14 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, or_, select
+from sqlalchemy import ColumnElement, String, cast, or_, select
 from sqlalchemy.orm import Session
 
 from kmzportal.models import AuditEvent, Customer, OutgoingMail, RecoveryRequest, fold
 from kmzportal.services import outbox, sessions
 from kmzportal.services.tokens import LinkKeys
 
-CONTACT = {"phone", "street", "postcode", "town", "school"}
+CONTACT = ("phone", "street", "postcode", "town", "school")
 CHANGED_WITHIN = timedelta(days=30)
 LOCKS = ("account.locked", "address.objected")
 ROUND_UP = timedelta(seconds=59)  # pages leave out the seconds
@@ -52,16 +52,15 @@ def _lock(session: Session, customer: Customer) -> AuditEvent | None:
 
 def _contact_changed(session: Session, customer: Customer, now: datetime) -> datetime | None:
     """Return when the customer's own session last changed what the desk checks a person by: it may be an intruder's."""
-    changes = select(AuditEvent).where(
+    details = cast(AuditEvent.details, String)
+    changes = select(AuditEvent.at).where(
         AuditEvent.customer_id == customer.id,
         AuditEvent.action == "data.changed",
         AuditEvent.actor.not_like("clerk:%"),
         AuditEvent.at > now - CHANGED_WITHIN,
+        or_(*(details.contains(f'"{field}"') for field in CONTACT)),
     )
-    for change in session.scalars(changes.order_by(AuditEvent.id.desc())):
-        if CONTACT.intersection(change.details.get("fields", ())):
-            return change.at
-    return None
+    return session.scalars(changes.order_by(AuditEvent.id.desc()).limit(1)).first()
 
 
 def _typed(session: Session, customer: Customer, now: datetime) -> Sequence[RecoveryRequest]:

@@ -21,7 +21,7 @@ _CODE = "[A-HJ-NP-Za-hj-np-z2-9]{4}"
 QUOTED = re.compile(
     r"(?:/|%2F)link(?:/|%2F)(?:(?:(?:[ \t]*\n[>| \t]*)?[\w-]){43}|\S+)"
     r"|(?<![\w-])(?=[\w-]*[A-Za-z])(?=[\w-]*[\d_-])[\w-]{40,}"
-    rf"|(?<![\w-])(?<!V )(?:{_CODE}-{_CODE}|{_CODE}[ \t]?[-–—]?[ \t]?{_CODE}[ \t]?[-–—]?[ \t]?{_CODE})(?![\w-])"
+    rf"|(?<![\w-])(?<!V )(?:{_CODE}-{_CODE}|{_CODE}\W{{0,3}}{_CODE}\W{{0,3}}{_CODE})(?![\w-])"
 )
 
 
@@ -31,15 +31,14 @@ def without_secrets(text: str) -> str:
 
 
 def _is_prose(found: str) -> bool:
-    """Return whether these are words and numbers of four characters rather than a code, which mixes letters and digits.
+    """Return whether these are words and numbers of four characters rather than a code.
 
-    A code in capitals is always taken for one. In small letters one in thirty letters' codes has no mixed group and is
-    missed.
+    A code is in capitals, as it is printed, or mixes letters and digits in two of its groups.
     """
     groups = re.findall(_CODE, found)
-    return "".join(groups) == re.sub(r"[ \t–—-]", "", found) and not any(
-        group.isupper() or not (group.isalpha() or group.isdigit()) for group in groups
-    )
+    if "".join(groups) != re.sub(r"\W", "", found) or (found.isupper() and not found.isdigit()):
+        return False
+    return len([group for group in groups if not (group.isalpha() or group.isdigit())]) < len(groups) - 1
 
 
 class LinkKeys:

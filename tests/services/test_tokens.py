@@ -67,7 +67,16 @@ def test_the_scan_for_secrets_after_every_test_finds_them(backend, app, erika):
     backend.update(erika, phone="4711")
 
 
-LETTER = ("FYRB-YB5G-7SKX", "FYRB YB5G 7SKX", "fyrbyb5g7skx", "FYRB–YB5G–7SKX", "fyrb - yb5g - 7skx", "ABCD EFGH JKLM")
+LETTER = (
+    "FYRB-YB5G-7SKX",
+    "FYRB YB5G 7SKX",
+    "fyrbyb5g7skx",
+    "FYRB–YB5G–7SKX",
+    "fyrb - yb5g - 7skx",
+    "ABCD EFGH JKLM",
+    "FYRB YB5G\n7SKX",
+    "FYRB.YB5G.7SKX",
+)
 LINK = "https://konto.kmz.example/link/AbCdEfGhIjKlMnOpQrStUvWxYz0123456789-_AbCde"
 
 
@@ -82,7 +91,8 @@ def test_what_a_text_quotes_of_our_mails_and_letters_is_removed(secret):
 
 @pytest.mark.parametrize("text", [
     "V-7KQM-3PAX", "V 7KQM-3PAX", "Anna-Lena", "kann denn auch jemand helfen", "07051 2345 6789", "2345 6789 2345",
-    "K-1001", "________________________________________________", "Donaudampfschifffahrtsgesellschaftskapitän",
+    "K-1001", "Frau K234 geht",
+    "Haus 2345, Raum B2C4", "________________________________________________", "Donaudampfschifffahrtsgesellschaftskapitän",
     "Schreiben Sie an /kein-zugriff.",
 ])  # fmt: skip
 def test_what_people_write_stays(text):
