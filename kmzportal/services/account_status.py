@@ -40,7 +40,7 @@ def find(
         password_disabled=disabled,
         lock=_lock(session, customer) if customer.locked_at else None,
         failed_mail=outbox.came_back(session, customer.email_canonical),
-        contact_changed=_contact_changed(session, customer, now),
+        contact_changed=contact_changed(session, customer, now),
         typed=_typed(session, customer, now),
     )
 
@@ -50,7 +50,7 @@ def _lock(session: Session, customer: Customer) -> AuditEvent | None:
     return session.scalars(locks.order_by(AuditEvent.at.desc(), AuditEvent.id.desc()).limit(1)).first()
 
 
-def _contact_changed(session: Session, customer: Customer, now: datetime) -> datetime | None:
+def contact_changed(session: Session, customer: Customer, now: datetime) -> datetime | None:
     """Return when the customer's own session last changed what the desk checks a person by: it may be an intruder's."""
     details = cast(AuditEvent.details, String)
     changes = select(AuditEvent.at).where(

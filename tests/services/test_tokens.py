@@ -92,7 +92,8 @@ def test_what_a_text_quotes_of_our_mails_and_letters_is_removed(secret):
 @pytest.mark.parametrize("text", [
     "V-7KQM-3PAX", "V 7KQM-3PAX", "Anna-Lena", "kann denn auch jemand helfen", "07051 2345 6789", "2345 6789 2345",
     "K-1001", "Frau K234 geht",
-    "Haus 2345, Raum B2C4", "________________________________________________", "Donaudampfschifffahrtsgesellschaftskapitän",
+    "Haus 2345, Raum B2C4",
+    "________________________________________________", "Donaudampfschifffahrtsgesellschaftskapitän",
     "Schreiben Sie an /kein-zugriff.",
 ])  # fmt: skip
 def test_what_people_write_stays(text):

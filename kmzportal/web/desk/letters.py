@@ -11,7 +11,7 @@ from wtforms.validators import InputRequired
 from kmzportal.dates import format_until
 from kmzportal.db import db
 from kmzportal.models import AccountLink, Customer, LinkKind
-from kmzportal.services import desk, links
+from kmzportal.services import account_status, desk, links
 from kmzportal.services.transaction import Transaction, link_keys
 from kmzportal.web.auth import act, clerk_only, fresh_second_factor
 from kmzportal.web.desk.customers import CUSTOMER, IdentityForm, answer_case, current_case, record_access
@@ -60,7 +60,10 @@ def print_letter(customer_id: int) -> ResponseReturnValue:
     if form.errors:
         form.version.data = str(_newest_letter(customer))
     answers = case.version if case and case.customer_id == customer.id and not case.closed else None
-    return render("desk/new_letter.html", form, customer=customer, case=case, answers=answers, now=datetime.now(UTC))
+    now = datetime.now(UTC)
+    context = {"customer": customer, "case": case, "answers": answers, "now": now}
+    changed = account_status.contact_changed(db.session(), customer, now)
+    return render("desk/new_letter.html", form, changed=changed, **context)
 
 
 @bp.get("/zugangsbrief/qr.svg")
