@@ -12,7 +12,7 @@ from flask import current_app
 from flask.cli import AppGroup, ScriptInfo, with_appcontext
 
 from kmzportal import settings
-from kmzportal.cli.database import RUNS, hold
+from kmzportal.cli.database import HALF_RESTORED, RUNS, hold
 from kmzportal.cli.fault import Fault, agreed
 from kmzportal.dates import format_datetime
 from kmzportal.db import close, db, schema_version
@@ -26,6 +26,10 @@ from kmzportal.services.transaction import link_keys, transaction
 NEED_LINK = "Es brauchen einen neuen ersten Link (kmzportal clerks link ADRESSE):"
 UNKNOWN = "Wer seit der Sicherung Zugang verlor, ist darin nicht zu lesen. Sperren Sie diese Personen danach selbst."
 PASSWORDS = "Ein neues Passwort brauchen, weil es seit der Sicherung geändert wurde („Passwort vergessen?“): {}"
+UNDONE = (
+    "Datenbank und Schlüssel sind wieder wie vor dem unterbrochenen Einspielen. Das Portal kann starten. Die eigenen "
+    "Seiten in {folder} können schon die der Sicherung sein: Prüfen Sie sie."
+)
 
 keys = AppGroup("keys", help="Die Schlüssel der Instanz.")
 
@@ -40,11 +44,13 @@ def backup(file: Path | None, keys_file: Path | None) -> None:
     Die Sicherung enthält keine Schlüssel und keine Passwörter. Bewahren Sie die Datei mit den Schlüsseln an einem
     anderen Ort auf: Ohne sie brauchen nach einem Verlust alle im Kundenservice einen neuen zweiten Faktor.
     """
+    instance, config = Path(current_app.instance_path), current_app.config
+    if restoring.is_pending(instance):
+        raise Fault(HALF_RESTORED)
     schema = schema_version()
     backups.refuse_newer(schema)
     if schema is None:
         raise Fault("Die Datenbank hat noch keine Tabellen. Es gibt nichts zu sichern.")
-    instance, config = Path(current_app.instance_path), current_app.config
     click.echo(f"Gesichert und geprüft: {backups.create(instance, config, file)}")
     if keys_file:
         backups.write_keys(config, keys_file)
@@ -78,14 +84,17 @@ def restore(ctx: click.Context, file: Path, keys_file: Path | None, yes: bool) -
         if restoring.add_missing_files(instance, content, secrets):
             click.echo(f"Einstellungen aus der Sicherung: {instance}/config.toml. Ohne --keys fehlen darin Passwörter.")
         with script.load_app().app_context():
-            restoring.bring_back_database(instance, Path(folder, "before"))
+            undone = restoring.bring_back_database(instance, Path(folder, "before"))
             present = restoring.look(manifest)
-            _confirm(file, manifest, present, yes)
+            _show(file, manifest, present)
+            if not (yes or present is None or agreed("Ersetzen?")):
+                raise Fault(_decline(instance, undone))
             kept = restoring.keep(instance, current_app.config, present) if present else None
             if kept:
                 click.echo(f"Was ersetzt wird, ist gesichert in {kept}")
             old_keys = link_keys()
-            restoring.begin(instance, kept)
+            if undone or not restoring.is_pending(instance):  # else `kept` is what the interrupted restore left
+                restoring.begin(instance, kept)
             restoring.replace_files(instance, content, secrets)
             restoring.replace_database(content)
             close()
@@ -118,8 +127,8 @@ def accept() -> None:
     _name(clerks)
 
 
-def _confirm(file: Path, manifest: backups.Manifest, present: restoring.Present | None, yes: bool) -> None:
-    """Show what is replaced by what, and ask; raises Fault."""
+def _show(file: Path, manifest: backups.Manifest, present: restoring.Present | None) -> None:
+    """Show what is replaced by what."""
     made_at = format_datetime(datetime.fromisoformat(manifest.made_at))
     number = manifest.rows.get("customer", 0)
     click.echo(f"{file}: vom {made_at}, Konten: {number}, Zugänge: {manifest.rows.get('clerk', 0)}")
@@ -133,8 +142,14 @@ def _confirm(file: Path, manifest: backups.Manifest, present: restoring.Present 
         click.echo(f"Ersetzt wird: letzter Eintrag vom {latest}, Konten: {len(present.customers)}")
     if not present.complete:
         click.echo(UNKNOWN)
-    if not (yes or agreed("Ersetzen?")):
-        raise Fault("Nichts wurde ersetzt. Ohne Frage: --yes.")
+
+
+def _decline(instance: Path, undone: bool) -> str:
+    """Return what is in the database now that nothing is restored; an interrupted restore that is undone is over."""
+    if undone:
+        restoring.end(instance)
+        return UNDONE.format(folder=instance / "pages")
+    return HALF_RESTORED if restoring.is_pending(instance) else "Nichts wurde ersetzt. Ohne Frage: --yes."
 
 
 def _report(settled: restoring.Settled) -> None:

@@ -19,8 +19,8 @@ RUNS = "Das Portal läuft noch ({folder}). Beenden Sie es vorher, zum Beispiel m
 BEING_RESTORED = "In {folder} wird gerade eine Sicherung eingespielt. Starten Sie das Portal danach."
 
 HALF_RESTORED = (
-    "Das Einspielen einer Sicherung wurde unterbrochen. Wiederholen Sie es: kmzportal restore DATEI. Erst danach "
-    "startet das Portal."
+    "Das Einspielen einer Sicherung wurde nicht beendet. Wiederholen Sie es: kmzportal restore DATEI. Erst danach "
+    "startet das Portal, und erst danach wird wieder gesichert."
 )
 
 

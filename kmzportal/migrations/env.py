@@ -12,7 +12,7 @@ from flask import current_app
 from sqlalchemy import Connection, text
 
 from kmzportal.db import NEWEST_VERSION, WRITES, UTCDateTime, db
-from kmzportal.services import backup
+from kmzportal.services import backup, restore
 
 ADVISORY_LOCK = 4_761_526_001
 LOCK_TIMEOUT = 600_000  # milliseconds
@@ -46,7 +46,10 @@ def run_migrations(connection: Connection):
     backup.refuse_newer(before)
     target = context.get_context().opts.get("destination_rev")  # none for commands that migrate nothing
     due = target and before != {"head": NEWEST_VERSION}.get(target, target)
-    kept = backup.create(Path(current_app.instance_path), current_app.config) if due and before else None
+    kept = None
+    if due and before:
+        instance = Path(current_app.instance_path)
+        kept = backup.create(instance, current_app.config, prune=not restore.is_pending(instance))
     context.run_migrations()
     if due:
         after = context.get_context().get_current_revision()

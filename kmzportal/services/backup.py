@@ -73,8 +73,11 @@ def refuse_newer(schema: str | None) -> None:
         raise OperationRefused(NEWER_DATABASE.format(version=schema, newest=NEWEST_VERSION))
 
 
-def create(instance: Path, settings: Settings, target: Path | None = None) -> Path:
-    """Write a backup to `target`, or into instance/backups, where only BACKUP_KEEP of them stay. Return its path."""
+def create(instance: Path, settings: Settings, target: Path | None = None, *, prune: bool = True) -> Path:
+    """Write a backup to `target`, or into instance/backups, where only BACKUP_KEEP of them stay. Return its path.
+
+    Without `prune` all of them stay: a restore may have to be repeated, and needs its file and what it replaces.
+    """
     made_at, backups = datetime.now(UTC), instance / "backups"
     target = target or _free_name(backups, made_at)
     try:
@@ -100,18 +103,21 @@ def create(instance: Path, settings: Settings, target: Path | None = None) -> Pa
             raise DamagedDatabase(DAMAGED_DATABASE.format(why=error)) from None
         raise OperationRefused(f"{target} kann nicht geschrieben werden ({error}).") from None
     ours = sorted(path for path in backups.glob("*") if OUR_NAME.fullmatch(path.name))
-    for path in ours[: -settings["BACKUP_KEEP"]]:
+    for path in ours[: -settings["BACKUP_KEEP"]] if prune else ():
         path.unlink()
     return target
 
 
-def unpack(file: Path, folder: Path, newest: str = NEWEST_VERSION) -> Manifest:
-    """Extract a backup into a new folder and check it: sums, database, number of rows. Raises OperationRefused."""
+def unpack(file: Path, folder: Path, newest: str | None = NEWEST_VERSION) -> Manifest:
+    """Extract a backup into a new folder and check it: sums, database, number of rows. Raises OperationRefused.
+
+    A database of a version after `newest` is refused.
+    """
     folder.mkdir(mode=0o700)
     try:
         with tarfile.open(file, "r:gz") as archive:
             facts = json.loads(archive.extractfile(MANIFEST).read())  # type: ignore[union-attr]
-            if facts["format"] > FORMAT or facts["schema"] > newest:
+            if facts["format"] > FORMAT or (newest and facts["schema"] > newest):
                 raise OperationRefused(
                     f"{file} stammt von einer neueren Fassung von kmzportal. Installieren Sie diese."
                 )

@@ -127,9 +127,17 @@ def replace_files(instance: Path, content: Path, secrets: dict[str, Any]) -> Non
             raise OperationRefused(NOT_WRITABLE.format(folder=instance / "pages", why=error)) from None
     for name in secrets.keys() & set(KEYS):
         path = instance / name.lower()
-        if path.read_text("utf-8").strip() != secrets[name]:
-            path.replace(path.with_name(f"{path.name}.replaced"))
+        present = path.read_text("utf-8").strip()
+        if present != secrets[name]:
+            # In this order, as a file of this name may be left from an earlier restore.
+            backup.write_private(_replaced(path), present)
+            noted = (instance / PENDING).read_text("utf-8")
+            backup.write_private(instance / PENDING, f"{noted}\n{name}")
             backup.write_private(path, secrets[name])
+
+
+def _replaced(key: Path) -> Path:
+    return key.with_name(f"{key.name}.replaced")
 
 
 def look(manifest: Manifest) -> Present | None:
@@ -183,14 +191,17 @@ def keep(instance: Path, settings: Any, present: Present) -> Path:
     """Make a backup of what is replaced; a damaged file is kept as it is. Return its path."""
     if present.customers is not None:
         with suppress(backup.DamagedDatabase):
-            return backup.create(instance, settings)
+            return backup.create(instance, settings, prune=False)  # the oldest one may be what is restored
     close()
     path = Path(str(db.engine.url.database))
     return path.replace(path.with_name(f"{path.name}.damaged-{datetime.now(UTC):%Y%m%d-%H%M%S}"))
 
 
 def begin(instance: Path, kept: Path | None) -> None:
-    """Note that a restore has begun, and where the database is kept that it replaces."""
+    """Note that a restore has begun, and where the database is kept that it replaces.
+
+    `replace_files` adds the names of the keys that it replaces, one a line.
+    """
     backup.write_private(instance / PENDING, str(kept or ""))
 
 
@@ -205,18 +216,28 @@ def is_pending(instance: Path) -> bool:
 
 def bring_back_keys(instance: Path) -> None:
     """After an interrupted restore bring back the keys that it has replaced."""
-    for name in KEYS if is_pending(instance) else ():
-        replaced = instance / f"{name.lower()}.replaced"
-        if replaced.exists():
-            replaced.replace(instance / name.lower())
+    for name in _noted(instance)[1:]:
+        path = instance / name.lower()
+        if _replaced(path).exists():
+            _replaced(path).replace(path)
 
 
-def bring_back_database(instance: Path, folder: Path) -> None:
-    """After an interrupted restore bring back the database that it has replaced, to compare the backup with it."""
-    kept = (instance / PENDING).read_text("utf-8") if is_pending(instance) else ""
-    if kept and ".damaged-" not in Path(kept).name:
-        backup.unpack(Path(kept), folder)
-        replace_database(folder)
+def bring_back_database(instance: Path, folder: Path) -> bool:
+    """After an interrupted restore bring back the database that it has replaced, to compare the backup with it.
+
+    Return whether there was one that could be.
+    """
+    kept = Path(_noted(instance)[0])
+    if not kept.name or ".damaged-" in kept.name:
+        return False
+    backup.unpack(kept, folder, newest=None)  # after an update that failed, what is replaced is of the newer version
+    replace_database(folder)
+    return True
+
+
+def _noted(instance: Path) -> list[str]:
+    """Return where an interrupted restore keeps the database that it replaces, then the keys that it has replaced."""
+    return (instance / PENDING).read_text("utf-8").split("\n") if is_pending(instance) else [""]
 
 
 def replace_database(content: Path) -> None:

@@ -36,7 +36,7 @@ from kmzportal.models import (
     Passkey,
 )
 from kmzportal.server import sample_people, worker
-from kmzportal.services import accounts, audit_chain, clerks, deletion, desk, links, restore
+from kmzportal.services import accounts, audit_chain, backup, clerks, deletion, desk, links, restore
 from kmzportal.services.second_factor import SecondFactor
 from kmzportal.services.transaction import factor_keys, transaction
 from kmzportal.settings import KEYS
@@ -331,12 +331,9 @@ def test_who_was_locked_or_left_since_the_backup_does_not_come_back(either):
         assert (by["ab"].admin, by["cd"].admin) == (True, False)
 
 
-@pytest.mark.parametrize("where", ["replace_files", "replace_database", "settle"])
-def test_a_restore_that_was_interrupted_is_repeated_against_what_it_replaced(either, monkeypatch, where):
-    """Else the second one would compare the backup with itself, and whoever was locked since would be back."""
-    either("backup", "portal.tar.gz")
-    with either.app(), transaction("console") as tx:
-        desk.lock(tx, customer(people.ERIKA), "Verdacht")
+@contextmanager
+def killed_in(where):
+    """Within it a restore ends at this step as if it was killed: before it, or after the database was replaced."""
     original = getattr(restore, where)
 
     def killed(*arguments, **options):
@@ -344,14 +341,131 @@ def test_a_restore_that_was_interrupted_is_repeated_against_what_it_replaced(eit
             original(*arguments, **options)
         raise KeyboardInterrupt
 
-    with monkeypatch.context() as patch:
+    with pytest.MonkeyPatch.context() as patch:
         patch.setattr(restore, where, killed)
-        assert either.run("restore", "portal.tar.gz", "--yes").exit_code == 1
+        yield
+
+
+def interrupt(office, where, *words):
+    with killed_in(where):
+        assert office.run("restore", *words, "--yes").exit_code == 1
+
+
+def keys_of(office):
+    return {name: (office.instance / name.lower()).read_text() for name in KEYS}
+
+
+def change_keys(office):
+    for name in KEYS:
+        (office.instance / name.lower()).write_text(f"another {name} of many characters")
+    office("keys", "accept")
+
+
+@pytest.mark.parametrize("where", ["replace_files", "replace_database", "settle"])
+def test_a_restore_that_was_interrupted_is_repeated_against_what_it_replaced(either, where):
+    """Else the second one would compare the backup with itself, and whoever was locked since would be back."""
+    either("backup", "portal.tar.gz")
+    with either.app(), transaction("console") as tx:
+        desk.lock(tx, customer(people.ERIKA), "Verdacht")
+    interrupt(either, where, "portal.tar.gz")
     assert "Wiederholen Sie es: kmzportal restore" in either.refuses("work")
     assert "weil das seit der Sicherung so war: 1" in either("restore", "portal.tar.gz", "--yes")
     with either.app():
         assert customer(people.ERIKA).locked_at
     assert not (either.instance / "restore.pending").exists()
+
+
+def test_a_repeated_restore_brings_back_no_keys_that_an_earlier_one_replaced(either):
+    """With the keys of then no hash of a deleted customer and no second factor would be recognised."""
+    either("backup", "old.tar.gz", "--keys", "old.keys")
+    change_keys(either)
+    either("restore", "old.tar.gz", "--keys", "old.keys", "--yes")
+    today = keys_of(either)
+    either("backup", "portal.tar.gz")
+    with either.app(), transaction("console") as tx:
+        deletion.delete_customer(tx, customer(people.MAX), customer(people.MAX).version, "Wunsch", loans_open=False)
+    interrupt(either, "replace_database", "portal.tar.gz")
+    output = either("restore", "portal.tar.gz", "--yes")
+    assert keys_of(either) == today
+    assert "Wieder gelöscht, weil seit der Sicherung gelöscht: 1" in output
+    assert "clerks link" not in output
+
+
+@pytest.mark.parametrize("number", range(len(KEYS)))
+def test_keys_that_an_interrupted_restore_replaced_come_back_wherever_it_ended(office, monkeypatch, number):
+    office("backup", "old.tar.gz", "--keys", "old.keys")
+    change_keys(office)
+    today = keys_of(office)
+    write, written = backup.write_private, []
+
+    def killed(path, text):
+        if path.name in map(str.lower, KEYS):
+            if len(written) == number:
+                raise KeyboardInterrupt
+            written.append(path)
+        write(path, text)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(backup, "write_private", killed)
+        assert office.run("restore", "old.tar.gz", "--keys", "old.keys", "--yes").exit_code == 1
+    office.refuses("restore", "old.tar.gz", "--keys", "old.keys", answer="nein\n")
+    assert keys_of(office) == today
+
+
+@pytest.mark.parametrize("where", ["replace_files", "replace_database", "settle"])
+def test_who_declines_to_repeat_a_restore_has_back_what_was_there_before(either, where):
+    either("backup", "portal.tar.gz", "--keys", "portal.keys")
+    change_keys(either)
+    today = keys_of(either)
+    with either.app(), transaction("console") as tx:
+        desk.lock(tx, customer(people.ERIKA), "Verdacht")
+    interrupt(either, where, "portal.tar.gz", "--keys", "portal.keys")
+    refusal = either.refuses("restore", "portal.tar.gz", "--keys", "portal.keys", answer="nein\n")
+    assert "Datenbank und Schlüssel sind wieder wie vor dem unterbrochenen Einspielen." in refusal
+    assert not (either.instance / "restore.pending").exists()
+    assert keys_of(either) == today
+    with either.app():
+        assert customer(people.ERIKA).locked_at
+
+
+@pytest.mark.parametrize("before", [b"not a database" * 20_000, b""])
+def test_who_declines_to_repeat_a_restore_that_replaced_no_whole_database_still_has_to(saved, before):
+    """However often it was interrupted: what is there is the backup, with its sessions and whoever lost access."""
+    (saved.instance / "kmzportal.db").write_bytes(before)
+    for _ in range(2):
+        interrupt(saved, "settle", "portal.tar.gz")
+    assert "Wiederholen Sie es: kmzportal restore" in saved.refuses("restore", "portal.tar.gz", answer="nein\n")
+    assert "Wiederholen Sie es: kmzportal restore" in saved.refuses("work")
+
+
+def test_a_restore_keeps_the_file_that_it_restores_and_what_it_replaces(office, monkeypatch):
+    """However few are to be kept, and although the backup before its migration is made as well."""
+    monkeypatch.setenv("KMZPORTAL_BACKUP_KEEP", "1")
+    with office.app(), db.engine.begin() as connection:
+        connection.execute(text("UPDATE alembic_version SET version_num = '0022'"))
+        connection.execute(text("DROP INDEX ix_source_failure_recent"))
+    office("backup")
+    (oldest,) = (office.instance / "backups").iterdir()
+    with office.app(), transaction("console") as tx:
+        desk.lock(tx, customer(people.ERIKA), "Verdacht")
+    interrupt(office, "settle", oldest)
+    assert len(list((office.instance / "backups").iterdir())) == 3
+    for words in ((), ("portal.tar.gz",)):
+        assert "Wiederholen Sie es: kmzportal restore" in office.refuses("backup", *words)
+    assert "weil das seit der Sicherung so war: 1" in office("restore", oldest, "--yes")
+    assert oldest.exists()
+    office("backup")
+    assert len(list((office.instance / "backups").iterdir())) == 1
+
+
+@pytest.mark.parametrize("where", ["replace_files", "settle"])
+def test_an_interrupted_way_back_to_the_older_version_can_be_repeated(either, where):
+    either("backup", "portal.tar.gz")
+    with either.app(), db.engine.begin() as connection:
+        connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+    interrupt(either, where, "portal.tar.gz")
+    either("restore", "portal.tar.gz", "--yes")
+    assert "/link/" in either(*KIM)
 
 
 def test_pages_that_belong_to_somebody_else_stop_a_restore_before_anything_is_replaced(office, monkeypatch):
