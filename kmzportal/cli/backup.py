@@ -19,6 +19,7 @@ from kmzportal.db import close, db, schema_version
 from kmzportal.migrations import upgrade
 from kmzportal.models import Clerk
 from kmzportal.services import backup as backups
+from kmzportal.services import deletion
 from kmzportal.services import keys as key_service
 from kmzportal.services import restore as restoring
 from kmzportal.services.transaction import link_keys, transaction
@@ -29,6 +30,11 @@ PASSWORDS = "Ein neues Passwort brauchen, weil es seit der Sicherung geändert w
 UNDONE = (
     "Datenbank und Schlüssel sind wieder wie vor dem unterbrochenen Einspielen. Das Portal kann starten. Die eigenen "
     "Seiten in {folder} können schon die der Sicherung sein: Prüfen Sie sie."
+)
+
+FORGOTTEN = (
+    "Gelöschte Konten, die ohne den alten LINK_KEY nicht mehr zu erkennen sind: {}. Ein Import legt sie wieder an, "
+    "wenn sie noch in der Datei stehen."
 )
 
 keys = AppGroup("keys", help="Die Schlüssel der Instanz.")
@@ -123,7 +129,10 @@ def accept() -> None:
         clerks = key_service.take(tx)
         if names:
             tx.record("keys.accepted", why=", ".join(names))
+        forgotten = deletion.number_of_deleted(tx.session) if "LINK_KEY" in names else 0
     click.echo(f"Angenommen: {', '.join(names)}." if names else "Die Schlüssel passen zur Datenbank.")
+    if forgotten:
+        click.echo(FORGOTTEN.format(forgotten))
     _name(clerks)
 
 

@@ -145,6 +145,10 @@ def _forget_in_audit(tx: Transaction, customer_id: int, why: str) -> None:
     tx.record("customer.deleted", why=why, pseudonym=pseudonym)
 
 
+def number_of_deleted(session: Session) -> int:
+    return session.scalar(select(func.count()).select_from(DeletedCustomer)) or 0
+
+
 def deleted_numbers(session: Session, keys: LinkKeys, numbers: Iterable[str]) -> dict[str, datetime]:
     """Return those of the Kundennummern whose customers were deleted here, with the time."""
     stored = {row.number_hash: row.deleted_at for row in session.scalars(select(DeletedCustomer))}

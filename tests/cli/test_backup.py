@@ -863,8 +863,11 @@ def test_another_key_is_refused_with_its_cures_until_it_is_accepted(office, name
     for cure in (f"instance/{name.lower()}", "kmzportal restore DATEI --keys", "kmzportal keys accept"):
         assert cure in sentence
     assert sentence == office.refuses("work")
+    with office.app(), transaction("console") as tx:
+        tx.session.add(DeletedCustomer(number_hash="of somebody", deleted_at=tx.now))
     accepted = office("keys", "accept")
     assert f"Angenommen: {name}." in accepted
+    assert ("nicht mehr zu erkennen sind: 1." in accepted) is (name == "LINK_KEY")
     assert ("Rosa Otto" in accepted) is (name == "FACTOR_KEY")
     assert "/link/" in office(*KIM)
 

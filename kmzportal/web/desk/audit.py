@@ -16,6 +16,7 @@ from kmzportal.models import ACTIONS, DETAILS, IDENTITY_CHECKS, POLICIES, AuditE
 from kmzportal.services import alarms, audit
 from kmzportal.services.audit import AuditQuery
 from kmzportal.web.auth import admin_only, page_key, require_second_factor
+from kmzportal.web.desk.customers import record_access
 from kmzportal.web.forms import Filter, choice_field
 from kmzportal.web.responses import render
 
@@ -49,6 +50,9 @@ def events() -> ResponseReturnValue:
         older = {field.name: request.args[field.name] for field in form if request.args.get(field.name)}
         older["vor"] = str(shown[-1].id)
     people = audit.people(session, shown)
+    if form.person.data:
+        for customer in [one for one in people.values() if isinstance(one, Customer)]:
+            record_access(customer)
     return render("desk/audit.html", form, events=shown, people=people, older=older, now=datetime.now(UTC))
 
 

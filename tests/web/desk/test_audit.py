@@ -3,8 +3,9 @@
 import re
 
 import pytest
+from sqlalchemy import select
 
-from kmzportal.models import ACTIONS, LinkKind
+from kmzportal.models import ACTIONS, CustomerAccess, LinkKind
 from tests.browser import words
 
 pytestmark = pytest.mark.usefixtures("clock")
@@ -47,6 +48,14 @@ def test_each_event_is_shown_with_actor_account_and_details(desk, record, rosa, 
         "Erika Mustermann (K-1001) Daten geändert Erika Mustermann (K-1001) Felder: Telefon, Schule",
     ]
     assert [words(one) for one in desk.page.iter("a") if one.get("aria-current") == "page"] == ["Protokoll"]
+
+
+def test_who_reads_the_events_of_one_customer_has_seen_the_account(desk, record, erika, backend):
+    record("data.changed", erika, fields=["phone"])
+    desk.open(PAGE)
+    assert backend.read(select(CustomerAccess)) == []
+    desk.press("Anzeigen", Person=erika.number)
+    assert [seen.customer_id for seen in backend.read(select(CustomerAccess))] == [erika.id]
 
 
 def test_events_are_filtered_by_action_person_and_day(desk, record, erika, max_, prove):
