@@ -55,7 +55,8 @@ def refuse_if_used() -> None:
     """Raise OperationRefused while others are connected to the database."""
     db.engine.dispose()
     deadline = time.monotonic() + CLOSE_WITHIN
-    with db.engine.connect() as connection:
+    # Within one transaction pg_stat_activity would show the same each time (PostgreSQL, "Viewing Statistics").
+    with db.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         while number := connection.scalar(OTHERS):
             if time.monotonic() > deadline:
                 raise OperationRefused(IN_USE.format(number=number))

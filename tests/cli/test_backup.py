@@ -8,6 +8,7 @@ import shutil
 import sqlite3
 import stat
 import tarfile
+import threading
 import time
 import tomllib
 from contextlib import closing, contextmanager
@@ -36,7 +37,7 @@ from kmzportal.models import (
     Passkey,
 )
 from kmzportal.server import sample_people, worker
-from kmzportal.services import accounts, audit_chain, backup, clerks, deletion, desk, links, restore
+from kmzportal.services import accounts, audit_chain, backup, clerks, deletion, desk, links, postgres_tools, restore
 from kmzportal.services.second_factor import SecondFactor
 from kmzportal.services.transaction import factor_keys, transaction
 from kmzportal.settings import KEYS
@@ -829,6 +830,18 @@ def test_a_database_in_use_is_refused(saved):
         other.execute("PRAGMA journal_mode=WAL")
         other.execute("SELECT * FROM customer").fetchone()
         assert "wird noch benutzt" in saved.refuses("restore", "portal.tar.gz", "--yes")
+
+
+@pytest.mark.trial
+def test_a_connection_to_postgresql_that_is_just_being_closed_is_waited_for(postgres_uri):
+    other = create_engine(postgres_uri).connect()
+    app = create_app({"SQLALCHEMY_DATABASE_URI": postgres_uri, "TESTING": True})
+    with app.app_context():
+        closing_soon = threading.Timer(0.5, other.invalidate)
+        closing_soon.start()
+        postgres_tools.refuse_if_used()
+        closing_soon.join()
+        close()
 
 
 def test_a_file_without_keys_is_refused_as_keys(saved):
