@@ -37,7 +37,9 @@ class DatabaseGroup(AppGroup):
 
 
 def check() -> None:
-    """Raise OperationRefused on the database of a newer version, and with other keys than its own."""
+    """Refuse a half restored database, that of a newer version, and other keys than its own."""
+    if restore.is_pending(Path(current_app.instance_path)):
+        raise Fault(HALF_RESTORED)
     backup.refuse_newer(schema_version())
     keys.check(db.session(), current_app.config)
 

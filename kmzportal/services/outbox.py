@@ -86,16 +86,18 @@ class DeliveryResult:
 def due(session: Session, now: datetime, to_strangers: bool | None = None) -> Sequence[Row[int, str]]:
     """Return id and recipient of the mails that are due, the oldest one to each recipient, at most 100.
 
-    Not all to one recipient: a customer can cause more mails to himself than are sent in the same time, and those of
-    others would wait behind them. `to_strangers`: only those TO_STRANGERS, or only the others.
+    Not all to one recipient, and first those to whom fewest wait: a customer can cause more mails to himself, and a
+    stranger to many, than are sent in the same time, and those of others would wait behind them.
+    `to_strangers`: only those TO_STRANGERS, or only the others.
     """
     waiting = select(func.min(OutgoingMail.id).label("id"), OutgoingMail.recipient_canonical).where(_is_claimable(now))
     if to_strangers is not None:
         waiting = waiting.where(OutgoingMail.template.in_(TO_STRANGERS) == to_strangers)
     if clock.fault(session, now):  # older mails would expire
         waiting = waiting.where(OutgoingMail.queued_at.between(now - clock.JUMP, now + clock.JUMP))
-    first = waiting.group_by(OutgoingMail.recipient_canonical).order_by(func.min(OutgoingMail.next_try_at))
-    return session.execute(first.order_by(func.min(OutgoingMail.id)).limit(100)).all()
+    first = waiting.group_by(OutgoingMail.recipient_canonical)
+    fewest = func.count(), func.min(OutgoingMail.next_try_at), func.min(OutgoingMail.id)
+    return session.execute(first.order_by(*fewest).limit(100)).all()
 
 
 def claim(tx: Transaction, mail_id: int) -> OutgoingMail | None:

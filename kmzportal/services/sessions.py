@@ -157,11 +157,13 @@ def is_known_source(session: Session, keys: LinkKeys, source: str | None, now: d
 def start_session(tx: Transaction, person: Customer | Clerk, device: str, awaits_code: bool = False) -> NewSession:
     """Insert a session, without an audit record; of the account's sessions the newest MAX_SESSIONS stay.
 
-    Those that await a code are counted apart: whoever knows the password alone must not end the others.
+    Those that await a code are counted apart: whoever knows the password alone must not end the others. Older ones end
+    now and are deleted at a later login, as a request may be using them.
     """
     theirs = select(LoginSession.id).where(_owner(person) == person.id, LoginSession.awaits_code == awaits_code)
     beyond = theirs.order_by(LoginSession.id.desc()).offset(MAX_SESSIONS - 1)
-    tx.session.execute(delete(LoginSession).where(LoginSession.id.in_(beyond)))
+    tx.session.execute(delete(LoginSession).where(LoginSession.id.in_(beyond), LoginSession.ended_at.is_not(None)))
+    tx.session.execute(update(LoginSession).where(LoginSession.id.in_(beyond)).values(ended_at=tx.now))
     prefix = "STAFF_" if isinstance(person, Clerk) else ""
     lifetime = CODE_LIFETIME if awaits_code else tx.settings[f"{prefix}SESSION_LIFETIME"]
     session = LoginSession(

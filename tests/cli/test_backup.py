@@ -370,6 +370,7 @@ def test_a_restore_that_was_interrupted_is_repeated_against_what_it_replaced(eit
         desk.lock(tx, customer(people.ERIKA), "Verdacht")
     interrupt(either, where, "portal.tar.gz")
     assert "Wiederholen Sie es: kmzportal restore" in either.refuses("work")
+    assert "Wiederholen Sie es: kmzportal restore" in either.refuses("purge")
     assert "weil das seit der Sicherung so war: 1" in either("restore", "portal.tar.gz", "--yes")
     with either.app():
         assert customer(people.ERIKA).locked_at

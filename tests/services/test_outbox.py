@@ -104,7 +104,7 @@ def test_a_taken_or_refused_mail_is_settled_recorded_and_never_due_again(
 
 
 def test_the_waits_of_a_deferred_mail_grow_from_a_minute_to_an_hour_and_are_not_recorded(
-    backend, worker, mail, erika, clock
+    backend, worker, mail, erika, max_, clock
 ):
     for minutes in (1, 5, 15, 30, 60, 60, 60):
         worker.deliver(mail, GREYLISTED)
@@ -116,6 +116,8 @@ def test_the_waits_of_a_deferred_mail_grow_from_a_minute_to_an_hour_and_are_not_
     assert backend.actions() == []
     others = [worker.queue(erika) for _ in range(8)]
     assert worker.due() == [mail.id], "one to each recipient, the oldest first"
+    single = worker.queue(max_)
+    assert worker.due() == [single.id, mail.id], "and before those the recipients of fewer"
     assert len({worker.deliver(other, GREYLISTED).next_try_at for other in others}) > 1, "not all in the same second"
 
 
