@@ -129,7 +129,9 @@ class Deliveries:
                 threading.Thread(target=self._deliver, args=(app, *mail), daemon=True).start()
 
     def _deliver(self, app: Flask, mail_id: int, recipient: str) -> None:
-        time.sleep(random.uniform(0, LONGEST_PAUSE))  # noqa: S311  hides times; nothing is derived from it
+        # The more is in flight the longer, so that places are seldom waited for: a queue would tell who stands in it.
+        longest = max(LONGEST_PAUSE, len(self.in_flight) / 2)
+        time.sleep(random.uniform(0, longest))  # noqa: S311  hides times; nothing is derived from it
         try:
             with self._places, app.app_context():
                 if not (self.ending or self._failed.is_set()):

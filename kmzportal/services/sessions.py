@@ -155,15 +155,8 @@ def is_known_source(session: Session, keys: LinkKeys, source: str | None, now: d
 
 
 def start_session(tx: Transaction, person: Customer | Clerk, device: str, awaits_code: bool = False) -> NewSession:
-    """Insert a session, without an audit record; of the account's sessions the newest MAX_SESSIONS stay.
-
-    Those that await a code are counted apart: whoever knows the password alone must not end the others. Older ones end
-    now and are deleted at a later login, as a request may be using them.
-    """
-    theirs = select(LoginSession.id).where(_owner(person) == person.id, LoginSession.awaits_code == awaits_code)
-    beyond = theirs.order_by(LoginSession.id.desc()).offset(MAX_SESSIONS - 1)
-    tx.session.execute(delete(LoginSession).where(LoginSession.id.in_(beyond), LoginSession.ended_at.is_not(None)))
-    tx.session.execute(update(LoginSession).where(LoginSession.id.in_(beyond)).values(ended_at=tx.now))
+    """Insert a session, without an audit record, and forget old ones of the account."""
+    _forget_old(tx, person, awaits_code)
     prefix = "STAFF_" if isinstance(person, Clerk) else ""
     lifetime = CODE_LIFETIME if awaits_code else tx.settings[f"{prefix}SESSION_LIFETIME"]
     session = LoginSession(
@@ -178,6 +171,21 @@ def start_session(tx: Transaction, person: Customer | Clerk, device: str, awaits
     )
     tx.session.add(session)
     return renew_token(session)
+
+
+def _forget_old(tx: Transaction, person: Customer | Clerk, awaits_code: bool) -> None:
+    """End the sessions beyond the newest MAX_SESSIONS; a later login deletes them, as a request may use them now.
+
+    Of those that await a code only the expired ones go: whoever knows the password alone must not end the others.
+    """
+    theirs = LoginSession.awaits_code == awaits_code, _owner(person) == person.id
+    if awaits_code:
+        tx.session.execute(delete(LoginSession).where(*theirs, LoginSession.expires_at < tx.now))
+        return
+    newest = select(LoginSession.id).where(*theirs).order_by(LoginSession.id.desc())
+    beyond = LoginSession.id.in_(newest.offset(MAX_SESSIONS - 1))
+    tx.session.execute(delete(LoginSession).where(beyond, LoginSession.ended_at.is_not(None)))
+    tx.session.execute(update(LoginSession).where(beyond).values(ended_at=tx.now))
 
 
 def _owner(person: Customer | Clerk) -> InstrumentedAttribute[int | None]:

@@ -38,6 +38,8 @@ def _is_prose(found: str) -> bool:
     groups = re.findall(_CODE, found)
     if "".join(groups) != re.sub(r"\W", "", found) or (found.isupper() and not found.isdigit()):
         return False
+    if found.count("-") == 2 and not found.replace("-", "").isdigit():  # as printed, in small letters
+        return False
     return len([group for group in groups if not (group.isalpha() or group.isdigit())]) < len(groups) - 1
 
 

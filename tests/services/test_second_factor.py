@@ -305,11 +305,16 @@ def test_no_locked_admin_and_no_other_clerk_is_told(backend, rosa, tim, factor, 
     assert [mail.recipient for mail in backend.mails()] == [rosa.email]
 
 
-def test_who_knows_the_password_alone_ends_no_session_by_very_many_logins(backend, rosa, factor, enter, monkeypatch):
+def test_who_knows_the_password_alone_ends_no_session_by_very_many_logins(
+    backend, rosa, factor, enter, awaiting, monkeypatch, clock
+):
+    """Neither one in use nor one in which the clerk is about to enter the code."""
     monkeypatch.setattr(sessions, "MAX_SESSIONS", 3)
-    token = enter(factor.recovery_codes[0], source=OFFICE)
+    token, hers = enter(factor.recovery_codes[0], source=OFFICE), awaiting()
     for _ in range(5):
         backend.run(sessions.start_session, rosa, "Firefox", True)
     assert backend.session_of(token).alive(NOW)
-    waiting = [one for one in backend.read(select(LoginSession)) if one.awaits_code and one.ended_at is None]
-    assert len(waiting) == 3
+    assert backend.run(second_factor.verify_login, hers, backend.totp_code(factor.secret))
+    clock.shift(timedelta(minutes=6))
+    backend.run(sessions.start_session, rosa, "Firefox", True)
+    assert len([one for one in backend.read(select(LoginSession)) if one.awaits_code]) == 1

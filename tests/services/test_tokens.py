@@ -76,6 +76,7 @@ LETTER = (
     "ABCD EFGH JKLM",
     "FYRB YB5G\n7SKX",
     "FYRB.YB5G.7SKX",
+    "fyrb-ybyg-xskx",
 )
 LINK = "https://konto.kmz.example/link/AbCdEfGhIjKlMnOpQrStUvWxYz0123456789-_AbCde"
 
