@@ -12,7 +12,7 @@ from kmzportal.models import AuditEvent, Customer, OutgoingMail, RecoveryRequest
 from kmzportal.services import outbox, sessions
 from kmzportal.services.tokens import LinkKeys
 
-CONTACT = ("phone", "street", "postcode", "town", "school")
+CONTACT = ("first_name", "last_name", "phone", "street", "postcode", "town", "school")
 CHANGED_WITHIN = timedelta(days=30)
 LOCKS = ("account.locked", "address.objected")
 ROUND_UP = timedelta(seconds=59)  # pages leave out the seconds
@@ -25,7 +25,9 @@ class AccountStatus:
     password_disabled: bool  #: by very many failures; a link sets a new one
     lock: AuditEvent | None  #: who locked the account and why; also None for a lock older than the audit trail
     failed_mail: OutgoingMail | None  #: the last mail to the stored address, if it was refused or came back
-    contact_changed: datetime | None  #: when telephone or postal address were lately changed in the account itself
+    contact_changed: (
+        datetime | None
+    )  #: when name, telephone or postal address were lately changed in the account itself
     typed: Sequence[RecoveryRequest]  #: the newest request for a new password of each address that is probably theirs
 
 

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import ColumnElement, Row, and_, func, or_, select, update
-from sqlalchemy.orm import Session, joinedload
+from sqlalchemy.orm import Session, aliased, joinedload
 
 from kmzportal.dates import format_short
 from kmzportal.models import (
@@ -86,7 +86,7 @@ class DeliveryResult:
 def due(session: Session, now: datetime, to_strangers: bool | None = None) -> Sequence[Row[int, str]]:
     """Return id and recipient of the mails that are due, the oldest one to each recipient, at most 100.
 
-    Not all to one recipient, and first those to whom fewest wait: a customer can cause more mails to himself, and a
+    Not all to one recipient, and first those who got fewest today: a customer can cause more mails to himself, and a
     stranger to many, than are sent in the same time, and those of others would wait behind them.
     `to_strangers`: only those TO_STRANGERS, or only the others.
     """
@@ -95,9 +95,15 @@ def due(session: Session, now: datetime, to_strangers: bool | None = None) -> Se
         waiting = waiting.where(OutgoingMail.template.in_(TO_STRANGERS) == to_strangers)
     if clock.fault(session, now):  # older mails would expire
         waiting = waiting.where(OutgoingMail.queued_at.between(now - clock.JUMP, now + clock.JUMP))
+    earlier = aliased(OutgoingMail)
+    sent_today = select(func.count()).where(
+        earlier.recipient_canonical == OutgoingMail.recipient_canonical,
+        earlier.queued_at > now - timedelta(days=1),
+        earlier.settled_at.is_not(None),
+    )
     first = waiting.group_by(OutgoingMail.recipient_canonical)
-    fewest = func.count(), func.min(OutgoingMail.next_try_at), func.min(OutgoingMail.id)
-    return session.execute(first.order_by(*fewest).limit(100)).all()
+    turns = sent_today.scalar_subquery(), func.min(OutgoingMail.next_try_at), func.min(OutgoingMail.id)
+    return session.execute(first.order_by(*turns).limit(100)).all()
 
 
 def claim(tx: Transaction, mail_id: int) -> OutgoingMail | None:

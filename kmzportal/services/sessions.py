@@ -174,7 +174,7 @@ def start_session(tx: Transaction, person: Customer | Clerk, device: str, awaits
 
 
 def _forget_old(tx: Transaction, person: Customer | Clerk, awaits_code: bool) -> None:
-    """End the sessions beyond the newest MAX_SESSIONS; a later login deletes them, as a request may use them now.
+    """End the sessions beyond the newest MAX_SESSIONS; a login an hour later deletes them, as a request may use them.
 
     Of those that await a code only the expired ones go: whoever knows the password alone must not end the others.
     """
@@ -184,8 +184,8 @@ def _forget_old(tx: Transaction, person: Customer | Clerk, awaits_code: bool) ->
         return
     newest = select(LoginSession.id).where(*theirs).order_by(LoginSession.id.desc())
     beyond = LoginSession.id.in_(newest.offset(MAX_SESSIONS - 1))
-    tx.session.execute(delete(LoginSession).where(beyond, LoginSession.ended_at.is_not(None)))
-    tx.session.execute(update(LoginSession).where(beyond).values(ended_at=tx.now))
+    tx.session.execute(delete(LoginSession).where(beyond, LoginSession.ended_at < tx.now - timedelta(hours=1)))
+    tx.session.execute(update(LoginSession).where(beyond, LoginSession.ended_at.is_(None)).values(ended_at=tx.now))
 
 
 def _owner(person: Customer | Clerk) -> InstrumentedAttribute[int | None]:

@@ -179,7 +179,7 @@ def test_of_two_hosts_one_is_killed_twenty_times_and_no_mail_is_lost_or_late(tmp
         until(lambda: all(mail.state == "sent" for mail in _mails(app)), within=90)
     sent = Counter(message.mail["Message-ID"] for message in sink.messages)
     assert len(sent) == len(addresses)
-    assert sent.total() - len(sent) <= KILLS
+    assert sent.total() - len(sent) <= 2 * KILLS, "each kill may repeat the two mails that were being sent"
     print(f"{sent.total() - len(sent)} of {len(sent)} mails were doubled")
 
 
