@@ -92,7 +92,8 @@ def test_beyond_a_number_of_half_requests_those_that_began_first_are_closed(port
         while sum(map(is_open, clients)) > 200:
             assert time.monotonic() - began < WITHIN / 2
             time.sleep(0.05)  # the portal sends no event
-        assert not is_open(clients[0])
+        still_open = [is_open(client) for client in clients]  # each process closes its own, however many it got
+        assert sum(still_open[:100]) < sum(still_open[-100:]) and all(still_open[-50:])
 
 
 def request(connection: HTTPConnection, body: bytes | list[bytes], chunked: bool = False) -> tuple[int, str]:
