@@ -4,11 +4,13 @@ import os
 import secrets
 import shutil
 import signal
+import socket
 import subprocess
 import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
+from functools import partial
 from http.client import HTTPConnection
 from urllib.parse import urlencode
 
@@ -77,10 +79,17 @@ def pgbouncer(uri, folder):
     assert PGBOUNCER, "pgbouncer is not installed: run tools/servers as root"
     process = subprocess.Popen([PGBOUNCER, folder / "pgbouncer.ini"], **postgres.system_user())
     try:
+        until(partial(answers, port))
         yield f"postgresql+psycopg://postgres@127.0.0.1:{port}/postgres"
     finally:
         process.terminate()
         process.wait(20)
+
+
+def answers(port):
+    with suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
+        return True
+    return False
 
 
 @pytest.mark.trial
