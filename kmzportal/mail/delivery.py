@@ -31,7 +31,7 @@ from kmzportal.services import outbox
 from kmzportal.services.outbox import DeliveryResult
 from kmzportal.services.transaction import link_keys, transaction
 
-LONGEST_PAUSE = 1.0  # seconds before a mail; several times as long as sending one
+LONGEST_PAUSE = 3.0  # seconds before a mail; several times as long as sending one
 MOST_IN_FLIGHT = 20
 RENEW_EVERY = 10.0  # seconds; the lease of outbox.LEASE then survives clocks that differ by a minute
 
@@ -83,10 +83,10 @@ mail_server = MailServer()
 
 def deliver_due() -> int:
     """Send the mails that are due, one after another, and return how many were accepted; end when the server fails."""
-    tried, accepted = set[int](), 0
+    tried, refused, accepted = set[int](), set[str](), 0
     while turn := [mail for mail in _due() if mail.id not in tried]:
         for mail in turn:
-            result = _send(mail.id)
+            result = _send(mail.id, refused)
             accepted += result is SENT
             if result and result.server_failed:
                 return accepted
@@ -106,8 +106,8 @@ class Deliveries:
     """Sends mails side by side, in threads.
 
     Were they sent in a row, whoever asks for links to his own address, another one, and his own again would learn from
-    the time between his two mails whether the other has an account. So no mail waits for one to somebody else: each
-    begins after a random pause, and only mails to one recipient follow each other.
+    the time between his two mails whether the other has an account. So no mail waits for one to another recipient: each
+    begins after a random pause, whose bounds depend on nothing, and only mails to one recipient follow each other.
 
     `to_strangers`: only mails that anyone can cause, TO_STRANGERS, or only the others; `at_once`: connections.
     """
@@ -115,6 +115,7 @@ class Deliveries:
     def __init__(self, to_strangers: bool, at_once: int):
         self.to_strangers = to_strangers
         self.in_flight: set[str] = set()  # recipients
+        self.refused: set[str] = set()  # domains, see _outage_proven
         self.ending = False
         self._failed = threading.Event()
         self._places = threading.Semaphore(at_once)
@@ -129,13 +130,11 @@ class Deliveries:
                 threading.Thread(target=self._deliver, args=(app, *mail), daemon=True).start()
 
     def _deliver(self, app: Flask, mail_id: int, recipient: str) -> None:
-        # The more is in flight the longer, so that places are seldom waited for: a queue would tell who stands in it.
-        longest = max(LONGEST_PAUSE, len(self.in_flight) / 2)
-        time.sleep(random.uniform(0, longest))  # noqa: S311  hides times; nothing is derived from it
+        time.sleep(random.uniform(0, LONGEST_PAUSE))  # noqa: S311  hides times; nothing is derived from it
         try:
             with self._places, app.app_context():
                 if not (self.ending or self._failed.is_set()):
-                    result = _send(mail_id)
+                    result = _send(mail_id, self.refused)
                     if result and result.server_failed:  # what waits is tried later
                         self._failed.set()
         except DBAPIError as error:
@@ -150,33 +149,50 @@ class Deliveries:
             time.sleep(0.05)
 
 
-def post(email: Email, unproven: bool = False) -> DeliveryResult:
-    """Send the mail, but not in the demo; whatever the connection or the login raises is the result.
-
-    `unproven`: the address belongs to no account yet, so anyone may have typed it. That it is refused is then never an
-    outage: a domain that the server blocks, or whose own words it quotes, must not delay the mails of others.
-    """
+def post(email: Email) -> DeliveryResult:
+    """Send the mail, but not in the demo; whatever the connection or the login raises is the result."""
     if current_app.config.get("DEMO"):  # its mailbox shows the outbox
         return SENT
+    connected = False
     try:
         sender = current_app.config["MAIL_DEFAULT_SENDER"][1]
         with mail_server.connect() as connection:
+            connected = True
             connection.send(email, envelope_from=sender)
     except Exception as error:
         result = failure(error, current_app.config)
-        refused = unproven and isinstance(error, smtplib.SMTPRecipientsRefused)
-        return replace(result, server_failed=False) if refused else result
+        in_session = connected and not isinstance(error, smtplib.SMTPSenderRefused)
+        return replace(result, may_be_recipient=result.server_failed and in_session)
     return SENT
 
 
-def _send(mail_id: int) -> DeliveryResult | None:
+def _outage_proven(result: DeliveryResult, mail: OutgoingMail, refused: set[str]) -> DeliveryResult:
+    """Return the result; what may be due to the recipient is an outage from the second domain on, if none succeeds.
+
+    Otherwise a domain that the server blocks, or that lets it wait, would delay the mails of others, and the page that
+    tells of an outage would tell whoever asked for a link that the address has an account. An address that belongs to
+    no account counts never: anyone may have typed it.
+    """
+    if result is SENT:
+        refused.clear()
+    if not result.may_be_recipient:
+        return result
+    if not _is_unproven(mail):
+        refused.add(mail.recipient_canonical.rpartition("@")[2])
+        if len(refused) > 1:
+            return result
+    return replace(result, server_failed=False)
+
+
+def _send(mail_id: int, refused: set[str]) -> DeliveryResult | None:
     with transaction("worker") as tx:
         mail = outbox.claim(tx, mail_id)
     if mail is None:
         return None
     email = _compose(mail)
     with _renewed_lease(mail.id, mail.tries):
-        result = post(email, _is_unproven(mail)) if isinstance(email, Email) else email
+        result = post(email) if isinstance(email, Email) else email
+    result = _outage_proven(result, mail, refused)
     with transaction("worker") as tx:
         settled = outbox.settle(tx, mail.id, mail.tries, result)
     level = logging.INFO if result is SENT else logging.WARNING

@@ -175,7 +175,7 @@ def all_data(session: Session, customer: Customer) -> dict[str, object]:
 
 
 def _entry(entry: CaseEntry) -> dict[str, object]:
-    """Return what is shown of an entry; of a reply that may be somebody else's only that it came (GDPR 15 (4))."""
+    """Return what is shown of an entry; of a reply from perhaps another person only that it came (GDPR 15 (4))."""
     shown = {"Zeit": entry.at, "Vorgangsnummer": entry.case.reference}
     if entry.kind == "foreign_reply":
         return {**shown, "Art": ENTRIES[entry.kind]}

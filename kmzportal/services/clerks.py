@@ -81,8 +81,9 @@ def _notify_admins(tx: Transaction, clerk: Clerk, **facts: str) -> None:
 
 
 def _notify_of_loss(tx: Transaction, clerk: Clerk, act: str) -> None:
-    """Mail the clerk and all admins, before the act: an admin's stolen session must not shut out unnoticed whom
-    _notify_admins would mail.
+    """Mail the clerk and all admins before the act, so that an admin's stolen session shuts no admin out unnoticed.
+
+    _notify_admins, after the act, mails only the admins who are left.
     """
     for other in all_clerks(tx.session):
         if not other.locked_at and (other.admin or other.id == clerk.id):

@@ -74,13 +74,14 @@ class DeliveryResult:
     code: int | None = None  #: reply code of the mail server
     reason: str | None = None
     server_failed: bool = False  #: the mail server failed, so the next mail would fail too
+    may_be_recipient: bool = False  #: unless it failed only for this recipient
     reply: str | None = None  #: the mail server's own words, one line
 
     @property
     def server_responded(self) -> bool:
         """Whether the mail server works: it replied to this very mail."""
         tried = self.state in (MailState.SENT, MailState.REFUSED, MailState.DEFERRED)
-        return tried and self.code is not None and not self.server_failed
+        return tried and self.code is not None and not self.server_failed and not self.may_be_recipient
 
 
 def due(session: Session, now: datetime, to_strangers: bool | None = None) -> Sequence[Row[int, str]]:

@@ -1,6 +1,6 @@
 """Restoring a backup: what it replaces, and what must not come back with it.
 
-That is sessions, links, deleted people, and all access that somebody lost since: by a lock, an objection, another
+That is sessions, links, deleted people, and all access that a person lost since: by a lock, an objection, another
 password, another app, or a passkey that was removed. It is compared with the database that is replaced, account by
 account; nothing that the backup lacks is added to it.
 """
@@ -80,7 +80,7 @@ class Present:
 
 @dataclass(frozen=True)
 class Settled:
-    """What a restore did to whom."""
+    """What a restore changed, by kind of person."""
 
     deleted: int  #: customers
     limited: int  #: customers and clerks who were locked, or lost the right to manage
@@ -210,7 +210,7 @@ def end(instance: Path) -> None:
 
 
 def is_pending(instance: Path) -> bool:
-    """Return whether a restore was interrupted: what somebody lost since the backup may be back."""
+    """Return whether a restore was interrupted: access that was taken since the backup may be back."""
     return (instance / PENDING).exists()
 
 

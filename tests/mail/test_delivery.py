@@ -2,6 +2,7 @@
 
 import logging
 import re
+import time
 from types import SimpleNamespace
 
 import pytest
@@ -94,23 +95,17 @@ def test_a_greylisted_mail_is_tried_again_with_the_same_message_id_and_link(deli
     assert backend.keys.token(link) in message.link
 
 
-@pytest.mark.parametrize(("where", "reply", "reason"), [
-    ("mail", "550 not from you", "nimmt unseren Absender nicht an"),
-    ("mail", "530 5.7.0 authenticate first", "verlangt eine Anmeldung"),
-    ("mail", "530 5.7.0 Must issue a STARTTLS command first", "verlangt Verschlüsselung"),
-    ("mail", "451 4.3.0 later", "nimmt gerade keine E-Mails an"),
-    ("rcpt", "554 5.7.1 Relay access denied", "nimmt von uns keine E-Mails an"),
-    ("rcpt", "550 relay not permitted", "nimmt von uns keine E-Mails an"),
-    ("rcpt", "553 sorry, that domain is not in my list (#5.7.1)", "nimmt von uns keine E-Mails an"),
-    ("data", "550 5.7.60 Client does not have permissions to send as this sender", "nimmt von uns keine E-Mails an"),
-    ("data", "554 5.7.26 unauthenticated mail", "nimmt von uns keine E-Mails an"),
+@pytest.mark.parametrize(("reply", "reason"), [
+    ("550 not from you", "nimmt unseren Absender nicht an"),
+    ("530 5.7.0 authenticate first", "verlangt eine Anmeldung"),
+    ("530 5.7.0 Must issue a STARTTLS command first", "verlangt Verschlüsselung"),
+    ("451 4.3.0 later", "nimmt gerade keine E-Mails an"),
 ])  # fmt: skip
 def test_when_the_server_refuses_the_office_its_mails_wait_and_the_desk_reads_the_servers_own_words(
-    deliver, server, link, backend, states, browser, rosa, where, reply, reason
+    deliver, server, link, backend, states, browser, rosa, reply, reason
 ):
     desk = browser.come_in(backend.run(sessions.start_session, rosa, "Firefox unter Linux").token)
-    server.mail_reply, server.data_reply = reply if where == "mail" else "", reply if where == "data" else ""
-    server.rcpt_replies = {link.email: reply} if where == "rcpt" else {}
+    server.mail_reply = reply
     assert deliver() == 0
     assert states() == [(MailState.DEFERRED, int(reply[:3]))]
     [mail] = backend.mails()
@@ -123,6 +118,48 @@ def test_when_the_server_refuses_the_office_its_mails_wait_and_the_desk_reads_th
     assert backend.mails()[0].reply_text is None
 
 
+#: What a server says, after RCPT or after the text, that may mean us or this recipient.
+ABOUT_US_OR_RECIPIENT = [
+    ("rcpt", "554 5.7.1 Relay access denied"),
+    ("rcpt", "550 relay not permitted"),
+    ("rcpt", "553 sorry, that domain is not in my list (#5.7.1)"),
+    ("data", "550 5.7.60 Client does not have permissions to send as this sender"),
+    ("data", "554 5.7.26 unauthenticated mail"),
+]
+
+
+@pytest.mark.parametrize(("where", "reply"), ABOUT_US_OR_RECIPIENT)
+def test_mails_to_two_domains_refused_without_one_sent_between_are_an_outage(
+    deliver, server, queue, erika, max_, backend, where, reply
+):
+    backend.update(max_, email="max@other.example", email_canonical="max@other.example")
+    for person in (erika, max_):
+        queue(person)
+    server.data_reply = reply if where == "data" else ""
+    server.rcpt_replies = dict.fromkeys((erika.email, "max@other.example"), reply) if where == "rcpt" else {}
+    assert deliver() == 0
+    first, second = backend.mails()
+    assert {first.state, second.state} == {MailState.DEFERRED}
+    assert "nimmt von uns keine E-Mails an" in second.reason
+    assert [bool(mail.outage_since) for mail in (first, second)] == [False, True]
+
+
+@pytest.mark.parametrize("reply", ["550 5.7.1 destination blocked by policy", "421 4.7.0 not for this recipient"])
+def test_a_recipient_whom_the_server_refuses_is_no_outage_and_stops_no_other_mail(
+    deliver, server, queue, erika, max_, browser, backend, reply
+):
+    """Otherwise the page after Passwort vergessen would tell whether the address has an account."""
+    backend.update(max_, email="max@other.example", email_canonical="max@other.example")
+    server.rcpt_replies = {erika.email: reply}
+    for person in (erika, max_, erika):
+        queue(person)
+    assert deliver() == 1
+    assert [message.to for message in server.messages] == [["max@other.example"]]
+    assert {mail.outage_since for mail in backend.mails()} == {None}
+    states = [mail.state for mail in backend.mails()]
+    assert states == [MailState.DEFERRED, MailState.SENT, MailState.DEFERRED]
+
+
 @pytest.mark.parametrize(
     "reply",
     [
@@ -133,7 +170,7 @@ def test_when_the_server_refuses_the_office_its_mails_wait_and_the_desk_reads_th
 )
 def test_a_refused_address_that_anyone_may_have_typed_is_no_outage(deliver, server, queue, erika, backend, reply):
     for number in range(3):
-        email = f"x{number}@stranger.example"
+        email = f"x@stranger{number}.example"
         server.rcpt_replies[email] = reply
         backend.run(lambda tx, to: tx.send("case_code", None, to=to), email)
     queue(erika)
@@ -189,6 +226,7 @@ def test_no_transaction_is_open_while_the_mail_server_is_contacted(deliver, serv
 
 def test_a_mail_to_a_stranger_waits_for_none_to_a_customer(app, backend, server, queue, erika, max_, monkeypatch):
     monkeypatch.setattr(worker, "Checks", lambda: SimpleNamespace(check_if_due=lambda: None))
+    monkeypatch.setattr(delivery, "LONGEST_PAUSE", 0.5)
     server.data_takes = 5
     with worker.run_loops(app):
         notices = queue(erika), queue(max_)
@@ -202,6 +240,7 @@ def test_a_mail_to_a_stranger_waits_for_none_to_a_customer(app, backend, server,
 def test_a_mail_to_a_customer_delays_none_to_another_one(app, backend, server, queue, erika, max_, monkeypatch):
     """Whoever asks for a link to his own address, hers and his again must not read from the times that she has one."""
     monkeypatch.setattr(worker, "Checks", lambda: SimpleNamespace(check_if_due=lambda: None))
+    monkeypatch.setattr(delivery, "LONGEST_PAUSE", 0.5)
     server.data_takes = 4
     with worker.run_loops(app):
         his = queue(max_)
@@ -209,6 +248,22 @@ def test_a_mail_to_a_customer_delays_none_to_another_one(app, backend, server, q
         queue(erika)
         server.wait_for(erika.email, "Ihr Passwort wurde geändert")
         assert backend.read(his).state == MailState.QUEUED, "it is still being sent"
+
+
+def test_the_bounds_of_the_pause_before_a_mail_are_the_same_however_many_wait(app, server, queue, erika, monkeypatch):
+    """When they grew, a long pause before his own mail told the requester that one more had been queued."""
+    bounds = []
+    monkeypatch.setattr(delivery.random, "uniform", lambda *pair: bounds.append(pair) or 0.0)
+    for waiting in (0, 15):
+        deliveries = delivery.Deliveries(to_strangers=False, at_once=2)
+        deliveries.in_flight.update(f"{number}@kmz.example" for number in range(waiting))
+        queue(erika)
+        with app.app_context():
+            deliveries.start_due()
+        while erika.email_canonical in deliveries.in_flight:
+            time.sleep(0.01)
+    assert len(server.messages) == 2
+    assert len(set(bounds)) == 1 and len(bounds) == 2
 
 
 def test_many_mails_to_one_customer_delay_none_to_another_one(app, backend, deliver, server, queue, erika, max_):
