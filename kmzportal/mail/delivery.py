@@ -32,7 +32,6 @@ from kmzportal.services.outbox import DeliveryResult
 from kmzportal.services.transaction import link_keys, transaction
 
 LONGEST_PAUSE = 3.0  # seconds before a mail; several times as long as sending one
-MOST_IN_FLIGHT = 20
 RENEW_EVERY = 10.0  # seconds; the lease of outbox.LEASE then survives clocks that differ by a minute
 
 log = logging.getLogger(__name__)
@@ -107,7 +106,8 @@ class Deliveries:
 
     Were they sent in a row, whoever asks for links to his own address, another one, and his own again would learn from
     the time between his two mails whether the other has an account. So no mail waits for one to another recipient: each
-    begins after a random pause, whose bounds depend on nothing, and only mails to one recipient follow each other.
+    begins after a random pause, whose bounds depend on nothing, and only mails to one recipient follow each other. Nor
+    is there a bound of those that pause, which the next one would show to be reached; outbox.due returns at most 100.
 
     `to_strangers`: only mails that anyone can cause, TO_STRANGERS, or only the others; `at_once`: connections.
     """
@@ -121,11 +121,11 @@ class Deliveries:
         self._places = threading.Semaphore(at_once)
 
     def start_due(self) -> None:
-        """Start sending what is due, MOST_IN_FLIGHT at a time, and return at once."""
+        """Start sending what is due, and return at once."""
         app: Flask = current_app._get_current_object()  # type: ignore[attr-defined]
         self._failed.clear()
         for mail in _due(self.to_strangers):
-            if mail.recipient_canonical not in self.in_flight and len(self.in_flight) < MOST_IN_FLIGHT:
+            if mail.recipient_canonical not in self.in_flight:
                 self.in_flight.add(mail.recipient_canonical)
                 threading.Thread(target=self._deliver, args=(app, *mail), daemon=True).start()
 

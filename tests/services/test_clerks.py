@@ -205,9 +205,8 @@ def test_name_initials_and_right_change_and_the_audit_names_what_changed(backend
         backend.run(clerks.change, tim, rosa, "Tim Neu", "RO", True)
     with pytest.raises(clerks.OwnAccess):
         backend.run(clerks.change, rosa, rosa, "Rosa", "ro", False)
-    recorded = [
-        event.details["fields"] for event in backend.read(select(AuditEvent)) if event.action == "clerk.changed"
-    ]
+    events = backend.read(select(AuditEvent).order_by(AuditEvent.id))
+    recorded = [event.details["fields"] for event in events if event.action == "clerk.changed"]
     assert recorded == [["name", "initials", "admin"], ["initials"]]
 
 
