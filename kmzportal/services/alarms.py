@@ -42,7 +42,7 @@ def raise_alarm(tx: Transaction, kind: str, **facts: int | str) -> None:
     """
     if facts.keys() != FACTS[kind]:
         raise ValueError(f"{kind} takes {sorted(FACTS[kind])}, not {sorted(facts)}")
-    # Each act of a clerk apart: otherwise a harmless one could silence the alarm of another.
+    # Each act of a clerk apart, as of_last_day names them.
     name = f"{kind}:{facts['initials']}, {facts['what']}" if "initials" in facts else kind
     suppressed = _take_turn(tx, name, PAUSES.get(kind, PAUSE))
     if suppressed is None:

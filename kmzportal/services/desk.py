@@ -144,11 +144,14 @@ def number_suffices(session: Session, customer: Customer, email: str) -> bool:
     """Return whether the Kundennummer alone proves who wants `email`: its domain is already known for the school.
 
     A customer of this school was imported with an address there, or two have one by now: one alone can move to a domain
-    of his own. Only an imported school counts, since customers may change theirs as well. What was entered here counts
-    as imported only once the office changes it. A domain where anyone gets an address is never enough.
+    of his own. Only an imported school counts, hers too, since customers may change theirs as well: a thief of the
+    password could name the school at which he has an address, and that outlasts a new password. What was entered here
+    vouches for others only once the office changes it. A domain where anyone gets an address is never enough.
     """
     domain = mail_address.parse(email).rpartition("@")[2]
     if mail_address.is_free_mail(email) or not fold(customer.school):
+        return False
+    if customer.imported.get("school") != customer.school or customer.imported.get(f"school{ENTERED_HERE}"):
         return False
     texts = f" {fold(customer.school)} ", f"{fold('@' + domain)} "
     # The inner query needs only the index of the search, which SQLite scans.

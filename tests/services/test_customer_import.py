@@ -247,7 +247,7 @@ def test_what_a_customer_entered_here_vouches_for_nobody_once_the_office_keeps_i
     """Konflikte are to be entered in the office's own program, so the next import contains them."""
     before = {"school": "GMS", "email": "a@dieb.example"}
     load(row(**before | dict.fromkeys(moved, "anders@schule.example")))
-    backend.update(erika, school="GMS")
+    backend.update(erika, school="GMS", imported={"school": "GMS"})
     backend.update(find(), **moved, **({"email_canonical": moved["email"]} if "email" in moved else {}))
     for again in range(2):
         assert load(row(**before)) == {"Unverändert": ["2"]}, again
@@ -257,6 +257,31 @@ def test_what_a_customer_entered_here_vouches_for_nobody_once_the_office_keeps_i
     load(row(**before))
     with app.app_context():
         assert desk.number_suffices(db.session(), backend.read(erika), "erika@dieb.example"), "the office moved it"
+
+
+def test_whoever_changes_her_school_with_the_password_makes_the_kundennummer_suffice_for_no_address_there(
+    app, load, find, change
+):
+    """It would outlast her next password, and after 30 days the desk is no longer told of the change."""
+    load(row(school="Schule A", email="a@schule-a.example"), row("1002", email="b@schule-b.example", school="Schule B"))
+    for school in ("Schule B", "Schule A"):
+        change(find(), school=school)
+        with app.app_context():
+            assert not desk.number_suffices(db.session(), find(), "neu@schule-b.example")
+    moved = row(school="Schule B", email="a@schule-a.example")
+    load(moved, row("1002", email="b@schule-b.example", school="Schule B"))
+    with app.app_context():
+        assert desk.number_suffices(db.session(), find(), "neu@schule-b.example"), "the office moved her"
+
+
+def test_a_school_that_the_office_copied_from_her_account_does_not_make_the_kundennummer_suffice(
+    app, load, find, change
+):
+    load(row(school="Schule A", email="a@schule-a.example"), row("1002", email="b@schule-b.example", school="Schule B"))
+    change(find(), school="Schule B")
+    load(row(school="Schule B", email="a@schule-a.example"), row("1002", email="b@schule-b.example", school="Schule B"))
+    with app.app_context():
+        assert not desk.number_suffices(db.session(), find(), "neu@schule-b.example")
 
 
 def test_a_customer_who_was_never_imported_only_gets_empty_fields_filled(load, max_, find):

@@ -238,7 +238,7 @@ def test_the_kundennummer_alone_counts_only_for_a_domain_that_is_known_for_the_s
     known = "max@magenta.de" if email.endswith("magenta.de") else "max@gms-nachbar.example"
     imported = {"school": "GMS Nachbarstadt", "email": known}
     backend.update(max_, email=known, email_canonical=known, school="GMS Nachbarstadt", imported=imported)
-    backend.update(erika, school=school)
+    backend.update(erika, school=school, imported={"school": school})
     screen.open(screen.path).check("Kundennummer genannt").submit(CORRECT, {"Neue E-Mail-Adresse": email})
     assert screen.status == status
     if status == 200:
@@ -256,7 +256,7 @@ def test_a_customer_alone_cannot_make_a_domain_known_by_changing_school_or_addre
     backend, screen, erika, max_, anneliese, imported
 ):
     """Imported, created at the desk, or a real colleague who moved to a domain of his own; two colleagues can."""
-    backend.update(erika, school="GMS")
+    backend.update(erika, school="GMS", imported={"school": "GMS"})
     moved = {"email": "max@dieb.example", "email_canonical": "max@dieb.example"}
     backend.update(max_, school="GMS", imported=imported, **moved)
     screen.open(screen.path).check("Kundennummer genannt").submit(
