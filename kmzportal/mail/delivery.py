@@ -31,7 +31,7 @@ from kmzportal.services import outbox
 from kmzportal.services.outbox import DeliveryResult
 from kmzportal.services.transaction import link_keys, transaction
 
-LONGEST_PAUSE = 3.0  # seconds before a mail; several times as long as sending one
+LONGEST_PAUSE = 1.5  # seconds before a mail; several times as long as sending one, and a link arrives within two
 RENEW_EVERY = 10.0  # seconds; the lease of outbox.LEASE then survives clocks that differ by a minute
 
 log = logging.getLogger(__name__)
