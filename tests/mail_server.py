@@ -106,6 +106,11 @@ class MailServer:
             assert self._accepted.wait_for(found, DELIVERED_WITHIN), f"{address} only got {self.subjects(address)}"
             return found()[-1]
 
+    def wait_for_number(self, number: int) -> None:
+        """Wait for so many messages, for DELIVERED_WITHIN seconds."""
+        with self._accepted:
+            assert self._accepted.wait_for(lambda: len(self.messages) >= number, DELIVERED_WITHIN), len(self.messages)
+
 
 @contextmanager
 def listening(server: MailServer, **options: Any) -> Iterator[int]:

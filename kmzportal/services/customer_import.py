@@ -3,7 +3,7 @@
 A field has three values: the one in the file, the one stored, and the one last imported (`Customer.imported`). Where
 only the file changed, its value is taken; where only the stored value changed, it stays; where both did, it stays too
 and the row is reported as Konflikt. Where the file follows what was entered here, `imported` says so: such a value is
-no evidence of who somebody is.
+no evidence of who a person is.
 
 SQLite lets one transaction write at a time, and a login waits for it. So `compare` and `prepare` do all the work that
 needs no lock, and `write` fills a temporary table before its few bulk statements. They fail where a row was saved

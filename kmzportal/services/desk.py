@@ -238,7 +238,7 @@ def _take_from_others(tx: Transaction, email: str, owner: Customer) -> None:
     """End the links that others' requests mailed to this address: its owner must not confirm it for their accounts.
 
     For those others it stays pending, as every address that is never confirmed: their pages must not show that it was
-    given to somebody.
+    given to another customer.
     """
     pending = Customer.pending_email_canonical == mail_address.canonical(email), Customer.id != owner.id
     for other in tx.session.scalars(select(Customer).where(*pending).with_for_update(skip_locked=True)).all():
@@ -352,8 +352,8 @@ def create_customer(tx: Transaction, number: str, email: str, data: Mapping[str,
 def delete_customer(tx: Transaction, customer: Customer, seen_version: int, why: str, loans_open: bool) -> None:
     """Delete all data of the customer. Raises ObjectionOpen, and what deletion.delete_customer raises.
 
-    Not while somebody objects, nor in the days in which an earlier address could, also if its objection ended since:
-    whoever moved the address could ask for this as well (GDPR 12 (6)), and it would take the notices with it.
+    Not while an objection is open, nor in the days in which an earlier address could object, even if it did and that
+    ended: whoever moved the address could ask for this as well (GDPR 12 (6)), and it would take the notices with it.
     """
     tx.lock(customer, seen_version)
     if customer.objection == Objection.OPEN:
