@@ -6,7 +6,7 @@ import time
 import pytest
 from sqlalchemy import select
 
-from kmzportal.mail import inbox
+from kmzportal.mail import inbox, incoming
 from kmzportal.mail.incoming import SIZE_READ, UNREADABLE, parse
 from kmzportal.models import SupportCase
 from kmzportal.server.worker import Loop
@@ -248,6 +248,24 @@ def test_a_hostile_mail_is_read_in_bounded_time_and_length(raw, text):
     every = f"{mail.subject}{mail.name}{mail.text}{mail.sender}{mail.attachments}"
     assert "\x00" not in every and "alert" not in every and "\n" not in mail.subject + mail.name
     every.encode()
+
+
+@pytest.mark.parametrize(
+    ("name", "most"),
+    [
+        ("10 MB of headers", 50_000),
+        ("10 MB of a bounce", 50_000),
+        ("nested 900 times", 50_000),
+        ("1 MB of parameters", 1_200),
+        ("folded parameters", 1_200),
+        ("parameters between bare CR", 1_200),
+    ],
+)
+def test_the_parser_gets_only_so_many_bytes_of_a_mail_that_costs_it_more_than_its_length(name, most, monkeypatch):
+    given, parser = [], incoming.message_from_bytes
+    monkeypatch.setattr(incoming, "message_from_bytes", lambda raw: given.append(raw) or parser(raw))
+    parse(HOSTILE[name][0][:SIZE_READ], "mx.kmz.example")
+    assert 0 < len(given[0]) <= most
 
 
 @pytest.mark.parametrize(("source", "text"), [

@@ -270,15 +270,30 @@ def test_a_browser_is_recognised_by_the_account_that_logged_in_last(app, enter, 
             assert known_device() == (f"customer:{person.id}" if known else None)
 
 
-def test_all_devices_of_an_account_have_one_share_and_one_limit(app, backend, erika, monkeypatch):
-    """Logins without the cookie make any number of devices."""
-    holders, compare = [], passwords.check_password
+@pytest.fixture
+def holders(monkeypatch):
+    """Who asked for each comparison of a password, from now on."""
+    found, compare = [], passwords.check_password
 
-    def compare_and_note(typed, known, holder, throttled):
-        holders.append(holder)
+    def note_and_compare(typed, known, holder, throttled):
+        found.append(holder)
         return compare(typed, known, holder, throttled)
 
-    monkeypatch.setattr(passwords, "check_password", compare_and_note)
+    monkeypatch.setattr(passwords, "check_password", note_and_compare)
+    return found
+
+
+def test_each_source_has_a_share_of_its_own_of_the_comparisons_of_passwords(app, erika, holders):
+    for source in ("192.0.2.1", "192.0.2.2", "192.0.2.2", "2001:db8:1::1", "2001:db8:1::2", "2001:db8:2::1"):
+        browser = Browser(app)
+        browser.client.environ_base["REMOTE_ADDR"] = source
+        browser.open("/anmelden").submit("Anmelden", {"E-Mail-Adresse": erika.email, "Passwort": "falsches passwort"})
+    assert len(holders) == 6 and not any(holder.known for holder in holders)
+    assert [holders.index(holder) for holder in holders] == [0, 1, 1, 3, 3, 5], "IPv6 by its network"
+
+
+def test_all_devices_of_an_account_have_one_share_and_one_limit(app, backend, erika, holders, monkeypatch):
+    """Logins without the cookie make any number of devices."""
     monkeypatch.setitem(app.config, "RECOVERY_PER_SOURCE", 0)
     browsers = [Browser(app).log_in(erika) for _ in range(3)]
     holders.clear()
