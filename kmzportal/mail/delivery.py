@@ -10,9 +10,9 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from types import TracebackType
-from typing import Self
+from typing import Self, cast
 from urllib.parse import urlsplit
 
 from flask import Flask, current_app
@@ -32,6 +32,7 @@ from kmzportal.services.outbox import DeliveryResult
 from kmzportal.services.transaction import link_keys, transaction
 
 LONGEST_PAUSE = 1.5  # seconds before a mail; several times as long as sending one, and a link arrives within two
+CHECK_EVERY = timedelta(minutes=1)
 RENEW_EVERY = 10.0  # seconds; the lease of outbox.LEASE then survives clocks that differ by a minute
 
 log = logging.getLogger(__name__)
@@ -147,6 +148,36 @@ class Deliveries:
         self.ending = True
         while self.in_flight and time.monotonic() < deadline:
             time.sleep(0.05)
+
+
+def check_server_if_due() -> None:
+    """Look every CHECK_EVERY whether the mail server takes mails from us, in only one of several worker processes."""
+    if not current_app.config["MAIL_SERVER"]:
+        return
+    if not outbox.is_due(db.session(), outbox.SERVER_LOOP, CHECK_EVERY, datetime.now(UTC)):
+        return
+    db.session.commit()  # no connection is held meanwhile
+    failure_now = _check_server()
+    with transaction("worker") as tx:
+        changed = outbox.record_server(tx, failure_now)
+    if changed:
+        log.log(logging.WARNING if failure_now else logging.INFO, "Mailserver: %s", failure_now or "nimmt E-Mails an.")
+
+
+def _check_server() -> str | None:
+    """Return in German why the mail server takes no mail from our sender, or None."""
+    sender = current_app.config["MAIL_DEFAULT_SENDER"][1]
+    try:
+        with mail_server.connect() as connection:
+            host = cast(smtplib.SMTP, connection.host)
+            host.ehlo_or_helo_if_needed()
+            code, reply = host.mail(sender)
+            if code != 250:
+                raise smtplib.SMTPSenderRefused(code, reply, sender)
+            host.rset()
+    except Exception as error:  # whatever a server makes smtplib raise
+        return failure(error, current_app.config).reason
+    return None
 
 
 def post(email: Email) -> DeliveryResult:

@@ -80,7 +80,7 @@ class Heartbeat(Base):
 
     loop: Mapped[str] = mapped_column(primary_key=True)
     beat_at: Mapped[datetime]
-    failing_since: Mapped[datetime | None]  #: of the support mailbox, and of the clean-up
+    failing_since: Mapped[datetime | None]  #: of the support mailbox, the mail server, the clean-up
     failure: Mapped[str | None]  #: why, in German
 
 

@@ -22,7 +22,7 @@ from kmzportal import doctor
 from kmzportal.db import db
 from kmzportal.logs import log_database_error, log_traceback
 from kmzportal.mail import inbox
-from kmzportal.mail.delivery import Deliveries
+from kmzportal.mail.delivery import Deliveries, check_server_if_due
 from kmzportal.services import audit_chain, clock, diagnosis, guesses, outbox, recovery, retention, support
 from kmzportal.services.alarms import report_broken_chain
 from kmzportal.services.transaction import transaction
@@ -62,15 +62,18 @@ def run_loops(app: Flask) -> Iterator[None]:
     loops.append(Loop(app, "audit", chain_events, CHAIN_EVERY))
     if app.config["IMAP_SERVER"]:
         loops.append(Loop(app, outbox.INBOX_LOOP, inbox.fetch_if_due, ASK_WHETHER_TO_FETCH_EVERY))
-    checks = Loop(app, "diagnosis", Checks().check_if_due, ASK_WHETHER_TO_CHECK_EVERY)
-    threads = [threading.Thread(target=loop.run, name=loop.name, daemon=True) for loop in (*loops, checks)]
+    checks = [
+        Loop(app, outbox.SERVER_LOOP, check_server_if_due, ASK_WHETHER_TO_CHECK_EVERY),
+        Loop(app, "diagnosis", Checks().check_if_due, ASK_WHETHER_TO_CHECK_EVERY),
+    ]
+    threads = [threading.Thread(target=loop.run, name=loop.name, daemon=True) for loop in (*loops, *checks)]
     for thread in threads:
         thread.start()
     yield
-    for loop in (*loops, checks):
+    for loop in (*loops, *checks):
         loop.end()
     deadline = time.monotonic() + STOP_WITHIN
-    for thread in threads[:-1]:  # not for the checks, which may wait for a server that does not answer
+    for thread in threads[: len(loops)]:  # not for the checks, which may wait for a server that does not answer
         thread.join(max(0.0, deadline - time.monotonic()))
     for deliveries in (to_customers, to_strangers):
         deliveries.end(deadline)

@@ -51,6 +51,7 @@ RETRY_WINDOW = timedelta(days=5)
 
 WORKER_TIMEOUT = 60  # seconds without a heartbeat
 REQUESTS_LOOP, MAILS_LOOP, PURGE_LOOP, INBOX_LOOP = "requests", "mails", clock.PURGE_LOOP, "inbox"
+SERVER_LOOP = "mail server"
 MAIL_LOOPS = (REQUESTS_LOOP, MAILS_LOOP)  # both must run for a mail to arrive
 NO_SERVER = "In der Konfiguration steht kein Mailserver (MAIL_SERVER). E-Mails warten, bis einer eingetragen ist."
 RESUMES = "E-Mails werden von selbst gesendet, sobald es wieder geht."
@@ -392,6 +393,30 @@ def mail_outage(session: Session, now: datetime, settings: Mapping[str, Any]) ->
         return None
     words = f" Antwort des Mailservers: „{first.reply_text}“." if first.reply_text else ""
     return MailOutage(first.outage_since, f"{first.reason}.{words} {RESUMES}")
+
+
+def public_outage(session: Session, now: datetime, settings: Mapping[str, Any]) -> bool:
+    """Return whether pages that anyone can open say that no mail is sent at present.
+
+    By regular checks of the server, not by mails: only a request for an address with an account causes one, and so it
+    would begin or end an outage as others could see.
+    """
+    if worker_silent(session, now):
+        return True
+    if not settings["MAIL_SERVER"]:
+        return not settings.get("DEMO")
+    server = session.get(Heartbeat, SERVER_LOOP)
+    return server is not None and server.failing_since is not None
+
+
+def record_server(tx: Transaction, failure: str | None) -> bool:
+    """Store what a check of the mail server found, None when it takes mails; return whether that has changed."""
+    record_heartbeat(tx, SERVER_LOOP)
+    server = tx.session.get_one(Heartbeat, SERVER_LOOP, populate_existing=True)
+    changed = (failure is None) != (server.failing_since is None)
+    server.failing_since = (server.failing_since or tx.now) if failure else None
+    server.failure = failure
+    return changed
 
 
 def _waiting_since(session: Session) -> datetime | None:

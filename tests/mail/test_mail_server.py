@@ -8,6 +8,7 @@ from sqlalchemy import select
 
 from kmzportal.mail import delivery, smtp
 from kmzportal.models import Heartbeat, MailState
+from kmzportal.services import outbox
 from tests.mail_server import PASSWORD, authenticate, listening
 from tests.server.conftest import free_port
 
@@ -135,3 +136,28 @@ def test_an_outage_is_tried_with_one_mail_and_ends_with_the_first_that_is_sent(
     queue(erika)
     assert deliver() == 4, "the others with the first that ends it"
     assert [mail.outage_since for mail in backend.mails()] == [None] * 4
+
+
+def test_the_worker_looks_by_itself_each_minute_whether_the_server_takes_mails(app, server, configure, backend, clock):
+    port = app.config["MAIL_PORT"]
+
+    def disturbed():
+        for loop in outbox.MAIL_LOOPS:
+            backend.run(outbox.record_heartbeat, loop)
+        with app.app_context():
+            delivery.check_server_if_due()
+        return backend.run(lambda tx: outbox.public_outage(tx.session, tx.now, app.config))
+
+    assert not disturbed()
+    configure(MAIL_PORT=free_port())
+    clock.shift(59)
+    assert not disturbed(), "it is not due yet"
+    clock.shift(1)
+    assert disturbed(), "nothing listens there"
+    configure(MAIL_PORT=port)
+    clock.shift(60)
+    assert not disturbed()
+    server.mail_reply = "550 5.7.60 not from you"
+    clock.shift(60)
+    assert disturbed(), "our sender is refused"
+    assert server.messages == []

@@ -79,7 +79,7 @@ def _state(request: dict[str, Any]) -> dict[str, Any]:
     return {
         "asked_at": asked_at,
         "done": now - asked_at >= timedelta(seconds=DONE_AFTER),
-        "outage": outbox.mail_outage(db.session(), now, config),
+        "outage": outbox.public_outage(db.session(), now, config),
         "flooded": recovery.flooded(db.session(), now, config),
     }
 

@@ -330,7 +330,7 @@ def renewed(link_id: int) -> ResponseReturnValue:
         subject=subject_of(f"{link.kind}_link"),
         renewable=link.renewable(now),
         wait_seconds=int((newer.issued_at + links.RENEWAL_PAUSE - now).total_seconds()),
-        outage=outbox.mail_outage(db.session(), now, config),
+        outage=outbox.public_outage(db.session(), now, config),
     )
 
 
