@@ -31,7 +31,7 @@ from kmzportal.services import outbox
 from kmzportal.services.outbox import DeliveryResult
 from kmzportal.services.transaction import link_keys, transaction
 
-LONGEST_PAUSE = 1.5  # seconds before a mail; several times as long as sending one, and a link arrives within two
+LONGEST_PAUSE = 1.0  # seconds before a mail, and before it looks again for a free connection
 CHECK_EVERY = timedelta(minutes=1)
 RENEW_EVERY = 10.0  # seconds; the lease of outbox.LEASE then survives clocks that differ by a minute
 
@@ -131,17 +131,29 @@ class Deliveries:
                 threading.Thread(target=self._deliver, args=(app, *mail), daemon=True).start()
 
     def _deliver(self, app: Flask, mail_id: int, recipient: str) -> None:
-        time.sleep(random.uniform(0, LONGEST_PAUSE))  # noqa: S311  hides times; nothing is derived from it
+        with self._place():
+            try:
+                with app.app_context():
+                    if not (self.ending or self._failed.is_set()):
+                        result = _send(mail_id, self.refused)
+                        if result and result.server_failed:  # what waits is tried later
+                            self._failed.set()
+            except DBAPIError as error:
+                log.warning("Mail %d: %s", mail_id, type(error.orig).__name__)
+            finally:
+                self.in_flight.discard(recipient)
+
+    @contextmanager
+    def _place(self) -> Iterator[None]:
+        """Pause, then take a free connection; if none is free, pause again. Nothing queues, as its order would tell."""
+        free = False
+        while not free:
+            time.sleep(random.uniform(0, LONGEST_PAUSE))  # noqa: S311  hides times; nothing is derived from it
+            free = self._places.acquire(blocking=False)
         try:
-            with self._places, app.app_context():
-                if not (self.ending or self._failed.is_set()):
-                    result = _send(mail_id, self.refused)
-                    if result and result.server_failed:  # what waits is tried later
-                        self._failed.set()
-        except DBAPIError as error:
-            log.warning("Mail %d: %s", mail_id, type(error.orig).__name__)
+            yield
         finally:
-            self.in_flight.discard(recipient)
+            self._places.release()
 
     def end(self, deadline: float) -> None:
         """Start nothing more, and wait for what is being sent until this time of time.monotonic()."""
