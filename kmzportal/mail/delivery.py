@@ -163,17 +163,17 @@ class Deliveries:
 
 
 def check_server_if_due() -> None:
-    """Look every CHECK_EVERY whether the mail server takes mails from us, in only one of several worker processes."""
+    """Look every CHECK_EVERY whether the mail server takes mails from us, and store it for outbox.public_outage."""
     if not current_app.config["MAIL_SERVER"]:
         return
     if not outbox.is_due(db.session(), outbox.SERVER_LOOP, CHECK_EVERY, datetime.now(UTC)):
         return
     db.session.commit()  # no connection is held meanwhile
-    failure_now = _check_server()
+    fault = _check_server()
     with transaction("worker") as tx:
-        changed = outbox.record_server(tx, failure_now)
+        changed = outbox.record_result(tx, outbox.SERVER_LOOP, fault)
     if changed:
-        log.log(logging.WARNING if failure_now else logging.INFO, "Mailserver: %s", failure_now or "nimmt E-Mails an.")
+        log.log(logging.WARNING if fault else logging.INFO, "Mailserver: %s", fault or "nimmt E-Mails an.")
 
 
 def _check_server() -> str | None:
@@ -212,9 +212,8 @@ def post(email: Email) -> DeliveryResult:
 def _outage_proven(result: DeliveryResult, mail: OutgoingMail, refused: set[str]) -> DeliveryResult:
     """Return the result; what may be due to the recipient is an outage from the second domain on, if none succeeds.
 
-    Otherwise a domain that the server blocks, or that lets it wait, would delay the mails of others, and the page that
-    tells of an outage would tell whoever asked for a link that the address has an account. An address that belongs to
-    no account counts never: anyone may have typed it.
+    Otherwise a domain that the server blocks, or that lets it wait, would delay the mails of others. An address that
+    belongs to no account counts never: anyone may have typed it.
     """
     if result is SENT:
         refused.clear()

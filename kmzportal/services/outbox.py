@@ -409,16 +409,6 @@ def public_outage(session: Session, now: datetime, settings: Mapping[str, Any]) 
     return server is not None and server.failing_since is not None
 
 
-def record_server(tx: Transaction, failure: str | None) -> bool:
-    """Store what a check of the mail server found, None when it takes mails; return whether that has changed."""
-    record_heartbeat(tx, SERVER_LOOP)
-    server = tx.session.get_one(Heartbeat, SERVER_LOOP, populate_existing=True)
-    changed = (failure is None) != (server.failing_since is None)
-    server.failing_since = (server.failing_since or tx.now) if failure else None
-    server.failure = failure
-    return changed
-
-
 def _waiting_since(session: Session) -> datetime | None:
     return session.scalar(select(func.min(OutgoingMail.queued_at)).where(OutgoingMail.state.in_(WAITING)))
 
@@ -432,6 +422,16 @@ def worker_silent(session: Session, now: datetime) -> bool:
 
 def record_heartbeat(tx: Transaction, loop: str) -> None:
     upsert(tx.session, Heartbeat, {"loop": loop, "beat_at": tx.now}, {"beat_at": tx.now})
+
+
+def record_result(tx: Transaction, loop: str, failure: str | None) -> bool:
+    """Store what a loop found, in German, None for success; return whether it differs from the last time."""
+    record_heartbeat(tx, loop)
+    row = tx.session.get_one(Heartbeat, loop, populate_existing=True)
+    changed = row.failure != failure
+    row.failing_since = (row.failing_since or tx.now) if failure else None
+    row.failure = failure
+    return changed
 
 
 def is_due(session: Session, loop: str, every: timedelta, now: datetime) -> bool:

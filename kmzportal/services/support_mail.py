@@ -137,9 +137,4 @@ def inbox_outage(session: Session, settings: Mapping[str, Any]) -> tuple[datetim
 
 def record_outage(tx: Transaction, failure: str | None) -> bool:
     """Store the result of reading the mailbox, None for success; return whether it differs from the last one."""
-    outbox.record_heartbeat(tx, outbox.INBOX_LOOP)
-    loop = tx.session.get_one(Heartbeat, outbox.INBOX_LOOP, populate_existing=True)
-    changed = loop.failure != failure
-    loop.failing_since = (loop.failing_since or tx.now) if failure else None
-    loop.failure = failure
-    return changed
+    return outbox.record_result(tx, outbox.INBOX_LOOP, failure)

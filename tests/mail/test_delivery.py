@@ -148,7 +148,7 @@ def test_mails_to_two_domains_refused_without_one_sent_between_are_an_outage(
 def test_a_recipient_that_the_server_refuses_is_no_outage_and_stops_no_other_mail(
     deliver, server, queue, erika, max_, browser, backend, reply
 ):
-    """Otherwise the page after Passwort vergessen would tell whether the address has an account."""
+    """Otherwise one domain that the server blocks would delay the mails of all."""
     backend.update(max_, email="max@other.example", email_canonical="max@other.example")
     server.rcpt_replies = {erika.email: reply}
     for person in (erika, max_, erika):

@@ -30,7 +30,8 @@ def test_what_a_request_for_an_account_does_to_the_mails_does_not_change_what_an
     monkeypatch.setitem(app.config, "MAIL_SERVER", "mail.example")
     for loop in outbox.MAIL_LOOPS:
         backend.run(outbox.record_heartbeat, loop)
-    backend.run(outbox.record_server, "Der Mailserver ist nicht erreichbar" if down else None)
+    with backend.transaction() as tx:
+        outbox.record_result(tx, outbox.SERVER_LOOP, "Der Mailserver ist nicht erreichbar" if down else None)
     anyone = Browser(app).open("/passwort-vergessen").submit("Link anfordern", {"E-Mail-Adresse": "x@kmz.example"})
     assert ("Der E-Mail-Versand ist gerade gestört" in anyone.text) is down
     mail = backend.run(lambda tx, one: tx.send("password_changed", one), max_)
