@@ -26,6 +26,7 @@ from kmzportal.models import (
 )
 from kmzportal.plain_text import canonical_number
 from kmzportal.services import devices
+from kmzportal.services.support import OF_ACCOUNT
 
 EVENTS_SHOWN = 50
 #: Events that can be caused without a login. The history shows fewer of them, so that they cannot displace others.
@@ -163,7 +164,7 @@ def all_data(session: Session, customer: Customer) -> dict[str, object]:
             {"Zeit": one.issued_at, "An": one.email}
             for one in session.scalars(new_addresses.order_by(AccountLink.issued_at.desc()))
         ],
-        "Anfragen": [_entry(entry) for entry in session.scalars(written.order_by(CaseEntry.id.desc()))],
+        "Anfragen": [_entry(entry, customer) for entry in session.scalars(written.order_by(CaseEntry.id.desc()))],
         "Vom Kundenservice angesehen": [
             {"Tag": f"{day:%d.%m.%Y}", "Von": f"Kundenservice ({initials})"} for day, initials in session.execute(seen)
         ],
@@ -174,9 +175,14 @@ def all_data(session: Session, customer: Customer) -> dict[str, object]:
     }
 
 
-def _entry(entry: CaseEntry) -> dict[str, object]:
-    """Return what is shown of an entry; of a reply from perhaps another person only that it came (GDPR 15 (4))."""
-    shown = {"Zeit": entry.at, "Vorgangsnummer": entry.case.reference}
-    if entry.kind == "foreign_reply":
+def _entry(entry: CaseEntry, customer: Customer) -> dict[str, object]:
+    """Return what is shown of an entry; of what another person may have written, only that it came (GDPR 15 (4)).
+
+    A clerk may assign a request from any address to the account, also by mistake.
+    """
+    case = entry.case
+    shown = {"Zeit": entry.at, "Vorgangsnummer": case.reference}
+    own = case.branch in OF_ACCOUNT or case.email_canonical == customer.email_canonical
+    if entry.kind == "foreign_reply" or not own:
         return {**shown, "Art": ENTRIES[entry.kind]}
     return {**shown, "Von": entry.author, "Text": entry.text}

@@ -34,6 +34,7 @@ TOUCH_INTERVAL = timedelta(minutes=1)
 #: How keys of failures begin that are forgotten after a day if few: anyone can make up letters and passkeys.
 OF_LETTERS, OF_PASSKEYS = "letter:", "passkey:"
 NEVER = datetime.max.replace(tzinfo=UTC)  # when a disabled password counts again
+MAX_REQUEST = timedelta(minutes=2)  # after it no request is left that uses an expired session
 CODE_LIFETIME = 300  # seconds from the right password to the second factor
 
 PersonTable = type[Customer] | type[Clerk]  #: each login page reads only one of the tables
@@ -176,11 +177,12 @@ def start_session(tx: Transaction, person: Customer | Clerk, device: str, awaits
 def _forget_old(tx: Transaction, person: Customer | Clerk, awaits_code: bool) -> None:
     """End the sessions beyond the newest MAX_SESSIONS; a login an hour later deletes them, as a request may use them.
 
-    Of those that await a code only the expired ones go: whoever knows the password alone must not end the others.
+    Of those that await a code only the expired ones go, after MAX_REQUEST: whoever knows the password alone must not
+    end the others.
     """
     theirs = LoginSession.awaits_code == awaits_code, _owner(person) == person.id
     if awaits_code:
-        tx.session.execute(delete(LoginSession).where(*theirs, LoginSession.expires_at < tx.now))
+        tx.session.execute(delete(LoginSession).where(*theirs, LoginSession.expires_at < tx.now - MAX_REQUEST))
         return
     newest = select(LoginSession.id).where(*theirs).order_by(LoginSession.id.desc())
     beyond = LoginSession.id.in_(newest.offset(MAX_SESSIONS - 1))

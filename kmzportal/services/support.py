@@ -95,6 +95,13 @@ class CaseOfAccount(Refusal):
     message = "Diese Anfrage kommt aus einem Konto. Sie lässt sich keinem anderen zuordnen."
 
 
+class CaseOfOther(Refusal):
+    """Merged, the case of one customer would be deleted with the account of the other."""
+
+    message = "Diese Anfragen sind zwei verschiedenen Konten zugeordnet. Beantworten Sie jede für sich."
+    field = "reference"
+
+
 class TooManyRequests(Refusal):
     """The limit of this hour is reached, so the request cannot be taken."""
 
@@ -409,15 +416,18 @@ def add_note(tx: Transaction, case: SupportCase, note: str) -> None:
 
 
 def merge(tx: Transaction, case: SupportCase, reference: str) -> None:
-    """Close the case as a double of the one with this Vorgangsnummer, which gets its replies. Raises SameCase.
+    """Close the case as a double of the one with this Vorgangsnummer, which gets its replies.
 
     Another case that is locked counts as missing: of two that are merged into each other at once, none may close.
+    Raises CaseClosed, SameCase, CaseOfOther.
     """
     _require_unfinished(case)
     named = select(SupportCase).where(SupportCase.reference == parse_reference(reference))
     other = tx.session.scalar(named.with_for_update(skip_locked=True).execution_options(populate_existing=True))
     if other is None or other == case or other.closed:
         raise SameCase
+    if None not in (case.customer, other.customer) and case.customer != other.customer:
+        raise CaseOfOther
     other.promised_on = min(other.promised_on, case.promised_on)
     case.merged_into = other
     close(tx, case, "duplicate")

@@ -140,3 +140,18 @@ def test_of_a_reply_whose_sender_is_not_checked_all_data_says_only_that_it_came(
         reply, received = audit.all_data(tx.session, backend.read(erika))["Anfragen"]
     assert reply == {"Zeit": NOW, "Vorgangsnummer": case.reference, "Art": "Antwort, Absender nicht geprüft"}
     assert (received["Von"], received["Text"]) == (erika.email, "Hallo")
+
+
+def test_of_a_request_from_an_address_not_of_the_account_all_data_says_only_that_it_came(backend, erika):
+    """A clerk may have assigned it by mistake (GDPR 15 (4)). Once the address is the account's, it is shown."""
+    case = backend.run(lambda tx: support.open_case(tx, "other", "mail", NEW_EMAIL, "Ich war krank."))
+    backend.run(support.assign, case, erika)
+    backend.run(support.ask_back, case, "Noch krank?")
+
+    def shown():
+        with backend.transaction() as tx:
+            return audit.all_data(tx.session, backend.read(erika))["Anfragen"]
+
+    assert [set(one) for one in shown()] == [{"Zeit", "Vorgangsnummer", "Art"}] * 2
+    backend.update(erika, email=NEW_EMAIL, email_canonical=NEW_EMAIL.lower())
+    assert [one["Text"] for one in shown()] == ["Noch krank?", "Ich war krank."]

@@ -121,6 +121,18 @@ def test_a_session_that_is_over_or_complete_or_whose_clerk_is_locked_takes_no_co
         backend.run(second_factor.verify_login, session, backend.totp_code(factor.secret))
 
 
+def test_a_session_that_expires_while_its_code_is_checked_outlives_another_login_and_takes_no_code(
+    backend, factor, awaiting
+):
+    def verify_late(tx, session):
+        tx.now += timedelta(minutes=6)
+        sessions.start_session(tx, session.clerk, "Browser", awaits_code=True)
+        second_factor.verify_login(tx, session, backend.totp_code(factor.secret))
+
+    with pytest.raises(SessionOver):
+        backend.run(verify_late, awaiting())
+
+
 def test_each_code_is_accepted_once_and_of_the_app_no_earlier_one_after_it(backend, rosa, factor, enter, clock):
     early = backend.totp_code(factor.secret)
     clock.shift(30)
@@ -315,6 +327,6 @@ def test_who_knows_the_password_alone_ends_no_session_by_very_many_logins(
         backend.run(sessions.start_session, rosa, "Firefox", True)
     assert backend.session_of(token).alive(NOW)
     assert backend.run(second_factor.verify_login, hers, backend.totp_code(factor.secret))
-    clock.shift(timedelta(minutes=6))
+    clock.shift(timedelta(minutes=8))
     backend.run(sessions.start_session, rosa, "Firefox", True)
     assert len([one for one in backend.read(select(LoginSession)) if one.awaits_code]) == 1

@@ -159,6 +159,18 @@ def test_a_double_is_closed_and_its_replies_go_to_the_other_case(backend, as_cle
             as_clerk(support.merge, first, number)
 
 
+def test_cases_of_two_customers_are_not_merged(backend, as_clerk, enter, erika, max_):
+    """The deletion of one account would delete what the other customer wrote."""
+    case, other, unassigned = enter(), enter(), enter()
+    as_clerk(support.assign, case, erika)
+    as_clerk(support.assign, other, max_)
+    with pytest.raises(support.CaseOfOther):
+        as_clerk(support.merge, case, other.reference)
+    assert backend.read(case).state == CaseState.OPEN
+    as_clerk(support.merge, unassigned, other.reference)
+    assert backend.read(unassigned).closed_as == "duplicate"
+
+
 def test_a_closed_case_refuses_acts_until_it_is_opened_again_with_a_new_day(backend, as_clerk, clock, erika, enter):
     case = enter()
     as_clerk(support.close, case, "spam")
