@@ -9,7 +9,7 @@ import cbor2
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 
-PRESENT, VERIFIED, ATTESTED = 0x01, 0x04, 0x40
+PRESENT, VERIFIED, ATTESTED, EXTENDED = 0x01, 0x04, 0x40, 0x80
 
 
 class Device:
@@ -23,6 +23,7 @@ class Device:
         self.handles: dict[str, str] = {}
         self.used = 0
         self.next_id: bytes | None = None  # of a passkey that exists
+        self.extensions = b""  # CBOR behind the data that it signs
 
     def create(self, options: str) -> str:
         """Make a passkey; return the answer in JSON."""
@@ -33,7 +34,7 @@ class Device:
         point = key.public_key().public_numbers()
         cose = cbor2.dumps({1: 2, 3: -7, -1: 1, -2: point.x.to_bytes(32, "big"), -3: point.y.to_bytes(32, "big")})
         attested = bytes(16) + len(credential_id).to_bytes(2, "big") + credential_id + cose
-        data = self._data(asked["rp"]["id"], ATTESTED) + attested
+        data = self._data(asked["rp"]["id"], ATTESTED) + attested + self.extensions
         attestation = cbor2.dumps({"fmt": "none", "attStmt": {}, "authData": data})
         client = self._client("webauthn.create", asked["challenge"])
         return _answer(name, {"clientDataJSON": _text(client), "attestationObject": _text(attestation)})
@@ -43,14 +44,14 @@ class Device:
         asked = json.loads(options)
         name = passkey or list(self.keys)[-1]
         self.used += 1
-        data = self._data(asked["rpId"])
+        data = self._data(asked["rpId"]) + self.extensions
         client = self._client("webauthn.get", asked["challenge"])
         signed = self.keys[name].sign(data + hashlib.sha256(client).digest(), ec.ECDSA(hashes.SHA256()))
         response = {"clientDataJSON": _text(client), "authenticatorData": _text(data), "signature": _text(signed)}
         return _answer(name, {**response, "userHandle": self.handles[name], **changed})
 
     def _data(self, host: str, flags: int = 0) -> bytes:
-        flags |= PRESENT | (VERIFIED if self.verifies else 0)
+        flags |= PRESENT | (VERIFIED if self.verifies else 0) | (EXTENDED if self.extensions else 0)
         count = self.used if self.counts else 0
         return hashlib.sha256(host.encode()).digest() + bytes([flags]) + count.to_bytes(4, "big")
 

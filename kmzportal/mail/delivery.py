@@ -110,7 +110,8 @@ class Deliveries:
     begins after a random pause, whose bounds depend on nothing, and only mails to one recipient follow each other. Nor
     is there a bound of those that pause, which the next one would show to be reached; outbox.due returns at most 100.
 
-    `to_strangers`: only mails that anyone can cause, TO_STRANGERS, or only the others; `at_once`: connections.
+    `to_strangers`: only mails that anyone can cause, TO_STRANGERS, or only the others; `at_once`: connections, also for
+    check_server_if_due.
     """
 
     def __init__(self, to_strangers: bool, at_once: int):
@@ -155,25 +156,29 @@ class Deliveries:
         finally:
             self._places.release()
 
+    def check_server_if_due(self) -> None:
+        """Look every CHECK_EVERY whether the server takes mails from us, and store it for outbox.public_outage.
+
+        By one of these connections: a further one may be refused by a provider that accepts no more, and would be while
+        mails to customers fill the others, so that the public page tells of them.
+        """
+        if not current_app.config["MAIL_SERVER"]:
+            return
+        if not outbox.is_due(db.session(), outbox.SERVER_LOOP, CHECK_EVERY, datetime.now(UTC)):
+            return
+        db.session.commit()  # no connection of the database is held meanwhile
+        with self._place():
+            fault = _check_server()
+        with transaction("worker") as tx:
+            changed = outbox.record_result(tx, outbox.SERVER_LOOP, fault)
+        if changed:
+            log.log(logging.WARNING if fault else logging.INFO, "Mailserver: %s", fault or "nimmt E-Mails an.")
+
     def end(self, deadline: float) -> None:
         """Start nothing more, and wait for what is being sent until this time of time.monotonic()."""
         self.ending = True
         while self.in_flight and time.monotonic() < deadline:
             time.sleep(0.05)
-
-
-def check_server_if_due() -> None:
-    """Look every CHECK_EVERY whether the mail server takes mails from us, and store it for outbox.public_outage."""
-    if not current_app.config["MAIL_SERVER"]:
-        return
-    if not outbox.is_due(db.session(), outbox.SERVER_LOOP, CHECK_EVERY, datetime.now(UTC)):
-        return
-    db.session.commit()  # no connection is held meanwhile
-    fault = _check_server()
-    with transaction("worker") as tx:
-        changed = outbox.record_result(tx, outbox.SERVER_LOOP, fault)
-    if changed:
-        log.log(logging.WARNING if fault else logging.INFO, "Mailserver: %s", fault or "nimmt E-Mails an.")
 
 
 def _check_server() -> str | None:

@@ -22,7 +22,7 @@ from kmzportal import doctor
 from kmzportal.db import db
 from kmzportal.logs import log_database_error, log_traceback
 from kmzportal.mail import inbox
-from kmzportal.mail.delivery import Deliveries, check_server_if_due
+from kmzportal.mail.delivery import Deliveries
 from kmzportal.services import audit_chain, clock, diagnosis, guesses, outbox, recovery, retention, support
 from kmzportal.services.alarms import report_broken_chain
 from kmzportal.services.transaction import transaction
@@ -52,7 +52,8 @@ def work(app: Flask) -> None:
 @contextmanager
 def run_loops(app: Flask) -> Iterator[None]:
     """Run each loop in a thread; at the end wait at most STOP_WITHIN seconds for all to finish their turn."""
-    # Three connections to the mail server, as some providers accept no more. Behind a mail to a customer, that of a
+    # Three connections to the mail server, as some providers accept no more: the check uses that of strangers, whose
+    # mails tell nothing of customers. Behind a mail to a customer, that of a
     # stranger would arrive later, and tell that there is such a customer.
     to_customers, to_strangers = Deliveries(to_strangers=False, at_once=2), Deliveries(to_strangers=True, at_once=1)
     mails = Loop(app, outbox.MAILS_LOOP, to_customers.start_due)
@@ -63,7 +64,7 @@ def run_loops(app: Flask) -> Iterator[None]:
     if app.config["IMAP_SERVER"]:
         loops.append(Loop(app, outbox.INBOX_LOOP, inbox.fetch_if_due, ASK_WHETHER_TO_FETCH_EVERY))
     checks = [
-        Loop(app, outbox.SERVER_LOOP, check_server_if_due, ASK_WHETHER_TO_CHECK_EVERY),
+        Loop(app, outbox.SERVER_LOOP, to_strangers.check_server_if_due, ASK_WHETHER_TO_CHECK_EVERY),
         Loop(app, "diagnosis", Checks().check_if_due, ASK_WHETHER_TO_CHECK_EVERY),
     ]
     threads = [threading.Thread(target=loop.run, name=loop.name, daemon=True) for loop in (*loops, *checks)]

@@ -85,7 +85,9 @@ def set_password(
     ended = sessions.end_all(tx, person, keep=keep)
     devices.end_all(tx, person, keep_this=keep is not None)
     links.end(tx, person, LinkState.REPLACED, ENDS_WITH_PASSWORD)
-    if links.end(tx, person, LinkState.WITHDRAWN, {LinkKind.ADDRESS}) and isinstance(person, Customer):
+    links.end(tx, person, LinkState.WITHDRAWN, {LinkKind.ADDRESS})
+    # Whether one was open must not decide: desk._take_from_others may have ended it, which no page may show.
+    if isinstance(person, Customer) and not corrected_by_desk(tx.session, person):
         person.set_pending_email(None)
     return ended
 

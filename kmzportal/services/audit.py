@@ -26,7 +26,6 @@ from kmzportal.models import (
 )
 from kmzportal.plain_text import canonical_number
 from kmzportal.services import devices
-from kmzportal.services.support import OF_ACCOUNT
 
 EVENTS_SHOWN = 50
 #: Events that can be caused without a login. The history shows fewer of them, so that they cannot displace others.
@@ -178,11 +177,12 @@ def all_data(session: Session, customer: Customer) -> dict[str, object]:
 def _entry(entry: CaseEntry, customer: Customer) -> dict[str, object]:
     """Return what is shown of an entry; of what another person may have written, only that it came (GDPR 15 (4)).
 
-    A clerk may assign a request from any address to the account, also by mistake.
+    A clerk may assign a request from any address to the account, also by mistake; an objection comes from an earlier
+    mailbox, whose holder may be another person.
     """
     case = entry.case
     shown = {"Zeit": entry.at, "Vorgangsnummer": case.reference}
-    own = case.branch in OF_ACCOUNT or case.email_canonical == customer.email_canonical
+    own = case.branch == "deletion" or case.email_canonical == customer.email_canonical
     if entry.kind == "foreign_reply" or not own:
         return {**shown, "Art": ENTRIES[entry.kind]}
     return {**shown, "Von": entry.author, "Text": entry.text}

@@ -111,11 +111,13 @@ def _forget_cases(tx: Transaction, customer: Customer) -> None:
         author.in_(select(func.lower(SupportCase.email)).where(*merged)),
     )
     tx.session.execute(delete(CaseEntry).where(CaseEntry.kind == "foreign_reply", of_customer))
+    not_of_others = func.coalesce(SupportCase.customer_id, customer.id) == customer.id
     ids: set[int] = set()
     found = set(tx.session.scalars(select(SupportCase.id).where(mine)))
     while found:
         ids |= found
-        found = set(tx.session.scalars(select(SupportCase.id).where(SupportCase.merged_into_id.in_(found)))) - ids
+        doubles = select(SupportCase.id).where(SupportCase.merged_into_id.in_(found), not_of_others)
+        found = set(tx.session.scalars(doubles)) - ids
     tx.session.execute(delete(OutgoingMail).where(OutgoingMail.case_id.in_(ids)))
     tx.session.execute(delete(CaseEntry).where(CaseEntry.case_id.in_(ids)))
     theirs = update(SupportCase).where(SupportCase.id.in_(ids))

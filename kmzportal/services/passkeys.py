@@ -35,6 +35,7 @@ MAX_PASSKEYS = 10  # of an account
 LONGEST_NAME = 60
 CHANGES_PER_DAY = 30
 LOGINS_PER_HOUR = 60  # of an account: they cost no hash, and each leaves a session and an event
+DEEPEST_CBOR = 4  # levels (CTAP 2.2, 8)
 CHALLENGE_LIFETIME = timedelta(minutes=30)  # the browser's own offer waits as long as the login page is open
 #: Verified in place of an unknown passkey, so that both take as long; its private key was thrown away.
 DECOY = "pQECAyYgASFYIFNTP_Dh-foCIHk1eP3IwzxIkUF4D80IDNv6Shx0_gguIlggtirANlOnlyWEwBNNF0rJgBDzpshf7X41DuzyClY_R6k"
@@ -179,11 +180,56 @@ def read(text: str) -> Answer:
             else parse_authentication_credential_json
         )
         credential = parse(text)
+        _check_cbor(credential)
         if credential.id != _base64(credential.raw_id):  # looked up, so only of the characters of base64url
             raise PasskeyRefused
         return Answer(credential, parse_client_data_json(credential.response.client_data_json).challenge)
-    except (WebAuthnException, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+    except (WebAuthnException, ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError):
         raise PasskeyRefused from None
+
+
+def _check_cbor(credential: "AuthenticationCredential | RegistrationCredential") -> None:
+    """Raise an error for CBOR that no device sends (CTAP 2.2, 8), before the library decodes it.
+
+    It decodes before it verifies the signature, tags included: a regular expression or a value that refers to itself,
+    in a few bytes of a stranger, took minutes.
+    """
+    from webauthn.helpers import parse_cbor
+    from webauthn.helpers.structs import RegistrationCredential
+
+    if isinstance(credential, RegistrationCredential):
+        attestation = credential.response.attestation_object
+        _end_of_cbor(attestation, 0)
+        data = parse_cbor(attestation)["authData"]
+    else:
+        data = credential.response.authenticator_data
+    flags, at = data[32], 37  # WebAuthn, 6.1: hash of the host, flags, counter
+    if flags & 0x40:  # attested credential data: 16 bytes, the length of the id in 2, the id, its key
+        at = _end_of_cbor(data, 55 + int.from_bytes(data[53:55]))
+    if flags & 0x80:  # extensions
+        at = _end_of_cbor(data, at)
+    if at != len(data):
+        raise PasskeyRefused
+
+
+def _end_of_cbor(data: bytes, at: int, level: int = 0) -> int:
+    """Return where the item that begins at `at` ends (RFC 8949, 3).
+
+    Raises PasskeyRefused for tags, indefinite lengths and more than DEEPEST_CBOR levels, IndexError where data is
+    missing.
+    """
+    kind, value = data[at] >> 5, data[at] & 0x1F
+    if kind == 6 or value > 27 or level > DEEPEST_CBOR:
+        raise PasskeyRefused
+    at += 1
+    if value > 23:
+        size = 1 << (value - 24)
+        at, value = at + size, int.from_bytes(data[at : at + size])
+    if kind in (2, 3):  # bytes and text
+        return at + value
+    for _ in range({4: value, 5: 2 * value}.get(kind, 0)):  # arrays and maps
+        at = _end_of_cbor(data, at, level + 1)
+    return at
 
 
 def _accept_challenge(tx: Transaction, answer: Answer, purpose: str) -> None:

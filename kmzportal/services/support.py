@@ -98,7 +98,10 @@ class CaseOfAccount(Refusal):
 class CaseOfOther(Refusal):
     """Merged, the case of one customer would be deleted with the account of the other."""
 
-    message = "Diese Anfragen sind zwei verschiedenen Konten zugeordnet. Beantworten Sie jede für sich."
+    message = (
+        "Diese Anfragen gehören zu zwei verschiedenen Konten. Beantworten Sie jede für sich. "
+        "Was schon zusammengeführt ist, öffnen Sie zuerst wieder."
+    )
     field = "reference"
 
 
@@ -395,10 +398,15 @@ def take(_tx: Transaction, case: SupportCase, clerk: Clerk | None) -> None:
 
 
 def assign(tx: Transaction, case: SupportCase, customer: Customer, clerk: Clerk | None = None) -> None:
-    """Assign the case to the customer; `clerk` now works on it. Raises CaseClosed, CaseOfAccount."""
+    """Assign the case to the customer; `clerk` now works on it.
+
+    Raises CaseClosed, CaseOfAccount, or CaseOfOther where one merged into it is assigned to another customer.
+    """
     _require_unfinished(case)
     if case.branch in OF_ACCOUNT and case.customer != customer:
         raise CaseOfAccount
+    if any(_customers(double) - {customer} for double in case.doubles):
+        raise CaseOfOther
     case.customer, case.clerk = customer, clerk or case.clerk
     tx.record("case.assigned", customer, reference=case.reference)
 
@@ -426,11 +434,17 @@ def merge(tx: Transaction, case: SupportCase, reference: str) -> None:
     other = tx.session.scalar(named.with_for_update(skip_locked=True).execution_options(populate_existing=True))
     if other is None or other == case or other.closed:
         raise SameCase
-    if None not in (case.customer, other.customer) and case.customer != other.customer:
+    if len(_customers(case) | _customers(other)) > 1:
         raise CaseOfOther
     other.promised_on = min(other.promised_on, case.promised_on)
     case.merged_into = other
     close(tx, case, "duplicate")
+
+
+def _customers(case: SupportCase) -> set[Customer]:
+    """Return the customers of the case and of those merged into it."""
+    mine = {case.customer} if case.customer else set()
+    return mine.union(*(_customers(double) for double in case.doubles))
 
 
 def close(tx: Transaction, case: SupportCase, reason: str) -> None:

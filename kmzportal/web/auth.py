@@ -363,8 +363,10 @@ admin_only = _require("admin", lambda active: active.clerk and active.clerk.admi
 
 def form_url() -> str | None:
     """Return path and query of the page with the form that was sent: this URL if GET shows it, else the page before."""
-    url = urlsplit(request.referrer or "")
-    path, query = url.path, url.query
+    try:
+        path, query = urlsplit(request.referrer or "")[2:4]
+    except ValueError:  # anyone can send what is no URL
+        path = query = ""
     if request.url_rule and "GET" in (request.url_rule.methods or ()):
         path, query = iri_to_uri(request.path), request.query_string.decode("ascii", "ignore")
     return local_path(f"{path}?{query}".rstrip("?"))

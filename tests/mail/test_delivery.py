@@ -236,6 +236,20 @@ def test_a_mail_to_a_stranger_waits_for_none_to_a_customer(app, backend, server,
         assert {backend.read(mail).state for mail in notices} == {MailState.QUEUED}, "they are still being sent"
 
 
+def test_the_check_of_the_server_waits_for_the_connection_of_mails_to_strangers(app, backend, server, monkeypatch):
+    """A further one is refused by a provider that accepts three, just while mails to customers fill the others."""
+    monkeypatch.setattr(delivery, "LONGEST_PAUSE", 0.1)
+    server.data_takes = 2
+    backend.run(support.send_code, "fremd@anderswo.example")
+    deliveries = delivery.Deliveries(to_strangers=True, at_once=1)
+    with app.app_context():
+        deliveries.start_due()
+        server.wait_for("fremd@anderswo.example", "Ihr Code")
+        deliveries.check_server_if_due()
+    assert [mail.state for mail in backend.mails()] == [MailState.SENT], "it was over when the check began"
+    assert len(server.client_names) == 2
+
+
 def test_a_mail_to_a_customer_delays_none_to_another_one(app, backend, server, queue, erika, max_, monkeypatch):
     """Whoever asks for a link to his own address, hers and his again must not read from the times that she has one."""
     monkeypatch.setattr(worker, "Checks", lambda: SimpleNamespace(check_if_due=lambda: None))

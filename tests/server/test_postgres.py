@@ -79,7 +79,7 @@ def pgbouncer(uri):
         f"[databases]\npostgres = host={host} dbname=postgres user=postgres\n[pgbouncer]\nlisten_addr = 127.0.0.1\n"
         f"listen_port = {port}\nunix_socket_dir =\nauth_type = any\npool_mode = transaction\ndefault_pool_size = 3\n"
     )
-    folder.chmod(0o755)
+    folder.chmod(0o755), (folder / "pgbouncer.ini").chmod(0o644)  # a command run before may have set the umask
     assert PGBOUNCER, "pgbouncer is not installed: run tools/servers as root"
     process = subprocess.Popen([PGBOUNCER, folder / "pgbouncer.ini"], **postgres.system_user())
     try:

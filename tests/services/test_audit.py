@@ -4,10 +4,10 @@ import json
 from datetime import timedelta
 
 import pytest
-from sqlalchemy import event
+from sqlalchemy import event, select
 
 from kmzportal.db import db
-from kmzportal.models import AuditEvent
+from kmzportal.models import AuditEvent, LinkKind, SupportCase
 from kmzportal.services import accounts, audit, support
 from kmzportal.services.audit import EVENTS_SHOWN, AuditQuery
 from tests.people import NEW_EMAIL, NOW
@@ -155,3 +155,16 @@ def test_of_a_request_from_an_address_not_of_the_account_all_data_says_only_that
     assert [set(one) for one in shown()] == [{"Zeit", "Vorgangsnummer", "Art"}] * 2
     backend.update(erika, email=NEW_EMAIL, email_canonical=NEW_EMAIL.lower())
     assert [one["Text"] for one in shown()] == ["Noch krank?", "Ich war krank."]
+
+
+def test_of_an_objection_from_an_earlier_mailbox_all_data_says_only_that_it_came(backend, erika):
+    """Another person may read that mailbox by now."""
+    old = erika.email
+    objection = backend.issue(LinkKind.OBJECTION, erika)
+    backend.update(erika, email=NEW_EMAIL, email_canonical=NEW_EMAIL.lower())
+    backend.run(accounts.object_to_change, objection, NOW)
+    [case] = backend.read(select(SupportCase))
+    backend.run(support.add_reply, case, old, "Ich bin jetzt an diesem Postfach und war krank.")
+    with backend.transaction() as tx:
+        entries = audit.all_data(tx.session, backend.read(erika))["Anfragen"]
+    assert len(entries) == 2 and not any("Text" in one for one in entries)

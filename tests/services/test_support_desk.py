@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import event, select
 
 from kmzportal.db import db
-from kmzportal.models import CaseState, Customer, LinkKind, SupportCase
+from kmzportal.models import CaseEntry, CaseState, Customer, LinkKind, SupportCase
 from kmzportal.server.worker import Loop, purge_if_due
 from kmzportal.services import accounts, deletion, desk, outbox, recovery, support
 from kmzportal.services.passwords import hash_password
@@ -169,6 +169,31 @@ def test_cases_of_two_customers_are_not_merged(backend, as_clerk, enter, erika, 
     assert backend.read(case).state == CaseState.OPEN
     as_clerk(support.merge, unassigned, other.reference)
     assert backend.read(unassigned).closed_as == "duplicate"
+
+
+def test_a_case_into_which_one_of_another_customer_was_merged_is_not_assigned(backend, as_clerk, enter, erika, max_):
+    first, between, last = enter(), enter(), enter()
+    as_clerk(support.assign, first, erika)
+    as_clerk(support.merge, first, between.reference)
+    as_clerk(support.merge, between, last.reference)
+    with pytest.raises(support.CaseOfOther):
+        as_clerk(support.assign, last, max_)
+    other = enter()
+    as_clerk(support.assign, other, max_)
+    with pytest.raises(support.CaseOfOther):
+        as_clerk(support.merge, other, last.reference)
+    as_clerk(support.assign, last, erika)
+    assert backend.read(last).customer_id == erika.id
+
+
+def test_the_deletion_of_an_account_keeps_what_another_customer_wrote(backend, as_clerk, enter, erika, max_):
+    """Cases of two customers may have been merged before that was refused."""
+    hers, his = enter("Von Erika"), enter("Von Max")
+    as_clerk(support.assign, hers, erika)
+    as_clerk(support.assign, his, max_)
+    backend.update(hers, merged_into_id=his.id)
+    as_clerk(desk.delete_customer, max_, backend.read(max_).version, "Auf Wunsch", False)
+    assert [entry.text for entry in backend.read(select(CaseEntry))] == ["Von Erika"]
 
 
 def test_a_closed_case_refuses_acts_until_it_is_opened_again_with_a_new_day(backend, as_clerk, clock, erika, enter):

@@ -189,6 +189,49 @@ def test_a_key_that_is_a_list_is_refused(settings_page, device, mine):
     assert settings_page.post(PASSKEYS, name="Liste", passkey=json.dumps(answer)).status_code == 422 and mine() == []
 
 
+def shared_twice(levels):
+    """Return CBOR of few bytes that stands for 2 ** `levels` values (tags 28 and 29: shared values)."""
+    items = [cbor2.CBORTag(28, [0, 0]), *(cbor2.CBORTag(28, [cbor2.CBORTag(29, n)] * 2) for n in range(levels))]
+    return cbor2.dumps({"x": items})
+
+
+@pytest.mark.parametrize("extensions", [
+    cbor2.dumps({"x": cbor2.CBORTag(35, "a")}), shared_twice(12), b"\xa1\x61x\xc0\x74" + b"2026-11-23T12:00:00Z",
+    b"\xa1\x61x\x9f\x01\xff", b"\xa1\x61x\x7f\x61a\xff", b"\xa1\x61x" + b"\x81" * 9 + b"\x01",
+    b"\xa1\x61x\x5b" + b"\xff" * 8, b"\x9b" + b"\xff" * 8, b"\xa1\x61x\x1c", b"\xa1",
+])  # fmt: skip
+def test_cbor_that_no_device_sends_is_refused_before_it_is_decoded(app, added, device, mine, backend, extensions):
+    """A tag makes the library work for minutes before it looks at the signature (CTAP 2.2, 8: devices send none)."""
+    device.extensions = extensions
+    before, asked = len(mine()), options(added, ADD)
+    assert added.post(PASSKEYS, name="Unfug", passkey=device.create(asked)).status_code == 422 and len(mine()) == before
+    for path in (LOGIN, DESK_LOGIN):
+        page = Browser(app).open(path)
+        sent = page.post(f"{path}/passkey", passkey=device.get(options(page, BUTTON), next(iter(device.keys))))
+        assert sent.status_code == 422 and AGAIN in sent.text, "not looked up, so not decoded either"
+    assert "login.refused" not in backend.actions()
+
+
+def test_a_key_with_a_tag_is_refused(settings_page, device, mine):
+    answer = json.loads(device.create(options(settings_page, ADD)))
+    attestation = cbor2.loads(decoded(answer["response"]["attestationObject"]))
+    key = attestation["authData"][71:]
+    for tagged in (b"\xd9\xd9\xf7" + key, key[:-34] + b"\xc2" + key[-34:]):
+        sent = attestation | {"authData": attestation["authData"][:71] + tagged}
+        answer["response"]["attestationObject"] = urlsafe_b64encode(cbor2.dumps(sent)).decode()
+        assert settings_page.post(PASSKEYS, name="Marke", passkey=json.dumps(answer)).status_code == 422
+    assert mine() == []
+
+
+def test_extensions_that_nobody_asked_for_do_no_harm(settings_page, device, mine, app):
+    device.extensions = cbor2.dumps(
+        {"credProtect": 2, "uvm": [[2, 4, 2]], "x": {"a" * 300: [True, None, -70_000, 1.5]}}
+    )
+    settings_page.touch(ADD, device)
+    assert len(mine()) == 1
+    assert Browser(app).open(LOGIN).touch(BUTTON, device).path == "/einstellungen"
+
+
 def test_ten_are_enough(settings_page, device, mine):
     for _ in range(MAX_PASSKEYS):
         waiting = options(settings_page, ADD)

@@ -182,3 +182,8 @@ def test_no_page_tells_that_a_pending_address_was_given_to_somebody_else(app, ba
     before = asker.pages()
     given(backend, asker.max)
     assert asker.pages() == before
+    asker.browser.open("/einstellungen/konto")
+    asker.browser.submit("Speichern", {"Passwort": people.NEW_PASSWORD, "Wdh. Passwort": people.NEW_PASSWORD})
+    assert backend.read(asker.erika).password_set_at and ADDRESS not in asker.browser.open("/einstellungen").text, (
+        "a new password ends what she entered, as if the address were free"
+    )
