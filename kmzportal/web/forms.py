@@ -150,7 +150,7 @@ def valid_address(_form: Form, field: Field) -> None:
 def mail_address_field(
     label: str = "E-Mail-Adresse", missing: str | None = "Geben Sie Ihre E-Mail-Adresse ein."
 ) -> EmailField:
-    needed = [InputRequired(missing)] if missing else []
+    needed = [DataRequired(missing)] if missing else []
     longest = Length(max=mail_address.MAX_LENGTH, message=f"Möglich sind bis zu {mail_address.MAX_LENGTH} Zeichen.")
     return EmailField(label, [*needed, longest, valid_address])
 

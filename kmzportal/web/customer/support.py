@@ -9,7 +9,7 @@ from datetime import UTC, date, datetime
 from flask import Blueprint, abort, current_app, request, session
 from flask.typing import ResponseReturnValue
 from wtforms import BooleanField, HiddenField, StringField
-from wtforms.validators import DataRequired, InputRequired
+from wtforms.validators import DataRequired
 
 from kmzportal import mail_address
 from kmzportal.dates import format_day
@@ -66,7 +66,7 @@ class SupportForm(PuzzleForm):
             del self.old_email
         if branch == "address_changed":
             self.email.label.text = "Neue E-Mail-Adresse"
-            self.email.validators = [InputRequired("Geben Sie Ihre neue E-Mail-Adresse ein."), *self.email.validators]
+            self.email.validators = [DataRequired("Geben Sie Ihre neue E-Mail-Adresse ein."), *self.email.validators]
         if branch == "other":
             self.message.validators = [DataRequired("Schreiben Sie, was nicht geht."), *self.message.validators]
             self.message.flags.required = True

@@ -3,7 +3,7 @@
 from flask import Blueprint, request, url_for
 from flask.typing import ResponseReturnValue
 from wtforms import BooleanField, StringField
-from wtforms.validators import DataRequired, InputRequired, Length, Regexp
+from wtforms.validators import DataRequired, Length, Regexp
 
 from kmzportal.db import db
 from kmzportal.models import Clerk
@@ -43,7 +43,7 @@ class EditForm(PortalForm):
     initials = StringField(
         "Kürzel",
         [
-            InputRequired("Geben Sie ein Kürzel ein."),
+            DataRequired("Geben Sie ein Kürzel ein."),
             Regexp(f"^{clerks.INITIALS}$", message="Ein Kürzel hat 2 bis 4 Buchstaben."),
         ],
         filters=[trim],
