@@ -177,12 +177,13 @@ def all_data(session: Session, customer: Customer) -> dict[str, object]:
 def _entry(entry: CaseEntry, customer: Customer) -> dict[str, object]:
     """Return what is shown of an entry; of what another person may have written, only that it came (GDPR 15 (4)).
 
-    A clerk may assign a request from any address to the account, also by mistake; an objection comes from an earlier
-    mailbox, whose holder may be another person.
+    A clerk may assign a request from any address to the account, also by mistake. An objection comes from an earlier
+    mailbox, and so do replies in a request for deletion after a move: its holder may be another person.
     """
     case = entry.case
     shown = {"Zeit": entry.at, "Vorgangsnummer": case.reference}
-    own = case.branch == "deletion" or case.email_canonical == customer.email_canonical
+    asked_inside = case.branch == "deletion" and entry.kind == "received"
+    own = asked_inside or case.email_canonical == customer.email_canonical
     if entry.kind == "foreign_reply" or not own:
         return {**shown, "Art": ENTRIES[entry.kind]}
     return {**shown, "Von": entry.author, "Text": entry.text}

@@ -20,7 +20,7 @@ from kmzportal.models import (
     SupportCase,
     Throttle,
 )
-from kmzportal.services import accounts, desk, outbox
+from kmzportal.services import accounts, desk, links, outbox
 from kmzportal.services.passwords import check_password, hash_password
 from kmzportal.services.refusals import ChangedMeanwhile, LinkUnusable, TooManyMails, WeakPassword
 from tests import people, secret_scan
@@ -112,6 +112,26 @@ def check(backend, erika, login_session, password):
     return backend.run(
         accounts.check_current_password, erika, login_session, check_password(password, erika.password_hash)
     )
+
+
+@pytest.mark.parametrize("kind", [LinkKind.DESK, LinkKind.RECOVERY])
+def test_an_earlier_address_that_is_entered_again_is_the_customers_own_entry(backend, as_clerk, erika, clock, kind):
+    """Although the desk once sent a link there: the owner's new password ends it, and old links to it stay ended."""
+    earlier = erika.email
+    as_clerk(desk.send_link, erika)
+    replaced = backend.issue(kind, erika)
+    backend.issue(kind, erika)
+    backend.run(accounts.set_password, erika, "hash")
+    clock.shift(timedelta(days=1))
+    backend.run(accounts.request_address_change, erika, NEW_EMAIL)
+    backend.run(accounts.confirm_address, backend.links(LinkKind.ADDRESS)[-1], NOW + timedelta(days=1))
+    clock.shift(timedelta(days=1))
+    backend.run(accounts.request_address_change, erika, earlier)
+    assert not backend.run(lambda tx, customer: accounts.corrected_by_desk(tx.session, customer), erika)
+    backend.run(accounts.set_password, erika, "hash of the owner")
+    assert backend.read(erika).pending_email is None
+    with pytest.raises(LinkUnusable):
+        backend.run(links.renew, replaced)
 
 
 def test_the_current_password_counts_for_ten_minutes_and_gives_the_session_a_new_token(app, backend, erika, log_in):

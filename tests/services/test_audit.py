@@ -8,7 +8,7 @@ from sqlalchemy import event, select
 
 from kmzportal.db import db
 from kmzportal.models import AuditEvent, LinkKind, SupportCase
-from kmzportal.services import accounts, audit, support
+from kmzportal.services import accounts, audit, deletion, support
 from kmzportal.services.audit import EVENTS_SHOWN, AuditQuery
 from tests.people import NEW_EMAIL, NOW
 
@@ -168,3 +168,14 @@ def test_of_an_objection_from_an_earlier_mailbox_all_data_says_only_that_it_came
     with backend.transaction() as tx:
         entries = audit.all_data(tx.session, backend.read(erika))["Anfragen"]
     assert len(entries) == 2 and not any("Text" in one for one in entries)
+
+
+def test_of_a_reply_to_a_request_for_deletion_after_a_move_all_data_says_only_that_it_came(backend, erika):
+    """Whoever asked may be a thief, who reads what the owner answers to the mail about it."""
+    old, case = erika.email, backend.run(deletion.request, erika)
+    backend.update(erika, email=NEW_EMAIL, email_canonical=NEW_EMAIL.lower())
+    backend.run(support.add_reply, case, old, "Das war ich nicht.")
+    backend.run(support.ask_back, case, "Wer sind Sie?")
+    with backend.transaction() as tx:
+        entries = audit.all_data(tx.session, backend.read(erika))["Anfragen"]
+    assert ["Text" in one for one in entries] == [False, False, True]

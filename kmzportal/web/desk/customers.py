@@ -113,8 +113,12 @@ def keep_case(_endpoint: str, values: dict[str, Any]) -> None:
 
 
 def current_case() -> SupportCase | None:
+    """Return the case that the clerk works on; the page shows it, so its customer was seen as well."""
     case_id = current_case_id()
-    return db.session.get(SupportCase, case_id) if case_id else None
+    case = db.session.get(SupportCase, case_id) if case_id else None
+    if case and case.customer:
+        record_access(case.customer)
+    return case
 
 
 @bp.get(CUSTOMER)

@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import select
 
 from kmzportal.models import Customer, CustomerAccess, LinkKind, LinkState, RecoveryRequest
-from kmzportal.services import accounts, audit, devices, outbox, sessions
+from kmzportal.services import accounts, audit, devices, outbox, sessions, support
 from kmzportal.services.passwords import hash_password
 from tests import answers, people
 from tests.browser import HTMX, Browser, button, by_id, field, form_of, parse, words
@@ -145,6 +145,16 @@ def test_who_opens_the_page_is_recorded_once_a_day_and_shown_to_the_customer(des
         data = audit.all_data(tx.session, tx.session.get(Customer, erika.id))
     seen = [{"Tag": f"{day}.11.2026", "Von": "Kundenservice (ro)"} for day in (24, 23)]
     assert data["Vom Kundenservice angesehen"] == seen
+
+
+@pytest.mark.parametrize("page", ["", "/vorschau", "/zugangsbrief"])
+def test_whose_case_is_shown_on_the_page_of_another_customer_was_seen_as_well(desk, backend, prove, erika, max_, page):
+    """Otherwise a stolen session reads all requests one after the other, and one customer counts as seen."""
+    prove()
+    case = backend.run(lambda tx, one: support.open_case(tx, "other", "mail", one.email, "Geheim", customer=one), erika)
+    assert "Geheim" in desk.open(f"/kundenservice/kunden/{max_.id}{page}?anfrage={case.id}").text
+    seen = {one.customer_id for one in backend.read(select(CustomerAccess))}
+    assert seen == {erika.id, max_.id}
 
 
 @pytest.mark.parametrize("path", ["/9999", "/2147483648", "/0", "/1e3", "/9999/daten", "/9999/vorschau"])
