@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 
-from sqlalchemy import Select, and_, delete, func, select
+from sqlalchemy import Select, and_, delete, func, or_, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
@@ -302,9 +302,13 @@ def send_again(tx: Transaction, link: AccountLink) -> None:
 
 
 def withdraw_link(tx: Transaction, link: AccountLink) -> None:
-    """End an open link, and forget the pending address it was mailed to; raises LinkUnusable, AccountLocked."""
+    """End an open link, and forget the pending address it was mailed to; raises LinkUnusable, AccountLocked.
+
+    Those that it replaced are withdrawn with it, or their holder could renew them.
+    """
     _require_open(tx, link)
-    link.ended_at, link.ended_as = tx.now, LinkState.WITHDRAWN
+    with_replaced = or_(AccountLink.id == link.id, AccountLink.ended_as == LinkState.REPLACED)
+    links.end(tx, link.owner, LinkState.WITHDRAWN, {LinkKind(link.kind)}, link.email, with_replaced)
     if link.email == link.owner.pending_email:
         accounts.drop_pending_address(tx, link.owner)
     _count(tx, "withdrawals")

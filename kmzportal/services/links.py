@@ -242,10 +242,16 @@ def end(
     email: str | None = None,
     *conditions: ColumnElement[bool],
 ) -> int:
-    """End the open links of these kinds, or only those mailed to `email`; return how many there were."""
+    """End the open links of these kinds, or only those mailed to `email`; return how many there were.
+
+    What is withdrawn stays so: a link that was replaced before is withdrawn as well, or its holder could renew it.
+    """
     owner = AccountLink.clerk_id if isinstance(person, Clerk) else AccountLink.customer_id
-    still_open = update(AccountLink).where(owner == person.id, AccountLink.ended_at.is_(None))
-    still_open = still_open.where(AccountLink.kind.in_(kinds), *conditions)
+    theirs = update(AccountLink).where(owner == person.id, AccountLink.kind.in_(kinds), *conditions)
     if email:
-        still_open = still_open.where(AccountLink.email == email)
-    return rows_changed(tx.session, still_open.values(ended_at=tx.now, ended_as=state))
+        theirs = theirs.where(AccountLink.email == email)
+    if state is LinkState.WITHDRAWN:
+        tx.session.execute(theirs.where(AccountLink.ended_as == LinkState.REPLACED).values(ended_as=state))
+    return rows_changed(
+        tx.session, theirs.where(AccountLink.ended_at.is_(None)).values(ended_at=tx.now, ended_as=state)
+    )

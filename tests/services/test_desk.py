@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import select, update
 
 from kmzportal.models import AddressProposal, AuditEvent, ClerkDay, Customer, LinkKind, LinkState
-from kmzportal.services import accounts, audit, desk, support
+from kmzportal.services import accounts, audit, desk, links, support
 from kmzportal.services.passwords import hash_password
 from kmzportal.services.refusals import AddressTaken, ChangedMeanwhile, LinkUnusable
 from tests import people
@@ -89,6 +89,27 @@ def test_the_same_address_and_a_form_of_an_older_version_are_refused(backend, as
         as_clerk(desk.correct_data, erika, erika.version, {"phone": "1"})
     saved = backend.read(erika)
     assert (saved.pending_email, saved.phone) == (None, "4711")
+
+
+@pytest.mark.parametrize("act", ["correct", "lock", "withdraw"])
+def test_a_link_that_was_replaced_before_is_not_renewed_after_the_desk_took_the_access_away(
+    backend, as_clerk, erika, act
+):
+    """The earlier mailbox would get a fresh link, and the one to the new address would end."""
+    first, second = (backend.issue(LinkKind.DESK, erika) for _ in range(2))
+    assert backend.read(first).ended_as == LinkState.REPLACED
+    if act == "correct":
+        as_clerk(desk.correct_address, erika, backend.read(erika).version, NEW_EMAIL, "in_person", "")
+    elif act == "lock":
+        as_clerk(accounts.lock, erika)
+        backend.update(erika, locked_at=None)
+    else:
+        as_clerk(desk.withdraw_link, second)
+        assert backend.read(second).ended_as == LinkState.WITHDRAWN
+    with pytest.raises(LinkUnusable):
+        backend.run(links.renew, first)
+    newest = backend.links(LinkKind.DESK)[-1]
+    assert act != "correct" or (newest.email, newest.ended_at) == (NEW_EMAIL, None)
 
 
 def test_of_four_concurrent_corrections_one_is_made(backend, erika):
