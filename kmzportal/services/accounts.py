@@ -17,7 +17,7 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import delete, func, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
@@ -27,6 +27,7 @@ from kmzportal.models import (
     ENDS_WITH_PASSWORD,
     SETS_PASSWORD,
     AccountLink,
+    AddressProposal,
     AuditEvent,
     Clerk,
     Customer,
@@ -119,7 +120,10 @@ def move_email(tx: Transaction, customer: Customer, keep: LoginSession | None = 
 
 
 def lock(tx: Transaction, person: Customer | Clerk) -> None:
-    """Block the account until the office unlocks it. Objection links stay valid: they belong to the old mailbox."""
+    """Block the account until the office unlocks it. Objection links stay valid: they belong to the old mailbox.
+
+    An address that waits for a second clerk waits no longer: the one who proposed it may have been deceived.
+    """
     person.locked_at = person.locked_at or tx.now
     sessions.end_all(tx, person)
     devices.end_all(tx, person)
@@ -127,6 +131,7 @@ def lock(tx: Transaction, person: Customer | Clerk) -> None:
         person.password_hash = None  # unlocked later, it would open the desk alone
     if isinstance(person, Customer):
         person.set_pending_email(None)
+        tx.session.execute(delete(AddressProposal).where(AddressProposal.customer_id == person.id))
     links.end(tx, person, LinkState.WITHDRAWN, ENDS_WITH_ADDRESS)
 
 

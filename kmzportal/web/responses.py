@@ -4,8 +4,9 @@ import gzip
 import io
 import re
 import secrets
+from collections.abc import Iterable
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import segno
@@ -34,6 +35,9 @@ from kmzportal.db import db
 from kmzportal.logs import request_id
 from kmzportal.services import history, kept_entries
 from kmzportal.services.transaction import transaction
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
 CSP = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; font-src 'self'; connect-src 'self'; "
@@ -83,7 +87,8 @@ def init_app(app: Flask) -> None:
     )
     hops = app.config["PROXY_HOPS"]
     if hops:
-        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=hops, x_proto=hops, x_host=0)  # type: ignore[method-assign]
+        trusted = ProxyFix(app.wsgi_app, x_for=hops, x_proto=hops, x_host=0)
+        app.wsgi_app = _without_quotes(trusted)  # type: ignore[method-assign]
     app.after_request(_compress)
     app.after_request(_add_headers)
     app.jinja_env.filters.update(format_datetime=dates.format_datetime, format_time=dates.format_time)
@@ -96,6 +101,21 @@ def init_app(app: Flask) -> None:
         demo=app.config.get("DEMO", False),
         notices_of=_notices,
     )
+
+
+def _without_quotes(proxied: "WSGIApplication") -> "WSGIApplication":
+    """Take the quotation marks out of X-Forwarded-For, as addresses have none.
+
+    From a list with one that is not closed ProxyFix takes no address. So a stranger who sends one, and whose proxy
+    appends his address to it, would be this machine, for which no limit by source holds.
+    """
+
+    def wrapped(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
+        if sent := environ.get("HTTP_X_FORWARDED_FOR"):
+            environ["HTTP_X_FORWARDED_FOR"] = sent.replace('"', "")
+        return proxied(environ, start_response)
+
+    return wrapped
 
 
 def _add_headers(response: Response) -> Response:

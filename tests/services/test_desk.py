@@ -91,6 +91,17 @@ def test_the_same_address_and_a_form_of_an_older_version_are_refused(backend, as
     assert (saved.pending_email, saved.phone) == (None, "4711")
 
 
+def test_an_address_that_waits_for_a_second_clerk_waits_no_longer_once_the_account_is_locked(
+    backend, as_clerk, monkeypatch, app, erika
+):
+    """The one who proposed it may have been deceived; a third one would confirm it after the unlocking."""
+    monkeypatch.setitem(app.config, "SECOND_PERSON", True)
+    as_clerk(desk.correct_address, erika, backend.read(erika).version, "e.mustermann@gmx.de", "callback", "")
+    assert len(backend.read(select(AddressProposal))) == 1
+    as_clerk(desk.lock, erika)
+    assert backend.read(select(AddressProposal)) == []
+
+
 @pytest.mark.parametrize("act", ["correct", "lock", "withdraw"])
 def test_a_link_that_was_replaced_before_is_not_renewed_after_the_desk_took_the_access_away(
     backend, as_clerk, erika, act

@@ -80,6 +80,16 @@ def test_the_source_of_a_request_is_the_one_that_the_own_proxies_added(build_por
     assert [request.source for request in requests] == [recorded]
 
 
+@pytest.mark.parametrize("sent", ['"', '"a', 'a", "b', '\\"', '",\t"', "", ",", "\x0b", "ü", "[", "unknown"])
+def test_what_a_stranger_puts_before_the_address_that_the_proxy_appends_hides_it_not(build_portal, sent):
+    browser = Browser(build_portal(PROXY_HOPS=1))
+    browser.client.environ_base["REMOTE_ADDR"] = "127.0.0.1"
+    browser.client.environ_base["HTTP_X_FORWARDED_FOR"] = f"{sent}, 203.0.113.3"
+    browser.open("/passwort-vergessen").submit("Link anfordern", {"E-Mail-Adresse": "x@schule.example"})
+    requests = Backend(browser.client.application).read(select(RecoveryRequest))
+    assert [request.source for request in requests] == ["203.0.113.3"]
+
+
 @pytest.mark.parametrize(
     ("seen", "block"),
     [
