@@ -88,7 +88,7 @@ def init_app(app: Flask) -> None:
     hops = app.config["PROXY_HOPS"]
     if hops:
         trusted = ProxyFix(app.wsgi_app, x_for=hops, x_proto=hops, x_host=0)
-        app.wsgi_app = _without_quotes(trusted)  # type: ignore[method-assign]
+        app.wsgi_app = _without_quotes(trusted)  # type: ignore[method-assign, assignment]
     app.after_request(_compress)
     app.after_request(_add_headers)
     app.jinja_env.filters.update(format_datetime=dates.format_datetime, format_time=dates.format_time)

@@ -92,7 +92,7 @@ def test_the_same_address_and_a_form_of_an_older_version_are_refused(backend, as
 
 
 def test_an_address_that_waits_for_a_second_clerk_waits_no_longer_once_the_account_is_locked(
-    backend, as_clerk, monkeypatch, app, erika
+    backend, as_clerk, monkeypatch, app, erika, rosa
 ):
     """The one who proposed it may have been deceived; a third one would confirm it after the unlocking."""
     monkeypatch.setitem(app.config, "SECOND_PERSON", True)
