@@ -98,7 +98,7 @@ def test_an_address_that_waits_for_a_second_clerk_waits_no_longer_once_the_accou
     monkeypatch.setitem(app.config, "SECOND_PERSON", True)
     as_clerk(desk.correct_address, erika, backend.read(erika).version, "e.mustermann@gmx.de", "callback", "")
     assert len(backend.read(select(AddressProposal))) == 1
-    as_clerk(desk.lock, erika)
+    as_clerk(desk.lock, erika, "Betrug am Telefon")
     assert backend.read(select(AddressProposal)) == []
 
 
