@@ -1,6 +1,7 @@
 """The tables, independent of Flask and the clock. Importing this package registers all of them."""
 
 from kmzportal.models.account_link import (
+    ANSWERS_CASE,
     CODE_TRIES,
     ENDS_WITH_ADDRESS,
     ENDS_WITH_PASSWORD,

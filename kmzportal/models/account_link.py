@@ -115,6 +115,7 @@ POLICIES = {
         renewable=False,  # the desk prints a new one
     ),
 }
+ANSWERS_CASE = {kind for kind, policy in POLICIES.items() if policy.answers_case}
 SETS_PASSWORD = {kind for kind, policy in POLICIES.items() if policy.sets_password}
 ENDS_WITH_PASSWORD = {kind for kind, policy in POLICIES.items() if policy.ends_with_password}
 IN_NOTICE = {kind for kind, policy in POLICIES.items() if policy.in_notice}

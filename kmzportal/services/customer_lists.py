@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, String, func, literal, select, tuple_
 from sqlalchemy.orm import Session, aliased
 
-from kmzportal.models import POLICIES, AccountLink, Customer, MailState, OutgoingMail
+from kmzportal.models import ANSWERS_CASE, AccountLink, Customer, MailState, OutgoingMail
 from kmzportal.services.support import TO_STRANGERS
 
 ROWS_SHOWN = 50
@@ -16,7 +16,6 @@ COUNTED = 1000
 OPEN_FOR = timedelta(days=1)  # since a link was issued
 UNSEEN_FOR = timedelta(days=365)  # since the last login
 NO_NOTE = literal(None, String)
-_BY_DESK = [kind for kind, policy in POLICIES.items() if policy.answers_case]
 
 
 @dataclass(frozen=True)
@@ -93,7 +92,7 @@ LISTS: Mapping[str, CustomerList] = {
             AccountLink.ended_at.is_(None),
             AccountLink.expires_at > now,
             AccountLink.issued_at < now - OPEN_FOR,
-            AccountLink.kind.in_(_BY_DESK),
+            AccountLink.kind.in_(ANSWERS_CASE),
             AccountLink.customer_id == Customer.id,
         ],
         order="Was zuerst abläuft, steht oben.",

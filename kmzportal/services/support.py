@@ -13,9 +13,9 @@ from sqlalchemy.orm import Session, joinedload
 from kmzportal import mail_address
 from kmzportal.dates import BERLIN, add_working_days, working_days_after
 from kmzportal.models import (
+    ANSWERS_CASE,
     CLOSED_AS,
     CODE_TRIES,
-    SETS_PASSWORD,
     AccountLink,
     CaseEntry,
     CaseState,
@@ -486,10 +486,13 @@ def close_redeemed(tx: Transaction, customer: Customer) -> None:
 
 
 def reopen_unused(tx: Transaction) -> None:
-    """Open the cases again whose customers have no link left that sets a password; the promised day stays."""
+    """Open the cases again whose customers have no link of the desk left that sets a password; the promised day stays.
+
+    A link that anyone can ask for, once an hour, must not keep a case from being opened again.
+    """
     usable = select(AccountLink.id).where(
         AccountLink.customer_id == SupportCase.customer_id,
-        AccountLink.kind.in_(SETS_PASSWORD),
+        AccountLink.kind.in_(ANSWERS_CASE),
         AccountLink.ended_at.is_(None),
         AccountLink.expires_at > tx.now,
     )

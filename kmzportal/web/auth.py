@@ -428,12 +428,12 @@ def source() -> str | None:
     """Return the client's IPv4 address, or the /64 block of its IPv6 address.
 
     None for this machine: behind a proxy that is not trusted everybody comes from there, and no limit by source may
-    shut out all of them.
+    shut out all of them. What a trusted proxy sends and is no address counts as one source.
     """
     try:
         address = ipaddress.ip_address(WITH_PORT.sub(r"\1", request.remote_addr or "").strip("[]"))
     except ValueError:
-        return None
+        return "unknown" if current_app.config["PROXY_HOPS"] else None
     address = getattr(address, "ipv4_mapped", None) or address
     if address.is_loopback:
         return None

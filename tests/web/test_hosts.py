@@ -5,7 +5,7 @@ from sqlalchemy import select
 from werkzeug.test import Client
 
 from kmzportal.models import RecoveryRequest
-from kmzportal.web.auth import source
+from kmzportal.web.auth import household, source
 from tests.backend import Backend
 from tests.browser import Browser
 
@@ -88,6 +88,11 @@ def test_what_a_stranger_puts_before_the_address_that_the_proxy_appends_hides_it
     browser.open("/passwort-vergessen").submit("Link anfordern", {"E-Mail-Adresse": "x@schule.example"})
     requests = Backend(browser.client.application).read(select(RecoveryRequest))
     assert [request.source for request in requests] == ["203.0.113.3"]
+
+
+def test_what_a_trusted_proxy_sends_and_is_no_address_is_one_source_and_not_this_machine(build_portal):
+    with build_portal(PROXY_HOPS=1).test_request_context("/", environ_base={"REMOTE_ADDR": "unknown"}):
+        assert source() == household() == "unknown"
 
 
 @pytest.mark.parametrize(
