@@ -36,6 +36,7 @@ LONGEST_NAME = 60
 CHANGES_PER_DAY = 30
 LOGINS_PER_HOUR = 60  # of an account: they cost no hash, and each leaves a session and an event
 DEEPEST_CBOR = 4  # levels (CTAP 2.2, 8)
+ATTESTED, EXTENDED = 0x40, 0x80  # flags: a new key, extensions (WebAuthn, 6.1)
 CHALLENGE_LIFETIME = timedelta(minutes=30)  # the browser's own offer waits as long as the login page is open
 #: Verified in place of an unknown passkey, so that both take as long; its private key was thrown away.
 DECOY = "pQECAyYgASFYIFNTP_Dh-foCIHk1eP3IwzxIkUF4D80IDNv6Shx0_gguIlggtirANlOnlyWEwBNNF0rJgBDzpshf7X41DuzyClY_R6k"
@@ -200,16 +201,31 @@ def _check_cbor(credential: "AuthenticationCredential | RegistrationCredential")
     if isinstance(credential, RegistrationCredential):
         attestation = credential.response.attestation_object
         _end_of_cbor(attestation, 0)
-        data = parse_cbor(attestation)["authData"]
+        data, attested = parse_cbor(attestation)["authData"], ATTESTED
     else:
-        data = credential.response.authenticator_data
+        data, attested = credential.response.authenticator_data, 0
     flags, at = data[32], 37  # WebAuthn, 6.1: hash of the host, flags, counter
-    if flags & 0x40:  # attested credential data: 16 bytes, the length of the id in 2, the id, its key
-        at = _end_of_cbor(data, 55 + int.from_bytes(data[53:55]))
-    if flags & 0x80:  # extensions
-        at = _end_of_cbor(data, at)
+    if flags & ATTESTED != attested:
+        raise PasskeyRefused
+    if attested:  # 16 bytes, the length of the id in 2, the id, its key
+        at = _end_of_shortest_cbor(data, 55 + int.from_bytes(data[53:55]))
+    if flags & EXTENDED:
+        at = _end_of_shortest_cbor(data, at)
     if at != len(data):
         raise PasskeyRefused
+
+
+def _end_of_shortest_cbor(data: bytes, at: int) -> int:
+    """Return where the item that begins at `at` ends; raises PasskeyRefused if it could be shorter.
+
+    The library takes an item to be as long as what it encodes again, and would go on reading inside of a longer one.
+    """
+    from webauthn.helpers import encode_cbor, parse_cbor
+
+    end = _end_of_cbor(data, at)
+    if encode_cbor(parse_cbor(data[at:end])) != data[at:end]:
+        raise PasskeyRefused
+    return end
 
 
 def _end_of_cbor(data: bytes, at: int, level: int = 0) -> int:
@@ -380,7 +396,7 @@ def add(
             expected_origin=party.origin,
             require_user_verification=True,
         )
-    except (WebAuthnException, ValueError, KeyError, TypeError, AttributeError, IndexError):
+    except (WebAuthnException, ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError):
         raise PasskeyRefused from None
     if keep and isinstance(person, Clerk) and not person.has_factor:
         sessions.end_all(tx, person, keep)

@@ -223,6 +223,31 @@ def test_a_key_with_a_tag_is_refused(settings_page, device, mine):
     assert mine() == []
 
 
+def long_form(number):
+    return b"\x1b" + number.to_bytes(8, "big")
+
+
+def test_what_the_library_would_read_at_another_place_than_the_check_is_refused(app, added, device, mine, backend):
+    """It goes on behind as many bytes as it would have written, so in a longer form inside of a byte string."""
+    hidden = cbor2.dumps({"x": cbor2.CBORTag(35, "a")})
+    key = b"\xa2" + long_form(1) + long_form(2) + b"\x03" + b"\x58" + bytes([len(hidden)]) + hidden
+    for extensions in (b"\xa1" + long_form(1) + long_form(2), b"\xa1\x01\xf9\x3c\x00", b"\xa1\x01\x18\x02"):
+        device.extensions = extensions
+        page = Browser(app).open(LOGIN)
+        sent = page.post(f"{LOGIN}/passkey", passkey=device.get(options(page, BUTTON)))
+        assert sent.status_code == 422 and AGAIN in sent.text
+    page = Browser(app).open(LOGIN)
+    answer = json.loads(device.get(options(page, BUTTON)))
+    data = bytearray(decoded(answer["response"]["authenticatorData"])[:37])
+    for flags, rest in ((0xC5, key + b"\xa0"), (0x45, cbor2.dumps({1: 2}))):
+        data[32] = flags
+        sent = bytes(data) + bytes(16) + b"\0\1i" + rest
+        answer["response"]["authenticatorData"] = urlsafe_b64encode(sent).decode()
+        refused = Browser(app).open(LOGIN).post(f"{LOGIN}/passkey", passkey=json.dumps(answer))
+        assert refused.status_code == 422 and AGAIN in refused.text, "no login has a new key"
+    assert "login.refused" not in backend.actions()
+
+
 def test_extensions_that_nobody_asked_for_do_no_harm(settings_page, device, mine, app):
     device.extensions = cbor2.dumps(
         {"credProtect": 2, "uvm": [[2, 4, 2]], "x": {"a" * 300: [True, None, -70_000, 1.5]}}
