@@ -39,6 +39,7 @@ from kmzportal.services.transaction import transaction
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
+QUOTES, BLANKS = re.compile('"'), re.compile(r"[ \t]{2,}")
 CSP = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; font-src 'self'; connect-src 'self'; "
     "media-src 'self'; manifest-src 'self'; "
@@ -87,8 +88,8 @@ def init_app(app: Flask) -> None:
     )
     hops = app.config["PROXY_HOPS"]
     if hops:
-        trusted = ProxyFix(app.wsgi_app, x_for=hops, x_proto=hops, x_host=0)
-        app.wsgi_app = _without_quotes(trusted)  # type: ignore[method-assign, assignment]
+        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=hops, x_proto=hops, x_host=0)  # type: ignore[method-assign]
+    app.wsgi_app = _harmless_headers(app.wsgi_app)  # type: ignore[method-assign, assignment]
     app.after_request(_compress)
     app.after_request(_add_headers)
     app.jinja_env.filters.update(format_datetime=dates.format_datetime, format_time=dates.format_time)
@@ -103,17 +104,19 @@ def init_app(app: Flask) -> None:
     )
 
 
-def _without_quotes(proxied: "WSGIApplication") -> "WSGIApplication":
-    """Take the quotation marks out of X-Forwarded-For, as addresses have none.
+def _harmless_headers(wsgi_app: "WSGIApplication") -> "WSGIApplication":
+    """Change what a stranger may send and Werkzeug does not bear, and what no browser and no proxy sends.
 
-    From a list with one that is not closed ProxyFix takes no address. So a stranger who sends one, and whose proxy
-    appends his address to it, would be this machine, for which no limit by source holds.
+    X-Forwarded-For without quotation marks: from a list with one that is not closed ProxyFix takes no address. So who
+    sends one, and whose proxy appends his address to it, would be this machine, for which no limit by source holds.
+    Cookie with single blanks: a cookie of n blanks takes n * n steps, during which all threads of the process wait.
     """
 
     def wrapped(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
-        if sent := environ.get("HTTP_X_FORWARDED_FOR"):
-            environ["HTTP_X_FORWARDED_FOR"] = sent.replace('"', "")
-        return proxied(environ, start_response)
+        for name, unfit, instead in (("HTTP_X_FORWARDED_FOR", QUOTES, ""), ("HTTP_COOKIE", BLANKS, " ")):
+            if sent := environ.get(name):
+                environ[name] = unfit.sub(instead, sent)
+        return wsgi_app(environ, start_response)
 
     return wrapped
 

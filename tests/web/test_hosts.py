@@ -1,6 +1,7 @@
 """Hosts and addresses: the portal answers under its own name only, and believes its own proxies only."""
 
 import pytest
+from flask import request
 from sqlalchemy import select
 from werkzeug.test import Client
 
@@ -88,6 +89,16 @@ def test_what_a_stranger_puts_before_the_address_that_the_proxy_appends_hides_it
     browser.open("/passwort-vergessen").submit("Link anfordern", {"E-Mail-Adresse": "x@schule.example"})
     requests = Backend(browser.client.application).read(select(RecoveryRequest))
     assert [request.source for request in requests] == ["203.0.113.3"]
+
+
+@pytest.mark.parametrize("hops", [0, 1])
+def test_a_cookie_of_many_blanks_is_read_as_one_with_single_blanks(build_portal, hops):
+    """Werkzeug reads n blanks in n * n steps, and all threads of the process wait."""
+    app, seen = build_portal(PROXY_HOPS=hops), []
+    app.before_request(lambda: seen.append(request.headers.get("Cookie")))
+    sent = f"a={' ' * 8_000}x y;{chr(9) * 4_000} b=c"
+    app.test_client(use_cookies=False).get("/hilfe", base_url=app.config["PUBLIC_URL"], headers={"Cookie": sent})
+    assert seen == ["a= x y; b=c"]
 
 
 def test_what_a_trusted_proxy_sends_and_is_no_address_is_one_source_and_not_this_machine(build_portal):
