@@ -75,8 +75,13 @@ class PortalForm(FlaskForm):  # type: ignore[misc]
         locales = ("de_DE", "de")
 
         def wrap_formdata(self, form: Form, formdata: Any) -> Any:
-            """Return the sent data, or else the input saved when the session ended."""
-            return super().wrap_formdata(form, formdata) or g.get("saved_input")
+            """Return the sent data, or else the input saved when the session ended.
+
+            No JSON and no files, which Flask-WTF takes as well: their fields would be lists or objects, not text.
+            """
+            only_text = formdata is not None and (request.is_json or request.files)
+            sent = request.form if only_text else super().wrap_formdata(form, formdata)
+            return sent or g.get("saved_input")
 
         def bind_field(self, form: Form, unbound_field: Any, options: Any) -> Any:
             """Remove what programs leave in text, and refuse what is unfit; never in a password."""

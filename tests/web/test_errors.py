@@ -1,5 +1,7 @@
 """Unknown addresses, other methods and malformed input get a German error, or a form with errors."""
 
+from io import BytesIO
+
 import pytest
 
 from kmzportal.services import sessions
@@ -114,6 +116,20 @@ def test_a_malformed_form_is_a_form_with_errors_and_logs_no_one_out(ask, app, er
     browser = Browser(app).log_in(erika)
     browser.client.post("/abmelden", base_url=browser.site, data=body, content_type=content_type)
     assert browser.open("/einstellungen").heading == "Einstellungen"
+
+
+@pytest.mark.parametrize("reason", [["a", "b"], {"a": "b"}, [None], 7])
+def test_fields_of_json_or_files_are_no_input(desk, backend, erika, reason):
+    """Stored, a list in place of a text would make each page that shows the history fail for good."""
+    desk.open(f"/kundenservice/kunden/{erika.id}")
+    path, token = f"/kundenservice/kunden/{erika.id}/sperren", desk.csrf_token
+    for sent in (
+        {"json": {"csrf_token": token, "reason": [reason], "why": reason}},
+        {"data": {"csrf_token": token, "reason": (BytesIO(b"x"), "x.txt"), "why": (BytesIO(b"x"), "x.txt")}},
+    ):
+        assert desk.client.post(path, base_url=desk.site, **sent).status_code == 422
+    assert backend.read(erika).locked_at is None
+    assert desk.open(f"/kundenservice/kunden/{erika.id}").status == 200
 
 
 @pytest.mark.parametrize(
