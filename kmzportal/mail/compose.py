@@ -89,7 +89,10 @@ def compose(mail: OutgoingMail, keys: LinkKeys, settings: Mapping[str, Any], now
 
 @cache
 def subject_of(template: str) -> str:
-    """Return the subject without the office's name, or the template's name if the template no longer exists."""
+    """Return the subject without the office's name, or the template's name if the template no longer exists.
+
+    For lists, without the facts of a mail: a template whose subject depends on them needs one without them.
+    """
     try:
         loaded = TEMPLATES.get_template(f"mail/{template}.txt")
     except TemplateNotFound:

@@ -12,7 +12,7 @@ import pytest
 from jinja2 import UndefinedError
 
 import kmzportal
-from kmzportal.mail.compose import STYLE, compose
+from kmzportal.mail.compose import STYLE, compose, subject_of
 from kmzportal.mail.previews import ASKED, KEYS, MAILS, previews, sample
 from kmzportal.models import Customer
 from kmzportal.settings import SETTINGS
@@ -120,6 +120,14 @@ def test_the_text_names_reader_office_time_and_what_to_do_if_it_was_not_them(tem
     assert "22.11.2026, 14:05 Uhr" in one_line(text) or template in ("case_receipt", "case_question", "account_deleted")
     unasked = r"nicht\? Dann|nichts tun|rufen Sie uns|gebeten\? Dann|davon\? Dann"
     assert re.search(unasked, one_line(text)) or template.startswith(("case_question", "alarm_"))
+
+
+@EVERY
+def test_lists_name_every_mail_by_its_subject(template):
+    subject = subject_of(template)
+    assert subject and "{" not in subject
+    if template != "passkeys_changed":  # its subject depends on what has changed
+        assert email(template).subject.startswith(subject)
 
 
 def test_admins_read_whether_a_clerk_is_new_or_back_or_manages_now():

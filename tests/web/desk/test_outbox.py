@@ -3,14 +3,25 @@
 from datetime import timedelta
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, update
 
-from kmzportal.models import AccountLink, AuditEvent, LinkKind, LinkState, LoginSession, MailState
+from kmzportal.mail.previews import MAILS
+from kmzportal.models import (
+    ACTIONS,
+    AccountLink,
+    AuditEvent,
+    Customer,
+    LinkKind,
+    LinkState,
+    LoginSession,
+    MailState,
+    OutgoingMail,
+)
 from kmzportal.services import links
 from kmzportal.services.outbox import DeliveryResult
 from tests import secret_scan
 from tests.answers import GREYLISTED, TAKEN, UNKNOWN
-from tests.browser import HTMX, parse, words
+from tests.browser import HTMX, Browser, parse, words
 
 pytestmark = pytest.mark.usefixtures("clock")
 
@@ -22,6 +33,26 @@ def row(desk):
     """Return the text of the only mail on the page."""
     [mail] = [words(one) for one in desk.page.iter("tr") if one.get("id", "").startswith("mail-")]
     return mail
+
+
+def test_every_mail_and_every_event_is_shown_on_all_pages_that_list_it(desk, backend, erika, prove):
+    """One that is not would keep the desk from the page of its customer, and admins from the audit."""
+    prove()
+    with backend.transaction() as tx:
+        customer = tx.session.get(Customer, erika.id)
+        for template in MAILS:
+            mail = tx.send("password_changed", customer, always=True)
+            tx.session.flush()
+            tx.session.execute(update(OutgoingMail).where(OutgoingMail.id == mail.id).values(template=template))
+            tx.record("mail.refused", customer, template=template, code=550)
+        for action in ACTIONS:
+            tx.record(action, customer)
+    customers = Browser(backend.app).log_in(erika)
+    of_erika = f"/kundenservice/kunden/{erika.id}"
+    for page in (PAGE, of_erika, f"{of_erika}/emails", "/kundenservice/protokoll", "/kundenservice"):
+        assert desk.open(page).status == 200, page
+    for page in ("/einstellungen/verlauf", "/einstellungen/daten"):
+        assert customers.open(page).status == 200, page
 
 
 @pytest.mark.parametrize(
