@@ -51,11 +51,6 @@ class LoginSession(InUse, Base):
     def actor(self) -> str:
         return f"clerk:{self.clerk_id}" if self.clerk_id else f"customer:{self.customer_id}"
 
-    def password_checked_within(self, seconds: int, now: datetime) -> bool:
-        """Return whether password or second factor was confirmed in this session in the last seconds."""
-        checked = self.password_checked_at
-        return checked is not None and (now - checked).total_seconds() < seconds
-
 
 class KnownDevice(Base):
     """A browser in which this account logged in. Its cookie contains only the token, which names no person.

@@ -252,10 +252,13 @@ def _open(
     actor: str, source: str | None, initials: str | None, lock_now: bool = True, device_token: str = ""
 ) -> Iterator[Transaction]:
     session = db.session()
+    if session.info.get("writes"):  # its rollback would undo silently what the outer one has done
+        raise RuntimeError("a transaction within a transaction")
     session.rollback()  # ends an open read transaction, whose snapshot would be older than the locked rows
     session.expire_all()
     with _turn_to_write(session, lock_now):
         session.connection(execution_options={WRITES: lock_now})
+        session.info["writes"] = True
         try:
             now, keys = datetime.now(UTC), (link_keys(), factor_keys())
             yield Transaction(session, now, actor, *keys, current_app.config, source, initials, device_token)
@@ -263,6 +266,8 @@ def _open(
         except BaseException:
             session.rollback()
             raise
+        finally:
+            session.info["writes"] = False
 
 
 @contextmanager

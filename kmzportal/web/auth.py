@@ -130,6 +130,13 @@ class AuthenticatedUser(UserMixin):  # type: ignore[misc]
     def __init__(self, token: str, login_session: LoginSession):
         self.id = token
         self.login_session = login_session
+        #: Read with the token. After a wait for a lock the row is read again, and may hold a proof that came with a
+        #: new token: it must not admit a request with a stolen cookie that waited.
+        self.proved_at = login_session.password_checked_at
+
+    def proved_within(self, seconds: int) -> bool:
+        """Return whether password or second factor was confirmed in this session in the last seconds."""
+        return self.proved_at is not None and (datetime.now(UTC) - self.proved_at).total_seconds() < seconds
 
     @property
     def person(self) -> Customer | Clerk:
@@ -386,7 +393,7 @@ def require_second_factor(page: str | None = None) -> None:
     For acts whose effect outlasts the session, so that a stolen session is not enough (OWASP ASVS 7.5.3).
     """
     lifetime = current_app.config["STAFF_PROOF_LIFETIME"]
-    if not current_user.login_session.password_checked_within(lifetime, datetime.now(UTC)):
+    if not current_user.proved_within(lifetime):
         raise SecondFactorDue(page)
 
 

@@ -41,6 +41,16 @@ def test_an_exception_rolls_back_and_only_a_refusal_is_recorded(backend, erika, 
     ][: error is Refusal]
 
 
+def test_a_transaction_within_a_transaction_is_refused(backend, app, erika):
+    """Its first statement would roll back, without a word, what the outer one has done."""
+    with app.app_context():
+        with pytest.raises(RuntimeError), transaction("visitor"), transaction("visitor"):
+            pass
+        with transaction("visitor") as tx:
+            tx.record("login.refused")
+    assert backend.actions() == ["login.refused"]
+
+
 def test_a_change_made_before_the_transaction_is_not_saved_with_it(backend, app, erika):
     with app.app_context():
         db.session.get(Customer, erika.id).phone = "4711"

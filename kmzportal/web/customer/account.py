@@ -1,6 +1,5 @@
 """Einstellungen: Konto anpassen, Meine Daten, Angemeldete Geräte, Verlauf."""
 
-from datetime import UTC, datetime
 from functools import wraps
 from typing import Any
 
@@ -165,8 +164,7 @@ def after_confirmation(view: View) -> View:
 
 
 def _password_confirmed() -> bool:
-    lifetime = current_app.config["PROOF_LIFETIME"]
-    return bool(current_user.login_session.password_checked_within(lifetime, datetime.now(UTC)))
+    return bool(current_user.proved_within(current_app.config["PROOF_LIFETIME"]))
 
 
 def _ask_for_password(purpose: str, form: ConfirmForm | None = None) -> ResponseReturnValue:

@@ -113,9 +113,13 @@ def keep_case(_endpoint: str, values: dict[str, Any]) -> None:
 
 
 def current_case() -> SupportCase | None:
-    """Return the case that the clerk works on; the page shows it, so its customer was seen as well."""
     case_id = current_case_id()
-    case = db.session.get(SupportCase, case_id) if case_id else None
+    return db.session.get(SupportCase, case_id) if case_id else None
+
+
+def shown_case() -> SupportCase | None:
+    """Return the case that the clerk works on, for a page that shows it: so its customer was seen as well."""
+    case = current_case()
     if case and case.customer:
         record_access(case.customer)
     return case
@@ -142,7 +146,7 @@ def preview(customer_id: int) -> ResponseReturnValue:
     customer, email = db.get_or_404(Customer, customer_id), request.args.get("email")
     if wants_fragment():
         record_access(customer)
-        return render("desk/_hints.html", customer=customer, case=current_case(), **_hints(customer, email))
+        return render("desk/_hints.html", customer=customer, case=shown_case(), **_hints(customer, email))
     return _screen(customer, email=email)
 
 
@@ -161,7 +165,7 @@ def poll_sent_mail(customer_id: int) -> ResponseReturnValue:
 def _screen(customer: Customer, email: str | None = None, **refused: PortalForm) -> ResponseReturnValue:
     """Return the page of the customer; `refused` is the form with errors, under its name in the template."""
     record_access(customer)
-    session, now, case = db.session(), datetime.now(UTC), current_case()
+    session, now, case = db.session(), datetime.now(UTC), shown_case()
     mine = case is not None and case.customer_id == customer.id
     if case and mine and not email and mail_address.canonical(case.reply_to) != customer.email_canonical:
         email = case.reply_to

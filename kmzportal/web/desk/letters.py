@@ -14,7 +14,7 @@ from kmzportal.models import AccountLink, Customer, LinkKind
 from kmzportal.services import account_status, desk, links
 from kmzportal.services.transaction import Transaction, link_keys
 from kmzportal.web.auth import act, clerk_only, fresh_second_factor
-from kmzportal.web.desk.customers import CUSTOMER, IdentityForm, answer_case, current_case, record_access
+from kmzportal.web.desk.customers import CUSTOMER, IdentityForm, answer_case, record_access, shown_case
 from kmzportal.web.responses import qr_code, render
 
 bp = Blueprint("letters", __name__, url_prefix="/kundenservice")
@@ -42,7 +42,7 @@ class LetterForm(IdentityForm):
 @fresh_second_factor
 def print_letter(customer_id: int) -> ResponseReturnValue:
     """Answer the POST with the letter. Its code is not stored, so no other page can show it."""
-    customer, case = db.get_or_404(Customer, customer_id), current_case()
+    customer, case = db.get_or_404(Customer, customer_id), shown_case()
     record_access(customer)
     form = LetterForm(version=_newest_letter(customer))
     form.offer_handover(customer)

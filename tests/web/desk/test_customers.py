@@ -3,14 +3,15 @@
 from datetime import date, timedelta
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, update
 
-from kmzportal.models import Customer, CustomerAccess, LinkKind, LinkState, RecoveryRequest
+from kmzportal.models import Clerk, Customer, CustomerAccess, LinkKind, LinkState, LoginSession, RecoveryRequest
 from kmzportal.services import accounts, audit, devices, outbox, sessions, support
 from kmzportal.services.passwords import hash_password
 from tests import answers, people
 from tests.browser import HTMX, Browser, button, by_id, field, form_of, parse, words
 from tests.people import NEW_PASSWORD, NOW
+from tests.states import session_token
 
 pytestmark = pytest.mark.usefixtures("clock")
 NEW = "erika@neue-schule.example"
@@ -155,6 +156,17 @@ def test_whose_case_is_shown_on_the_page_of_another_customer_was_seen_as_well(de
     assert "Geheim" in desk.open(f"/kundenservice/kunden/{max_.id}{page}?anfrage={case.id}").text
     seen = {one.customer_id for one in backend.read(select(CustomerAccess))}
     assert seen == {erika.id, max_.id}
+
+
+def test_a_link_is_sent_from_a_page_that_was_opened_the_day_before(desk, backend, clock, erika):
+    """The customer of the case is recorded as seen when a page is shown, not within the act."""
+    clock.move_to(NOW.replace(hour=22, minute=59))  # in Berlin it is 23:59
+    case = backend.run(lambda tx, one: support.open_case(tx, "other", "mail", one.email, "Hilfe", customer=one), erika)
+    desk.open("/kundenservice/anmelden").come_in(session_token(backend, backend.read(select(Clerk))[0]))
+    desk.open(f"/kundenservice/kunden/{erika.id}?anfrage={case.id}")
+    clock.shift(timedelta(minutes=2))
+    desk.press("Link senden")
+    assert [link.kind for link in backend.links()] == [LinkKind.DESK] and len(backend.mails("desk_link")) == 1
 
 
 @pytest.mark.parametrize("path", ["/9999", "/2147483648", "/0", "/1e3", "/9999/daten", "/9999/vorschau"])
@@ -519,6 +531,24 @@ def test_a_correction_that_ends_the_objection_of_an_earlier_address_needs_the_se
     assert owner in {link.email for link in backend.links(LinkKind.OBJECTION) if link.ended_at is None}
     desk.submit("Weiter", {"Code aus der App": factor.recovery_codes[0]}).press(CORRECT)
     assert backend.read(erika).pending_email == "dieb@nochmal.example"
+
+
+def test_a_second_factor_that_comes_while_a_request_waits_does_not_admit_it(desk, backend, erika, factor, monkeypatch):
+    """A stolen cookie sends corrections until the clerk enters her code for something else."""
+    alive = sessions.ensure_alive
+
+    def proved_meanwhile(tx, login_session):
+        mine = update(LoginSession).where(LoginSession.id == login_session.id)
+        tx.session.execute(mine.values(password_checked_at=tx.now))
+        alive(tx, login_session)
+
+    backend.update(erika, objection="open")
+    desk.open(f"/kundenservice/kunden/{erika.id}")
+    form = form_of(button(desk.page, CORRECT))
+    next(box for box in form.iter("input") if box.get("value") == "callback").checked = True
+    monkeypatch.setattr(sessions, "ensure_alive", proved_meanwhile)
+    desk.submit(CORRECT, {"Neue E-Mail-Adresse": NEW})
+    assert (desk.heading, backend.read(erika).objection) == ("Bitte bestätigen", "open")
 
 
 def test_a_correction_after_an_objection_needs_the_second_factor(desk, backend, erika, factor):
