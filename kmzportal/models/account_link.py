@@ -11,6 +11,7 @@ from enum import StrEnum
 from sqlalchemy import ForeignKey, Index, text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
+from kmzportal import mail_address
 from kmzportal.db import BIG, Base
 from kmzportal.models.customer import Customer
 from kmzportal.models.person import Clerk
@@ -179,9 +180,9 @@ class AccountLink(Base):
 
     @property
     def address_is_current(self) -> bool:
-        """Whether the link was mailed to a present address of its holder, confirmed or pending."""
-        addresses = (self.holder.email, getattr(self.holder, "pending_email", None))
-        return not self.policy.ends_with_address or self.email in addresses
+        """Whether the link was mailed to a present address of its holder, confirmed or pending, in any spelling."""
+        addresses = (self.holder.email_canonical, getattr(self.holder, "pending_email_canonical", None))
+        return not self.policy.ends_with_address or mail_address.canonical(self.email) in addresses
 
     def usable(self, arrived: datetime) -> bool:
         """Return whether the link is valid for a visit since `arrived`: a form may be sent after the expiry."""

@@ -367,16 +367,8 @@ def withdraw_address_change(tx: Transaction, customer: Customer) -> None:
 
 
 def corrected_by_desk(session: Session, customer: Customer) -> bool:
-    """Return whether the desk entered the pending address, after an identity check.
-
-    Decided by the newest link to it: the desk may have sent one there long ago, and the customer enters it again now.
-    """
-    mailed = select(AccountLink.kind).where(
-        AccountLink.customer_id == customer.id,
-        AccountLink.kind.in_((LinkKind.DESK, LinkKind.ADDRESS)),
-        AccountLink.email == customer.pending_email,
-    )
-    return session.scalar(mailed.order_by(AccountLink.issued_at.desc()).limit(1)) == LinkKind.DESK
+    """Return whether the desk entered the pending address, after an identity check."""
+    return links.entered_by(session, customer) == LinkKind.DESK
 
 
 def keep_address(tx: Transaction, customer: Customer, replaced: bool = False, confirmed: bool = True) -> None:

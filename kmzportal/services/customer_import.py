@@ -14,7 +14,22 @@ from collections.abc import Iterable, Sequence
 from types import SimpleNamespace
 from typing import Any
 
-from sqlalchemy import JSON, Boolean, Column, Integer, MetaData, String, Table, cast, insert, literal, select, update
+from sqlalchemy import (
+    JSON,
+    Boolean,
+    Column,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    cast,
+    func,
+    insert,
+    literal,
+    or_,
+    select,
+    update,
+)
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
@@ -175,7 +190,9 @@ def _free_addresses(tx: Transaction) -> None:
     moving = select(STAGED.c.id).where(STAGED.c.moves)
     parked = literal("import:") + cast(Customer.id, String)
     customers = update(Customer).where(Customer.id.in_(moving)).values(email_canonical=parked)
-    links = update(AccountLink).where(AccountLink.customer_id.in_(moving), AccountLink.ended_at.is_(None))
-    links = links.where(AccountLink.kind.in_(ENDS_WITH_ADDRESS))
-    for statement in (customers, links.values(ended_at=tx.now, ended_as=LinkState.WITHDRAWN)):
+    links = update(AccountLink).where(AccountLink.customer_id.in_(moving), AccountLink.kind.in_(ENDS_WITH_ADDRESS))
+    # Replaced ones too, or their holder could renew them.
+    links = links.where(or_(AccountLink.ended_at.is_(None), AccountLink.ended_as == LinkState.REPLACED))
+    ended = {"ended_at": func.coalesce(AccountLink.ended_at, tx.now), "ended_as": LinkState.WITHDRAWN}
+    for statement in (customers, links.values(ended)):
         tx.session.connection().execute(statement)

@@ -208,7 +208,7 @@ def renew(tx: Transaction, link: AccountLink) -> AccountLink:
     """
     tx.lock(link.holder)
     tx.session.refresh(link)
-    if not link.renewable(tx.now):
+    if not link.renewable(tx.now) or _entered_again(tx, link):
         raise LinkUnusable("link.refused", link.holder, kind=link.kind)
     before = renewed(tx.session, link, tx.now)
     if before and tx.now < before.issued_at + RENEWAL_PAUSE:
@@ -219,6 +219,27 @@ def renew(tx: Transaction, link: AccountLink) -> AccountLink:
     fresh = issue(tx, LinkKind(link.kind), link.holder, link.email, link.initials, renewals)
     send(tx, fresh)
     return fresh
+
+
+def entered_by(session: Session, customer: Customer) -> str | None:
+    """Return the kind of the newest link to the pending address: DESK if the desk entered it, ADDRESS if the customer.
+
+    The newest, as the desk may have sent one there long ago, before the customer enters the address again.
+    """
+    to_it = select(AccountLink.kind).where(
+        AccountLink.customer_id == customer.id,
+        AccountLink.kind.in_((LinkKind.DESK, LinkKind.ADDRESS)),
+        AccountLink.email == customer.pending_email,
+    )
+    return session.scalar(to_it.order_by(AccountLink.issued_at.desc()).limit(1))
+
+
+def _entered_again(tx: Transaction, link: AccountLink) -> bool:
+    """Return whether the link went to an earlier address that is only pending now, entered in another way."""
+    customer = link.customer
+    if customer is None or link.email == customer.email or link.email != customer.pending_email:
+        return False
+    return entered_by(tx.session, customer) not in (None, link.kind)
 
 
 def renewed(session: Session, link: AccountLink, now: datetime) -> AccountLink | None:
