@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from sqlalchemy import ColumnElement, Select, func, or_, select, tuple_
@@ -28,6 +28,7 @@ from kmzportal.plain_text import canonical_number
 from kmzportal.services import devices
 
 EVENTS_SHOWN = 50
+SHOWN_FOR = timedelta(days=90)  # links to new addresses, since they were issued; see retention.LINKS_KEPT
 #: Events that can be caused without a login. The history shows fewer of them, so that they cannot displace others.
 CAUSED_WITHOUT_LOGIN = (
     "login.refused",
@@ -127,7 +128,9 @@ def all_data(session: Session, customer: Customer) -> dict[str, object]:
     mails = select(OutgoingMail).where(OutgoingMail.customer_id == customer.id, OutgoingMail.template != "address_link")
     # In their place the links: their mails may not have left, see outbox.claim.
     new_addresses = select(AccountLink).where(
-        AccountLink.customer_id == customer.id, AccountLink.kind == LinkKind.ADDRESS
+        AccountLink.customer_id == customer.id,
+        AccountLink.kind == LinkKind.ADDRESS,
+        AccountLink.issued_at > datetime.now(UTC) - SHOWN_FOR,  # how long it is kept tells when it ended, and so why
     )
     seen = select(CustomerAccess.day, Clerk.initials).join(Clerk, Clerk.id == CustomerAccess.clerk_id)
     seen = seen.where(CustomerAccess.customer_id == customer.id).order_by(CustomerAccess.day.desc())

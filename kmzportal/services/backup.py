@@ -104,7 +104,8 @@ def create(instance: Path, settings: Settings, target: Path | None = None, *, pr
         raise OperationRefused(f"{target} kann nicht geschrieben werden ({error}).") from None
     ours = sorted(path for path in backups.glob("*") if OUR_NAME.fullmatch(path.name))
     for path in ours[: -settings["BACKUP_KEEP"]] if prune else ():
-        path.unlink()
+        if path.name != target.name:  # under a wrong clock it may be the oldest by its name
+            path.unlink()
     return target
 
 

@@ -46,6 +46,11 @@ def find_visit(link_id: int) -> LinkVisit | None:
     return visits.find(db.session(), tokens, link_id) if tokens and link_id <= _MAX_ID else None
 
 
+def holds_rows() -> bool:
+    """Return whether the cookie names rows of this browser: visits, or what was typed."""
+    return any(name in session for name in (VISITS, *KEPT))
+
+
 def end_visits(tx: Transaction, only_used: bool = False) -> None:
     """End all visits of this browser, or only those to links that ended."""
     if tokens := _visits():

@@ -77,11 +77,12 @@ def logout() -> ResponseReturnValue:
     following = re.fullmatch(r"/konto-link/(\d{1,18})", wanted or "")
     visit = cookie.find_visit(int(following[1])) if following else None
     going_on = visit is not None and visit.alive(datetime.now(UTC))
-    with transaction(current_user.actor, auth.source()) as tx:
-        if current_user.is_authenticated:
-            sessions.log_out(tx, current_user.login_session)
-        cookie.end_visits(tx)
-        cookie.forget(tx, *cookie.KEPT)
+    if current_user.is_authenticated or cookie.holds_rows():  # otherwise anyone could take the write lock at any rate
+        with transaction(current_user.actor, auth.source()) as tx:
+            if current_user.is_authenticated:
+                sessions.log_out(tx, current_user.login_session)
+            cookie.end_visits(tx)
+            cookie.forget(tx, *cookie.KEPT)
     auth.clear_session()
     if visit and going_on:
         with transaction("visitor") as tx:
