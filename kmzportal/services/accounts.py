@@ -426,9 +426,15 @@ def settle_objections(tx: Transaction, customer: Customer) -> None:
 
 
 def forget_settled_objection(tx: Transaction, customer: Customer) -> None:
-    """Let the present address object in full to a new change.
+    """Let the present address object in full to a new change, unless it has just objected."""
+    if customer.objection == Objection.SETTLED and not has_just_objected(tx, customer):
+        customer.objection = None
 
-    Only right after an objection may that address be the one to be taken away: not once another one counts, nor later.
+
+def has_just_objected(tx: Transaction, customer: Customer) -> bool:
+    """Return whether an objection was settled lately, so that the present address may be the one to be taken away.
+
+    Not once another address counts, nor later. Its next objection locks nothing, see object_to_change.
     """
     events = select(AuditEvent).where(
         AuditEvent.customer_id == customer.id,
@@ -440,8 +446,7 @@ def forget_settled_objection(tx: Transaction, customer: Customer) -> None:
         for event in tx.session.scalars(events.order_by(AuditEvent.id))
         if event.action != "data.imported" or "email" in event.details.get("fields", ())
     ]
-    if customer.objection == Objection.SETTLED and told[-1:] != ["address.objected"]:
-        customer.objection = None
+    return customer.objection == Objection.SETTLED and told[-1:] == ["address.objected"]
 
 
 def _open_case(tx: Transaction, customer: Customer, channel: str, email: str, text: str, **fields: str) -> None:

@@ -429,12 +429,15 @@ def many_addresses(tx: Transaction) -> bool:
 
 
 def objection_pending(tx: Transaction, customer: Customer) -> bool:
-    """Return whether an objection is open, or still possible from an earlier address: a correction would end it.
+    """Return whether a correction would leave the owner without an objection that locks the account.
+
+    One is open, or still possible from an earlier address: a correction would end it. Or one was just settled: the
+    present address could not lock the account by the next.
 
     Reads it after a lock: a link that is used at the same moment makes the present address an earlier one.
     """
     tx.lock(customer)
-    if customer.objection == Objection.OPEN:
+    if customer.objection == Objection.OPEN or accounts.has_just_objected(tx, customer):
         return True
     still_open = _to_earlier_addresses(tx, customer).where(AccountLink.ended_at.is_(None))
     return tx.session.scalar(still_open) is not None

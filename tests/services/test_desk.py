@@ -189,6 +189,17 @@ def test_an_unlocked_customer_keeps_the_password_and_the_history_names_both_reas
     ]
 
 
+def test_while_the_next_objection_would_lock_nothing_a_correction_counts_as_ending_one(backend, as_clerk, erika, clock):
+    """The second factor is asked for it: with a stolen cookie the account would be moved, and the owner only write."""
+    as_clerk(desk.correct_address, erika, erika.version, NEW_EMAIL, "callback", "")
+    backend.run(accounts.object_to_change, backend.links(LinkKind.OBJECTION)[-1], NOW)
+    assert as_clerk(desk.objection_pending, erika)
+    as_clerk(desk.unlock, erika, "geprüft", "in_person")
+    assert as_clerk(desk.objection_pending, erika)
+    clock.shift(timedelta(days=7, seconds=1))
+    assert not as_clerk(desk.objection_pending, erika)
+
+
 def test_an_account_with_an_open_objection_is_deleted_only_once_the_person_was_checked(
     backend, as_clerk, erika, address_link
 ):
