@@ -238,10 +238,10 @@ def _take_from_others(tx: Transaction, email: str, owner: Customer) -> None:
     """End the links that others' requests mailed to this address: its owner must not confirm it for their accounts.
 
     For those others it stays pending, as every address that is never confirmed: their pages must not show that it was
-    given to another customer.
+    given to another customer. Their rows are not locked: whoever keeps his own row busy must not keep his link.
     """
     pending = Customer.pending_email_canonical == mail_address.canonical(email), Customer.id != owner.id
-    for other in tx.session.scalars(select(Customer).where(*pending).with_for_update(skip_locked=True)).all():
+    for other in tx.session.scalars(select(Customer).where(*pending)).all():
         links.end(tx, other, LinkState.WITHDRAWN, {LinkKind.ADDRESS})
 
 

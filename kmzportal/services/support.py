@@ -325,7 +325,7 @@ def add_reply(tx: Transaction, case: SupportCase, sender: str, text: str, *, for
     note refers to the mailbox. `forged`: DMARC failed, so the sender's address is not believed. `mail`: message_id and
     attachments.
     """
-    case = root(case)
+    case = _locked_root(tx, case)
     foreign = forged or mail_address.canonical(sender) != case.email_canonical
     if foreign and case.closed:
         return False
@@ -350,6 +350,7 @@ def _add_received(tx: Transaction, case: SupportCase, kind: str, sender: str, te
 
 def question_came_back(tx: Transaction, case: SupportCase, reason: str) -> None:
     """Open a case again whose customer never got the question."""
+    tx.session.refresh(case, with_for_update=True)
     if case.state == CaseState.WAITING:
         _add_entry(tx, case, "note", "", f"Die Rückfrage kam zurück: {reason}")
         _set_state(tx, case, CaseState.OPEN, "case.reopened")
@@ -360,6 +361,13 @@ def root(case: SupportCase) -> SupportCase:
     while case.merged_into:
         case = case.merged_into
     return case
+
+
+def _locked_root(tx: Transaction, case: SupportCase) -> SupportCase:
+    """Return the root, locked and read again: the desk may merge or empty it at the same moment."""
+    case = root(case)
+    tx.session.refresh(case, with_for_update=True)
+    return _locked_root(tx, case) if case.merged_into else case
 
 
 def _add_entry(tx: Transaction, case: SupportCase, kind: str, author: str, text: str, **mail: Any) -> None:
