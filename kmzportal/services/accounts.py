@@ -425,30 +425,6 @@ def settle_objections(tx: Transaction, customer: Customer) -> None:
     customer.objection = customer.objection and Objection.SETTLED
 
 
-def forget_settled_objection(tx: Transaction, customer: Customer) -> None:
-    """Let the present address object in full to a new change, unless it has just objected."""
-    if customer.objection == Objection.SETTLED and not has_just_objected(tx, customer):
-        customer.objection = None
-
-
-def has_just_objected(tx: Transaction, customer: Customer) -> bool:
-    """Return whether an objection was settled lately, so that the present address may be the one to be taken away.
-
-    Not once another address counts, nor later. Its next objection locks nothing, see object_to_change.
-    """
-    events = select(AuditEvent).where(
-        AuditEvent.customer_id == customer.id,
-        AuditEvent.action.in_(("address.objected", "address.changed", "data.imported")),
-        AuditEvent.at > tx.now - links.lifetime(tx, LinkKind.OBJECTION),
-    )
-    told = [
-        event.action
-        for event in tx.session.scalars(events.order_by(AuditEvent.id))
-        if event.action != "data.imported" or "email" in event.details.get("fields", ())
-    ]
-    return customer.objection == Objection.SETTLED and told[-1:] == ["address.objected"]
-
-
 def _open_case(tx: Transaction, customer: Customer, channel: str, email: str, text: str, **fields: str) -> None:
     person = {"name": customer.name, "school": customer.school, "customer": customer}
     support.open_case(tx, "objection", channel, email, text, proven=True, **person, **fields)

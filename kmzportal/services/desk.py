@@ -221,8 +221,9 @@ def _correct(tx: Transaction, customer: Customer, email: str, check: str, note: 
         sessions.end_all(tx, customer)  # one of them may have begun these on a stolen device
     customer.set_pending_email(email)
     tx.record("address.corrected", customer, check=check, note=note)
-    accounts.forget_settled_objection(tx, customer)
     objected = customer.objection == Objection.OPEN
+    if not objected:  # the present address can object in full to this change
+        customer.objection = None
     accounts.settle_objections(tx, customer)
     if customer.locked_at:
         customer.password_hash = None
@@ -429,15 +430,12 @@ def many_addresses(tx: Transaction) -> bool:
 
 
 def objection_pending(tx: Transaction, customer: Customer) -> bool:
-    """Return whether a correction would leave the owner without an objection that locks the account.
-
-    One is open, or still possible from an earlier address: a correction would end it. Or one was just settled: the
-    present address could not lock the account by the next.
+    """Return whether an objection is open, or still possible from an earlier address: a correction would end it.
 
     Reads it after a lock: a link that is used at the same moment makes the present address an earlier one.
     """
     tx.lock(customer)
-    if customer.objection == Objection.OPEN or accounts.has_just_objected(tx, customer):
+    if customer.objection == Objection.OPEN:
         return True
     still_open = _to_earlier_addresses(tx, customer).where(AccountLink.ended_at.is_(None))
     return tx.session.scalar(still_open) is not None
