@@ -52,7 +52,10 @@ def parse(raw: bytes, authserv_id: str) -> IncomingMail:
     """Return what the mail says. `authserv_id` names the server whose Authentication-Results count; empty: none."""
     own_id = f"sha256:{hashlib.sha256(raw).hexdigest()}"
     shortened = len(raw) >= SIZE_READ
-    raw = raw.replace(b"\r\n", b"\n").replace(b"\r", b"\n")  # as the parser does, or lines would hide from what follows
+    raw = raw.replace(b"\r\n", b"\n")
+    # The mail server may read other headers than we do where one holds a bare CR, which RFC 5322, 2.2 forbids.
+    same_headers = b"\r" not in raw.partition(b"\n\n")[0]
+    raw = raw.replace(b"\r", b"\n")  # as the parser does, or lines would hide from what follows
     comparisons = raw.count(b"\n") * (2 + raw.lower().count(b"boundary"))
     if comparisons > COMPARISONS or sum(1 for _ in COSTLY.finditer(raw)) > COSTLY_READ:
         raw, shortened = raw[:SIZE_READ_IF_COSTLY], True
@@ -77,7 +80,7 @@ def parse(raw: bytes, authserv_id: str) -> IncomingMail:
             attachments=attachments,
             references=replied_to[-50:],
             automatic=_is_automatic(message, sender),
-            dmarc=_dmarc(message, sender, authserv_id) if single else "",
+            dmarc=_dmarc(message, sender, authserv_id) if single and same_headers else "",
             bounce=bounce,
         )
     except Exception:

@@ -23,6 +23,7 @@ from sqlalchemy import (
     String,
     Table,
     cast,
+    delete,
     func,
     insert,
     literal,
@@ -33,11 +34,12 @@ from sqlalchemy import (
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from kmzportal.models import ENDS_WITH_ADDRESS, AccountLink, AuditEvent, Customer, LinkState, search_text
+from kmzportal.models import ENDS_WITH_ADDRESS, AccountLink, AuditEvent, Customer, LinkState, Throttle, search_text
 from kmzportal.services.customer_file import COLUMNS, Row
 from kmzportal.services.refusals import ChangedMeanwhile
 from kmzportal.services.transaction import Transaction
 
+KEYS_AT_ONCE = 10_000  # SQLite takes 32,766 parameters
 ENTERED_HERE = "_entered_here"  #: after the name of a field in `Customer.imported`
 #: The columns that an import reads and writes, as those of a new customer are before it.
 NEW: dict[str, Any] = dict.fromkeys(("number", "number_canonical", *COLUMNS), "")
@@ -181,8 +183,16 @@ def write(tx: Transaction, staged: Sequence[dict[str, Any]]) -> None:
             raise ChangedMeanwhile
         moved = update(Customer).where(changed, STAGED.c.moves).values(email_canonical=STAGED.c.email_canonical)
         connection.execute(moved)
+        _clear_failures(tx, [row["email_canonical"] for row in staged if row["moves"]])
     except IntegrityError:
         raise ChangedMeanwhile from None
+
+
+def _clear_failures(tx: Transaction, addresses: Sequence[str]) -> None:
+    """Forget the failed logins that were counted for these addresses while they were unknown, as a move does."""
+    keys = [tx.keys.fingerprint(Customer.THROTTLE_PREFIX + address) for address in addresses]
+    for at in range(0, len(keys), KEYS_AT_ONCE):
+        tx.session.execute(delete(Throttle).where(Throttle.account.in_(keys[at : at + KEYS_AT_ONCE])))
 
 
 def _free_addresses(tx: Transaction) -> None:

@@ -281,6 +281,8 @@ def _end_sessions_and_links(tx: Transaction) -> None:
     tx.session.execute(delete(AddressProposal))  # another clerk may have refused it since
     still_open = update(AccountLink).where(AccountLink.ended_at.is_(None), AccountLink.kind.in_(ENDED))
     tx.session.execute(still_open.values(ended_at=tx.now, ended_as=LinkState.WITHDRAWN))
+    replaced = update(AccountLink).where(AccountLink.ended_as == LinkState.REPLACED, AccountLink.kind.in_(ENDED))
+    tx.session.execute(replaced.values(ended_as=LinkState.WITHDRAWN))  # or their holders could renew them
     ended = select(AccountLink.id).where(AccountLink.ended_at == tx.now)
     waiting = OutgoingMail.state.in_((MailState.QUEUED, MailState.DEFERRED))
     cancelled = {"state": MailState.CANCELLED, "settled_at": tx.now, "leased_until": None, "outage_since": None}

@@ -255,10 +255,13 @@ def test_a_restore_ends_sessions_links_and_their_mails_but_not_the_objection(eit
         for kind in (LinkKind.RECOVERY, LinkKind.ADDRESS, LinkKind.OBJECTION):
             link = links.issue(tx, kind, max_)
             tx.send("recovery_link", max_, link=link)
+        replaced = links.issue(tx, LinkKind.DESK, max_).id
+        links.issue(tx, LinkKind.DESK, max_)
         Browser(app).log_in(people.person(people.ERIKA))
     either("backup", "portal.tar.gz")
     either("restore", "portal.tar.gz", "--yes")
     with either.app():
+        assert db.session.get(AccountLink, replaced).ended_as == "withdrawn", "or its holder could renew it"
         still_open = db.session.scalars(select(AccountLink.kind).where(AccountLink.ended_at.is_(None))).all()
         assert set(still_open) == {LinkKind.OBJECTION}
         assert db.session.scalars(select(LoginSession).where(LoginSession.ended_at.is_(None))).all() == []

@@ -318,6 +318,16 @@ def test_attachments_are_named_and_not_opened():
 AUTH = "Authentication-Results"
 
 
+@pytest.mark.parametrize(
+    "bare_cr", [b"X-Note: a\rFrom: Eva <eva@web.de>\r\n", b"X-Note: a\rFrom: Eva <eva@web.de>\r\rText\r\n"]
+)
+def test_with_a_bare_cr_in_its_headers_no_mail_counts_as_proven(bare_cr):
+    """The mail server checked another From: for it the one that we read is within a line."""
+    results = b"Authentication-Results: mx.kmz.example; dmarc=pass header.from=web.de\r\n"
+    assert parse(results + b"From: eva@web.de\r\n\r\nText\rText", "mx.kmz.example").dmarc == "pass"
+    assert parse(results + bare_cr + b"From: dieb@web.de\r\n\r\nText", "mx.kmz.example").dmarc == ""
+
+
 @pytest.mark.parametrize(("results", "dmarc"), [
     (["mx.kmz.example; spf=pass smtp.mailfrom=web.de; dmarc=pass (p=none) header.from=web.de"], "pass"),
     (["MX.kmz.example 1;\r\n dmarc=PASS header.from=web.de"], "pass"),

@@ -9,7 +9,7 @@ from sqlalchemy import event, select
 
 from kmzportal import mail_address
 from kmzportal.db import db
-from kmzportal.models import AccountLink, AuditEvent, Customer, LinkKind
+from kmzportal.models import AccountLink, AuditEvent, Customer, LinkKind, Throttle
 from kmzportal.server import worker
 from kmzportal.services import accounts, audit_chain, customer_file, customer_import, desk
 from kmzportal.services import links as link_service
@@ -332,6 +332,17 @@ def test_1500_customers_are_imported_and_pass_on_their_addresses_in_bulk_stateme
         assert find(str(1000 + n)).email_canonical == f"person{owners[n]}@schule.example"
     assert find("2499").version == 2
     assert len(backend.actions()) == 3001
+
+
+def test_failed_logins_at_an_address_end_when_an_import_gives_it_to_a_customer(load, known, backend):
+    """They were counted while it was unknown: strangers, or she herself too early, would keep her out of it."""
+    for address in ("neu@schule.example", "dritte@schule.example"):
+        for _ in range(2):
+            backend.log_in(address, "falsches passwort")
+    assert load(row(email="neu@schule.example"))["Geändert"]
+    assert [one.account for one in backend.read(select(Throttle))] == [
+        backend.keys.fingerprint("dritte@schule.example")
+    ]
 
 
 @pytest.mark.parametrize(("email", "ended"), [("Anneliese@BW-Schule.example", "withdrawn"), (EMAIL.title(), None)])
