@@ -250,13 +250,14 @@ def test_without_the_keys_it_says_who_needs_a_new_second_factor_and_goes_on(eith
 
 
 def test_a_restore_ends_sessions_links_and_their_mails_but_not_the_objection(either):
-    with either.app() as app, transaction("console") as tx:
+    with either.app(), transaction("console") as tx:
         max_ = tx.session.scalar(select(Customer).where(Customer.number == people.MAX["number"]))
         for kind in (LinkKind.RECOVERY, LinkKind.ADDRESS, LinkKind.OBJECTION):
             link = links.issue(tx, kind, max_)
             tx.send("recovery_link", max_, link=link)
         replaced = links.issue(tx, LinkKind.DESK, max_).id
         links.issue(tx, LinkKind.DESK, max_)
+    with either.app() as app:
         Browser(app).log_in(people.person(people.ERIKA))
     either("backup", "portal.tar.gz")
     either("restore", "portal.tar.gz", "--yes")
