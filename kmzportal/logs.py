@@ -17,8 +17,9 @@ REPEAT_AFTER = 60.0  # seconds until the same database error is logged again
 LINES_PER_HOUR = (
     60  # of one place in the code and process: strangers send requests that are logged, as many as they like
 )
+LONGEST_MESSAGE = 4000  # characters: strangers send what is logged
 #: Mail addresses, tokens in paths, and clients in gunicorn's messages about invalid requests.
-PRIVATE = re.compile(r"[\w.+-]+@[\w-]+(?:\.[\w-]+)*|(?<=/link/)[^\s/?\"']+|(?<=\bip=)\S+")
+PRIVATE = re.compile(r"(?<![\w.+-])[\w.+-]+@[\w-]+(?:\.[\w-]+)*|(?<=/link/)[^\s/?\"']+|(?<=\bip=)\S+")
 
 log = logging.getLogger(__name__)
 _logged: dict[str, tuple[float, str]] = {}  # by reason: when the error was last logged, and the request id of that line
@@ -70,7 +71,7 @@ class LineFormatter(logging.Formatter):
             "level": record.levelname,
             "logger": record.name,
             "request": request_id(),
-            "message": PRIVATE.sub("…", record.getMessage()),
+            "message": PRIVATE.sub("…", record.getMessage()[:LONGEST_MESSAGE]),
         }
         if record.exc_info:
             line["traceback"] = PRIVATE.sub("…", self.formatException(record.exc_info))

@@ -1,13 +1,16 @@
 """A web worker that receives requests in its main loop; threads get them when they are complete.
 
 gunicorn's threads read requests themselves, without a limit of time: each client that sends slowly occupies one. Here
-it occupies none, and its connection is closed RECEIVE_WITHIN seconds after it was opened, or used again.
+it occupies none, and its connection is closed RECEIVE_WITHIN seconds after it was opened, or used again. Nor does one
+that stays open behind its last response, for which gunicorn waits two seconds in the main loop.
 """
 
 import re
 import selectors
+import socket
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -17,6 +20,8 @@ from gunicorn.http.errors import NoMoreData
 from gunicorn.workers.gthread import ThreadWorker
 
 RECEIVE_WITHIN = 30.0  # seconds for head and body together
+LINGER = 2.0  # seconds behind the last response, in which the client reads it and closes (RFC 9112, 9.6)
+MAX_LINGERING = 200  # beyond these they are closed at once
 MAX_RECEIVING = 500  # of the 1,000 connections of a process; beyond these the one that began first is closed
 MAX_HEAD = 64 * 1024
 MAX_DISCARDED = 1024 * 1024  # what proxies let through; a client that still sends may not read that it was too much
@@ -61,6 +66,7 @@ class ReceivingWorker(ThreadWorker):  # type: ignore[misc]
     def __init__(self, *args: Any, **kwargs: Any):
         super().__init__(*args, **kwargs)
         self.receiving: dict[Any, Incoming] = {}
+        self.lingering: dict[Any, float] = {}  # connections and their deadlines
 
     def enqueue_req(self, conn: Any) -> None:
         """Receive a request; gunicorn calls this for a new connection, and for a kept one that is used again."""
@@ -100,10 +106,50 @@ class ReceivingWorker(ThreadWorker):  # type: ignore[misc]
         self.nr_conns -= 1
         conn.close()
 
+    def finish_request(self, conn: Any, fs: Any) -> None:
+        """Keep or close the connection after a response; gunicorn calls this in the main loop."""
+        close = conn.close
+
+        def close_later(graceful: bool = False) -> None:
+            if graceful and self.alive and len(self.lingering) < MAX_LINGERING:
+                self.linger(conn)
+            else:
+                close()
+
+        conn.close = close_later
+        super().finish_request(conn, fs)
+        conn.close = close
+
+    def linger(self, conn: Any) -> None:
+        """Send the end, and read on until the client closes: closed at once, it might not get the whole response."""
+        with suppress(OSError):
+            conn.sock.shutdown(socket.SHUT_WR)
+        conn.sock.setblocking(False)
+        self.lingering[conn] = time.monotonic() + LINGER
+        self.poller.register(conn.sock, selectors.EVENT_READ, partial(self.drain, conn))
+
+    def drain(self, conn: Any, _sock: object = None) -> None:
+        try:
+            received = conn.sock.recv(READ_AT_ONCE)
+        except BlockingIOError:
+            return
+        except OSError:
+            received = b""
+        if not received:
+            self.end_lingering(conn)
+
+    def end_lingering(self, conn: Any) -> None:
+        del self.lingering[conn]
+        self.poller.unregister(conn.sock)
+        conn.close()
+
     def murder_pending(self) -> None:
         """Close what is late, and when stopping what has sent no byte; gunicorn calls this at least each second."""
         super().murder_pending()
         now = time.monotonic()
+        for conn, deadline in list(self.lingering.items()):
+            if now >= deadline:
+                self.end_lingering(conn)
         for conn, incoming in list(self.receiving.items()):
             if now >= incoming.deadline or not (self.alive or incoming.data):
                 self.drop(conn)

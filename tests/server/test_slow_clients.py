@@ -4,6 +4,7 @@ import socket
 import sys
 import time
 from contextlib import ExitStack, suppress
+from functools import partial
 from http.client import HTTPConnection
 
 import pytest
@@ -143,3 +144,28 @@ def test_two_requests_sent_at_once_are_both_answered(portal):
         client.sendall(get + b"\r\n" + get + b"Connection: close\r\n\r\n")
         answer = b"".join(iter(lambda: client.recv(4096), b""))
     assert answer.count(b"HTTP/1.1 200 OK") == 2
+
+
+def test_clients_that_stay_behind_their_last_response_delay_no_page(portal):
+    """gunicorn waits two seconds for each of them, where all requests of a process arrive."""
+    ask = b"GET /healthz HTTP/1.1\r\nHost: any\r\nConnection: close\r\n\r\n"
+    with ExitStack() as stack:
+        clients = []
+        for _ in range(30):
+            client = stack.enter_context(socket.create_connection(("127.0.0.1", portal.port), timeout=10))
+            client.sendall(ask)
+            clients.append(client)
+        began = time.monotonic()
+        assert portal.answers() == 200
+        assert time.monotonic() - began < 4  # 30 seconds, were each waited for
+        for client in clients:
+            assert b"".join(iter(partial(client.recv, 65536), b"")).endswith(b"ok\n"), (
+                "the whole response, then its end"
+            )
+        with suppress(ConnectionError):
+            while (
+                time.monotonic() - began < 10
+            ):  # its own end was sent; the connection ends when the client may not send
+                clients[0].sendall(b"x")
+                time.sleep(0.1)  # a slow client
+            raise AssertionError("it was never closed")
