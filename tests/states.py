@@ -364,6 +364,7 @@ def case_flow(scenario: Scenario) -> Iterator[State]:
     with scenario.backend.transaction() as tx:
         cases = [sample_people.open_case(tx, dict(case)) for case in people.CASES]
         taken = support.open_case(tx, "address_changed", "form", LONG_ADDRESS, LONG * 9, new_email=scenario.max.email)
+        tx.session.flush()
         support.add_reply(tx, taken, "fremd@nirgends.example", "Auch ich.", attachments=["Ausweis.pdf"])
     browser = scenario.desk_browser(scenario.rosa)
     yield "anfragen/schriftliche", browser.open("/kundenservice/anfragen")
