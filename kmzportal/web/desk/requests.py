@@ -146,7 +146,7 @@ FREE_FOR_ALL = {"uebernehmen", "notiz"}  # also while another clerk works on the
 @clerk_only
 def overview() -> ResponseReturnValue:
     form, session, now = CaseFilter(request.args), db.session(), datetime.now(UTC)
-    number, source = (form.number.data or "").strip(), request.args.get("quelle", "")[:50]
+    number, source = (form.number.data or "").strip(), request.args.get("quelle", "").replace("\0", "")[:50]
     before, skipped = page_key(), page_key("ab", MAX_SKIPPED) or 0
     cases: Sequence[SupportCase] = ()
     if number:
