@@ -92,13 +92,15 @@ def test_the_same_address_and_a_form_of_an_older_version_are_refused(backend, as
 
 
 def test_an_address_that_waits_for_a_second_clerk_waits_no_longer_once_the_account_is_locked(
-    backend, as_clerk, monkeypatch, app, erika, rosa
+    backend, monkeypatch, app, erika, rosa
 ):
     """The one who proposed it may have been deceived; a third one would confirm it after the unlocking."""
     monkeypatch.setitem(app.config, "SECOND_PERSON", True)
-    as_clerk(desk.correct_address, erika, backend.read(erika).version, "e.mustermann@gmx.de", "callback", "")
+    by_rosa = {"actor": f"clerk:{rosa.id}", "initials": "ro"}
+    seen = backend.read(erika).version
+    backend.run(desk.correct_address, erika, seen, "e.mustermann@gmx.de", "callback", "", **by_rosa)
     assert len(backend.read(select(AddressProposal))) == 1
-    as_clerk(desk.lock, erika, "Betrug am Telefon")
+    backend.run(desk.lock, erika, "Betrug am Telefon", **by_rosa)
     assert backend.read(select(AddressProposal)) == []
 
 
