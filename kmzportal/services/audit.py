@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import ColumnElement, Select, func, or_, select, tuple_
@@ -26,9 +26,9 @@ from kmzportal.models import (
 )
 from kmzportal.plain_text import canonical_number
 from kmzportal.services import devices
+from kmzportal.services.retention import LINKS_KEPT
 
 EVENTS_SHOWN = 50
-SHOWN_FOR = timedelta(days=90)  # links to new addresses, since they were issued; see retention.LINKS_KEPT
 #: Events that can be caused without a login. The history shows fewer of them, so that they cannot displace others.
 CAUSED_WITHOUT_LOGIN = (
     "login.refused",
@@ -130,7 +130,7 @@ def all_data(session: Session, customer: Customer) -> dict[str, object]:
     new_addresses = select(AccountLink).where(
         AccountLink.customer_id == customer.id,
         AccountLink.kind == LinkKind.ADDRESS,
-        AccountLink.issued_at > datetime.now(UTC) - SHOWN_FOR,  # how long it is kept tells when it ended, and so why
+        AccountLink.issued_at > datetime.now(UTC) - LINKS_KEPT,  # how long it is kept tells when it ended, and so why
     )
     seen = select(CustomerAccess.day, Clerk.initials).join(Clerk, Clerk.id == CustomerAccess.clerk_id)
     seen = seen.where(CustomerAccess.customer_id == customer.id).order_by(CustomerAccess.day.desc())
