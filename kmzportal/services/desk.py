@@ -122,7 +122,8 @@ def correct_address(tx: Transaction, customer: Customer, seen_version: int, emai
 
     For a locked account the address changes at once, without a link, and the password is deleted: a stolen password
     must not work again after the account is unlocked. With SECOND_PERSON an address that anyone can create only waits
-    for another clerk: returns False. Older objections end, as the identity was checked.
+    for another clerk: returns False. Older objections end, as the identity was checked, but not those of an
+    earlier address that is given back.
     Raises ChangedMeanwhile, NumberAlone, SameAddress, AddressOfClerk, AddressTaken or TooManyMails before anything is
     changed.
     """
@@ -224,7 +225,7 @@ def _correct(tx: Transaction, customer: Customer, email: str, check: str, note: 
     objected = customer.objection == Objection.OPEN
     if not objected:  # the present address can object in full to this change
         customer.objection = None
-    accounts.settle_objections(tx, customer)
+    accounts.settle_objections(tx, customer, given_back="" if customer.locked_at else email)
     if customer.locked_at:
         customer.password_hash = None
         tx.greetings[customer] = NEUTRAL_GREETING  # neither address is confirmed
