@@ -39,7 +39,8 @@ def enter(tx: Transaction) -> None:
     juergen = people[JUERGEN["number"]]
     by_rosa.record("address.corrected", juergen, check="callback", note="")
     links.send(tx, links.issue(tx, LinkKind.DESK, juergen, juergen.pending_email, ROSA["initials"]))
-    desk.print_letter(tx, people[ANNELIESE["number"]], 0, "callback", "", posted=True)
+    anneliese = people[ANNELIESE["number"]]
+    desk.print_letter(tx, anneliese, anneliese.version, 0, "callback", "", posted=True)
     for number, (state, code, reason) in MAIL_RESULTS.items():
         mail = tx.send("password_changed", people[number])
         mail.state, mail.reply_code, mail.reason = state, code, reason

@@ -274,17 +274,19 @@ def send_link(tx: Transaction, customer: Customer, why: str = "") -> AccountLink
 
 
 def print_letter(
-    tx: Transaction, customer: Customer, seen_letter: int, check: str, note: str, posted: bool
+    tx: Transaction, customer: Customer, seen_version: int, seen_letter: int, check: str, note: str, posted: bool
 ) -> AccountLink:
     """Return a new Zugangsbrief, whose code is shown only now; an older one ends. The stored address can object.
 
-    `seen_letter`: id of the newest letter when the form was shown, 0 for none. Raises LetterPrinted, AccountLocked.
+    `seen_letter`: id of the newest letter when the form was shown, 0 for none. Raises LetterPrinted, ChangedMeanwhile
+    (the postal address may not be the one that the clerk read), AccountLocked.
     """
     tx.lock(customer)
     newest = links.newest(tx.session, customer, LinkKind.LETTER)
     if (newest.id if newest else 0) != seen_letter:
         raise LetterPrinted
     letter = links.issue(tx, LinkKind.LETTER, customer, initials=tx.initials)
+    tx.lock(customer, seen_version)
     _count(tx, "letters")
     tx.record("letter.posted" if posted else "letter.handed_over", customer, check=check, note=note)
     objection = accounts.notify_old_address(tx, customer, customer.email, "letter_printed")

@@ -260,6 +260,12 @@ class CodesKeptForm(PortalForm):
     )
 
 
+def seen(field: HiddenField) -> int:
+    """Return the number that the page had in this field; -1, which nothing has, if it is missing or not a number."""
+    text = "".join(map(str, field.raw_data or ()))
+    return int(text) if text.isdecimal() and len(text) < LONGEST_VERSION else -1
+
+
 class VersionedForm(PortalForm):
     """The version of what the page showed, mostly the customer, to detect a save by another user since then."""
 
@@ -267,9 +273,7 @@ class VersionedForm(PortalForm):
 
     @property
     def seen_version(self) -> int:
-        """The version in the form; -1, which nothing has, if it is missing or not a number."""
-        text = "".join(map(str, self.version.raw_data or ()))
-        return int(text) if text.isdecimal() and len(text) < LONGEST_VERSION else -1
+        return seen(self.version)
 
     def add_conflict_error(self, customer: Customer) -> None:
         """Add an error with the values stored now, and accept the next submit."""

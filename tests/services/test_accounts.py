@@ -471,7 +471,7 @@ def test_links_that_an_intruder_collected_do_nothing_once_the_desk_has_mended_th
 def test_a_change_that_is_taken_back_or_replaced_ends_its_own_objection_and_no_other(backend, as_clerk, erika):
     backend.run(accounts.request_address_change, erika, NEW_EMAIL)
     backend.run(accounts.confirm_address, backend.links(LinkKind.ADDRESS)[-1], NOW)
-    as_clerk(desk.print_letter, erika, 0, "callback", "", False)
+    as_clerk(desk.print_letter, erika, backend.read(erika).version, 0, "callback", "", False)
     moved = backend.links(LinkKind.OBJECTION)
     for number in range(2):
         backend.run(accounts.request_address_change, erika, f"dieb{number}@evil.example")

@@ -408,7 +408,7 @@ def test_each_customer_counts_once_a_day_and_acts_are_counted_apart(backend, app
     as_rosa = {"actor": f"clerk:{rosa.id}", "initials": "ro"}
     for _ in range(2):
         backend.run(desk.record_access, erika, **as_rosa)
-    backend.run(desk.print_letter, erika, 0, "callback", "", False, **as_rosa)
+    backend.run(desk.print_letter, erika, erika.version, 0, "callback", "", False, **as_rosa)
     assert backend.mails("alarm_desk_volume") == []
     backend.run(desk.record_access, max_, **as_rosa)
     assert [mail.facts["what"] for mail in backend.mails("alarm_desk_volume")] == ["Konten angesehen"]

@@ -20,10 +20,10 @@ ELSEWHERE, SCHOOL = "198.51.100.9", "192.0.2.7"
 
 
 @pytest.fixture
-def print_letter(as_clerk):
+def print_letter(backend, as_clerk):
     """Print a letter, `seen` being the id of the newest one on the page of the clerk."""
     return lambda customer, seen=0, posted=False: as_clerk(
-        desk.print_letter, customer, seen, "callback", "Sekretariat", posted
+        desk.print_letter, customer, backend.read(customer).version, seen, "callback", "Sekretariat", posted
     )
 
 
@@ -59,7 +59,9 @@ def test_a_page_that_was_sent_twice_prints_one_letter_and_a_newer_letter_ends_th
 
 
 def test_of_concurrent_presses_of_the_button_one_prints(backend, erika):
-    results = backend.run_concurrently(4, lambda tx, one: desk.print_letter(tx, one, 0, "callback", "", False), erika)
+    results = backend.run_concurrently(
+        4, lambda tx, one: desk.print_letter(tx, one, one.version, 0, "callback", "", False), erika
+    )
     assert sorted(type(result).__name__ for result in results) == ["AccountLink"] + ["LetterPrinted"] * 3
     assert len(backend.links(LinkKind.LETTER)) == len(backend.mails("letter_printed")) == 1
 

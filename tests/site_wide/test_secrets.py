@@ -77,7 +77,9 @@ QUOTATIONS = {
 @pytest.mark.parametrize("way", ["mail", "form"])
 def test_a_text_that_quotes_our_mail_brings_no_link_and_no_code_to_the_desk(app, backend, rosa, erika, quoted, way):
     backend.run(desk.send_link, erika, "ro", actor=f"clerk:{rosa.id}", initials="ro")
-    backend.run(desk.print_letter, erika, 0, "callback", "", False, actor=f"clerk:{rosa.id}", initials="ro")
+    backend.run(
+        desk.print_letter, erika, erika.version, 0, "callback", "", False, actor=f"clerk:{rosa.id}", initials="ro"
+    )
     with app.app_context():
         mail = db.session.scalars(select(OutgoingMail).filter_by(template="desk_link")).one()
         body = compose(mail, backend.keys, app.config, NOW).body

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 from flask import Blueprint, current_app, request, url_for
 from flask.typing import ResponseReturnValue
-from wtforms import Field, RadioField, ValidationError
+from wtforms import Field, HiddenField, RadioField, ValidationError
 from wtforms.fields.choices import SelectChoice  # type: ignore[attr-defined]  # newer than its types
 from wtforms.validators import InputRequired
 
@@ -12,9 +12,11 @@ from kmzportal.dates import format_until
 from kmzportal.db import db
 from kmzportal.models import AccountLink, Customer, LinkKind
 from kmzportal.services import account_status, desk, links
+from kmzportal.services.refusals import ChangedMeanwhile
 from kmzportal.services.transaction import Transaction, link_keys
 from kmzportal.web.auth import act, clerk_only, fresh_second_factor
 from kmzportal.web.desk.customers import CUSTOMER, IdentityForm, answer_case, record_access, shown_case
+from kmzportal.web.forms import seen
 from kmzportal.web.responses import qr_code, render
 
 bp = Blueprint("letters", __name__, url_prefix="/kundenservice")
@@ -22,8 +24,7 @@ bp.add_app_template_filter(format_until)
 
 
 class LetterForm(IdentityForm):
-    """`version` is the id of the customer's newest letter, so that a reload of the printed page prints no other one."""
-
+    newest_letter = HiddenField()  # its id, so that a reload of the printed page prints no other one
     handover = RadioField("Wie kommt der Brief an?", [InputRequired("Wählen Sie aus, wie der Brief ankommt.")])
 
     def offer_handover(self, customer: Customer) -> None:
@@ -44,21 +45,25 @@ def print_letter(customer_id: int) -> ResponseReturnValue:
     """Answer the POST with the letter. Its code is not stored, so no other page can show it."""
     customer, case = db.get_or_404(Customer, customer_id), shown_case()
     record_access(customer)
-    form = LetterForm(version=_newest_letter(customer))
+    form = LetterForm(version=customer.version, newest_letter=_newest_letter(customer))
     form.offer_handover(customer)
     posted = form.handover.data == "post"
 
     def print_letter(tx: Transaction) -> AccountLink:
         note = form.note.data or ""
-        letter = desk.print_letter(tx, customer, form.seen_version, form.check.data, note, posted)
+        shown = form.seen_version, seen(form.newest_letter)
+        letter = desk.print_letter(tx, customer, *shown, form.check.data, note, posted)
         answer_case(tx, customer)
         return letter
 
-    if letter := act(form, print_letter):
-        shown = {"code": link_keys().letter_code(letter), "url": _url().removeprefix("https://")}
-        return render("desk/letter.html", customer=customer, case=case, letter=letter, posted=posted, **shown)
+    try:
+        if letter := act(form, print_letter):
+            shown = {"code": link_keys().letter_code(letter), "url": _url().removeprefix("https://")}
+            return render("desk/letter.html", customer=customer, case=case, letter=letter, posted=posted, **shown)
+    except ChangedMeanwhile:
+        form.add_conflict_error(customer)
     if form.errors:
-        form.version.data = str(_newest_letter(customer))
+        form.newest_letter.data = str(_newest_letter(customer))
     answers = case.version if case and case.customer_id == customer.id and not case.closed else None
     now = datetime.now(UTC)
     context = {"customer": customer, "case": case, "answers": answers, "now": now}

@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 
 from kmzportal.models import CaseState, LinkKind
-from kmzportal.services import sessions, support
+from kmzportal.services import accounts, sessions, support
 from tests import people
 from tests.browser import TOKEN_KEY
 
@@ -40,7 +40,8 @@ def test_the_letter_shows_the_code_once_and_neither_kundennummer_nor_password(fo
 
 def test_a_reload_prints_no_second_letter_and_the_form_then_replaces_the_lost_one(form, backend):
     form.check("Rückruf").check(HAND)
-    sent = {"check": "callback", "handover": "hand", "version": form.page.forms[-1].inputs["version"].value}
+    shown = {name: form.page.forms[-1].inputs[name].value for name in ("version", "newest_letter")}
+    sent = {"check": "callback", "handover": "hand", **shown}
     form.press(PRINT)
     path, token = form.path, form.csrf_token
     again = form.client.post(path, data=sent | {"csrf_token": token}, base_url=form.site)
@@ -48,6 +49,19 @@ def test_a_reload_prints_no_second_letter_and_the_form_then_replaces_the_lost_on
     assert not CODE.search(again.text) and len(backend.links(LinkKind.LETTER)) == 1
     form.open(path).check("Rückruf").check(HAND).press(PRINT)
     assert [bool(letter.ended_at) for letter in backend.links(LinkKind.LETTER)] == [True, False]
+
+
+def test_what_is_printed_is_what_the_clerk_read(form, backend, erika):
+    """Whoever has the password could otherwise have a letter posted to him, by another address a minute before."""
+    form.fill_in("Anmerkung zur Prüfung", "Sekretariat").check("Rückruf").check(POST)
+    data = backend.read(erika).data() | {"street": "Diebesgasse 7"}
+    backend.run(accounts.change_data, erika, data, actor=f"customer:{erika.id}")
+    form.press(PRINT)
+    assert form.status == 422 and "Jemand anderes hat diese Daten inzwischen geändert." in form.text
+    assert backend.links(LinkKind.LETTER) == [] and form.value("Anmerkung zur Prüfung") == "Sekretariat"
+    new = POST.replace("Schulweg 1", "Diebesgasse 7")
+    assert form.check("Rückruf").check(new).press(PRINT).status == 200
+    assert "Diebesgasse 7" in form.text and CODE.search(form.text)
 
 
 @pytest.mark.with_and_without_htmx

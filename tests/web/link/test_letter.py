@@ -16,7 +16,9 @@ NUMBER, CODE = "Kundennummer", "Code aus dem Zugangsbrief"
 
 @pytest.fixture
 def letter(backend, erika):
-    return backend.run(desk.print_letter, erika, 0, "callback", "", False, actor="clerk:1", initials="ro")
+    return backend.run(
+        desk.print_letter, erika, erika.version, 0, "callback", "", False, actor="clerk:1", initials="ro"
+    )
 
 
 @pytest.fixture
