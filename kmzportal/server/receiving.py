@@ -1,8 +1,9 @@
-"""A web worker that receives requests in its main loop; threads get them when they are complete.
+"""A web worker whose main loop receives requests and sends responses; threads wait for no client.
 
-gunicorn's threads read requests themselves, without a limit of time: each client that sends slowly occupies one. Here
-it occupies none, and its connection is closed RECEIVE_WITHIN seconds after it was opened, or used again. Nor does one
-that stays open behind its last response, for which gunicorn waits two seconds in the main loop.
+gunicorn's threads read and write themselves, without a limit of time: each client that sends or reads slowly occupies
+one. Here it occupies none, and its connection is closed RECEIVE_WITHIN seconds after it was opened, or used again, and
+SEND_WITHIN seconds after its response began. Nor does one that stays open behind its last response, for which gunicorn
+waits two seconds in the main loop.
 """
 
 import re
@@ -10,16 +11,23 @@ import selectors
 import socket
 import time
 from collections.abc import Iterator
+from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
+from typing import Any, BinaryIO
 
 from gunicorn.http import get_parser
 from gunicorn.http.errors import NoMoreData
 from gunicorn.workers.gthread import ThreadWorker
 
 RECEIVE_WITHIN = 30.0  # seconds for head and body together
+SEND_WITHIN = 60.0  # seconds for a response
+MAX_SENDING, MAX_UNSENT = (
+    200,
+    64 * 1024 * 1024,
+)  # connections and bytes; beyond these the one that began first is closed
+HELD = 1024 * 1024  # bytes of a response in pieces; beyond these its thread sends: the office's video, see VIDEOS
 LINGER = 2.0  # seconds behind the last response, in which the client reads it and closes (RFC 9112, 9.6)
 MAX_LINGERING = 200  # beyond these they are closed at once
 MAX_RECEIVING = 500  # of the 1,000 connections of a process; beyond these the one that began first is closed
@@ -62,10 +70,51 @@ class Incoming:
         raise NoMoreData
 
 
+class Outgoing:
+    """The socket of a connection, for a thread: what is written is kept in `data`, and the thread does not wait."""
+
+    def __init__(self, sock: socket.socket):
+        self.sock, self.data = sock, bytearray()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.sock, name)
+
+    def sendall(self, data: bytes) -> None:
+        if len(self.data) > HELD:
+            self.flush()
+        self.data += data
+
+    def send(self, data: bytes) -> int:
+        self.sendall(data)
+        return len(data)
+
+    def sendfile(self, file: BinaryIO, offset: int, count: int) -> int:
+        if count > HELD:
+            self.flush()
+            return self.sock.sendfile(file, offset, count)
+        file.seek(offset)
+        self.sendall(file.read(count))
+        return count
+
+    def flush(self) -> None:
+        self.sock.sendall(self.data)
+        self.data.clear()
+
+
+@dataclass
+class Unsent:
+    data: bytearray
+    response: Future[Any]
+    deadline: float
+    registered: bool = False  # it waits in the poller
+
+
 class ReceivingWorker(ThreadWorker):  # type: ignore[misc]
     def __init__(self, *args: Any, **kwargs: Any):
         super().__init__(*args, **kwargs)
         self.receiving: dict[Any, Incoming] = {}
+        self.unsent: dict[Any, bytearray] = {}  # responses that threads have written
+        self.sending: dict[Any, Unsent] = {}
         self.lingering: dict[Any, float] = {}  # connections and their deadlines
 
     def enqueue_req(self, conn: Any) -> None:
@@ -80,7 +129,9 @@ class ReceivingWorker(ThreadWorker):  # type: ignore[misc]
         self.receive(conn)
 
     def receive(self, conn: Any, _sock: object = None) -> None:
-        incoming = self.receiving[conn]
+        incoming = self.receiving.get(conn)
+        if incoming is None:  # closed since the events were read, of which this is one
+            return
         try:
             received = conn.sock.recv(READ_AT_ONCE)
         except BlockingIOError:
@@ -106,8 +157,52 @@ class ReceivingWorker(ThreadWorker):  # type: ignore[misc]
         self.nr_conns -= 1
         conn.close()
 
-    def finish_request(self, conn: Any, fs: Any) -> None:
-        """Keep or close the connection after a response; gunicorn calls this in the main loop."""
+    def handle(self, conn: Any) -> Any:
+        """Answer the request of a connection; gunicorn calls this in a thread."""
+        sock = conn.sock
+        conn.sock = outgoing = Outgoing(sock)
+        try:
+            return super().handle(conn)
+        finally:
+            conn.sock, self.unsent[conn] = sock, outgoing.data
+
+    def finish_request(self, conn: Any, fs: Future[Any]) -> None:
+        """Send the response; gunicorn calls this in the main loop after `handle`."""
+        unsent = self.sending[conn] = Unsent(self.unsent.pop(conn, bytearray()), fs, time.monotonic() + SEND_WITHIN)
+        self.send(conn)
+        if unsent.data and conn in self.sending:
+            self.poller.register(conn.sock, selectors.EVENT_WRITE, partial(self.send, conn))
+            unsent.registered = True
+            while len(self.sending) > MAX_SENDING or sum(len(one.data) for one in self.sending.values()) > MAX_UNSENT:
+                self.stop_sending(next(iter(self.sending)))
+
+    def send(self, conn: Any, _sock: object = None) -> None:
+        unsent = self.sending.get(conn)
+        if unsent is None:  # as in receive
+            return
+        try:
+            conn.sock.setblocking(False)
+            del unsent.data[: conn.sock.send(unsent.data)]
+        except BlockingIOError:
+            return
+        except OSError:  # closed, by the client or after an error
+            self.stop_sending(conn)
+            return
+        if not unsent.data:
+            self.forget_sending(conn)
+            self.finish(conn, unsent.response)
+
+    def forget_sending(self, conn: Any) -> None:
+        if self.sending.pop(conn).registered:
+            self.poller.unregister(conn.sock)
+
+    def stop_sending(self, conn: Any) -> None:
+        self.forget_sending(conn)
+        self.nr_conns -= 1
+        conn.close()
+
+    def finish(self, conn: Any, fs: Future[Any]) -> None:
+        """Keep or close the connection after its response."""
         close = conn.close
 
         def close_later(graceful: bool = False) -> None:
@@ -129,6 +224,8 @@ class ReceivingWorker(ThreadWorker):  # type: ignore[misc]
         self.poller.register(conn.sock, selectors.EVENT_READ, partial(self.drain, conn))
 
     def drain(self, conn: Any, _sock: object = None) -> None:
+        if conn not in self.lingering:  # as in receive
+            return
         try:
             received = conn.sock.recv(READ_AT_ONCE)
         except BlockingIOError:
@@ -147,9 +244,12 @@ class ReceivingWorker(ThreadWorker):  # type: ignore[misc]
         """Close what is late, and when stopping what has sent no byte; gunicorn calls this at least each second."""
         super().murder_pending()
         now = time.monotonic()
-        for conn, deadline in list(self.lingering.items()):
-            if now >= deadline:
-                self.end_lingering(conn)
-        for conn, incoming in list(self.receiving.items()):
-            if now >= incoming.deadline or not (self.alive or incoming.data):
-                self.drop(conn)
+        sending = {conn: unsent.deadline for conn, unsent in self.sending.items()}
+        receiving = {conn: one.deadline if self.alive or one.data else now for conn, one in self.receiving.items()}
+        for close, deadlines in (
+            (self.end_lingering, self.lingering),
+            (self.stop_sending, sending),
+            (self.drop, receiving),
+        ):
+            for conn in [conn for conn, deadline in deadlines.items() if now >= deadline]:
+                close(conn)

@@ -1,4 +1,4 @@
-"""Requests that arrive slowly, straight at the port."""
+"""Clients that send, read or close slowly, straight at the port."""
 
 import socket
 import sys
@@ -16,7 +16,7 @@ GUNICORN = f"""
 import sys
 from gunicorn.app.wsgiapp import run
 from kmzportal.server import receiving
-receiving.RECEIVE_WITHIN, receiving.MAX_RECEIVING = {WITHIN}, 100
+receiving.RECEIVE_WITHIN, receiving.MAX_RECEIVING, receiving.SEND_WITHIN = {WITHIN}, 100, {WITHIN}
 config = "python:kmzportal.server.gunicorn_conf"
 sys.argv[1:] = ["--config", config, "--bind", f"127.0.0.1:{{sys.argv[-1]}}", "kmzportal:create_app()"]
 run()
@@ -38,7 +38,10 @@ class ImpatientPortal(Portal):
 
 @pytest.fixture(scope="module")
 def portal(tmp_path_factory):
-    portal = ImpatientPortal(tmp_path_factory.mktemp("portal"), PUBLIC_URL="https://konto.kmz.example").start()
+    folder = tmp_path_factory.mktemp("portal")
+    (folder / "pages").mkdir()
+    (folder / "pages" / "impressum.md").write_text("# Impressum\n\n" + "Lang. " * 500_000)
+    portal = ImpatientPortal(folder, PUBLIC_URL="https://konto.kmz.example").start()
     until(portal.answers)
     yield portal
     with socket.create_connection(("127.0.0.1", portal.port)):  # a browser keeps an unused connection open
@@ -95,6 +98,60 @@ def test_beyond_a_number_of_half_requests_those_that_began_first_are_closed(port
             time.sleep(0.05)  # the portal sends no event
         still_open = [is_open(client) for client in clients]  # each process closes its own, however many it got
         assert sum(still_open[:100]) < sum(still_open[-100:]) and all(still_open[-50:])
+
+
+def test_a_half_request_that_goes_on_in_the_moment_in_which_it_is_closed_ends_no_process(portal):
+    """Both events may have been read at once; a fault in the main loop ends the process with all its requests."""
+    with ExitStack() as stack:
+        clients = []
+        for number in range(600):
+            client = stack.enter_context(socket.socket())
+            client.setblocking(False)
+            with suppress(BlockingIOError):
+                client.connect(("127.0.0.1", portal.port))
+            clients.append(client)
+            if number % 6 == 5:  # six new ones and, while they are accepted, a byte of those that began first
+                for other in clients[-300:]:
+                    with suppress(OSError):
+                        other.send(HEAD if other in clients[-6:] else b"x")
+        assert portal.answers() == 200
+    assert "Traceback" not in portal.output
+
+
+def ask(portal, stack, path: bytes) -> socket.socket:
+    client = stack.enter_context(socket.socket())
+    client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    client.settimeout(10)
+    client.connect(("127.0.0.1", portal.port))
+    client.sendall(b"GET " + path + b" HTTP/1.1\r\nHost: konto.kmz.example\r\n\r\n")
+    return client
+
+
+def arrives_whole(client: socket.socket) -> bool:
+    received = 0
+    with suppress(ConnectionError):
+        while some := client.recv(65536):
+            received += len(some)
+    return received > 3_000_000
+
+
+def test_clients_that_do_not_read_a_long_response_delay_no_page_and_are_closed(portal):
+    with ExitStack() as stack:
+        clients = [ask(portal, stack, b"/impressum") for _ in range(100)]  # 36 threads in each of two processes
+        assert all(portal.answers() == 200 for _ in range(10))
+        assert not arrives_whole(clients[0]), "of so many, what began first is given up, for the memory of the others"
+        time.sleep(WITHIN + 2)  # the portal sends no event
+        assert not any(map(arrives_whole, clients[1:]))
+    assert "Traceback" not in portal.output
+
+
+def test_a_long_response_arrives_whole(portal):
+    connection = HTTPConnection("127.0.0.1", portal.port, timeout=10)
+    for _ in range(2):  # the connection is used again
+        connection.request("GET", "/impressum", headers={"Host": "konto.kmz.example"})
+        response = connection.getresponse()
+        assert response.status == 200 and len(response.read()) == int(response.headers["Content-Length"]) > 3_000_000
+    connection.close()
 
 
 def request(connection: HTTPConnection, body: bytes | list[bytes], chunked: bool = False) -> tuple[int, str]:
