@@ -40,7 +40,7 @@ class ImpatientPortal(Portal):
 def portal(tmp_path_factory):
     folder = tmp_path_factory.mktemp("portal")
     (folder / "pages").mkdir()
-    (folder / "pages" / "impressum.md").write_text("# Impressum\n\n" + "Lang. " * 500_000)
+    (folder / "pages" / "impressum.md").write_text("# Impressum\n\n" + "Lang. " * 1_000_000)
     portal = ImpatientPortal(folder, PUBLIC_URL="https://konto.kmz.example").start()
     until(portal.answers)
     yield portal
@@ -132,7 +132,7 @@ def arrives_whole(client: socket.socket) -> bool:
     with suppress(ConnectionError):
         while some := client.recv(65536):
             received += len(some)
-    return received > 3_000_000
+    return received > 6_000_000
 
 
 def test_clients_that_do_not_read_a_long_response_delay_no_page_and_are_closed(portal):
@@ -150,7 +150,7 @@ def test_a_long_response_arrives_whole(portal):
     for _ in range(2):  # the connection is used again
         connection.request("GET", "/impressum", headers={"Host": "konto.kmz.example"})
         response = connection.getresponse()
-        assert response.status == 200 and len(response.read()) == int(response.headers["Content-Length"]) > 3_000_000
+        assert response.status == 200 and len(response.read()) == int(response.headers["Content-Length"]) > 6_000_000
     connection.close()
 
 
