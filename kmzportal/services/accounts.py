@@ -419,17 +419,9 @@ def object_to_change(tx: Transaction, link: AccountLink, arrived: datetime) -> N
     _open_case(tx, customer, "mail", link.email, OBJECTED.format(link.email))
 
 
-def settle_objections(tx: Transaction, customer: Customer, given_back: str = "") -> None:
-    """End all objection links: one was used, or the desk has checked the identity and confirmed the address anew.
-
-    `given_back`: an earlier address that is pending again. Its objections stay until it is confirmed: who stole a
-    session of the desk could withdraw it once more.
-    """
-    back = given_back and mail_address.canonical(given_back)
-    theirs = AccountLink.customer_id == customer.id, AccountLink.kind == LinkKind.OBJECTION
-    stored = tx.session.scalars(select(AccountLink).where(*theirs, AccountLink.ended_at.is_(None)))
-    kept = [link.id for link in stored if mail_address.canonical(link.email) == back]
-    links.end(tx, customer, LinkState.WITHDRAWN, {LinkKind.OBJECTION}, None, AccountLink.id.not_in(kept))
+def settle_objections(tx: Transaction, customer: Customer) -> None:
+    """End all objection links: one was used, or the desk has checked the identity and confirmed the address anew."""
+    links.end(tx, customer, LinkState.WITHDRAWN, {LinkKind.OBJECTION})
     customer.objection = customer.objection and Objection.SETTLED
 
 

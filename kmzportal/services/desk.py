@@ -122,8 +122,7 @@ def correct_address(tx: Transaction, customer: Customer, seen_version: int, emai
 
     For a locked account the address changes at once, without a link, and the password is deleted: a stolen password
     must not work again after the account is unlocked. With SECOND_PERSON an address that anyone can create only waits
-    for another clerk: returns False. Older objections end, as the identity was checked, but not those of an
-    earlier address that is given back.
+    for another clerk: returns False. Older objections end, as the identity was checked.
     Raises ChangedMeanwhile, NumberAlone, SameAddress, AddressOfClerk, AddressTaken or TooManyMails before anything is
     changed.
     """
@@ -225,7 +224,7 @@ def _correct(tx: Transaction, customer: Customer, email: str, check: str, note: 
     objected = customer.objection == Objection.OPEN
     if not objected:  # the present address can object in full to this change
         customer.objection = None
-    accounts.settle_objections(tx, customer, given_back="" if customer.locked_at else email)
+    accounts.settle_objections(tx, customer)
     if customer.locked_at:
         customer.password_hash = None
         tx.greetings[customer] = NEUTRAL_GREETING  # neither address is confirmed
@@ -435,13 +434,21 @@ def many_addresses(tx: Transaction) -> bool:
 def objection_pending(tx: Transaction, customer: Customer) -> bool:
     """Return whether an objection is open, or still possible from an earlier address: a correction would end it.
 
-    Reads it after a lock: a link that is used at the same moment makes the present address an earlier one.
+    Or whether an earlier correction has ended it, whose link is not used yet: another one would undo that. Reads it
+    after a lock: a link that is used at the same moment makes the present address an earlier one.
     """
     tx.lock(customer)
-    if customer.objection == Objection.OPEN:
+    if customer.objection == Objection.OPEN or correction_pending(tx, customer):
         return True
     still_open = _to_earlier_addresses(tx, customer).where(AccountLink.ended_at.is_(None))
     return tx.session.scalar(still_open) is not None
+
+
+def correction_pending(tx: Transaction, customer: Customer) -> bool:
+    """Return whether an address is unconfirmed that the desk entered, which ended objections of an earlier address."""
+    tx.lock(customer)
+    ended = customer.pending_email and tx.session.scalar(_to_earlier_addresses(tx, customer))
+    return bool(ended) and accounts.corrected_by_desk(tx.session, customer)
 
 
 def _to_earlier_addresses(tx: Transaction, customer: Customer) -> Select[int]:

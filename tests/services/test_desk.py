@@ -205,27 +205,6 @@ def test_after_an_identity_check_that_kept_the_address_its_next_objection_locks_
     assert saved.locked_at and saved.password_hash is None
 
 
-@pytest.mark.parametrize("spell", [str, str.upper])
-@pytest.mark.parametrize("taken_back", ["by another link", "by withdrawing it", "by withdrawing the address"])
-def test_an_address_that_is_given_back_can_object_until_it_is_confirmed(backend, as_clerk, erika, spell, taken_back):
-    """Whoever stole a session of the desk could otherwise withdraw what a colleague has mended, for good."""
-    as_clerk(desk.correct_address, erika, erika.version, NEW_EMAIL, "callback", "")
-    seen = backend.read(erika).version
-    backend.run(accounts.register, backend.links(LinkKind.DESK)[-1], NOW, seen, {}, "hash of the thief")
-    as_clerk(desk.correct_address, erika, backend.read(erika).version, spell(erika.email), "in_person", "")
-    if taken_back == "by another link":
-        as_clerk(desk.send_link, erika)
-    elif taken_back == "by withdrawing it":
-        as_clerk(desk.withdraw_link, backend.links(LinkKind.DESK)[-1])
-    else:
-        as_clerk(desk.withdraw_address, erika)
-    notices = [link for link in backend.links(LinkKind.OBJECTION) if link.email == erika.email and not link.ended_at]
-    assert notices, "the notices of the first correction and of the moved address"
-    backend.run(accounts.object_to_change, notices[-1], NOW)
-    saved = backend.read(erika)
-    assert saved.locked_at and saved.password_hash is None
-
-
 def test_an_account_with_an_open_objection_is_deleted_only_once_the_person_was_checked(
     backend, as_clerk, erika, address_link
 ):
