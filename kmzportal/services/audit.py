@@ -109,11 +109,16 @@ def people(session: Session, events: Iterable[AuditEvent]) -> dict[str, Customer
 def history(session: Session, customer: Customer, limit: int = 100) -> Sequence[AuditEvent]:
     """Return the events of the account, latest first, without the fate of mails to new addresses.
 
-    What became of such a mail tells whether the address is taken, or whether its mailbox exists.
+    What became of such a mail tells whether the address is taken, or whether its mailbox exists. So does a refusal when
+    the desk enters it.
     """
     concerned = or_(AuditEvent.customer_id == customer.id, AuditEvent.actor == f"customer:{customer.id}")
     told = AuditEvent.details["template"].as_string().is_distinct_from("address_link")
-    events = select(AuditEvent).where(concerned, told).order_by(AuditEvent.at.desc(), AuditEvent.id.desc())
+    events = (
+        select(AuditEvent)
+        .where(concerned, told, AuditEvent.action != "address.refused")
+        .order_by(AuditEvent.at.desc(), AuditEvent.id.desc())
+    )
     without_login = AuditEvent.action.in_(CAUSED_WITHOUT_LOGIN)
     found = [
         *session.scalars(events.where(~without_login).limit(limit)),

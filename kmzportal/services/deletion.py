@@ -101,6 +101,7 @@ def _forget_cases(tx: Transaction, customer: Customer) -> None:
     """Delete what was written, also in cases that were merged into these, and keep the rows for the Jahresbericht.
 
     In cases of others the replies from the customer's address, and from those of the customer's cases merged into them.
+    The cases are locked first, as a reply does: one that is written at this moment is deleted as well.
     """
     mine = _belongs_to(customer, SupportCase, SupportCase.email_canonical)
     merged = mine, SupportCase.merged_into_id.is_not(None)
@@ -110,14 +111,14 @@ def _forget_cases(tx: Transaction, customer: Customer) -> None:
         author.in_(select(SupportCase.email_canonical).where(*merged)),
         author.in_(select(func.lower(SupportCase.email)).where(*merged)),
     )
-    tx.session.execute(delete(CaseEntry).where(CaseEntry.kind == "foreign_reply", of_customer))
     not_of_others = func.coalesce(SupportCase.customer_id, customer.id) == customer.id
     ids: set[int] = set()
-    found = set(tx.session.scalars(select(SupportCase.id).where(mine)))
+    found = set(tx.session.scalars(select(SupportCase.id).where(mine).with_for_update()))
     while found:
         ids |= found
         doubles = select(SupportCase.id).where(SupportCase.merged_into_id.in_(found), not_of_others)
-        found = set(tx.session.scalars(doubles)) - ids
+        found = set(tx.session.scalars(doubles.with_for_update())) - ids
+    tx.session.execute(delete(CaseEntry).where(CaseEntry.kind == "foreign_reply", of_customer))
     tx.session.execute(delete(OutgoingMail).where(OutgoingMail.case_id.in_(ids)))
     tx.session.execute(delete(CaseEntry).where(CaseEntry.case_id.in_(ids)))
     theirs = update(SupportCase).where(SupportCase.id.in_(ids))

@@ -123,13 +123,14 @@ def answer_unknown(tx: Transaction, request_ids: Sequence[int]) -> Sequence[int]
 
 def answer(tx: Transaction, request_id: int) -> None:
     """Look up the customer and mail a link to the stored address; skip a request that another worker has."""
-    waiting = select(RecoveryRequest).where(RecoveryRequest.id == request_id, RecoveryRequest.answered_at.is_(None))
-    request = tx.session.scalar(waiting.with_for_update(skip_locked=True))
+    waiting = RecoveryRequest.id == request_id, RecoveryRequest.answered_at.is_(None)
+    typed = tx.session.scalar(select(RecoveryRequest.email_canonical).where(*waiting))
+    customer = _find_customer(tx, typed) if typed else None
+    if customer:
+        tx.lock(customer)  # before the request, as when the customer is deleted: in another order both wait for ever
+    request = tx.session.scalar(select(RecoveryRequest).where(*waiting).with_for_update(skip_locked=True))
     if request is None:
         return
-    customer = _find_customer(tx, request.email_canonical)
-    if customer:
-        tx.lock(customer)
     request.answered_at = tx.now
     request.customer_id = customer.id if customer else None
     request.outcome = _mail_link(tx, request, customer) if customer else UNKNOWN

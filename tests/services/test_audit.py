@@ -8,8 +8,9 @@ from sqlalchemy import event, select
 
 from kmzportal.db import db
 from kmzportal.models import AuditEvent, LinkKind, SupportCase
-from kmzportal.services import accounts, audit, deletion, support
+from kmzportal.services import accounts, audit, deletion, desk, support
 from kmzportal.services.audit import EVENTS_SHOWN, AuditQuery
+from kmzportal.services.refusals import Refusal
 from tests.people import NEW_EMAIL, NOW
 
 pytestmark = pytest.mark.usefixtures("clock")
@@ -179,3 +180,13 @@ def test_of_a_reply_to_a_request_for_deletion_after_a_move_all_data_says_only_th
     with backend.transaction() as tx:
         entries = audit.all_data(tx.session, backend.read(erika))["Anfragen"]
     assert ["Text" in one for one in entries] == [False, False, True]
+
+
+def test_the_history_does_not_tell_that_the_desk_could_not_enter_an_address(backend, as_clerk, erika, max_, rosa):
+    """Whoever writes "my new address is …" must not read in his account whose it is."""
+    for taken in (max_.email, rosa.email):
+        with pytest.raises(Refusal):
+            as_clerk(desk.correct_address, erika, erika.version, taken, "callback", "")
+    assert backend.actions().count("address.refused") == 2, "the Protokoll has it"
+    with backend.transaction() as tx:
+        assert audit.history(tx.session, erika) == []

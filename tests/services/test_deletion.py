@@ -1,5 +1,7 @@
 """Deletion of an account: requested by its holder, done by a clerk, and nothing of the person stays."""
 
+import threading
+import time
 from datetime import timedelta
 
 import pytest
@@ -208,3 +210,58 @@ def test_every_reference_to_a_customer_is_ended(app):
     known = {"account_link", "audit_event", "customer_access", "known_device", "login_session"}
     known |= {"outgoing_mail", "recovery_request", "support_case", "address_proposal", "passkey"}
     assert referring == known
+
+
+def at_once(first, then):
+    """Call `first` with an event in a thread, and `then` once it has set the event; both must come to their end."""
+    begun, done = threading.Event(), threading.Event()
+
+    def call():
+        first(begun)
+        done.set()
+
+    thread = threading.Thread(target=call, daemon=True)
+    thread.start()
+    assert begun.wait(10)
+    then()
+    thread.join(10)
+    assert done.is_set()
+
+
+def test_a_reply_that_is_written_at_the_moment_of_the_deletion_is_deleted(backend, erika, delete):
+    case = backend.run(lambda tx, one: support.open_case(tx, "other", "mail", one.email, "Hallo", customer=one), erika)
+
+    def reply(begun):
+        with backend.transaction("worker") as tx:
+            support.add_reply(tx, tx.session.get_one(SupportCase, case.id), erika.email, "Ich bin im Krankenhaus.")
+            tx.session.flush()
+            begun.set()
+            time.sleep(0.5)  # the deletion arrives meanwhile
+
+    at_once(reply, lambda: delete(erika))
+    assert backend.read(select(CaseEntry)) == []
+
+
+def test_a_request_that_is_answered_at_the_moment_of_the_deletion_does_not_stop_it(backend, erika, delete, monkeypatch):
+    """Two transactions that wait for each other: PostgreSQL ends one of them, which was a fault for the clerk."""
+    with backend.transaction() as tx:
+        recovery.request_link(tx, erika.email)
+    (request,) = backend.read(select(RecoveryRequest))
+    find = recovery._find_customer
+
+    def answer(begun):
+        def find_slowly(tx, address):
+            customer = find(tx, address)
+            begun.set()
+            time.sleep(0.5)  # the deletion arrives meanwhile
+            return customer
+
+        monkeypatch.setattr(recovery, "_find_customer", find_slowly)
+        try:
+            with backend.transaction("worker") as tx:
+                recovery.answer(tx, request.id)
+        except ChangedMeanwhile:  # the customer is gone: the worker tries again and finds none
+            pass
+
+    at_once(answer, lambda: delete(erika))
+    assert backend.read(select(Customer)) == backend.read(select(RecoveryRequest)) == []
