@@ -33,6 +33,7 @@ COSTLY_READ = 5000
 #: It reads the parameters of these headers in time quadratic in their length.
 PARAMETERS = re.compile(rb"^content-[^\n]*(?:\n[ \t][^\n]*)*", re.IGNORECASE | re.MULTILINE)
 PARAMETERS_READ = 1000  # bytes
+HEADER_LINE = re.compile(rb"(?:[!-9;-~]+:|[ \t])[^\r\0]*")
 SHORTENED = "(gekürzt, die ganze E-Mail liegt im Postfach)"
 UNREADABLE = "(Diese E-Mail ist nicht lesbar. Sie liegt im Postfach.)"
 NO_TEXT = "(Diese E-Mail hat keinen Text.)"
@@ -53,8 +54,8 @@ def parse(raw: bytes, authserv_id: str) -> IncomingMail:
     own_id = f"sha256:{hashlib.sha256(raw).hexdigest()}"
     shortened = len(raw) >= SIZE_READ
     raw = raw.replace(b"\r\n", b"\n")
-    # The mail server may read other headers than we do where one holds a bare CR, which RFC 5322, 2.2 forbids.
-    same_headers = b"\r" not in raw.partition(b"\n\n")[0]
+    # The mail server may read other headers than we do where lines are none (RFC 5322, 2.2), or end in a bare CR.
+    same_headers = all(map(HEADER_LINE.fullmatch, raw.partition(b"\n\n")[0].split(b"\n")))
     raw = raw.replace(b"\r", b"\n")  # as the parser does, or lines would hide from what follows
     comparisons = raw.count(b"\n") * (2 + raw.lower().count(b"boundary"))
     if comparisons > COMPARISONS or sum(1 for _ in COSTLY.finditer(raw)) > COSTLY_READ:

@@ -17,7 +17,7 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import delete, func, select
+from sqlalchemy import delete, func, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
@@ -130,6 +130,7 @@ def lock(tx: Transaction, person: Customer | Clerk) -> None:
     if passkeys.take_away(tx, person) and isinstance(person, Clerk) and not person.factor_nonce:
         person.password_hash = None  # unlocked later, it would open the desk alone
     if isinstance(person, Customer):
+        reopen_objections(tx, person)
         person.set_pending_email(None)
         tx.session.execute(delete(AddressProposal).where(AddressProposal.customer_id == person.id))
     links.end(tx, person, LinkState.WITHDRAWN, ENDS_WITH_ADDRESS)
@@ -138,6 +139,7 @@ def lock(tx: Transaction, person: Customer | Clerk) -> None:
 def drop_pending_address(tx: Transaction, customer: Customer) -> None:
     """Delete the unconfirmed new address, and end every link that was mailed to it, and the objections to it."""
     pending = customer.pending_email
+    reopen_objections(tx, customer)
     notices = select(OutgoingMail.link_id).where(
         OutgoingMail.customer_id == customer.id, OutgoingMail.template.in_(BEFORE_THE_MOVE)
     )
@@ -406,13 +408,13 @@ def object_to_change(tx: Transaction, link: AccountLink, arrived: datetime) -> N
     links.redeem(tx, link, arrived, {LinkKind.OBJECTION})
     customer = link.owner
     moved = customer.email_canonical != mail_address.canonical(link.email)
-    again = moved and customer.objection == Objection.SETTLED
-    settle_objections(tx, customer)
-    if again:
+    if moved and customer.objection == Objection.SETTLED:
+        settle_objections(tx, customer)
         tx.record("address.objected_again", customer)
         _open_case(tx, customer, "mail", link.email, OBJECTED_AGAIN.format(link.email), new_email=customer.email)
         return
     lock(tx, customer)
+    settle_objections(tx, customer)
     customer.password_hash = None
     customer.objection = Objection.OPEN
     tx.record("address.objected", customer)
@@ -423,6 +425,25 @@ def settle_objections(tx: Transaction, customer: Customer) -> None:
     """End all objection links: one was used, or the desk has checked the identity and confirmed the address anew."""
     links.end(tx, customer, LinkState.WITHDRAWN, {LinkKind.OBJECTION})
     customer.objection = customer.objection and Objection.SETTLED
+
+
+def reopen_objections(tx: Transaction, customer: Customer) -> None:
+    """Let those object again whose objections ended with the desk's correction, which is taken back before its use.
+
+    Otherwise whoever takes it back, with a stolen session or password, would have ended them for good.
+    """
+    correction = select(AccountLink.issued_at).where(
+        AccountLink.customer_id == customer.id,
+        AccountLink.kind == LinkKind.DESK,
+        AccountLink.email == customer.pending_email,
+    )
+    ended = update(AccountLink).where(
+        AccountLink.customer_id == customer.id,
+        AccountLink.kind == LinkKind.OBJECTION,
+        AccountLink.ended_as == LinkState.WITHDRAWN,
+        AccountLink.ended_at.in_(tx.session.scalars(correction).all()),  # they ended in the transaction that sent it
+    )
+    tx.session.execute(ended.values(ended_at=None, ended_as=None))
 
 
 def _open_case(tx: Transaction, customer: Customer, channel: str, email: str, text: str, **fields: str) -> None:

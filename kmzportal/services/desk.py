@@ -215,6 +215,7 @@ def _correct(tx: Transaction, customer: Customer, email: str, check: str, note: 
     _require_free(tx, email, customer)
     tx.session.execute(delete(AddressProposal).where(AddressProposal.customer_id == customer.id))
     _take_from_others(tx, email, customer)
+    accounts.reopen_objections(tx, customer)  # of a correction before, so that they end with this one
     links.end(tx, customer, LinkState.WITHDRAWN, ENDS_WITH_ADDRESS)
     ended = passkeys.take_away(tx, customer)
     if ended:

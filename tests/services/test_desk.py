@@ -205,6 +205,52 @@ def test_after_an_identity_check_that_kept_the_address_its_next_objection_locks_
     assert saved.locked_at and saved.password_hash is None
 
 
+UNDO = {
+    "another link": desk.send_link,
+    "the link is withdrawn": lambda tx, customer: desk.withdraw_link(tx, links.newest(tx.session, customer, "desk")),
+    "the address is withdrawn": desk.withdraw_address,
+    "the customer keeps the old one": accounts.keep_address,
+    "the customer enters another one": lambda tx, customer: accounts.request_address_change(
+        tx, customer, "a@b.example"
+    ),
+    "a lock": lambda tx, customer: (desk.lock(tx, customer, "Verdacht"), desk.unlock(tx, customer, "geklärt")),
+    "another correction": lambda tx, customer: (
+        desk.correct_address(tx, customer, customer.version, "dieb@nochmal.example", "callback", ""),
+        desk.withdraw_address(tx, customer),
+    ),
+}
+
+
+@pytest.mark.parametrize("given", [None, "erika@dritte.example"], ids=["her address back", "another one"])
+@pytest.mark.parametrize("undo", UNDO)
+def test_a_correction_that_is_taken_back_settles_nothing(backend, as_clerk, erika, clock, undo, given):
+    """Whoever stole a session of the desk, or the password, could otherwise undo what was mended, for good."""
+    given = given or erika.email
+    for email in (NEW_EMAIL, given):
+        as_clerk(desk.correct_address, erika, backend.read(erika).version, email, "callback", "")
+        if email != given:
+            seen = backend.read(erika).version
+            backend.run(accounts.register, backend.links(LinkKind.DESK)[-1], NOW, seen, {}, "hash of the thief")
+        clock.shift(timedelta(minutes=1))
+    notices = [link for link in backend.links(LinkKind.OBJECTION) if link.email == erika.email]
+    assert len(notices) == 2 and all(notice.ended_at for notice in notices)
+    as_clerk(UNDO[undo], erika)
+    backend.run(accounts.object_to_change, notices[0], NOW)
+    saved = backend.read(erika)
+    assert (bool(saved.locked_at), saved.password_hash, saved.objection) == (True, None, "open")
+    assert all(link.ended_at for link in backend.links(LinkKind.OBJECTION)), "one objection counts, the others end"
+
+
+def test_a_correction_that_was_used_leaves_no_objection_of_before(backend, as_clerk, erika):
+    """What an intruder collected in the mailbox must not lock the account that was mended."""
+    for email in (NEW_EMAIL, erika.email):
+        as_clerk(desk.correct_address, erika, backend.read(erika).version, email, "callback", "")
+        seen = backend.read(erika).version
+        backend.run(accounts.register, backend.links(LinkKind.DESK)[-1], NOW, seen, {}, "hash")
+    as_clerk(desk.send_link, erika)
+    assert {link.email for link in backend.links(LinkKind.OBJECTION) if not link.ended_at} == {NEW_EMAIL}
+
+
 def test_an_account_with_an_open_objection_is_deleted_only_once_the_person_was_checked(
     backend, as_clerk, erika, address_link
 ):

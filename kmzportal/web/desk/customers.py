@@ -290,12 +290,6 @@ def _limit_addresses(tx: Transaction, customer: Customer | None = None) -> None:
         require_second_factor(url_for(".customer", customer_id=customer.id) if customer else None)
 
 
-def _limit_withdrawals(tx: Transaction, customer: Customer) -> None:
-    """Ask for the second factor before a correction is taken back: it has ended what the owner could object with."""
-    if desk.correction_pending(tx, customer):
-        require_second_factor(url_for(".customer", customer_id=customer.id))
-
-
 def _corrected(customer: Customer, email: str) -> str:
     if customer.locked_at:
         return f"Jetzt gilt {email}, ohne Passwort. Entsperren Sie das Konto. Danach senden Sie den Link."
@@ -330,7 +324,7 @@ def decide(customer_id: int, decision: str) -> ResponseReturnValue:
 @clerk_only
 def withdraw_address(customer_id: int) -> ResponseReturnValue:
     customer, form = db.get_or_404(Customer, customer_id), ActionForm()
-    act(form, lambda tx: desk.withdraw_address(tx, customer), first=lambda tx: _limit_withdrawals(tx, customer))
+    act(form, lambda tx: desk.withdraw_address(tx, customer))
     if form.errors:
         return _screen(customer, withdraw=form)
     notice = "Die unbestätigte Adresse ist verworfen. Ein Link dorthin gilt nicht mehr."
@@ -346,7 +340,6 @@ def send(customer_id: int) -> ResponseReturnValue:
         if sent := desk.sent_meanwhile(tx, customer, form.seen_link.data):
             since = format_time(sent.issued_at)
             return f"Der Link zum Konto ist schon unterwegs an {sent.email}, seit {since}. {NO_SECOND}"
-        _limit_withdrawals(tx, customer)
         ended = _ended_by_sending(links.newest(tx.session, customer, LinkKind.DESK), customer, tx.now)
         desk.send_link(tx, customer, form.why.data)
         answer_case(tx, customer)
@@ -375,16 +368,9 @@ def change_link(customer_id: int, link_id: int, link_action: str) -> ResponseRet
     if link.customer is None or link.customer_id != customer_id:
         abort(404)
     service, notice = LINK_ACTIONS[link_action]
-    customer = link.customer
-
-    def change(tx: Transaction) -> None:
-        if link_action == "zurueckziehen":
-            _limit_withdrawals(tx, customer)
-        service(tx, link)
-
-    act(form, change)
+    act(form, lambda tx: service(tx, link))
     if form.errors:
-        return _screen(customer, change_link=form)
+        return _screen(link.customer, change_link=form)
     hint = _outage_hint() if link_action == "erneut" else ""
     return redirect_in_place(
         ".customer", notice.format(link.recipient, noun=link.policy.noun) + hint, customer_id=customer_id
