@@ -117,6 +117,20 @@ class ReceivingWorker(ThreadWorker):  # type: ignore[misc]
         self.sending: dict[Any, Unsent] = {}
         self.lingering: dict[Any, float] = {}  # connections and their deadlines
 
+    def wait_for_and_dispatch_events(self, timeout: float) -> None:
+        """Call what waits for each event. A fault of one ends neither the process nor its other connections."""
+        for key, _ in self.poller.select(timeout):
+            try:
+                key.data(key.fileobj)
+            except Exception:
+                self.log.exception("A connection has failed")
+                if key.data not in (self.accept, self.method_queue.run_callbacks):
+                    self.unwatch(key.fileobj)  # or it would fail again at once
+
+    def unwatch(self, sock: Any) -> None:
+        with suppress(KeyError, ValueError):  # after a fault
+            self.poller.unregister(sock)
+
     def enqueue_req(self, conn: Any) -> None:
         """Receive a request; gunicorn calls this for a new connection, and for a kept one that is used again."""
         if len(self.receiving) >= MAX_RECEIVING:
@@ -150,7 +164,7 @@ class ReceivingWorker(ThreadWorker):  # type: ignore[misc]
 
     def stop_receiving(self, conn: Any) -> None:
         del self.receiving[conn]
-        self.poller.unregister(conn.sock)
+        self.unwatch(conn.sock)
 
     def drop(self, conn: Any) -> None:
         self.stop_receiving(conn)
@@ -194,7 +208,7 @@ class ReceivingWorker(ThreadWorker):  # type: ignore[misc]
 
     def forget_sending(self, conn: Any) -> None:
         if self.sending.pop(conn).registered:
-            self.poller.unregister(conn.sock)
+            self.unwatch(conn.sock)
 
     def stop_sending(self, conn: Any) -> None:
         self.forget_sending(conn)
@@ -237,7 +251,7 @@ class ReceivingWorker(ThreadWorker):  # type: ignore[misc]
 
     def end_lingering(self, conn: Any) -> None:
         del self.lingering[conn]
-        self.poller.unregister(conn.sock)
+        self.unwatch(conn.sock)
         conn.close()
 
     def murder_pending(self) -> None:

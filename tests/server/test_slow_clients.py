@@ -17,6 +17,8 @@ import sys
 from gunicorn.app.wsgiapp import run
 from kmzportal.server import receiving
 receiving.RECEIVE_WITHIN, receiving.MAX_RECEIVING, receiving.SEND_WITHIN = {WITHIN}, 100, {WITHIN}
+complete = receiving.Incoming.complete
+receiving.Incoming.complete = lambda incoming, most: b"X-Fault" in incoming.data and 1 / 0 or complete(incoming, most)
 config = "python:kmzportal.server.gunicorn_conf"
 sys.argv[1:] = ["--config", config, "--bind", f"127.0.0.1:{{sys.argv[-1]}}", "kmzportal:create_app()"]
 run()
@@ -116,6 +118,28 @@ def test_a_half_request_that_goes_on_in_the_moment_in_which_it_is_closed_ends_no
                         other.send(HEAD if other in clients[-6:] else b"x")
         assert portal.answers() == 200
     assert "Traceback" not in portal.output
+
+
+def test_a_fault_in_the_main_loop_ends_no_other_request(tmp_path):
+    portal = ImpatientPortal(tmp_path, PUBLIC_URL="https://konto.kmz.example").start()
+    try:
+        until(portal.answers)
+        with ExitStack() as stack:
+            clients = [stack.enter_context(socket.create_connection(("127.0.0.1", portal.port), 10)) for _ in range(20)]
+            for client in clients:
+                client.sendall(HEAD + b"Content-Length: 1\r\n\r\n")
+            for _ in range(20):  # both processes get some
+                faulty = stack.enter_context(socket.create_connection(("127.0.0.1", portal.port), 10))
+                faulty.sendall(b"X-Fault")
+            assert portal.answers() == 200
+            for client in clients:
+                client.sendall(b"x")
+                assert client.recv(65536).startswith(b"HTTP/1.1 422")
+            time.sleep(WITHIN + 1.5)  # the portal closes what has failed, and sends no event
+            assert portal.answers() == 200
+        assert portal.output.count("Traceback") == 20 and "exited" not in portal.output
+    finally:
+        assert portal.end() == 0
 
 
 def ask(portal, stack, path: bytes) -> socket.socket:
