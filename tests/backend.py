@@ -69,6 +69,21 @@ class Backend:
         _join([threading.Thread(target=call, args=(index,), daemon=True) for index in range(number)])
         return results
 
+    def at_once(self, first: Callable[[threading.Event], Any], then: Callable[[], Any]) -> None:
+        """Call `first` with an event in a thread, and `then` once it has set the event; both must come to their end."""
+        begun, ended = threading.Event(), threading.Event()
+
+        def call() -> None:
+            first(begun)
+            ended.set()
+
+        thread = threading.Thread(target=call, daemon=True)
+        thread.start()
+        assert begun.wait(BARRIER_TIMEOUT)
+        then()
+        thread.join(THREAD_TIMEOUT)
+        assert ended.is_set(), "the first has failed, or waits for ever"
+
     def add(self, row: Base) -> Any:
         """Insert a row as it is and return it."""
         with self.transaction("console") as tx:

@@ -45,7 +45,8 @@ class PortalLogger(Logger):  # type: ignore[misc]
 workers = 2 + WITH_BACKGROUND_WORKER
 worker_class = "kmzportal.server.gunicorn_conf.PortalWorker"
 threads = 36  # 20 may wait for a hash, 4 for a picture, 4 because of their source, 4 send videos; the others send pages
-worker_connections = 700  # and 200 that linger, see receiving.py, below the 1,024 files that systemd allows a process
+# With 200 that linger below the 1,024 files that systemd allows a process. See receiving.py: 400 wait for slow clients.
+worker_connections = 700
 preload_app = True  # imported once, memory shared by all processes
 graceful_timeout = 80  # seconds to finish running requests and mails; more than worker.STOP_WITHIN, less than systemd's
 control_socket_disable = True

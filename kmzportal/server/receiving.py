@@ -23,14 +23,12 @@ from gunicorn.workers.gthread import ThreadWorker
 
 RECEIVE_WITHIN = 30.0  # seconds for head and body together
 SEND_WITHIN = 60.0  # seconds for a response
-MAX_SENDING, MAX_UNSENT = (
-    200,
-    64 * 1024 * 1024,
-)  # connections and bytes; beyond these the one that began first is closed
+MAX_SENDING = 100  # connections; beyond these the one that began first is closed
+MAX_UNSENT = 64 * 1024 * 1024  # bytes of their responses in all; likewise
 HELD = 1024 * 1024  # bytes of a response in pieces; beyond these its thread sends: the office's video, see VIDEOS
 LINGER = 2.0  # seconds behind the last response, in which the client reads it and closes (RFC 9112, 9.6)
 MAX_LINGERING = 200  # beyond these they are closed at once
-MAX_RECEIVING = 500  # of the 700 connections of a process; beyond these the one that began first is closed
+MAX_RECEIVING = 300  # connections; beyond these, likewise. With MAX_SENDING far below worker_connections
 MAX_HEAD = 64 * 1024
 MAX_DISCARDED = 1024 * 1024  # what proxies let through; a client that still sends may not read that it was too much
 READ_AT_ONCE = 64 * 1024

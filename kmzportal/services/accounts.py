@@ -17,7 +17,7 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import delete, func, select, update
+from sqlalchemy import delete, func, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
@@ -130,7 +130,6 @@ def lock(tx: Transaction, person: Customer | Clerk) -> None:
     if passkeys.take_away(tx, person) and isinstance(person, Clerk) and not person.factor_nonce:
         person.password_hash = None  # unlocked later, it would open the desk alone
     if isinstance(person, Customer):
-        reopen_objections(tx, person)
         person.set_pending_email(None)
         tx.session.execute(delete(AddressProposal).where(AddressProposal.customer_id == person.id))
     links.end(tx, person, LinkState.WITHDRAWN, ENDS_WITH_ADDRESS)
@@ -139,7 +138,6 @@ def lock(tx: Transaction, person: Customer | Clerk) -> None:
 def drop_pending_address(tx: Transaction, customer: Customer) -> None:
     """Delete the unconfirmed new address, and end every link that was mailed to it, and the objections to it."""
     pending = customer.pending_email
-    reopen_objections(tx, customer)
     notices = select(OutgoingMail.link_id).where(
         OutgoingMail.customer_id == customer.id, OutgoingMail.template.in_(BEFORE_THE_MOVE)
     )
@@ -317,11 +315,17 @@ def register(
     password_hash: str,
     stay: Iterable[int] = (),
 ) -> None:
-    """Redeem the desk's link: password, data and, where the desk corrected it, the new address."""
+    """Redeem the desk's link: password, data and, where the desk corrected it, the new address.
+
+    The desk checked the identity when it corrected it, so objections of earlier addresses end now. The present address,
+    which was told of the correction, can still object.
+    """
     tx.lock(link.owner, seen_version)
     change_data(tx, link.owner, data, kind=link.kind)
     set_password_by_link(tx, link, arrived, password_hash, stay)
     if link.owner.pending_email == link.email:
+        earlier = AccountLink.email != link.owner.email
+        links.end(tx, link.owner, LinkState.WITHDRAWN, {LinkKind.OBJECTION}, None, earlier)
         move_email(tx, link.owner)
 
 
@@ -408,13 +412,13 @@ def object_to_change(tx: Transaction, link: AccountLink, arrived: datetime) -> N
     links.redeem(tx, link, arrived, {LinkKind.OBJECTION})
     customer = link.owner
     moved = customer.email_canonical != mail_address.canonical(link.email)
-    if moved and customer.objection == Objection.SETTLED:
-        settle_objections(tx, customer)
+    again = moved and customer.objection == Objection.SETTLED
+    settle_objections(tx, customer)
+    if again:
         tx.record("address.objected_again", customer)
         _open_case(tx, customer, "mail", link.email, OBJECTED_AGAIN.format(link.email), new_email=customer.email)
         return
     lock(tx, customer)
-    settle_objections(tx, customer)
     customer.password_hash = None
     customer.objection = Objection.OPEN
     tx.record("address.objected", customer)
@@ -425,25 +429,6 @@ def settle_objections(tx: Transaction, customer: Customer) -> None:
     """End all objection links: one was used, or the desk has checked the identity and confirmed the address anew."""
     links.end(tx, customer, LinkState.WITHDRAWN, {LinkKind.OBJECTION})
     customer.objection = customer.objection and Objection.SETTLED
-
-
-def reopen_objections(tx: Transaction, customer: Customer) -> None:
-    """Let those object again whose objections ended with the desk's correction, which is taken back before its use.
-
-    Otherwise whoever takes it back, with a stolen session or password, would have ended them for good.
-    """
-    correction = select(AccountLink.issued_at).where(
-        AccountLink.customer_id == customer.id,
-        AccountLink.kind == LinkKind.DESK,
-        AccountLink.email == customer.pending_email,
-    )
-    ended = update(AccountLink).where(
-        AccountLink.customer_id == customer.id,
-        AccountLink.kind == LinkKind.OBJECTION,
-        AccountLink.ended_as == LinkState.WITHDRAWN,
-        AccountLink.ended_at.in_(tx.session.scalars(correction).all()),  # they ended in the transaction that sent it
-    )
-    tx.session.execute(ended.values(ended_at=None, ended_as=None))
 
 
 def _open_case(tx: Transaction, customer: Customer, channel: str, email: str, text: str, **fields: str) -> None:

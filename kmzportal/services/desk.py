@@ -122,7 +122,8 @@ def correct_address(tx: Transaction, customer: Customer, seen_version: int, emai
 
     For a locked account the address changes at once, without a link, and the password is deleted: a stolen password
     must not work again after the account is unlocked. With SECOND_PERSON an address that anyone can create only waits
-    for another clerk: returns False. Older objections end, as the identity was checked.
+    for another clerk: returns False. Objections of the present address end, as the identity was checked, and those of
+    earlier ones once the new address is confirmed.
     Raises ChangedMeanwhile, NumberAlone, SameAddress, AddressOfClerk, AddressTaken or TooManyMails before anything is
     changed.
     """
@@ -215,7 +216,6 @@ def _correct(tx: Transaction, customer: Customer, email: str, check: str, note: 
     _require_free(tx, email, customer)
     tx.session.execute(delete(AddressProposal).where(AddressProposal.customer_id == customer.id))
     _take_from_others(tx, email, customer)
-    accounts.reopen_objections(tx, customer)  # of a correction before, so that they end with this one
     links.end(tx, customer, LinkState.WITHDRAWN, ENDS_WITH_ADDRESS)
     ended = passkeys.take_away(tx, customer)
     if ended:
@@ -225,12 +225,15 @@ def _correct(tx: Transaction, customer: Customer, email: str, check: str, note: 
     objected = customer.objection == Objection.OPEN
     if not objected:  # the present address can object in full to this change
         customer.objection = None
-    accounts.settle_objections(tx, customer)
     if customer.locked_at:
+        accounts.settle_objections(tx, customer)
         customer.password_hash = None
         tx.greetings[customer] = NEUTRAL_GREETING  # neither address is confirmed
         accounts.move_email(tx, customer, objected=objected)
         return
+    # Those of earlier addresses end when the new one is confirmed: who stole a session of the desk, or the password,
+    # can take the correction back until then, and the owner could object no more.
+    links.end(tx, customer, LinkState.WITHDRAWN, {LinkKind.OBJECTION}, customer.email)
     link = links.issue(tx, LinkKind.DESK, customer, customer.pending_email, tx.initials)
     links.send(tx, link)
     accounts.notify_old_address(tx, customer, customer.email, "address_corrected", ended_passkeys=ended)
@@ -435,21 +438,13 @@ def many_addresses(tx: Transaction) -> bool:
 def objection_pending(tx: Transaction, customer: Customer) -> bool:
     """Return whether an objection is open, or still possible from an earlier address: a correction would end it.
 
-    Or whether an earlier correction has ended it, whose link is not used yet: another one would undo that. Reads it
-    after a lock: a link that is used at the same moment makes the present address an earlier one.
+    Reads it after a lock: a link that is used at the same moment makes the present address an earlier one.
     """
     tx.lock(customer)
-    if customer.objection == Objection.OPEN or correction_pending(tx, customer):
+    if customer.objection == Objection.OPEN:
         return True
     still_open = _to_earlier_addresses(tx, customer).where(AccountLink.ended_at.is_(None))
     return tx.session.scalar(still_open) is not None
-
-
-def correction_pending(tx: Transaction, customer: Customer) -> bool:
-    """Return whether an address is unconfirmed that the desk entered, which ended objections of an earlier address."""
-    tx.lock(customer)
-    ended = customer.pending_email and tx.session.scalar(_to_earlier_addresses(tx, customer))
-    return bool(ended) and accounts.corrected_by_desk(tx.session, customer)
 
 
 def _to_earlier_addresses(tx: Transaction, customer: Customer) -> Select[int]:

@@ -98,6 +98,7 @@ def find(session: Session, token: str) -> AccountLink | None:
 def mark_opened(tx: Transaction, link: AccountLink) -> None:
     """Store the time of the first POST; GET requests may come from a mail scanner."""
     if link.opened_at is None:
+        tx.lock(link.holder)
         link.opened_at = tx.now
         tx.record("link.opened", link.holder, kind=link.kind)
 

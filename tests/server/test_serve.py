@@ -5,6 +5,7 @@ import pty
 import signal
 import sqlite3
 import subprocess
+import sys
 import time
 from contextlib import closing
 
@@ -217,3 +218,13 @@ def test_a_host_with_another_key_does_not_start(start, serving, tmp_path):
     assert other.process.wait(60) == 1
     assert "mit anderen Schlüsseln benutzt (FACTOR_KEY)" in other.output
     assert "Traceback" not in other.output
+
+
+def test_slow_clients_leave_connections_and_files_for_others():
+    """Both numbers were once as large as the whole: then a process accepts nothing more, or ends for want of files."""
+    names = "c.worker_connections, r.MAX_RECEIVING, r.MAX_SENDING, r.MAX_LINGERING"
+    code = f"from kmzportal.server import gunicorn_conf as c, receiving as r; print({names})"
+    printed = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True).stdout
+    connections, receiving, sending, lingering = map(int, printed.split())
+    assert receiving + sending <= connections - 200
+    assert connections + lingering <= 1024 - 100

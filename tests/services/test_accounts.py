@@ -445,8 +445,11 @@ def mend(backend, as_clerk, erika):
 
 @pytest.mark.parametrize("first_used", [0, 1])
 @pytest.mark.parametrize("confirmed", [False, True])
+@pytest.mark.parametrize(
+    "before", [lambda tx, customer: None, lambda tx, customer: desk.lock(tx, customer, "Verdacht")], ids=["", "locked"]
+)
 def test_links_that_an_intruder_collected_do_nothing_once_the_desk_has_mended_the_account(
-    backend, as_clerk, erika, confirmed, first_used
+    backend, as_clerk, erika, before, confirmed, first_used
 ):
     """Whoever holds the old mailbox and a session for a minute asks for five addresses and gets five objections."""
     for number in range(5):
@@ -455,6 +458,7 @@ def test_links_that_an_intruder_collected_do_nothing_once_the_desk_has_mended_th
         backend.run(accounts.confirm_address, backend.links(LinkKind.ADDRESS)[-1], NOW)
     if first_used:
         backend.run(accounts.object_to_change, backend.links(LinkKind.OBJECTION)[-1], NOW)
+    as_clerk(before, erika)
     old = backend.links(LinkKind.OBJECTION)
     token = mend(backend, as_clerk, erika)
     for link in old:

@@ -1,6 +1,5 @@
 """Deletion of an account: requested by its holder, done by a clerk, and nothing of the person stays."""
 
-import threading
 import time
 from datetime import timedelta
 
@@ -212,22 +211,6 @@ def test_every_reference_to_a_customer_is_ended(app):
     assert referring == known
 
 
-def at_once(first, then):
-    """Call `first` with an event in a thread, and `then` once it has set the event; both must come to their end."""
-    begun, done = threading.Event(), threading.Event()
-
-    def call():
-        first(begun)
-        done.set()
-
-    thread = threading.Thread(target=call, daemon=True)
-    thread.start()
-    assert begun.wait(10)
-    then()
-    thread.join(10)
-    assert done.is_set()
-
-
 def test_a_reply_that_is_written_at_the_moment_of_the_deletion_is_deleted(backend, erika, delete):
     case = backend.run(lambda tx, one: support.open_case(tx, "other", "mail", one.email, "Hallo", customer=one), erika)
 
@@ -238,7 +221,7 @@ def test_a_reply_that_is_written_at_the_moment_of_the_deletion_is_deleted(backen
             begun.set()
             time.sleep(0.5)  # the deletion arrives meanwhile
 
-    at_once(reply, lambda: delete(erika))
+    backend.at_once(reply, lambda: delete(erika))
     assert backend.read(select(CaseEntry)) == []
 
 
@@ -263,5 +246,5 @@ def test_a_request_that_is_answered_at_the_moment_of_the_deletion_does_not_stop_
         except ChangedMeanwhile:  # the customer is gone: the worker tries again and finds none
             pass
 
-    at_once(answer, lambda: delete(erika))
+    backend.at_once(answer, lambda: delete(erika))
     assert backend.read(select(Customer)) == backend.read(select(RecoveryRequest)) == []

@@ -214,6 +214,7 @@ UNDO = {
         tx, customer, "a@b.example"
     ),
     "a lock": lambda tx, customer: (desk.lock(tx, customer, "Verdacht"), desk.unlock(tx, customer, "geklärt")),
+    "nobody uses the link": lambda tx, customer: None,
     "another correction": lambda tx, customer: (
         desk.correct_address(tx, customer, customer.version, "dieb@nochmal.example", "callback", ""),
         desk.withdraw_address(tx, customer),
@@ -233,7 +234,6 @@ def test_a_correction_that_is_taken_back_settles_nothing(backend, as_clerk, erik
             backend.run(accounts.register, backend.links(LinkKind.DESK)[-1], NOW, seen, {}, "hash of the thief")
         clock.shift(timedelta(minutes=1))
     notices = [link for link in backend.links(LinkKind.OBJECTION) if link.email == erika.email]
-    assert len(notices) == 2 and all(notice.ended_at for notice in notices)
     as_clerk(UNDO[undo], erika)
     backend.run(accounts.object_to_change, notices[0], NOW)
     saved = backend.read(erika)

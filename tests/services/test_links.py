@@ -1,5 +1,6 @@
 """Links: the policy of each kind, redeemed once, renewed, refused, and the robot check."""
 
+import time
 from contextlib import suppress
 from datetime import timedelta
 from itertools import pairwise
@@ -7,7 +8,7 @@ from itertools import pairwise
 import pytest
 
 from kmzportal.models import CODE_TRIES, RENEWALS, AccountLink, LinkKind, LinkState
-from kmzportal.services import accounts, links
+from kmzportal.services import accounts, desk, links
 from kmzportal.services.passwords import hash_password
 from kmzportal.services.refusals import AccountLocked, LinkUnusable
 from tests.people import NEW_PASSWORD, NOW
@@ -248,3 +249,23 @@ def test_the_id_in_the_urls_of_a_link_tells_nothing_of_links_of_others(issue, er
     steps = {later - earlier for earlier, later in pairwise(ids)}
     assert ids != sorted(ids) and len(steps) == len(ids) - 1
     assert max(ids) < 10**18, "forms and URLs take 18 digits"
+
+
+def test_the_first_use_of_a_link_and_an_act_of_the_desk_at_the_same_moment_do_not_stop_each_other(
+    backend, as_clerk, erika, issue
+):
+    """Had each locked what the other needs next, PostgreSQL would end one of them, mostly that of the link."""
+    link = issue(LinkKind.RECOVERY, erika)
+
+    def use(begun):
+        with backend.transaction("visitor") as tx:
+            mine = tx.session.get_one(AccountLink, link.id)
+            links.mark_opened(tx, mine)
+            tx.session.flush()
+            begun.set()
+            time.sleep(0.5)  # the clerk's act arrives meanwhile
+            accounts.set_password_by_link(tx, mine, NOW, "hash")
+
+    backend.at_once(use, lambda: as_clerk(desk.lock, erika, "Verdacht"))
+    saved = backend.read(erika)
+    assert (saved.password_hash, bool(saved.locked_at)) == ("hash", True)
