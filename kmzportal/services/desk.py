@@ -50,6 +50,7 @@ COUNTED = {
     "created": ("Konten angelegt", "DESK_ACTS_PER_DAY"),
     "deleted": ("Konten gelöscht", "DESK_ACTS_PER_DAY"),
     "questions": ("Rückfragen gesendet", "DESK_ACTS_PER_DAY"),
+    "closed": ("Anfragen abgeschlossen", "DESK_ACTS_PER_DAY"),
     "seen": ("Konten angesehen", "DESK_SEEN_PER_DAY"),
 }
 
@@ -403,6 +404,18 @@ def ask_back(tx: Transaction, case: SupportCase, text: str) -> None:
     """Mail a question about the case; raises what support.ask_back raises."""
     support.ask_back(tx, case, text)
     _count(tx, "questions")
+
+
+def close_case(tx: Transaction, case: SupportCase, reason: str) -> None:
+    """Close the case; raises what support.close raises."""
+    support.close(tx, case, reason)
+    _count(tx, "closed")
+
+
+def merge_case(tx: Transaction, case: SupportCase, reference: str) -> None:
+    """Close the case as a double of another; raises what support.merge raises."""
+    support.merge(tx, case, reference)
+    _count(tx, "closed")
 
 
 def recent_links(session: Session, customer: Customer) -> Sequence[AccountLink]:

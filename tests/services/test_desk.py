@@ -531,3 +531,15 @@ def test_an_address_that_was_the_present_one_a_moment_ago_counts_as_an_earlier_o
         return desk.objection_pending(tx, seen)
 
     assert backend.run(may_object, erika)
+
+
+@pytest.mark.parametrize("merged", [False, True])
+def test_an_unusual_number_of_closed_requests_is_mailed_to_the_admins(app, backend, rosa, merged):
+    """A stolen session could otherwise close all requests, and every teacher who wrote would wait in vain."""
+    app.config["DESK_ACTS_PER_DAY"] = 2
+    cases = [backend.run(support.open_case, "other", "mail", f"lehrerin{n}@schule.example", "Hilfe") for n in range(4)]
+    for case in cases[:3]:
+        with backend.transaction(f"clerk:{rosa.id}", initials="ro") as tx:
+            mine = tx.session.get_one(SupportCase, case.id)
+            desk.merge_case(tx, mine, cases[3].reference) if merged else desk.close_case(tx, mine, "spam")
+    assert [mail.facts["what"] for mail in backend.mails("alarm_desk_volume")] == ["Anfragen abgeschlossen"]

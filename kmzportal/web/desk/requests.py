@@ -127,10 +127,10 @@ ACTS: dict[str, tuple[type[PortalForm], Callable[..., object], str]] = {
     "notiz": (NoteForm, support.add_note, "Die Notiz ist gespeichert."),
     "zusammenfuehren": (
         MergeForm,
-        support.merge,
+        desk.merge_case,
         "Die Anfragen sind zusammengeführt. Antworten kommen jetzt zur anderen.",
     ),
-    "abschliessen": (CloseForm, support.close, "Die Anfrage ist abgeschlossen."),
+    "abschliessen": (CloseForm, desk.close_case, "Die Anfrage ist abgeschlossen."),
     "oeffnen": (ActionForm, support.reopen, "Die Anfrage ist wieder offen."),
     "uebernehmen": (
         ActionForm,
