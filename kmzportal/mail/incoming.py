@@ -105,10 +105,16 @@ def _header(message: Message, name: str) -> str:
 
 def _decoded(value: str) -> str:
     try:
-        text = str(make_header(decode_header(value)))
+        text = str(make_header([(part, charset and _charset(charset)) for part, charset in decode_header(value)]))
     except (LookupError, ValueError, MessageError):  # an unknown charset, or damaged base64
         text = value
     return " ".join(clean_lines(text).split())
+
+
+def _charset(name: str) -> str:
+    """Return the codec of this charset; raises LookupError, ValueError. Those of domains take quadratic time."""
+    codec = codecs.lookup(name).name
+    return "utf-8" if codec in ("punycode", "idna") else codec
 
 
 def _sender(message: Message) -> tuple[str, str, bool]:
@@ -117,7 +123,8 @@ def _sender(message: Message) -> tuple[str, str, bool]:
     found = [pair for pair in getaddresses(values[:1]) if pair[1]]
     name, address = found[0] if found else ("", "")
     try:
-        return _decoded(name), mail_address.parse(address), len(values) == len(found) == 1
+        whole = all(len(value) < HEADER_READ for value in values)  # another sender may stand in the rest
+        return _decoded(name), mail_address.parse(address), whole and len(values) == len(found) == 1
     except mail_address.InvalidAddress:
         return _decoded(name), "", False
 
@@ -196,8 +203,7 @@ def _text_of(part: Message) -> str:
     payload = part.get_payload(decode=True)
     content = payload[:TEXT_READ] if isinstance(payload, bytes) else b""
     try:
-        charset = codecs.lookup(part.get_content_charset() or "utf-8").name
-        return content.decode("utf-8" if charset == "punycode" else charset, "replace")  # it is quadratic
+        return content.decode(_charset(part.get_content_charset() or "utf-8"), "replace")
     except (LookupError, ValueError):  # a charset that does not exist
         return content.decode("utf-8", "replace")
 

@@ -89,12 +89,14 @@ class Outgoing:
     def sendfile(self, file: BinaryIO, offset: int, count: int) -> int:
         if count > HELD:
             self.flush()
+            self.sock.settimeout(SEND_WITHIN)  # without any progress
             return self.sock.sendfile(file, offset, count)
         file.seek(offset)
         self.sendall(file.read(count))
         return count
 
     def flush(self) -> None:
+        self.sock.settimeout(SEND_WITHIN)
         self.sock.sendall(self.data)
         self.data.clear()
 
@@ -126,7 +128,7 @@ class ReceivingWorker(ThreadWorker):  # type: ignore[misc]
                     self.unwatch(key.fileobj)  # or it would fail again at once
 
     def unwatch(self, sock: Any) -> None:
-        with suppress(KeyError, ValueError):  # after a fault
+        with suppress(KeyError, ValueError):  # it is not watched
             self.poller.unregister(sock)
 
     def enqueue_req(self, conn: Any) -> None:
@@ -136,6 +138,9 @@ class ReceivingWorker(ThreadWorker):  # type: ignore[misc]
         incoming = self.receiving[conn] = Incoming(time.monotonic() + RECEIVE_WITHIN)
         if conn.parser:
             incoming.data += conn.parser.unreader.take_buffered()
+        # The next of several that were sent at once: no more is read before its answer, or it would fill the memory.
+        if self.hand_over(conn, incoming):
+            return
         conn.sock.setblocking(False)
         self.poller.register(conn.sock, selectors.EVENT_READ, partial(self.receive, conn))
         self.receive(conn)
@@ -154,11 +159,17 @@ class ReceivingWorker(ThreadWorker):  # type: ignore[misc]
             self.drop(conn)
             return
         incoming.data += received or b""
-        if incoming.complete(self.wsgi.config["MAX_CONTENT_LENGTH"]):
-            self.stop_receiving(conn)
-            conn.parser = get_parser(self.cfg, incoming.source(), conn.client)  # a thread never waits for more
-            conn.initialized = True
-            super().enqueue_req(conn)
+        self.hand_over(conn, incoming)
+
+    def hand_over(self, conn: Any, incoming: Incoming) -> bool:
+        """Let a thread answer the request if it is complete; return whether it is."""
+        if not incoming.complete(self.wsgi.config["MAX_CONTENT_LENGTH"]):
+            return False
+        self.stop_receiving(conn)
+        conn.parser = get_parser(self.cfg, incoming.source(), conn.client)  # a thread never waits for more
+        conn.initialized = True
+        super().enqueue_req(conn)
+        return True
 
     def stop_receiving(self, conn: Any) -> None:
         del self.receiving[conn]

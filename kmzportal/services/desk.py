@@ -301,7 +301,7 @@ def print_letter(
 def send_again(tx: Transaction, link: AccountLink) -> None:
     """Mail the same open link once more with a new expiry; raises LinkUnusable, AccountLocked, TooManyMails."""
     _require_open(tx, link)
-    if not link.policy.mailed:
+    if not link.policy.mailed or link.code_used_up:
         raise LinkUnusable
     link.expires_at = tx.now + links.lifetime(tx, link.kind)
     links.send(tx, link)
@@ -331,7 +331,7 @@ def withdraw_address(tx: Transaction, customer: Customer) -> None:
 def _require_open(tx: Transaction, link: AccountLink) -> None:
     tx.lock(link.owner)
     tx.session.refresh(link)
-    if not link.policy.ends_with_address or not link.usable(tx.now) or link.code_used_up:
+    if not link.policy.ends_with_address or not link.usable(tx.now):
         raise LinkUnusable
     if link.owner.locked_at:
         raise AccountLocked("link.refused", link.owner, kind=link.kind)
@@ -458,6 +458,19 @@ def objection_pending(tx: Transaction, customer: Customer) -> bool:
         return True
     still_open = _to_earlier_addresses(tx, customer).where(AccountLink.ended_at.is_(None))
     return tx.session.scalar(still_open) is not None
+
+
+def lately_of_other(tx: Transaction, email: str, customer: Customer | None = None) -> bool:
+    """Return whether this was the address of another customer who may still object to its change.
+
+    Whoever moved it with a stolen session must not give it to another account: its owner would ask there in vain.
+    """
+    objection = select(AccountLink.customer_id).where(
+        func.lower(AccountLink.email) == email.lower(),
+        AccountLink.kind == LinkKind.OBJECTION,
+        AccountLink.expires_at > tx.now,
+    )
+    return any(owner != (customer and customer.id) for owner in tx.session.scalars(objection))
 
 
 def _to_earlier_addresses(tx: Transaction, customer: Customer) -> Select[int]:

@@ -12,11 +12,12 @@ import pytest
 from tests.server.conftest import Portal, until
 
 WITHIN = 2.0  # seconds, instead of 30
+SENDING = 6.0  # seconds, instead of 60
 GUNICORN = f"""
 import sys
 from gunicorn.app.wsgiapp import run
 from kmzportal.server import receiving
-receiving.RECEIVE_WITHIN, receiving.MAX_RECEIVING, receiving.SEND_WITHIN = {WITHIN}, 100, {WITHIN}
+receiving.RECEIVE_WITHIN, receiving.MAX_RECEIVING, receiving.SEND_WITHIN = {WITHIN}, 100, {SENDING}
 complete = receiving.Incoming.complete
 receiving.Incoming.complete = lambda incoming, most: b"X-Fault" in incoming.data and 1 / 0 or complete(incoming, most)
 config = "python:kmzportal.server.gunicorn_conf"
@@ -164,7 +165,7 @@ def test_clients_that_do_not_read_a_long_response_delay_no_page_and_are_closed(p
         clients = [ask(portal, stack, b"/impressum") for _ in range(100)]  # 36 threads in each of two processes
         assert all(portal.answers() == 200 for _ in range(10))
         assert not arrives_whole(clients[0]), "of so many, what began first is given up, for the memory of the others"
-        time.sleep(WITHIN + 2)  # the portal sends no event
+        time.sleep(SENDING + 2)  # the portal sends no event
         assert not any(map(arrives_whole, clients[1:]))
     assert "Traceback" not in portal.output
 
@@ -225,6 +226,20 @@ def test_two_requests_sent_at_once_are_both_answered(portal):
         client.sendall(get + b"\r\n" + get + b"Connection: close\r\n\r\n")
         answer = b"".join(iter(lambda: client.recv(4096), b""))
     assert answer.count(b"HTTP/1.1 200 OK") == 2
+
+
+def test_of_requests_sent_at_once_no_more_is_read_before_those_before_are_answered(portal):
+    """Or one connection could fill the memory: each answer would let it bring 64 KB more."""
+    asked, sent = b"GET /healthz HTTP/1.1\r\nHost: any\r\n\r\n" * 1_000_000, 0
+    with socket.create_connection(("127.0.0.1", portal.port), timeout=10) as client:
+        client.setblocking(False)
+        began = time.monotonic()
+        while time.monotonic() - began < 4:
+            with suppress(BlockingIOError):
+                sent += client.send(memoryview(asked)[sent : sent + 65536])
+            with suppress(BlockingIOError):
+                client.recv(65536)
+    assert sent < 9_000_000  # of which the two systems hold the most part
 
 
 def test_clients_that_stay_behind_their_last_response_delay_no_page(portal):

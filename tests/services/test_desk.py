@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from sqlalchemy import select, update
 
-from kmzportal.models import AddressProposal, AuditEvent, ClerkDay, Customer, LinkKind, LinkState
+from kmzportal.models import AddressProposal, AuditEvent, ClerkDay, Customer, LinkKind, LinkState, SupportCase
 from kmzportal.services import accounts, audit, desk, links, support
 from kmzportal.services.passwords import hash_password
 from kmzportal.services.refusals import AddressTaken, ChangedMeanwhile, LinkUnusable
@@ -156,11 +156,20 @@ def test_only_an_open_link_and_no_objection_is_sent_again_or_withdrawn(backend, 
     (objection,) = backend.links(LinkKind.OBJECTION)
     with pytest.raises(LinkUnusable):
         as_clerk(act, objection)
-    for ended in ({"code_tries": 5}, {"code_tries": 0, "expires_at": NOW}, {"ended_at": NOW, "ended_as": "redeemed"}):
+    for ended in ({"expires_at": NOW}, {"ended_at": NOW, "ended_as": "redeemed"}):
         backend.update(corrected_link, **ended)
         with pytest.raises(LinkUnusable):
             as_clerk(act, corrected_link)
     assert backend.read(objection).ended_at is None
+
+
+def test_a_link_whose_code_is_used_up_is_withdrawn_but_not_sent_again(backend, as_clerk, erika, corrected_link):
+    """It still works with the puzzle: whoever holds it must not keep it by five wrong codes."""
+    backend.update(corrected_link, code_tries=5)
+    with pytest.raises(LinkUnusable):
+        as_clerk(desk.send_again, corrected_link)
+    as_clerk(desk.withdraw_link, corrected_link)
+    assert (backend.read(corrected_link).ended_as, backend.read(erika).pending_email) == ("withdrawn", None)
 
 
 # A new customer, lock and unlock
@@ -534,9 +543,9 @@ def test_an_address_that_was_the_present_one_a_moment_ago_counts_as_an_earlier_o
 
 
 @pytest.mark.parametrize("merged", [False, True])
-def test_an_unusual_number_of_closed_requests_is_mailed_to_the_admins(app, backend, rosa, merged):
+def test_an_unusual_number_of_closed_requests_is_mailed_to_the_admins(app, backend, rosa, merged, monkeypatch):
     """A stolen session could otherwise close all requests, and every teacher who wrote would wait in vain."""
-    app.config["DESK_ACTS_PER_DAY"] = 2
+    monkeypatch.setitem(app.config, "DESK_ACTS_PER_DAY", 2)
     cases = [backend.run(support.open_case, "other", "mail", f"lehrerin{n}@schule.example", "Hilfe") for n in range(4)]
     for case in cases[:3]:
         with backend.transaction(f"clerk:{rosa.id}", initials="ro") as tx:

@@ -254,8 +254,8 @@ def correct(customer_id: int) -> ResponseReturnValue:
     customer, form = db.get_or_404(Customer, customer_id), CorrectForm()
 
     def correct_address(tx: Transaction) -> bool:
-        _limit_addresses(tx, customer)
         email, note = form.email.data or "", form.note.data or ""
+        _limit_addresses(tx, email, customer)
         corrected = desk.correct_address(tx, customer, form.seen_version, email, form.check.data, note)
         if corrected:
             answer_case(tx, customer)
@@ -281,12 +281,14 @@ def _meant_hint(email: str) -> str:
     return f" Prüfen Sie bitte: Meinten Sie {meant}?" if meant else ""
 
 
-def _limit_addresses(tx: Transaction, customer: Customer | None = None) -> None:
+def _limit_addresses(tx: Transaction, email: str, customer: Customer | None = None) -> None:
     """Ask for the second factor above DESK_CORRECTIONS_PER_HOUR; in the transaction, so that many at once count.
 
-    Also where the correction ends an objection, open or still possible: who stole a session must not do that.
+    Also where the correction ends an objection, open or still possible, or the address was lately that of another
+    customer: who stole a session must not do that.
     """
-    if desk.many_addresses(tx) or (customer and desk.objection_pending(tx, customer)):
+    objects = customer and desk.objection_pending(tx, customer)
+    if desk.many_addresses(tx) or objects or desk.lately_of_other(tx, email, customer):
         require_second_factor(url_for(".customer", customer_id=customer.id) if customer else None)
 
 
@@ -305,7 +307,7 @@ def decide(customer_id: int, decision: str) -> ResponseReturnValue:
 
     def decide(tx: Transaction) -> None:
         if confirmed:
-            _limit_addresses(tx, customer)
+            _limit_addresses(tx, email, customer)
         desk.decide_on_address(tx, customer, form.seen_version, email, confirmed)
         if confirmed:
             answer_case(tx, customer)
@@ -390,7 +392,7 @@ def create() -> ResponseReturnValue:
     form.offer_salutations("")
 
     def create_customer(tx: Transaction) -> Customer:
-        _limit_addresses(tx)
+        _limit_addresses(tx, form.email.data or "")
         return desk.create_customer(tx, form.number.data or "", form.email.data or "", form.customer_data())
 
     if customer := act(form, create_customer):

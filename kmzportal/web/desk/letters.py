@@ -62,6 +62,7 @@ def print_letter(customer_id: int) -> ResponseReturnValue:
             return render("desk/letter.html", customer=customer, case=case, letter=letter, posted=posted, **shown)
     except ChangedMeanwhile:
         form.add_conflict_error(customer)
+        form.offer_handover(customer)
     if form.errors:
         form.newest_letter.data = str(_newest_letter(customer))
     answers = case.version if case and case.customer_id == customer.id and not case.closed else None
