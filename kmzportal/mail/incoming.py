@@ -25,6 +25,10 @@ PARTS_READ = 1000
 TEXT_READ, TEXT_STORED = 200_000, 20_000  # characters of all parts of one kind
 SUBJECT_STORED, NAME_STORED, ATTACHMENTS_STORED = 200, 100, 20
 HEADER_READ = 20_000  # characters
+ENCODED_READ = (
+    2_000  # characters of a header with encoded words (RFC 2047), which decode_header reads in quadratic time
+)
+REPORTS_READ = 50  # recipients of a delivery report
 #: The parser compares each line with the boundaries of all parts around it, so a deeply nested mail takes minutes.
 COMPARISONS, SIZE_READ_IF_COSTLY = 4_000_000, 50_000
 #: Each header field, part and postmark costs it as much as some hundred lines of text.
@@ -104,6 +108,8 @@ def _header(message: Message, name: str) -> str:
 
 
 def _decoded(value: str) -> str:
+    if "=?" in value:
+        value = value[:ENCODED_READ]
     try:
         text = str(make_header([(part, charset and _charset(charset)) for part, charset in decode_header(value)]))
     except (LookupError, ValueError, MessageError):  # an unknown charset, or damaged base64
@@ -240,7 +246,7 @@ def _bounce(message: Message, raw: bytes, text: str) -> Bounce | None:
     """Return which of our mails came back and why, from a report (RFC 3464) or the text of a mail server."""
     reports = [part for part in _parts(message) if part.get_content_type() == "message/delivery-status"]
     if reports:
-        named_in, fields = raw, [field for report in reports for field in report.get_payload()]
+        named_in, fields = raw, [field for report in reports for field in report.get_payload()][:REPORTS_READ]
         failed = [one for one in fields if isinstance(one, Message) and _header(one, "Action").lower() == "failed"]
         if not failed:
             return None

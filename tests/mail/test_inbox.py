@@ -227,6 +227,12 @@ HOSTILE = {
     },
     "1 MB subject": (HEAD + b"Subject: " + b"x" * 2**20 + b"\r\n\r\nText", "Text"),
     "1 MB encoded subject": (HEAD + b"Subject: " + b"=?utf-8?b?w7w=?= " * 2**16 + b"\r\n\r\nText", "Text"),
+    "encoded-words-without-end": (
+        HEAD
+        + b"Content-Type: multipart/report; boundary=x\r\n\r\n--x\r\nContent-Type: message/delivery-status\r\n\r\n"
+        + (b"Action: " + b"=??q?a" * 3_300 + b"\r\n\r\n") * 12,
+        "",
+    ),
     "headers-in-Punycode": (
         b"From: "
         + PUNYCODE
