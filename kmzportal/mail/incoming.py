@@ -99,7 +99,7 @@ def _headers(message: Message, name: str) -> Iterator[str]:
     """Yield the values of all headers of this name as they stand there; bytes that are not ASCII are read as UTF-8."""
     for key, value in message.raw_items():
         if key.lower() == name.lower():
-            yield str(value)[:HEADER_READ].encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+            yield str(value).encode("utf-8", "surrogateescape").decode("utf-8", "replace")[:HEADER_READ]
 
 
 def _header(message: Message, name: str) -> str:

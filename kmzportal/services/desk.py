@@ -390,12 +390,15 @@ def lock(tx: Transaction, customer: Customer, why: str) -> None:
 
 
 def unlock(tx: Transaction, customer: Customer, why: str, check: str = "") -> None:
-    """Unlock; an identity check settles objections, and without one an open objection raises ObjectionOpen."""
+    """Unlock; an identity check settles objections, and without one an open objection raises ObjectionOpen.
+
+    The Kundennummer alone is none then: whoever had the account has read it there.
+    """
     tx.lock(customer)
+    if customer.objection == Objection.OPEN and check in ("", "number"):
+        raise ObjectionOpen
     if check:
         accounts.settle_objections(tx, customer)
-    elif customer.objection == Objection.OPEN:
-        raise ObjectionOpen
     customer.locked_at = None
     tx.record("account.unlocked", customer, why=why, **({"check": check} if check else {}))
 

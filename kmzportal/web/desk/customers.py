@@ -86,7 +86,10 @@ class LockForm(PortalForm):
 
 
 class UnlockAfterObjectionForm(LockForm):
-    unlock_check = RadioField(CHECK, [InputRequired(NO_CHECK)], choices=CHECKS)  # `check` is on the same page
+    # Named unlike `check`, which is on the same page. Not the number, which whoever had the account has read there.
+    unlock_check = RadioField(
+        CHECK, [InputRequired(NO_CHECK)], choices=[one for one in CHECKS if one.value != "number"]
+    )
 
 
 def unlock_form(customer: Customer, **how: Any) -> LockForm:

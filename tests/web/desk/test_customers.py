@@ -491,8 +491,10 @@ def test_after_an_objection_the_page_asks_how_it_was_checked_before_it_unlocks(
     assert "Jemand hat „Das war ich nicht“ gemeldet. Berichtigen Sie zuerst die Adresse" in screen.text
     screen.submit("Konto entsperren", {"Grund": "Anruf"})
     assert screen.status == 422 and "Wählen Sie aus, wie Sie die Person geprüft haben." in screen.text
+    unlock = f"/kundenservice/kunden/{erika.id}/entsperren"
+    assert screen.post(unlock, reason="Anruf", unlock_check="number").status_code == 422
     assert backend.read(erika).locked_at
-    answer = screen.post(f"/kundenservice/kunden/{erika.id}/entsperren", reason="Anruf", unlock_check="callback")
+    answer = screen.post(unlock, reason="Anruf", unlock_check="callback")
     assert answer.status_code == 303 and backend.read(erika).locked_at is None
     assert "Widerspruch gegen eine Änderung" in desk.open("/kundenservice/anfragen").text
 
