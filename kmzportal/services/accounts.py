@@ -44,6 +44,7 @@ from kmzportal.services.sessions import NewSession
 from kmzportal.services.transaction import Transaction
 
 PASSWORDS_PER_DAY = 3  # with the current one; a mailed link always sets one
+DATA_CHANGES_PER_DAY = 10  # in Konto anpassen
 OFFICE_WORDS = ("OFFICE_NAME", "OFFICE_TOWN", "CATALOGUE_NAME")  # no good passwords
 BEFORE_THE_MOVE = ("address_change_asked", "address_corrected")  # notices to the address that still counts
 OBJECTED = "„Das war ich nicht“ gemeldet aus dem Postfach {}. Das Konto ist gesperrt. Klären Sie, wem es gehört."
@@ -52,6 +53,12 @@ OBJECTED_AGAIN = (
     "einem Widerspruch selbst eingetragen. Deshalb ist das Konto offen geblieben. Prüfen Sie, ob sie stimmt."
 )
 KEPT = "Die Adresse, die Sie eingetragen haben, hat der Kunde zurückgenommen: {}. Klären Sie, welche Adresse gilt."
+
+
+class TooManyChanges(Refusal):
+    """The data was changed DATA_CHANGES_PER_DAY times today (UTC)."""
+
+    message = "Ihre Daten wurden heute schon oft geändert. Versuchen Sie es morgen, oder rufen Sie an."
 
 
 class TooManyPasswords(Refusal):
@@ -209,12 +216,14 @@ def save_account(
     """Save the form of Konto anpassen; return the session with a new token when the password changed.
 
     Raises ChangedMeanwhile when the desk, or the customer on another device, saved since `seen_version` was shown;
-    TooManyPasswords, as each new password ends the links with which its owner would lock out an intruder.
+    TooManyPasswords, as each new password ends the links with which its owner would lock out an intruder, and
+    TooManyChanges, as each makes the forms obsolete that the owner or the desk has open.
     """
     tx.lock(customer, seen_version)
-    change_data(tx, customer, data)
+    today = tx.now.replace(hour=0, minute=0, second=0, microsecond=0)
+    if change_data(tx, customer, data) and tx.count(f"data:{customer.id}", today) > DATA_CHANGES_PER_DAY:
+        raise TooManyChanges
     if password_hash:
-        today = tx.now.replace(hour=0, minute=0, second=0, microsecond=0)
         if tx.count(f"passwords:{customer.id}", today) > PASSWORDS_PER_DAY:
             raise TooManyPasswords
         set_password(tx, customer, password_hash, keep=login_session)

@@ -51,6 +51,8 @@ COUNTED = {
     "deleted": ("Konten gelöscht", "DESK_ACTS_PER_DAY"),
     "questions": ("Rückfragen gesendet", "DESK_ACTS_PER_DAY"),
     "closed": ("Anfragen abgeschlossen", "DESK_ACTS_PER_DAY"),
+    "reopened": ("Anfragen wieder geöffnet", "DESK_ACTS_PER_DAY"),
+    "assigned": ("Anfragen zugeordnet", "DESK_ACTS_PER_DAY"),
     "seen": ("Konten angesehen", "DESK_SEEN_PER_DAY"),
 }
 
@@ -413,6 +415,18 @@ def close_case(tx: Transaction, case: SupportCase, reason: str) -> None:
     """Close the case; raises what support.close raises."""
     support.close(tx, case, reason)
     _count(tx, "closed")
+
+
+def reopen_case(tx: Transaction, case: SupportCase) -> None:
+    """Open a closed case; raises what support.reopen raises."""
+    support.reopen(tx, case)
+    _count(tx, "reopened")
+
+
+def assign_case(tx: Transaction, case: SupportCase, customer: Customer, clerk: Clerk) -> None:
+    """Assign the case to the customer; raises what support.assign raises."""
+    support.assign(tx, case, customer, clerk)
+    _count(tx, "assigned")
 
 
 def merge_case(tx: Transaction, case: SupportCase, reference: str) -> None:

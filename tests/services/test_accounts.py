@@ -570,3 +570,22 @@ def test_a_concurrent_objection_and_confirmation_leave_the_account_locked(backen
 
     backend.run_concurrently(2, run_the_next)
     assert backend.read(erika).locked_at
+
+
+def test_data_is_changed_in_the_account_ten_times_a_day(backend, erika, login_session, clock):
+    """Each change makes the forms obsolete that the owner, with a link, or the desk has open."""
+
+    def save(number):
+        seen, data = backend.read(erika).version, erika.data() | {"phone": f"07051 {number}"}
+        backend.run(accounts.save_account, erika, login_session, seen, data, None, None)
+
+    for number in range(10):
+        save(number)
+    for number in (10, 11):
+        with pytest.raises(accounts.TooManyChanges):
+            save(number)
+    save(9)  # nothing changes
+    assert backend.read(erika).phone == "07051 9"
+    clock.shift(timedelta(days=1))
+    save(12)
+    assert backend.read(erika).phone == "07051 12"

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from sqlalchemy import select, update
 
-from kmzportal.models import AddressProposal, AuditEvent, ClerkDay, Customer, LinkKind, LinkState, SupportCase
+from kmzportal.models import AddressProposal, AuditEvent, Clerk, ClerkDay, Customer, LinkKind, LinkState, SupportCase
 from kmzportal.services import accounts, audit, desk, links, support
 from kmzportal.services.passwords import hash_password
 from kmzportal.services.refusals import AddressTaken, ChangedMeanwhile, LinkUnusable
@@ -543,13 +543,28 @@ def test_an_address_that_was_the_present_one_a_moment_ago_counts_as_an_earlier_o
     assert backend.run(may_object, erika)
 
 
-@pytest.mark.parametrize("merged", [False, True])
-def test_an_unusual_number_of_closed_requests_is_mailed_to_the_admins(app, backend, rosa, merged, monkeypatch):
+@pytest.mark.parametrize(
+    ("act", "told"),
+    [
+        (lambda tx, case, other, clerk, customer: desk.close_case(tx, case, "spam"), "Anfragen abgeschlossen"),
+        (lambda tx, case, other, clerk, customer: desk.merge_case(tx, case, other), "Anfragen abgeschlossen"),
+        (lambda tx, case, other, clerk, customer: desk.assign_case(tx, case, customer, clerk), "Anfragen zugeordnet"),
+        (
+            lambda tx, case, other, clerk, customer: (support.close(tx, case, "spam"), desk.reopen_case(tx, case)),
+            "Anfragen wieder geöffnet",
+        ),
+    ],
+    ids=["close", "merge", "assign", "reopen"],
+)
+def test_an_unusual_number_of_acts_on_requests_is_mailed_to_the_admins(
+    app, backend, rosa, erika, act, told, monkeypatch
+):
     """A stolen session could otherwise close all requests, and every teacher who wrote would wait in vain."""
     monkeypatch.setitem(app.config, "DESK_ACTS_PER_DAY", 2)
     cases = [backend.run(support.open_case, "other", "mail", f"lehrerin{n}@schule.example", "Hilfe") for n in range(4)]
     for case in cases[:3]:
         with backend.transaction(f"clerk:{rosa.id}", initials="ro") as tx:
             mine = tx.session.get_one(SupportCase, case.id)
-            desk.merge_case(tx, mine, cases[3].reference) if merged else desk.close_case(tx, mine, "spam")
-    assert [mail.facts["what"] for mail in backend.mails("alarm_desk_volume")] == ["Anfragen abgeschlossen"]
+            people = tx.session.get_one(Clerk, rosa.id), tx.session.get_one(Customer, erika.id)
+            act(tx, mine, cases[3].reference, *people)
+    assert [mail.facts["what"] for mail in backend.mails("alarm_desk_volume")] == [told]

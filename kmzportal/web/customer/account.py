@@ -130,7 +130,7 @@ def _saved(form: AccountForm, customer: Customer) -> bool:
     try:
         with user_transaction() as tx:
             new = accounts.save_account(tx, customer, current_user.login_session, *values)
-    except (TooManyMails, accounts.TooManyPasswords) as refusal:
+    except (TooManyMails, accounts.TooManyPasswords, accounts.TooManyChanges) as refusal:
         form.add_refusal(refusal)
         return False
     except ChangedMeanwhile:

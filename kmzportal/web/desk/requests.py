@@ -131,7 +131,7 @@ ACTS: dict[str, tuple[type[PortalForm], Callable[..., object], str]] = {
         "Die Anfragen sind zusammengeführt. Antworten kommen jetzt zur anderen.",
     ),
     "abschliessen": (CloseForm, desk.close_case, "Die Anfrage ist abgeschlossen."),
-    "oeffnen": (ActionForm, support.reopen, "Die Anfrage ist wieder offen."),
+    "oeffnen": (ActionForm, desk.reopen_case, "Die Anfrage ist wieder offen."),
     "uebernehmen": (
         ActionForm,
         lambda tx, case: support.take(tx, case, current_user.clerk),
@@ -211,7 +211,7 @@ def assign(case_id: int) -> ResponseReturnValue:
     case, form = db.get_or_404(SupportCase, case_id), ActionForm()
     customer_id = request.args.get("kunde", 0, type=int)
     customer = db.get_or_404(Customer, customer_id if 0 < customer_id < 2**31 else 0)
-    _act(case, form, lambda tx: support.assign(tx, case, customer, current_user.clerk))
+    _act(case, form, lambda tx: desk.assign_case(tx, case, customer, current_user.clerk))
     if form.errors:
         return _screen(case, zuordnen=form)
     add_notice(f"Die Anfrage {case.reference} ist zugeordnet.")  # inside the part that the next act replaces

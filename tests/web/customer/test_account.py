@@ -110,6 +110,15 @@ def test_a_new_password_keeps_this_session_with_a_new_token_and_ends_the_others(
     assert backend.log_in(erika.email, NEW_PASSWORD)
 
 
+def test_the_eleventh_change_of_a_day_is_refused_and_what_was_typed_stays(form, backend, erika):
+    for number in range(10):
+        assert SAVED in form.submit("Speichern", {"Telefon": f"07051 {number}"}).text
+        form.open("/einstellungen/konto")
+    form.submit("Speichern", {"Telefon": "07051 777"})
+    assert (form.status, form.value("Telefon"), backend.read(erika).phone) == (422, "07051 777", "07051 9")
+    assert "Ihre Daten wurden heute schon oft geändert. Versuchen Sie es morgen, oder rufen Sie an." in form.text
+
+
 def test_the_fourth_new_password_of_a_day_is_refused_and_what_else_was_typed_stays(form, backend, erika, clock):
     """Each one ends the mailed links with which the owner would lock out an intruder who knows the password."""
     for number in range(3):
