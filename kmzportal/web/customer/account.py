@@ -11,7 +11,7 @@ from kmzportal.db import db
 from kmzportal.models import Customer
 from kmzportal.services import accounts, audit, deletion, passwords
 from kmzportal.services.refusals import ChangedMeanwhile, TooManyMails
-from kmzportal.services.shares import Holder
+from kmzportal.services.shares import Holder, Shares
 from kmzportal.services.transaction import run_outside_transaction
 from kmzportal.web import own_devices, passkeys
 from kmzportal.web.auth import (
@@ -193,12 +193,17 @@ def _confirm(form: AccountForm | ConfirmForm) -> bool:
     return True
 
 
+#: All that a customer wrote may be some megabytes. Whoever asks for it again and again waits behind himself.
+_own_data = Shares(places=1, each=1, strangers=0, most=8)
+
+
 @bp.get("/daten")
 @customer_only
 def data() -> ResponseReturnValue:
     if not _password_confirmed():
         return _ask_for_password("daten")
-    return render("customer/data.html", data=audit.all_data(db.session(), current_user.customer))
+    with _own_data.turn(Holder(current_user.actor, known=True)):
+        return render("customer/data.html", data=audit.all_data(db.session(), current_user.customer))
 
 
 @bp.get("/daten.json")
@@ -206,7 +211,8 @@ def data() -> ResponseReturnValue:
 def data_json() -> ResponseReturnValue:
     if not _password_confirmed():
         return redirect_to(".data")
-    response = jsonify(audit.all_data(db.session(), current_user.customer))
+    with _own_data.turn(Holder(current_user.actor, known=True)):
+        response = jsonify(audit.all_data(db.session(), current_user.customer))
     response.headers["Content-Disposition"] = "attachment; filename=meine-daten.json"
     return response
 

@@ -8,6 +8,8 @@ from sqlalchemy import select
 
 from kmzportal.models import ACTIONS, LoginSession
 from kmzportal.services import sessions
+from kmzportal.services.shares import Holder
+from kmzportal.web.customer import account
 from tests import people, secret_scan
 from tests.browser import Browser
 
@@ -108,3 +110,18 @@ def test_a_customer_reads_and_downloads_her_data_after_the_current_password(brow
     (login_session,) = backend.read(select(LoginSession))
     for secret in (erika.password_hash, login_session.token_hash, people.password_of(erika), "argon2"):
         assert not secret_scan.contains_secret(secret, answer.text)
+
+
+def test_whoever_asks_for_the_own_data_again_and_again_waits_behind_himself(browser, erika, adjust):
+    """It may be some megabytes of page: 40 a second of one customer kept all processors busy."""
+    adjust(browser, erika)
+    mine = Holder(f"customer:{erika.id}", known=True)
+    turns = [account._own_data.enter(mine) for _ in range(2)]  # one runs, one waits
+    try:
+        for path in ("/einstellungen/daten", "/einstellungen/daten.json"):
+            assert (browser.open(path).status, browser.heading) == (503, "Bitte einen Moment")
+        assert browser.open("/einstellungen").status == 200
+    finally:
+        for turn in turns:
+            account._own_data.leave(turn)
+    assert browser.open("/einstellungen/daten").heading == "Meine Daten"
