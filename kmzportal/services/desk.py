@@ -50,6 +50,7 @@ COUNTED = {
     "created": ("Konten angelegt", "DESK_ACTS_PER_DAY"),
     "deleted": ("Konten gelöscht", "DESK_ACTS_PER_DAY"),
     "questions": ("Rückfragen gesendet", "DESK_ACTS_PER_DAY"),
+    "data": ("Daten berichtigt", "DESK_ACTS_PER_DAY"),
     "closed": ("Anfragen abgeschlossen", "DESK_ACTS_PER_DAY"),
     "reopened": ("Anfragen wieder geöffnet", "DESK_ACTS_PER_DAY"),
     "assigned": ("Anfragen zugeordnet", "DESK_ACTS_PER_DAY"),
@@ -381,7 +382,10 @@ def delete_customer(tx: Transaction, customer: Customer, seen_version: int, why:
 def correct_data(tx: Transaction, customer: Customer, seen_version: int, data: Mapping[str, str]) -> bool:
     """Store corrected data and return whether anything changed; raises ChangedMeanwhile."""
     tx.lock(customer, seen_version)
-    return accounts.change_data(tx, customer, data)
+    changed = accounts.change_data(tx, customer, data)
+    if changed:
+        _count(tx, "data")
+    return changed
 
 
 def lock(tx: Transaction, customer: Customer, why: str) -> None:

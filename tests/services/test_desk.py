@@ -485,6 +485,7 @@ OTHER_ACTS = {
     "create_customer": "Konten angelegt",
     "delete_customer": "Konten gelöscht",
     "ask_back": "Rückfragen gesendet",
+    "correct_data": "Daten berichtigt",
 }
 
 
@@ -511,6 +512,11 @@ def arguments(backend, propose, erika, as_clerk):
         "create_customer": lambda number: (f"K-{number}", f"neu{number}@schule.example", {"last_name": "B"}),
         "delete_customer": account,
         "ask_back": question,
+        "correct_data": lambda number: (
+            erika,
+            backend.read(erika).version,
+            erika.data() | {"phone": f"07051 {number}"},
+        ),
     }
 
 
