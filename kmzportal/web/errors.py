@@ -45,7 +45,7 @@ _REFUSALS: dict[type[Exception], tuple[str, str, int]] = {
     ),
     TooBusy: (
         "Bitte einen Moment",
-        "Gerade melden sich sehr viele an. Warten Sie bitte einige Sekunden und versuchen Sie es noch einmal.",
+        "Gerade gibt es sehr viele Anfragen. Warten Sie bitte einige Sekunden und versuchen Sie es noch einmal.",
         503,
     ),
     SourceBusy: (
