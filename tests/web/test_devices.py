@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 import pytest
 from sqlalchemy import select
 
-from kmzportal.models import KnownDevice, LinkKind, RecoveryRequest, Throttle
+from kmzportal.models import KnownDevice, LinkKind, LoginSession, RecoveryRequest, Throttle
 from kmzportal.services import accounts, deletion, passwords, recovery, sessions
 from kmzportal.services.passwords import check_password, hash_password
 from kmzportal.services.shares import Holder
@@ -257,6 +257,43 @@ def test_changing_the_password_and_ending_the_others_keep_this_device_only(app, 
     password = people.NEW_PASSWORD if how == "password" else None
     assert not enter(other, password)
     assert enter(mine, password)
+
+
+@both
+def test_a_stolen_session_ends_no_later_login_and_the_owners_next_one_ends_it(app, backend, person, enter, clock, who):
+    """It could end each new login of the owner within a second, for as long as it lasts."""
+    page = {"erika": "/einstellungen/geraete", "rosa": "/kundenservice/zugang"}[who]
+    thief, owner = Browser(app), Browser(app)
+    assert enter(thief)
+    clock.shift(app.config["PROOF_LIFETIME"] + 1)
+    assert enter(owner)
+    [known] = [one for one in backend.read(select(KnownDevice)) if one.token_hash == token_hash(cookie(owner))]
+    for path in ("geraete/andere-beenden", f"geraete/{owner_session(backend).id}/beenden"):
+        answer = thief.post(f"{page.removesuffix('/geraete')}/{path}")
+        assert (answer.status_code, "hat sich später angemeldet als dieses" in answer.text) == (422, True)
+    if who == "rosa":
+        assert thief.post(f"{page}/bekannte-geraete/{known.id}/entfernen").status_code == 422
+    assert owner.open(page).path == page and backend.read(known)
+    assert "Alle anderen Geräte sind abgemeldet." in owner.press("Alle anderen Geräte abmelden").text
+    assert thief.open(page).heading.startswith("Anmelden")
+
+
+def owner_session(backend):
+    return backend.read(select(LoginSession).order_by(LoginSession.started_at, LoginSession.id))[-1]
+
+
+@pytest.mark.parametrize("who", ["erika"])
+@pytest.mark.parametrize("proof", ["login", "password"])
+def test_shortly_after_a_login_or_the_password_a_session_ends_later_logins_too(app, person, enter, clock, proof):
+    mine, later, lifetime = Browser(app), Browser(app), app.config["PROOF_LIFETIME"]
+    assert enter(mine)
+    if proof == "password":
+        clock.shift(lifetime)
+        mine.open("/einstellungen/daten").submit("Weiter", {"Aktuelles Passwort": people.password_of(person)})
+    clock.shift(lifetime)
+    assert enter(later)
+    mine.open("/einstellungen/geraete").press("Alle anderen Geräte abmelden")
+    assert (mine.status, later.open("/einstellungen").heading) == (200, "Anmelden")
 
 
 @pytest.mark.parametrize("who", ["erika"])
