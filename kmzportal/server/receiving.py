@@ -41,23 +41,35 @@ LAST_CHUNK = b"\r\n0\r\n\r\n"
 class Incoming:
     deadline: float
     data: bytearray = field(default_factory=bytearray)
+    searched: int = 0  # bytes in which the head does not end
+    body_at: int = 0  # where the body begins; 0 until the head is here
+    length: int | None = None  # of the body; None if it comes in chunks
     discarded: int = 0  # bytes of a body that is refused because of its length
 
     def complete(self, max_body: int) -> bool:
         """Return whether all of the request is here, or so much that it is refused without the rest."""
-        end = self.data.find(b"\r\n\r\n")
-        if end < 0:
+        if not self.body_at and not self.find_body():
             return len(self.data) > MAX_HEAD
-        head, body = bytes(self.data[: end + 2]), len(self.data) - end - 4
-        if CHUNKED.search(head):
+        body = len(self.data) - self.body_at
+        if self.length is None:
             return body > max_body or self.data.endswith(LAST_CHUNK)
-        found = CONTENT_LENGTH.search(head)
-        length = int(found[1]) if found else 0
-        if length <= max_body:
-            return body >= length
+        if self.length <= max_body:
+            return body >= self.length
         self.discarded += body
-        del self.data[end + 4 :]
-        return self.discarded >= min(length, MAX_DISCARDED)
+        del self.data[self.body_at :]
+        return self.discarded >= min(self.length, MAX_DISCARDED)
+
+    def find_body(self) -> bool:
+        """Look for the end of the head, each byte once: clients may send one byte at a time."""
+        end = self.data.find(b"\r\n\r\n", max(self.searched - 3, 0))
+        self.searched = len(self.data)
+        if end < 0:
+            return False
+        self.body_at, head = end + 4, bytes(self.data[: end + 2])
+        if not CHUNKED.search(head):
+            found = CONTENT_LENGTH.search(head)
+            self.length = int(found[1]) if found else 0
+        return True
 
     def source(self) -> Iterator[bytes]:
         """Yield the bytes for gunicorn's parser, which then closes the connection if it wants more.

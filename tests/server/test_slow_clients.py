@@ -9,6 +9,7 @@ from http.client import HTTPConnection
 
 import pytest
 
+from kmzportal.server.receiving import Incoming
 from tests.server.conftest import Portal, until
 
 WITHIN = 2.0  # seconds, instead of 30
@@ -218,6 +219,37 @@ def test_the_rest_of_a_refused_request_is_not_taken_for_the_next_one(portal, fra
             answer += b"".join(iter(lambda: client.recv(65536), b""))
     assert answer.startswith(b"HTTP/1.1 4")
     assert answer.count(b"HTTP/1.1 ") == 1
+
+
+class Searched(bytearray):
+    """Counts the bytes that are looked at."""
+
+    looked_at = 0
+
+    def find(self, what, start=0):
+        self.looked_at += len(self) - start
+        return super().find(what, start)
+
+    def __getitem__(self, key):
+        part = super().__getitem__(key)
+        self.looked_at += len(part)
+        return part
+
+
+@pytest.mark.parametrize(
+    ("framing", "body"), [("Content-Length: 500", b"x" * 500), ("Transfer-Encoding: chunked", b"1f4\r\n" + b"x" * 500)]
+)
+def test_of_a_request_that_comes_byte_by_byte_each_byte_is_looked_at_once(framing, body):
+    """A head of 60 KB was searched anew for each byte of the body: a stranger kept the main loop busy."""
+    body += b"\r\n0\r\n\r\n" if "chunked" in framing else b""
+    incoming = Incoming(deadline=0.0, data=Searched())
+    request = f"POST / HTTP/1.1\r\nX-Long: {'x' * 60_000}\r\n{framing}\r\n\r\n".encode() + body
+    complete = []
+    for byte in request:
+        incoming.data.append(byte)
+        complete.append(incoming.complete(max_body=1000))
+    assert complete == [False] * (len(request) - 1) + [True]
+    assert incoming.data.looked_at < 6 * len(request)
 
 
 def test_two_requests_sent_at_once_are_both_answered(portal):
