@@ -41,7 +41,6 @@ from kmzportal.services import devices, links, passkeys, passwords, sessions, su
 from kmzportal.services.passwords import PasswordCheck
 from kmzportal.services.refusals import AddressTaken, ChangedMeanwhile, LinkUnusable, Refusal, TooManyMails
 from kmzportal.services.sessions import NewSession
-from kmzportal.services.tokens import token_hash
 from kmzportal.services.transaction import Transaction
 
 PASSWORDS_PER_DAY = 3  # with the current one; a mailed link always sets one
@@ -60,15 +59,6 @@ class TooManyChanges(Refusal):
     """The data was changed DATA_CHANGES_PER_DAY times today (UTC)."""
 
     message = "Ihre Daten wurden heute schon oft geändert. Versuchen Sie es morgen, oder rufen Sie an."
-
-
-class LaterLogin(Refusal):
-    """This session cannot end what logged in later: a stolen one would keep its owner out with every login anew."""
-
-    message = (
-        "Ein anderes Gerät hat sich später angemeldet als dieses. Melden Sie sich hier ab und wieder an. "
-        "Danach können Sie es abmelden."
-    )
 
 
 class TooManyPasswords(Refusal):
@@ -259,41 +249,18 @@ def active_sessions(session: Session, person: Customer | Clerk, now: datetime) -
     return [login_session for login_session in found if login_session.alive(now)]
 
 
-def end_own_session(tx: Transaction, person: Customer | Clerk, session_id: int, until: datetime) -> bool:
-    """End one of the person's own sessions and return whether it was theirs and alive.
-
-    Raises LaterLogin if it began after `until`.
-    """
+def end_own_session(tx: Transaction, person: Customer | Clerk, session_id: int) -> bool:
+    """End one of the person's own sessions and return whether it was theirs and alive."""
     session = tx.session.get(LoginSession, session_id)
     if session is None or (session.customer or session.clerk) is not person or session.ended_at:
         return False
-    if session.started_at > until:
-        raise LaterLogin
     session.ended_at = tx.now
     tx.record("session.ended", person)
     return True
 
 
-def forget_device(tx: Transaction, person: Customer | Clerk, device_id: int, until: datetime) -> bool:
-    """End one of the person's known devices and return whether there was one.
-
-    Raises LaterLogin if its last login was after `until`.
-    """
-    if any(known.id == device_id and known.last_used > until for known in devices.all_of(tx.session, person)):
-        raise LaterLogin
-    return devices.end(tx, person, device_id)
-
-
-def end_other_sessions(tx: Transaction, person: Customer | Clerk, login_session: LoginSession, until: datetime) -> int:
-    """End all sessions and known devices but this one; return how many sessions there were.
-
-    Raises LaterLogin if one of them logged in after `until`.
-    """
-    logins = [one.started_at for one in active_sessions(tx.session, person, tx.now) if one.id != login_session.id]
-    here = token_hash(tx.device_token)
-    logins += [known.last_used for known in devices.all_of(tx.session, person) if known.token_hash != here]
-    if max(logins, default=until) > until:
-        raise LaterLogin
+def end_other_sessions(tx: Transaction, person: Customer | Clerk, login_session: LoginSession) -> int:
+    """End all sessions and known devices but this one; return how many sessions there were."""
     ended = sessions.end_all(tx, person, keep=login_session)
     forgotten = devices.end_all(tx, person, keep_this=True)
     if ended or forgotten:

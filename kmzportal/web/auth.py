@@ -138,6 +138,10 @@ class AuthenticatedUser(UserMixin):  # type: ignore[misc]
         """Return whether password or second factor was confirmed in this session in the last seconds."""
         return self.proved_at is not None and (datetime.now(UTC) - self.proved_at).total_seconds() < seconds
 
+    def logged_in_within(self, seconds: int) -> bool:
+        """Return whether the session began in the last seconds."""
+        return (datetime.now(UTC) - self.login_session.started_at).total_seconds() < seconds
+
     @property
     def person(self) -> Customer | Clerk:
         return cast("Customer | Clerk", self.login_session.customer or self.login_session.clerk)

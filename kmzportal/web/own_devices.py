@@ -1,8 +1,8 @@
 """Angemeldete and Bekannte Geräte of the user, for the pages of customers and of clerks."""
 
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
-from typing import Any, cast
+from datetime import UTC, datetime
+from typing import Any
 
 from flask import abort, current_app
 from flask.typing import ResponseReturnValue
@@ -35,10 +35,20 @@ def listed() -> dict[str, Any]:
     }
 
 
+def proof_due() -> bool:
+    """Return whether to ask for a proof first: the session neither began nor proved itself within PROOF_LIFETIME.
+
+    A stolen one could else end each new session of its owner, or forget her device, so that failures of strangers
+    count for her.
+    """
+    lifetime = current_app.config["PROOF_LIFETIME"]
+    return not (current_user.logged_in_within(lifetime) or current_user.proved_within(lifetime))
+
+
 def end_session(session_id: int, page: Page, endpoint: str) -> ResponseReturnValue:
     """Log out one of the user's devices and go back to the list; 404 for a session of others, or an ended one."""
     return _end(
-        lambda tx: accounts.end_own_session(tx, current_user.person, session_id, _latest_login()),
+        lambda tx: accounts.end_own_session(tx, current_user.person, session_id),
         "Das Gerät ist abgemeldet.",
         page,
         endpoint,
@@ -48,7 +58,7 @@ def end_session(session_id: int, page: Page, endpoint: str) -> ResponseReturnVal
 def forget(device_id: int, page: Page, endpoint: str) -> ResponseReturnValue:
     """End one of the user's known devices and go back to the list; 404 for a device of others."""
     return _end(
-        lambda tx: accounts.forget_device(tx, current_user.person, device_id, _latest_login()),
+        lambda tx: devices.end(tx, current_user.person, device_id),
         "Das Gerät ist nicht mehr bekannt.",
         page,
         endpoint,
@@ -59,20 +69,10 @@ def end_others(page: Page, endpoint: str) -> ResponseReturnValue:
     """Log out all other devices of the user, forget them, and go back to the list."""
 
     def end(tx: Transaction) -> bool:
-        accounts.end_other_sessions(tx, current_user.person, current_user.login_session, _latest_login())
+        accounts.end_other_sessions(tx, current_user.person, current_user.login_session)
         return True
 
     return _end(end, "Alle anderen Geräte sind abgemeldet.", page, endpoint)
-
-
-def _latest_login() -> datetime:
-    """Return the time of the latest login that this session can end: PROOF_LIFETIME after its own, or its last proof.
-
-    Otherwise a stolen session could end each new one of its owner, who would never reach the button that ends it.
-    """
-    own_login = current_user.login_session.started_at
-    lifetime = timedelta(seconds=current_app.config["PROOF_LIFETIME"])
-    return cast(datetime, max(own_login, current_user.proved_at or own_login) + lifetime)
 
 
 def _end(service: Callable[[Transaction], bool], notice: str, page: Page, endpoint: str) -> ResponseReturnValue:

@@ -153,7 +153,7 @@ def test_over_the_cap_only_what_anyone_can_cause_has_no_notice(backend, erika, s
     backend.run(lambda tx, person: tx.notify("account_locked", person), erika)
     assert "mail.capped" in backend.actions() and len(backend.mails()) == 10
     log_in(erika)
-    assert backend.run(accounts.end_other_sessions, erika, login_session, NOW) == 1
+    assert backend.run(accounts.end_other_sessions, erika, login_session) == 1
     new = hash_password(NEW_PASSWORD)
     backend.run(accounts.save_account, erika, login_session, erika.version, {}, None, new)
     backend.run(deletion.request, erika)

@@ -48,6 +48,7 @@ AFTER_CONFIRMATION = {
     "loeschen": ".delete",
     "adresse": ".keep_address",
     "passkeys": "passkeys.overview",
+    "geraete": ".devices",
 }
 
 
@@ -141,7 +142,7 @@ def _saved(form: AccountForm, customer: Customer) -> bool:
     return True
 
 
-@bp.route("/bestaetigen/<any(konto, daten, loeschen, adresse, passkeys):purpose>", methods=["GET", "POST"])
+@bp.route("/bestaetigen/<any(konto, daten, loeschen, adresse, passkeys, geraete):purpose>", methods=["GET", "POST"])
 @customer_only
 def confirm_password(purpose: str) -> ResponseReturnValue:
     """Check the current password or a passkey. After a refusal the address bar keeps this URL, so GET redirects."""
@@ -240,12 +241,16 @@ def devices(form: ActionForm | None = None) -> ResponseReturnValue:
 @bp.post("/geraete/<int(max=2147483647):session_id>/beenden")
 @customer_only
 def end_device(session_id: int) -> ResponseReturnValue:
+    if own_devices.proof_due():
+        return _ask_for_password("geraete")
     return own_devices.end_session(session_id, devices, ".devices")
 
 
 @bp.post("/geraete/andere-beenden")
 @customer_only
 def end_other_devices() -> ResponseReturnValue:
+    if own_devices.proof_due():
+        return _ask_for_password("geraete")
     return own_devices.end_others(devices, ".devices")
 
 

@@ -1,6 +1,9 @@
 """Mein Zugang: clerks change their own password and second factor, and end their sessions and known devices."""
 
-from flask import Blueprint, current_app, request
+from functools import wraps
+from typing import Any
+
+from flask import Blueprint, current_app, request, url_for
 from flask.typing import ResponseReturnValue
 from wtforms import StringField
 from wtforms.validators import InputRequired, Length
@@ -12,6 +15,7 @@ from kmzportal.services.shares import Holder
 from kmzportal.services.transaction import factor_keys, link_keys, run_outside_transaction
 from kmzportal.web import own_devices
 from kmzportal.web.auth import (
+    View,
     act,
     check_own_password,
     clerk_only,
@@ -134,19 +138,34 @@ def codes_kept() -> ResponseReturnValue:
     return render("desk/own_new_codes.html", form, codes=[])
 
 
+def after_proof(view: View) -> View:
+    """Ask for the second factor before the view unless login or proof of the session are fresh. Below clerk_only."""
+
+    @wraps(view)
+    def guarded(*args: Any, **kwargs: Any) -> ResponseReturnValue:
+        if own_devices.proof_due():
+            require_second_factor(url_for(".overview"))
+        return view(*args, **kwargs)
+
+    return guarded
+
+
 @bp.post("/geraete/<int(max=2147483647):session_id>/beenden")
 @clerk_only
+@after_proof
 def end_session(session_id: int) -> ResponseReturnValue:
     return own_devices.end_session(session_id, overview, ".overview")
 
 
 @bp.post("/bekannte-geraete/<int(max=2147483647):device_id>/entfernen")
 @clerk_only
+@after_proof
 def forget_device(device_id: int) -> ResponseReturnValue:
     return own_devices.forget(device_id, overview, ".overview")
 
 
 @bp.post("/geraete/andere-beenden")
 @clerk_only
+@after_proof
 def end_other_devices() -> ResponseReturnValue:
     return own_devices.end_others(overview, ".overview")
