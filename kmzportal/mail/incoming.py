@@ -3,9 +3,10 @@
 The parser of the standard library is used with its old policy, as the new one raises for some malformed headers.
 """
 
-import codecs
+import encodings
 import hashlib
 import html
+import pkgutil
 import re
 from collections.abc import Iterator
 from email import message_from_bytes
@@ -14,6 +15,7 @@ from email.header import decode_header, make_header
 from email.message import Message
 from email.parser import BytesHeaderParser
 from email.utils import getaddresses
+from encodings.aliases import aliases
 
 from kmzportal import mail_address
 from kmzportal.mail.smtp import refusal_reason
@@ -41,6 +43,9 @@ HEADER_LINE = re.compile(rb"(?:[!-9;-~]+:|[ \t])[^\r\0]*")
 SHORTENED = "(gekürzt, die ganze E-Mail liegt im Postfach)"
 UNREADABLE = "(Diese E-Mail ist nicht lesbar. Sie liegt im Postfach.)"
 NO_TEXT = "(Diese E-Mail hat keinen Text.)"
+
+#: Python keeps each other name that a mail asks for in memory for good. The codecs of domains take quadratic time.
+CHARSETS = {module.name for module in pkgutil.iter_modules(encodings.__path__)} - {"aliases", "idna", "punycode"}
 
 MESSAGE_ID = re.compile(r"<[^<>\s]{1,250}>")
 OUR_MESSAGE_ID = re.compile(r"<[0-9a-f]{32}@[^<>\s]{1,250}>")  # as made by Transaction.send
@@ -118,9 +123,12 @@ def _decoded(value: str) -> str:
 
 
 def _charset(name: str) -> str:
-    """Return the codec of this charset; raises LookupError, ValueError. Those of domains take quadratic time."""
-    codec = codecs.lookup(name).name
-    return "utf-8" if codec in ("punycode", "idna") else codec
+    """Return the codec of this charset, one of CHARSETS; raises LookupError."""
+    known = re.sub(r"[^a-z0-9]+", "_", name.lower()).strip("_")
+    codec = aliases.get(known, known)
+    if codec not in CHARSETS:
+        raise LookupError(name)
+    return codec
 
 
 def _sender(message: Message) -> tuple[str, str, bool]:
@@ -178,12 +186,9 @@ def _content(message: Message) -> tuple[str, tuple[str, ...]]:
     plain, formatted, names = [], [], []
     for part in _parts(message):
         kind = part.get_content_type()
-        if (
-            part.get_filename()
-            or part.get_content_disposition() == "attachment"
-            or part.get_content_maintype() != "text"
-        ):
-            names.append(_decoded(str(part.get_filename() or kind))[:NAME_STORED])
+        name = _parameter(part, "filename", "Content-Disposition") or _parameter(part, "name", "Content-Type")
+        if name or part.get_content_disposition() == "attachment" or part.get_content_maintype() != "text":
+            names.append(_decoded(name or kind)[:NAME_STORED])
         elif kind == "text/html":
             formatted.append(_text_of(part))
         else:
@@ -209,9 +214,21 @@ def _text_of(part: Message) -> str:
     payload = part.get_payload(decode=True)
     content = payload[:TEXT_READ] if isinstance(payload, bytes) else b""
     try:
-        return content.decode(_charset(part.get_content_charset() or "utf-8"), "replace")
-    except (LookupError, ValueError):  # a charset that does not exist
+        return content.decode(_charset(_parameter(part, "charset", "Content-Type")), "replace")
+    except (LookupError, ValueError):  # none, or one that does not exist
         return content.decode("utf-8", "replace")
+
+
+def _parameter(part: Message, name: str, header: str) -> str:
+    """Return a parameter of the header, or nothing. Its own charset (RFC 2231) is one of CHARSETS, or ignored."""
+    value = part.get_param(name, "", header)
+    if not isinstance(value, tuple):
+        return str(value).strip()
+    charset, _, text = value
+    try:
+        return text.encode("raw-unicode-escape").decode(_charset(charset or ""), "replace").strip()
+    except (LookupError, ValueError):
+        return str(text).strip()
 
 
 def _tidy(text: str) -> str:

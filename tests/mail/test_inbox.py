@@ -1,5 +1,6 @@
 """The support mailbox: each mail has its effect once and is moved; hostile mails and failing servers stop nothing."""
 
+import codecs
 import logging
 import time
 
@@ -464,3 +465,21 @@ def test_a_mail_that_came_back_is_marked_and_the_address_shown_as_unreachable(im
         tx.session.flush()
         assert outbox.came_back(tx.session, erika.email_canonical) is None
     assert backend.actions() == ["mail.bounced"]
+
+
+def test_no_charset_that_a_mail_makes_up_is_looked_up():
+    """Python keeps each unknown name in memory for good."""
+    looked_up = []
+    codecs.register(looked_up.append)
+    try:
+        for header in (
+            "plain; charset=xq1",
+            "plain; charset*=xq2''xq3",
+            "plain; name*=xq4''a",
+            "plain; name==?xq5?q?a?=",
+        ):
+            mail = HEAD + b"Subject: =?xq6?q?a?=\r\nContent-Type: text/" + header.encode() + b"\r\n\r\nText"
+            assert incoming.parse(mail, "").message_id
+    finally:
+        codecs.unregister(looked_up.append)
+    assert looked_up == []
