@@ -29,6 +29,7 @@ from kmzportal.services import devices
 from kmzportal.services.retention import LINKS_KEPT
 
 EVENTS_SHOWN = 50
+EVENTS_LOOKED_AT = 2000  # of an account, the newest, for those that can be caused without a login
 #: Events that can be caused without a login. The history shows fewer of them, so that they cannot displace others.
 CAUSED_WITHOUT_LOGIN = (
     "login.refused",
@@ -112,19 +113,22 @@ def history(session: Session, customer: Customer, limit: int = 100) -> Sequence[
     What became of such a mail tells whether the address is taken, or whether its mailbox exists. So does a refusal when
     the desk enters it.
     """
-    concerned = or_(AuditEvent.customer_id == customer.id, AuditEvent.actor == f"customer:{customer.id}")
     told = AuditEvent.details["template"].as_string().is_distinct_from("address_link")
-    events = (
-        select(AuditEvent)
-        .where(concerned, told, AuditEvent.action != "address.refused")
-        .order_by(AuditEvent.at.desc(), AuditEvent.id.desc())
-    )
     without_login = AuditEvent.action.in_(CAUSED_WITHOUT_LOGIN)
-    found = [
-        *session.scalars(events.where(~without_login).limit(limit)),
-        *session.scalars(events.where(without_login).limit(limit // 5)),
-    ]
-    return sorted(found, key=lambda event: (event.at, event.id), reverse=True)
+    latest_first = AuditEvent.at.desc(), AuditEvent.id.desc()
+    events = select(AuditEvent).where(told, AuditEvent.action != "address.refused").order_by(*latest_first)
+    others: set[AuditEvent] = set()
+    by_strangers: set[AuditEvent] = set()
+    # Each condition has an index that ends with `at`; with `or` all events of the account would be sorted.
+    for concerned in (AuditEvent.customer_id == customer.id, AuditEvent.actor == f"customer:{customer.id}"):
+        newest = select(AuditEvent.id).where(concerned).order_by(*latest_first).limit(EVENTS_LOOKED_AT)
+        others.update(session.scalars(events.where(concerned, ~without_login).limit(limit)))
+        by_strangers.update(session.scalars(events.where(AuditEvent.id.in_(newest), without_login).limit(limit // 5)))
+    return _latest([*_latest(others, limit), *_latest(by_strangers, limit // 5)])
+
+
+def _latest(events: Iterable[AuditEvent], number: int | None = None) -> list[AuditEvent]:
+    return sorted(events, key=lambda event: (event.at, event.id), reverse=True)[:number]
 
 
 def all_data(session: Session, customer: Customer) -> dict[str, object]:

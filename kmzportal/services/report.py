@@ -1,6 +1,7 @@
 """Jahresbericht: for each month what customers did by themselves, what they wrote, and which mails failed."""
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from statistics import median
@@ -39,17 +40,20 @@ class Period:
         return round(median(waits), 1) if waits else None
 
 
-def periods(session: Session, year: int, now: datetime) -> list[Period]:
-    """Return the twelve months of a year, as Berlin counts them, and the whole year as the last."""
+def periods(session: Session, year: int, now: datetime, actions: Iterable[str]) -> list[Period]:
+    """Return the twelve months of a year, as Berlin counts them, and the whole year as the last.
+
+    Events are those of the `actions`: there is an index for them, and no bound for all the others.
+    """
     starts = [datetime.combine(date(year + month // 12, month % 12 + 1, 1), time.min, BERLIN) for month in range(13)]
-    spans = [*zip(MONTHS, starts[:-1], starts[1:], strict=True), ("Jahr", starts[0], starts[-1])]
-    result = []
-    for name, since, until in spans:
-        events = select(AuditEvent.action, func.count()).where(AuditEvent.at >= since, AuditEvent.at < until)
+    counted = select(AuditEvent.action, func.count()).where(AuditEvent.action.in_(set(actions)))
+    months = []
+    for name, since, until in zip(MONTHS, starts[:-1], starts[1:], strict=True):
+        events = counted.where(AuditEvent.at >= since, AuditEvent.at < until).group_by(AuditEvent.action)
         cases = select(SupportCase).where(SupportCase.received_at >= since, SupportCase.received_at < until)
-        numbers = dict(session.execute(events.group_by(AuditEvent.action)).all())
-        result.append(Period(name, numbers, session.scalars(cases).all(), _day(now)))
-    return result
+        months.append(Period(name, dict(session.execute(events).all()), session.scalars(cases).all(), _day(now)))
+    numbers = sum((Counter(month.events) for month in months), Counter())
+    return [*months, Period("Jahr", numbers, [case for month in months for case in month.cases], _day(now))]
 
 
 def _day(at: datetime) -> date:

@@ -123,6 +123,31 @@ def test_the_history_holds_nothing_of_others_and_not_only_what_strangers_cause(b
     assert events == [(caused, "clerk:1")] * 20 + [("link.issued", "clerk:1")]
 
 
+def test_the_history_holds_what_the_customer_did_and_what_others_did_to_the_account_once_each(backend, erika, rosa):
+    backend.run(lambda tx, one: tx.record("data.changed", one), erika, actor=f"customer:{erika.id}")
+    backend.run(lambda tx: tx.record("logout"), actor=f"customer:{erika.id}")
+    backend.run(lambda tx, one: tx.record("account.locked", one), erika, actor=f"clerk:{rosa.id}")
+    with backend.transaction() as tx:
+        found = [event.action for event in audit.history(tx.session, erika)]
+        assert found == ["account.locked", "logout", "data.changed"]
+        assert [event.action for event in audit.history(tx.session, erika, limit=2)] == found[:2]
+
+
+def test_the_history_of_many_events_is_read_by_index_and_not_sorted(app, backend, erika):
+    """Whoever makes thousands of events could keep the processors busy with their page."""
+    queries = []
+    with app.app_context():
+        session = db.session()
+        if session.get_bind().dialect.name == "postgresql":
+            session.connection().exec_driver_sql("SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off")
+        event.listen(db.engine, "before_cursor_execute", lambda *given: queries.append(given[2:4]))
+        audit.history(session, erika)
+        statement, parameters = next(one for one in queries if "FROM audit_event" in one[0])
+        explain = "EXPLAIN " if session.get_bind().dialect.name == "postgresql" else "EXPLAIN QUERY PLAN "
+        plan = str(session.connection().exec_driver_sql(explain + statement, parameters).all())
+    assert "ix_audit_event_customer_id_at" in plan and "TEMP B-TREE FOR ORDER BY" not in plan, plan
+
+
 def test_all_data_holds_everything_about_the_customer_and_nothing_of_others(backend, erika, max_, log_in):
     log_in(max_)
     backend.run(accounts.request_address_change, erika, NEW_EMAIL)

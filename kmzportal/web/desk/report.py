@@ -4,6 +4,7 @@ import csv
 import io
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from itertools import chain
 from typing import Any
 
 from flask import Blueprint, Response, request
@@ -42,7 +43,7 @@ Table = dict[str, list[Any]]  #: the values of all periods by the heading of the
 @clerk_only
 def overview() -> ResponseReturnValue:
     year, years = _year()
-    months = report.periods(db.session(), year, datetime.now(UTC))
+    months = report.periods(db.session(), year, datetime.now(UTC), chain(*COUNTED.values()))
     return render("desk/report.html", months=months, tables=_tables(months), year=year, years=years)
 
 
@@ -50,7 +51,7 @@ def overview() -> ResponseReturnValue:
 @clerk_only
 def as_csv() -> ResponseReturnValue:
     year, _ = _year()
-    months = report.periods(db.session(), year, datetime.now(UTC))
+    months = report.periods(db.session(), year, datetime.now(UTC), chain(*COUNTED.values()))
     columns: Table = {"Monat": [month.name for month in months]}
     for table in _tables(months).values():
         columns |= table
