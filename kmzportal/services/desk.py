@@ -1,7 +1,7 @@
 """Actions of clerks on customers, each recorded in the customer's history with the clerk's initials."""
 
 from collections.abc import Mapping, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from sqlalchemy import Select, and_, delete, func, or_, select
 from sqlalchemy.exc import IntegrityError
@@ -73,7 +73,10 @@ class AddressOfClerk(Refusal):
 
 
 class NumberAlone(Refusal):
-    """The Kundennummer alone does not prove who wants this address, see number_suffices."""
+    """The Kundennummer alone does not prove who wants this address, see number_suffices.
+
+    Nor does it while someone objected to a change of the address, or can: whoever made it has read the number there.
+    """
 
     message = (
         "Bei dieser Adresse genügt die Kundennummer allein nicht. Rufen Sie zurück, fragen Sie bei der Schule nach, "
@@ -132,7 +135,7 @@ def correct_address(tx: Transaction, customer: Customer, seen_version: int, emai
     changed.
     """
     tx.lock(customer, seen_version)
-    if check == "number" and not number_suffices(tx.session, customer, email):
+    if check == "number" and (objection_pending(tx, customer) or not number_suffices(tx.session, customer, email)):
         raise NumberAlone
     _count(tx, "corrections")
     if not _needs_second_person(tx, email):
@@ -373,7 +376,7 @@ def delete_customer(tx: Transaction, customer: Customer, seen_version: int, why:
     tx.lock(customer, seen_version)
     if customer.objection == Objection.OPEN:
         raise ObjectionOpen(message=NOT_DELETED)
-    if tx.session.scalar(_to_earlier_addresses(tx, customer)):
+    if tx.session.scalar(_to_earlier_addresses(customer, tx.now)):
         raise ObjectionOpen(message=NOT_DELETED_YET)
     deletion.delete_customer(tx, customer, seen_version, why, loans_open)
     _count(tx, "deleted")
@@ -401,7 +404,10 @@ def unlock(tx: Transaction, customer: Customer, why: str, check: str = "") -> No
     The Kundennummer alone is none then: whoever had the account has read it there.
     """
     tx.lock(customer)
-    if customer.objection == Objection.OPEN and check in ("", "number"):
+    refused = (customer.objection == Objection.OPEN and not check) or (
+        check == "number" and objection_pending(tx, customer)
+    )
+    if refused:
         raise ObjectionOpen
     if check:
         accounts.settle_objections(tx, customer)
@@ -475,10 +481,15 @@ def objection_pending(tx: Transaction, customer: Customer) -> bool:
     Reads it after a lock: a link that is used at the same moment makes the present address an earlier one.
     """
     tx.lock(customer)
+    return objection_possible(tx.session, customer, tx.now)
+
+
+def objection_possible(session: Session, customer: Customer, now: datetime) -> bool:
+    """Return the same without a lock, for a page."""
     if customer.objection == Objection.OPEN:
         return True
-    still_open = _to_earlier_addresses(tx, customer).where(AccountLink.ended_at.is_(None))
-    return tx.session.scalar(still_open) is not None
+    still_open = _to_earlier_addresses(customer, now).where(AccountLink.ended_at.is_(None))
+    return session.scalar(still_open) is not None
 
 
 def lately_of_other(tx: Transaction, email: str, customer: Customer | None = None) -> bool:
@@ -494,13 +505,13 @@ def lately_of_other(tx: Transaction, email: str, customer: Customer | None = Non
     return any(owner != (customer and customer.id) for owner in tx.session.scalars(objection))
 
 
-def _to_earlier_addresses(tx: Transaction, customer: Customer) -> Select[int]:
+def _to_earlier_addresses(customer: Customer, now: datetime) -> Select[int]:
     """Select an objection link whose time is not over, ended or not, of an address that is no longer the account's."""
     objection = select(AccountLink.id).where(
         AccountLink.customer_id == customer.id,
         AccountLink.kind == LinkKind.OBJECTION,
         AccountLink.email != customer.email,
-        AccountLink.expires_at > tx.now,
+        AccountLink.expires_at > now,
     )
     return objection.limit(1)
 

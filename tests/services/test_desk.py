@@ -320,6 +320,24 @@ def test_after_an_objection_an_account_is_unlocked_only_with_a_new_address_or_an
     assert backend.read(erika).locked_at is None
 
 
+@pytest.mark.parametrize("objected", [True, False])
+def test_while_someone_objected_or_can_the_number_alone_proves_nobody(backend, as_clerk, erika, address_link, objected):
+    """Whoever moved the address has read the number in the account, and may have a mailbox of the same school."""
+    backend.update(erika, imported={"school": erika.school, "email": erika.email})
+    wanted = "schueler7@" + erika.email.partition("@")[2]
+    backend.run(accounts.confirm_address, address_link, NOW)
+    backend.update(erika, email=(same := "erika@" + erika.email.partition("@")[2]), email_canonical=same)
+    if objected:
+        backend.run(accounts.object_to_change, backend.links(LinkKind.OBJECTION)[0], NOW)
+    with pytest.raises(desk.NumberAlone):
+        as_clerk(desk.correct_address, erika, backend.read(erika).version, wanted, "number", "")
+    with pytest.raises(desk.ObjectionOpen):
+        as_clerk(desk.unlock, erika, "Kundin rief an", "number")
+    assert (backend.read(erika).email, backend.links(LinkKind.DESK)) == (same, [])
+    backend.run(accounts.settle_objections, erika)
+    as_clerk(desk.correct_address, erika, backend.read(erika).version, wanted, "number", "")
+
+
 def test_no_account_gets_the_address_of_a_clerk_and_the_attempt_is_recorded(backend, as_clerk, erika, tim):
     with pytest.raises(desk.AddressOfClerk):
         as_clerk(desk.correct_address, erika, erika.version, tim.email.upper(), "callback", "")

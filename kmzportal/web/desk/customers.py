@@ -241,6 +241,7 @@ def _hints(customer: Customer, typed: str | None) -> dict[str, Any]:
         "lookalike": mail_address.lookalike(email, customer_search.known_domains(session, now)),
         "free_mail": mail_address.is_free_mail(email),
         "number_suffices": desk.number_suffices(session, customer, email),
+        "objection": desk.objection_possible(session, customer, now),
     }
 
 

@@ -245,6 +245,14 @@ def test_hints_appear_while_the_address_is_typed(desk, erika, max_, typed, hint)
         assert "Neue E-Mail-Adresse" in before and CHECK in after, "between the address and the check"
 
 
+def test_the_hints_say_when_the_number_is_not_enough_as_someone_can_object(backend, screen, erika):
+    backend.update(erika, imported={"school": erika.school, "email": erika.email})
+    backend.run(accounts.request_address_change, erika, NEW)
+    backend.run(accounts.confirm_address, backend.links(LinkKind.ADDRESS)[-1], NOW)
+    screen.open(f"{screen.path}?neue-adresse=erika@{erika.email.partition('@')[2]}")
+    assert "Gegen eine Änderung der Adresse hat jemand" in words(by_id(screen.page, "hints"))
+
+
 @pytest.mark.parametrize(
     ("email", "school", "status"),
     [
