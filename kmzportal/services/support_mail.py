@@ -79,7 +79,7 @@ def receive(tx: Transaction, mail: IncomingMail) -> Effect:
     )
     if case and not apart and support.add_reply(tx, case, mail.sender, text, forged=not believed, **received):
         return Effect.REPLY
-    new = support.open_by_mail(tx, mail.sender, text, proven, forged, mail.name, **received)
+    new = support.open_by_mail(tx, mail.sender, text, proven, not believed, mail.name, **received)
     # A stranger's mail about a closed case does not reopen that, but a clerk must see it; its sender learns nothing.
     if case is None and not forged:
         support.send_to_stranger(tx, "case_receipt", mail.sender, new)

@@ -139,6 +139,17 @@ def test_where_a_server_checks_senders_an_unproven_reply_opens_nothing_again_and
     assert [found.state for found in cases()] == [CaseState.OPEN, CaseState.OPEN]
 
 
+def test_nor_does_an_unproven_mail_of_a_sender_who_wrote_often_today(
+    receive, cases, entries, as_clerk, app, monkeypatch
+):
+    monkeypatch.setitem(app.config, "MAIL_AUTHSERV_ID", "mx.kmz.example")
+    for number in range(support.CASES_PER_SENDER):
+        receive(replace(FIRST, message_id=f"<{number}@web.de>"))
+    as_clerk(support.ask_back, cases()[-1], "Welche Adresse gilt jetzt?")
+    receive(replace(FIRST, message_id="<10@web.de>"))
+    assert (cases()[-1].state, entries(cases()[-1])[-1][0]) == (CaseState.WAITING, "foreign_reply")
+
+
 def test_a_reply_about_a_merged_case_goes_to_the_remaining_one(receive, cases, case, entries, as_clerk):
     receive(replace(REPLY, subject="Noch einmal"))
     as_clerk(support.merge, case, cases()[1].reference)
