@@ -20,8 +20,17 @@ from sqlalchemy import ColumnElement, Select, func, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from kmzportal.models import AccountLink, Clerk, Customer, LoginSession, Passkey, UsedPuzzle
-from kmzportal.services import devices, sessions
+from kmzportal.models import (
+    ENDS_WITH_PASSWORD,
+    AccountLink,
+    Clerk,
+    Customer,
+    LinkState,
+    LoginSession,
+    Passkey,
+    UsedPuzzle,
+)
+from kmzportal.services import devices, links, sessions
 from kmzportal.services.refusals import ChangedMeanwhile, Refusal
 from kmzportal.services.sessions import NewSession, PersonTable
 from kmzportal.services.tokens import LinkKeys
@@ -325,14 +334,14 @@ def log_in(tx: Transaction, answer: Answer, device: str, table: PersonTable = Cu
     key = sessions.OF_PASSKEYS + tx.keys.fingerprint(f"passkey:{answer.credential.id}")
     known = devices.find(tx, person)
     if known is None and sessions.is_throttled(tx, key, disables=False):
-        sessions.record_throttled(tx, key, person, device)
+        sessions.record_throttled(tx, key, lambda: person, device)
         return None
     if not _verify(tx, answer, passkey) or passkey is None or person is None or person.locked_at:
         sessions.count_failure(tx, key, person if known else None, known)
         sessions.record_refused(tx, person, device)
         return None
     if tx.count(f"passkey-logins:{person.__tablename__}:{person.id}", tx.hour) > LOGINS_PER_HOUR:
-        sessions.record_throttled(tx, key, person, device)
+        sessions.record_throttled(tx, key, lambda: person, device)
         return None
     sessions.clear_throttle(tx, key)
     return sessions.start(tx, person, device, passkey=passkey.name)
@@ -398,9 +407,8 @@ def add(
         )
     except (WebAuthnException, ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError):
         raise PasskeyRefused from None
-    if keep and isinstance(person, Clerk) and not person.has_factor:
-        sessions.end_all(tx, person, keep)
-        devices.end_all(tx, person, keep_this=True)
+    if keep and isinstance(person, Clerk):
+        _end_other_access(tx, person, keep)
     credential_id = _base64(verified.credential_id)
     passkey = Passkey(
         customer=person if isinstance(person, Customer) else None,
@@ -420,6 +428,14 @@ def add(
         raise PasskeyRefused from None
     _changed(tx, person, "added", name)
     return passkey
+
+
+def _end_other_access(tx: Transaction, clerk: Clerk, keep: LoginSession) -> None:
+    """End an open first link, whose holder would need no passkey, and without a second factor all other sessions."""
+    links.end(tx, clerk, LinkState.REPLACED, ENDS_WITH_PASSWORD)
+    if not clerk.has_factor:
+        sessions.end_all(tx, clerk, keep)
+        devices.end_all(tx, clerk, keep_this=True)
 
 
 def rename(tx: Transaction, person: Customer | Clerk, passkey_id: int, name: str) -> None:

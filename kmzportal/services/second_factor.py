@@ -12,8 +12,8 @@ from datetime import datetime, timedelta
 from pyotp import TOTP
 from sqlalchemy import func, select, update
 
-from kmzportal.models import AuditEvent, Clerk, LoginSession
-from kmzportal.services import devices, sessions
+from kmzportal.models import ENDS_WITH_PASSWORD, AuditEvent, Clerk, LinkState, LoginSession
+from kmzportal.services import devices, links, sessions
 from kmzportal.services.refusals import ChangedMeanwhile, SessionOver, WrongCode
 from kmzportal.services.sessions import NewSession
 from kmzportal.services.tokens import LinkKeys, codes_match, format_code, normalize_code
@@ -154,6 +154,7 @@ def renew(tx: Transaction, clerk: Clerk, login_session: LoginSession, nonce: str
     set_up(tx, clerk, nonce, typed)
     sessions.end_all(tx, clerk, keep=login_session)
     devices.end_all(tx, clerk, keep_this=True)
+    links.end(tx, clerk, LinkState.REPLACED, ENDS_WITH_PASSWORD)
     tx.warn("clerk_access_changed", clerk, changed="factor")
     return sessions.renew_token(login_session)
 

@@ -1,7 +1,7 @@
 """Login sessions: started by a login, found by their token, ended; and the throttling of failed logins."""
 
 import secrets
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
@@ -83,14 +83,15 @@ def log_in(
 
     Unknown, wrong, locked, throttled and never activated differ only in what is recorded (OWASP ASVS 6.3.8).
     """
-    canonical = mail_address.canonical(address)
-    person: Customer | Clerk | None = tx.session.scalar(_by_address(canonical, table))
-    if person:
-        tx.lock(person)  # otherwise a password changed now would not end the session that is about to start
-    key = tx.keys.fingerprint(table.THROTTLE_PREFIX + canonical)
-    known = devices.find(tx, person)  # after the lock, so that parallel tries cannot exceed its failures
-    if check.throttled or (known is None and is_throttled(tx, key)):
-        record_throttled(tx, key, person, device)
+    by_address = _by_address(mail_address.canonical(address), table)
+    key = tx.keys.fingerprint(table.THROTTLE_PREFIX + mail_address.canonical(address))
+    if check.throttled:
+        record_throttled(tx, key, lambda: tx.session.scalar(by_address), device)
+        return None
+    person: Customer | Clerk | None = tx.session.scalar(by_address)
+    known = _lock_and_find_device(tx, person)
+    if known is None and is_throttled(tx, key):
+        record_throttled(tx, key, lambda: person, device)
         return None
     if person is None or person.locked_at or not check.confirms(person.password_hash):
         count_failure(tx, key, person, known)
@@ -105,19 +106,26 @@ def log_in(
     return start(tx, person, device, awaits_code)
 
 
+def _lock_and_find_device(tx: Transaction, person: Customer | Clerk | None) -> KnownDevice | None:
+    if person:
+        tx.lock(person)  # otherwise a password changed now would not end the session that is about to start
+    return devices.find(tx, person)  # after the lock, so that parallel tries cannot exceed its failures
+
+
 def record_refused(tx: Transaction, person: Customer | Clerk | None, device: str) -> None:
     tx.count("refused", tx.hour)
     if person:  # unknown addresses are only counted: there is no end of them
         tx.record("login.refused", person, device=device)
 
 
-def record_throttled(tx: Transaction, key: str, person: Customer | Clerk | None, device: str) -> None:
+def record_throttled(tx: Transaction, key: str, find: Callable[[], Customer | Clerk | None], device: str) -> None:
     """Record it once an hour, as such tries cost little and would fill the audit trail; never for unknown addresses.
 
-    Those are counted together, with as many statements.
+    Those are counted together, with as many statements. Only then `find` is called: such tries have no limit, and the
+    time of a lookup would tell whether the account exists.
     """
     if tx.count(f"throttled:{key}", tx.hour) == 1:
-        if person:
+        if person := find():
             tx.record("login.throttled", person, device=device)
         else:
             tx.count("throttled", tx.hour)

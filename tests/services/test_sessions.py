@@ -229,3 +229,23 @@ def test_failures_of_a_source_are_read_by_index(app, backend):
         explain = "EXPLAIN " if postgresql else "EXPLAIN QUERY PLAN "
         plans = [str(connection.exec_driver_sql(explain + sql, given).all()) for sql, given in queries]
     assert len(plans) >= 2 and all(re.search(r"ix_source_failure_\w+", plan) for plan in plans), plans
+
+
+def test_a_throttled_login_executes_the_same_statements_whether_the_account_exists_or_not(app, backend, erika):
+    """Such tries are not limited in number, so a lock of those who exist could be measured."""
+    throttled = PasswordCheck(None, matches=False, throttled=True)
+    found = []
+    for address in (erika.email, "erika@nirgends.example") * 2:
+        with app.app_context():
+            executed = []
+
+            def listener(*given, executed=executed):
+                executed.append(given[2])
+
+            event.listen(db.engine, "before_cursor_execute", listener)
+            try:
+                assert backend.run(sessions.log_in, address, throttled, "Firefox") is None
+            finally:
+                event.remove(db.engine, "before_cursor_execute", listener)
+            found.append(executed)
+    assert found[2] == found[3] != []

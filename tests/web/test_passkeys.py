@@ -10,7 +10,7 @@ from sqlalchemy import delete, select
 
 from kmzportal.db import db
 from kmzportal.mail.compose import compose
-from kmzportal.models import KnownDevice, LinkKind, LoginSession, OutgoingMail, Passkey, Throttle
+from kmzportal.models import KnownDevice, LinkKind, LinkState, LoginSession, OutgoingMail, Passkey, Throttle
 from kmzportal.services import accounts, clerks, deletion, desk, devices, passkeys, second_factor, sessions
 from kmzportal.services.passkeys import CHALLENGE_LIFETIME, MAX_PASSKEYS
 from kmzportal.services.passwords import check_password, hash_password
@@ -520,6 +520,13 @@ def test_with_a_passkey_the_password_alone_confirms_nothing(app, clerk_page, ros
     check = check_password(people.password_of(rosa), backend.read(rosa).password_hash)
     backend.run(accounts.check_current_password, rosa, login_session, check)
     assert backend.read(login_session).password_checked_at is None, "only the passkey counts as afresh"
+
+
+def test_a_new_passkey_of_a_clerk_ends_an_open_first_link(clerk_page, device, backend, rosa):
+    """Who has the mailbox alone could set password and second factor with it."""
+    link = backend.issue(LinkKind.CLERK_FIRST, rosa)
+    clerk_page.fill_in("Name des Passkeys", "Zweiter").touch(ADD, device)
+    assert backend.read(link).state(NOW) is LinkState.REPLACED
 
 
 def test_a_first_second_factor_ends_what_the_password_alone_began(app, rosa, device, offered, mine):

@@ -5,12 +5,12 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import select
 
-from kmzportal.models import KnownDevice, LoginSession
+from kmzportal.models import KnownDevice, LinkKind, LinkState, LoginSession
 from kmzportal.services import devices, sessions
 from kmzportal.services.second_factor import SecondFactor
 from tests import people
 from tests.browser import Browser, by_id, only, words
-from tests.people import NEW, NEW_PASSWORD
+from tests.people import NEW, NEW_PASSWORD, NOW
 
 pytestmark = pytest.mark.usefixtures("clock")
 PAGE, LOGIN = "/kundenservice/zugang", "/kundenservice/anmelden"
@@ -106,6 +106,14 @@ def test_another_app_replaces_the_one_before_and_ends_other_sessions(own, backen
     for code, accepted in ((factor.recovery_codes[0], False), (new.recovery_codes[0], True)):
         browser = Browser(backend.app).log_in(rosa, path=LOGIN).submit("Weiter", {CODE: code})
         assert is_at_the_desk(browser) is accepted
+
+
+def test_another_app_ends_an_open_first_link(own, backend, rosa):
+    """Who lost the telephone and found a recovery code needs the link no more: a thief of the mailbox could use it."""
+    link = backend.issue(LinkKind.CLERK_FIRST, rosa)
+    [secret] = codes(own.follow("Neue App einrichten"))
+    own.submit("Einrichten", {CODE: backend.totp_code(secret)})
+    assert backend.read(link).state(NOW) is LinkState.REPLACED
 
 
 def test_each_session_offers_a_secret_of_its_own(own, backend, elsewhere, prove):
