@@ -1,5 +1,6 @@
 """Written requests at the desk: who it probably is, acts of clerks, the promised day, and the end by a used link."""
 
+import time
 from datetime import date, timedelta
 
 import pytest
@@ -347,3 +348,11 @@ def test_what_a_source_asked_beyond_its_limit_is_in_its_number(app, backend, ask
         ask(f"{number}@nirgends.example")
     with app.app_context():
         assert recovery.floods(db.session(), NOW) == {"192.0.2.7": 9}
+
+
+def test_a_hostile_text_is_searched_for_addresses_in_bounded_time():
+    """Stepping back, 25 such requests took half a second of each view of Anfragen."""
+    hostile = f"{'a' * 64}@{'b' * 63}@" * 30_000
+    started = time.process_time()
+    assert support.ADDRESS.findall(f"{hostile} erika@gms.example") == ["erika@gms.example"]
+    assert time.process_time() - started < 1

@@ -77,6 +77,7 @@ NAMES = {
     "branches": BRANCHES,
     "channels": CHANNELS,
     "entry_kinds": ENTRIES,
+    "entries_shown": support.ENTRIES_SHOWN,
 }
 bp.record_once(lambda setup: setup.app.jinja_env.globals.update(NAMES))
 
@@ -200,6 +201,7 @@ def _screen(case: SupportCase, **refused: PortalForm) -> ResponseReturnValue:
         owner=links.address_owner(session, case.new_email, now, other_than=case.customer) if case.new_email else None,
         questions=QUESTIONS,
         forms=forms,
+        before=page_key(),
         now=now,
     )
 

@@ -245,3 +245,17 @@ def test_every_act_works_with_htmx(app, backend, rosa, case):
 def test_an_unknown_case_or_customer_is_not_found(page, path):
     answer = page.post(f"{LIST}/{path}") if "/" in path else page.client.get(f"{LIST}/{path}", base_url=page.site)
     assert answer.status_code == 404
+
+
+def test_of_a_long_request_the_newest_entries_are_shown_and_a_link_leads_to_the_others(desk, backend, erika, prove):
+    case = backend.run(lambda tx, one: support.open_case(tx, "other", "mail", one.email, "Text 0", customer=one), erika)
+    for number in range(1, support.ENTRIES_SHOWN + 3):
+        backend.run(support.add_reply, case, erika.email, f"Text {number}.")
+    pages = [f"/kundenservice/anfragen/{case.id}", f"/kundenservice/kunden/{erika.id}?anfrage={case.id}"]
+    for page in pages:
+        assert "Text 2." not in desk.open(page).text and "Text 3." in desk.text and "Text 22." in desk.text
+    older = desk.follow("Ältere Nachrichten und Notizen (3)")
+    assert older.path == "/kundenservice/bestaetigen", "as every list of the desk"
+    prove()
+    desk.open(pages[1]).follow("Ältere Nachrichten und Notizen (3)")
+    assert "Text 0" in desk.text and "Text 2." in desk.text and "Text 3." not in desk.text
