@@ -27,7 +27,7 @@ from kmzportal.models import Clerk, Customer, LoginSession, Person
 from kmzportal.services import accounts, devices, passwords, sessions
 from kmzportal.services.refusals import ChangedMeanwhile, Refusal, SessionOver
 from kmzportal.services.sessions import NewSession, PersonTable
-from kmzportal.services.shares import Holder, Pace
+from kmzportal.services.shares import Holder, Pace, Shares
 from kmzportal.services.transaction import Transaction, transaction
 from kmzportal.web import cookie
 from kmzportal.web.forms import PortalForm, restore_input, save_input
@@ -165,6 +165,11 @@ class AuthenticatedUser(UserMixin):  # type: ignore[misc]
         return self.login_session.actor
 
     @property
+    def holder(self) -> Holder:
+        """The session as a holder of turns: not the person, whose turns a stolen session would take."""
+        return Holder(f"session:{self.login_session.id}", known=True)
+
+    @property
     def home_endpoint(self) -> str:
         """The endpoint of the first page after the login."""
         return "search.start" if self.login_session.clerk else "account.overview"
@@ -232,7 +237,10 @@ def check_own_password(typed: str) -> NewSession | None:
     person, login_session, known = current_user.person, current_user.login_session, current_user.person.password_hash
     with transaction(current_user.actor, source(), lock_now=False) as tx:
         throttled = accounts.confirmation_is_throttled(tx, login_session)
-    check = passwords.check_password(typed, known, Holder(current_user.actor, known=True), throttled)
+    if throttled:  # takes no turn: a stolen session could fill the places of its owner, who logs in elsewhere
+        check = passwords.PasswordCheck(None, matches=False, throttled=True)
+    else:
+        check = passwords.check_password(typed, known, Holder(current_user.actor, known=True))
     with user_transaction() as tx:
         return accounts.check_current_password(tx, person, login_session, check)
 
@@ -340,6 +348,11 @@ class MissingRight(Forbidden):
         self.reason = reason
 
 
+#: Views of sessions run four at a time in a process, in turns of sessions: whoever has one, own or stolen, and asks for
+#: slow pages again and again waits behind himself.
+session_turns = Shares(places=4, each=6, strangers=0, most=16)
+
+
 def _require(
     access: str, admits: Callable[[LoginSession], object], login_endpoint: str, reason: str
 ) -> Callable[[View], View]:
@@ -354,8 +367,9 @@ def _require(
                 return login_manager.unauthorized()
             if not admits(current_user.login_session):
                 raise MissingRight(reason)
-            restore_input(current_user.actor)
-            return view(*args, **kwargs)
+            with session_turns.turn(current_user.holder):
+                restore_input(current_user.actor)
+                return view(*args, **kwargs)
 
         guarded.access = access  # type: ignore[attr-defined]
         guarded.login_endpoint = login_endpoint  # type: ignore[attr-defined]

@@ -7,6 +7,8 @@ from sqlalchemy import delete, select
 
 from kmzportal.models import CustomerAccess, LinkKind
 from kmzportal.services import desk, links, support
+from kmzportal.services.shares import Holder
+from kmzportal.web import auth
 from tests.browser import HTMX, Browser
 from tests.site_wide.routes import routes
 from tests.states import prove
@@ -47,6 +49,22 @@ def test_a_route_is_open_only_to_those_it_declares(app, scenario, user, method):
             if user == "anonymous":
                 assert scenario.erika.email not in answer.text, route.path
     assert wrong == {} and checked >= STATUS[user].keys() - {"link_holder"}
+
+
+@pytest.mark.parametrize("user", ["customer", "admin"])
+def test_each_page_of_a_session_takes_a_turn_of_that_session(app, scenario, user):
+    """Whoever has a session, own or stolen, and asks for slow pages again and again kept all processors busy."""
+    browser = scenario.log_in(scenario.max) if user == "customer" else scenario.desk_browser(scenario.rosa)
+    session = scenario.backend.session_of(browser.session["_user_id"])
+    turns = [auth.session_turns.enter(Holder(f"session:{session.id}", known=True)) for _ in range(10)]
+    own = [route for route in routes(app, "GET") if route.access == user or (user, route.access) == ("admin", "clerk")]
+    try:
+        busy = {route.path: browser.client.get(route.path, base_url=browser.site).status_code for route in own}
+        assert len(busy) > 9 and set(busy.values()) == {503}, busy
+        assert browser.open("/hilfe").status == 200
+    finally:
+        for turn in turns:
+            auth.session_turns.leave(turn)
 
 
 def test_no_customer_sees_data_of_another(app, erika, max_):

@@ -316,7 +316,7 @@ def holders(monkeypatch):
     """Who asked for each comparison of a password, from now on."""
     found, compare = [], passwords.check_password
 
-    def note_and_compare(typed, known, holder, throttled):
+    def note_and_compare(typed, known, holder, throttled=False):
         found.append(holder)
         return compare(typed, known, holder, throttled)
 
@@ -346,6 +346,17 @@ def test_all_devices_of_an_account_have_one_share_and_one_limit(app, backend, er
             )
     assert holders == [Holder(f"customer:{erika.id}", known=True)] * 3
     assert len(backend.read(select(RecoveryRequest))) == recovery.PER_KNOWN_DEVICE
+
+
+@pytest.mark.parametrize("who", ["erika"])
+def test_whoever_guesses_in_a_stolen_session_takes_no_turns_of_the_owners_logins(app, person, enter, holders):
+    """Her login on a known device has the same turns: guesses that are not even compared kept it waiting."""
+    thief = Browser(app)
+    assert enter(thief)
+    holders.clear()
+    for _ in range(30):
+        thief.open("/einstellungen/daten").submit("Weiter", {"Aktuelles Passwort": WRONG})
+    assert len(holders) == app.config["THROTTLE_FREE_FAILURES"] + 1
 
 
 @both

@@ -1,5 +1,6 @@
 """Einstellungen: Konto anpassen, Meine Daten, Angemeldete Geräte, Verlauf."""
 
+from contextlib import AbstractContextManager
 from functools import wraps
 from typing import Any
 
@@ -194,8 +195,12 @@ def _confirm(form: AccountForm | ConfirmForm) -> bool:
     return True
 
 
-#: All that a customer wrote may be some megabytes. Whoever asks for it again and again waits behind himself.
+#: All that a customer wrote may take some hundred MB of memory while it is shown.
 _own_data = Shares(places=1, each=1, strangers=0, most=8)
+
+
+def _turn() -> AbstractContextManager[None]:
+    return _own_data.turn(current_user.holder)
 
 
 @bp.get("/daten")
@@ -203,7 +208,7 @@ _own_data = Shares(places=1, each=1, strangers=0, most=8)
 def data() -> ResponseReturnValue:
     if not _password_confirmed():
         return _ask_for_password("daten")
-    with _own_data.turn(Holder(current_user.actor, known=True)):
+    with _turn():
         return render("customer/data.html", data=audit.all_data(db.session(), current_user.customer))
 
 
@@ -212,7 +217,7 @@ def data() -> ResponseReturnValue:
 def data_json() -> ResponseReturnValue:
     if not _password_confirmed():
         return redirect_to(".data")
-    with _own_data.turn(Holder(current_user.actor, known=True)):
+    with _turn():
         response = jsonify(audit.all_data(db.session(), current_user.customer))
     response.headers["Content-Disposition"] = "attachment; filename=meine-daten.json"
     return response

@@ -112,10 +112,10 @@ def test_a_customer_reads_and_downloads_her_data_after_the_current_password(brow
         assert not secret_scan.contains_secret(secret, answer.text)
 
 
-def test_whoever_asks_for_the_own_data_again_and_again_waits_behind_himself(browser, erika, adjust):
-    """It may be some megabytes of page: 40 a second of one customer kept all processors busy."""
+def test_the_own_data_are_made_once_at_a_time(browser, backend, erika, adjust):
+    """They may take some hundred MB of memory."""
     adjust(browser, erika)
-    mine = Holder(f"customer:{erika.id}", known=True)
+    mine = Holder(f"session:{session_of(backend, erika).id}", known=True)
     turns = [account._own_data.enter(mine) for _ in range(2)]  # one runs, one waits
     try:
         for path in ("/einstellungen/daten", "/einstellungen/daten.json"):

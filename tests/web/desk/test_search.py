@@ -6,8 +6,6 @@ import pytest
 
 from kmzportal.models import LinkKind, MailState
 from kmzportal.services import sessions, support
-from kmzportal.services.shares import Holder
-from kmzportal.web.desk import search
 from tests import people
 from tests.browser import Browser, by_id, words
 from tests.people import NOW
@@ -146,14 +144,3 @@ def test_a_mail_has_its_state_with_icon_and_colour(desk, backend, erika):
         [state] = [one for one in desk.page.iter("span") if "kern-badge--danger" in (one.get("class") or "")]
         assert words(state) == "abgelehnt: Adresse unbekannt"
         assert "kern-icon--danger" in state[0].get("class")
-
-
-def test_whoever_searches_again_and_again_waits_behind_himself(desk, rosa):
-    """Words with typos take time: 120 searches a second of one session kept all processors busy."""
-    turns = [search._searches.enter(Holder(f"clerk:{rosa.id}", known=True)) for _ in range(3)]  # one runs, two wait
-    try:
-        assert desk.open("/kundenservice/kunden?suche=mustremann").status == 503
-    finally:
-        for turn in turns:
-            search._searches.leave(turn)
-    assert desk.open("/kundenservice/kunden?suche=mustremann").status == 200
