@@ -212,7 +212,7 @@ HOSTILE = {
     "10 MB of headers": (HEAD + b"A: b\r\n" * (SIZE_READ // 6) + b"\r\nText", "gekürzt"),
     "10 MB of a bounce": (HEAD + b"Content-Type: message/delivery-status\r\n\r\n" + b"A: b\n\n" * SIZE_READ, "gekürzt"),
     "10 MB of HTML": (parts(b"Content-Type: text/html", b"<b>Zeile</b><br>" * 10_000), "Zeile\nZeile"),
-    "10 MB of Punycode": (parts(b"Content-Type: text/plain; charset=punycode", b"b" * 200_000), "bbb"),
+    "10-MB-of-Punycode": (parts(b"Content-Type: text/plain; charset=punycode", b"b" * 200_000), "bbb"),
     "open brackets": (b"From: " + b"(" * 1_500 + b"eva@web.de\r\n\r\nText", UNREADABLE),
     "unknown charset": (HEAD + b"Content-Type: text/plain; charset=klingon\r\n\r\nf\xc3\xbcr", "für"),
     "charset that is no text": (HEAD + b"Content-Type: text/plain; charset=zlib\r\n\r\nText", "Text"),
