@@ -93,7 +93,8 @@ class Proxy:
     def _listens(self) -> bool:
         assert self.process.poll() is None, self.logged
         try:
-            socket.create_connection(("127.0.0.1", self.https_port)).close()
+            for port in (self.http_port, self.https_port):
+                socket.create_connection(("127.0.0.1", port)).close()
         except OSError:
             return False
         return True
