@@ -293,6 +293,7 @@ def test_with_the_proof_an_old_session_ends_later_ones_too(app, backend, person,
     mine.open(PAGES[who]).press(END_OTHERS)
     if who == "erika":
         mine.submit("Weiter", {"Aktuelles Passwort": people.password_of(person)})
+        assert "Melden Sie die Geräte jetzt ab." in mine.text
     else:
         codes = SecondFactor(backend.factor_keys, backend.read(person).factor_nonce).recovery_codes
         mine.submit("Weiter", {"Code aus der App": codes[-1]})

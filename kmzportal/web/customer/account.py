@@ -42,6 +42,7 @@ LINK_SENT = (
     " Wir haben einen Link an die neue E-Mail-Adresse gesendet. "
     "Bis Sie dort auf „Bestätigen“ klicken, gilt die bisherige."
 )
+PRESS_AGAIN = "Danke. Melden Sie die Geräte jetzt ab."
 #: Endpoint of each page that needs the current password, by its name in the URL.
 AFTER_CONFIRMATION = {
     "konto": ".edit",
@@ -151,7 +152,7 @@ def confirm_password(purpose: str) -> ResponseReturnValue:
         return redirect_in_place(AFTER_CONFIRMATION[purpose])
     form = ConfirmForm()
     if form.validate_on_submit() and _confirm(form):
-        return redirect_in_place(AFTER_CONFIRMATION[purpose])
+        return redirect_in_place(AFTER_CONFIRMATION[purpose], PRESS_AGAIN if purpose == "geraete" else None)
     return _ask_for_password(purpose, form)
 
 
