@@ -6,10 +6,11 @@ turns however many requests each of them has waiting.
 """
 
 import time
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from threading import Event, Lock
+from threading import Condition, Event, Lock
 from typing import NamedTuple
 
 from kmzportal.services.refusals import SourceBusy, TooBusy
@@ -99,6 +100,46 @@ class Shares:
                 self._next = {holder: start for holder, start in self._next.items() if start > self._now}
             turn.begun = True
             turn.settled.set()
+
+
+class Concurrency:
+    """Under each name so many run at a time as it allows. As many more wait, for `seconds` at most.
+
+    Unlike Shares, nobody waits for those with other names, so what waits for something else in its turn stops nobody.
+    """
+
+    def __init__(self, seconds: float):
+        self.seconds = seconds
+        self._changed = Condition()
+        self._running: Counter[str] = Counter()
+        self._waiting: Counter[str] = Counter()
+
+    @contextmanager
+    def turn(self, limits: Mapping[str, int]) -> Iterator[None]:
+        """Run under these names, each with its limit; raises TooBusy."""
+        with self._changed:
+            if not _below(self._running, limits) and not self._wait(limits):
+                raise TooBusy
+            self._running.update(limits.keys())
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._running -= Counter(limits.keys())  # and forgets names at zero
+                self._changed.notify_all()
+
+    def _wait(self, limits: Mapping[str, int]) -> bool:
+        if not _below(self._waiting, limits):
+            return False
+        self._waiting.update(limits.keys())
+        try:
+            return self._changed.wait_for(lambda: _below(self._running, limits), self.seconds)
+        finally:
+            self._waiting -= Counter(limits.keys())
+
+
+def _below(numbers: Mapping[str, int], limits: Mapping[str, int]) -> bool:
+    return all(numbers[name] < limit for name, limit in limits.items())
 
 
 class Pace:

@@ -46,9 +46,7 @@ CODE_LIFETIME = timedelta(hours=1)
 SOURCES_PER_ADDRESS = 3  # receipts and codes to one address, as a multiple of what one source may cause
 PUZZLES_PER_CASE = 10  # answered puzzles, as a multiple of the limits of cases
 CASES_SHOWN = 25
-ENTRIES_SHOWN = (
-    20  # of one case on a page: strangers write a hundred of TEXT_STORED, which took 200 MB of memory to show
-)
+ENTRIES_SHOWN = 10  # of one case: strangers write a hundred of TEXT_STORED, which took 200 MB of memory to show
 OF_ACCOUNT = ("deletion", "objection")  # branches whose account is certain, as they begin in it or by its link
 UNFINISHED = (CaseState.OPEN, CaseState.WAITING, CaseState.ANSWERED)
 #: Possessive, and tried once for each word, as strangers choose the text: stepping back took a second for 25 requests.

@@ -27,7 +27,7 @@ from kmzportal.models import Clerk, Customer, LoginSession, Person
 from kmzportal.services import accounts, devices, passwords, sessions
 from kmzportal.services.refusals import ChangedMeanwhile, Refusal, SessionOver
 from kmzportal.services.sessions import NewSession, PersonTable
-from kmzportal.services.shares import Holder, Pace, Shares
+from kmzportal.services.shares import Concurrency, Holder, Pace
 from kmzportal.services.transaction import Transaction, transaction
 from kmzportal.web import cookie
 from kmzportal.web.forms import PortalForm, restore_input, save_input
@@ -348,9 +348,22 @@ class MissingRight(Forbidden):
         self.reason = reason
 
 
-#: Views of sessions run four at a time in a process, in turns of sessions: whoever has one, own or stolen, and asks for
-#: slow pages again and again waits behind himself.
-session_turns = Shares(places=4, each=6, strangers=0, most=16)
+#: How many requests of one session, and of one person with several, run at a time in a process; as many more wait.
+#: Whoever asks for slow pages again and again waits for himself, and a stolen session leaves room for its owner's.
+OF_SESSION, OF_PERSON = 3, 6
+requests_of_sessions = Concurrency(seconds=10)
+
+
+@contextmanager
+def _turn() -> Iterator[None]:
+    """Wait until the user may run one more request; raises TooBusy. Once a request, as views call other views."""
+    if "has_turn" in g:
+        yield
+        return
+    limits = {f"session:{current_user.login_session.id}": OF_SESSION, current_user.actor: OF_PERSON}
+    with requests_of_sessions.turn(limits):
+        g.has_turn = True
+        yield
 
 
 def _require(
@@ -367,7 +380,7 @@ def _require(
                 return login_manager.unauthorized()
             if not admits(current_user.login_session):
                 raise MissingRight(reason)
-            with session_turns.turn(current_user.holder):
+            with _turn():
                 restore_input(current_user.actor)
                 return view(*args, **kwargs)
 

@@ -2,11 +2,12 @@
 
 import time
 from concurrent.futures import ThreadPoolExecutor
+from threading import Thread
 
 import pytest
 
 from kmzportal.services.refusals import SourceBusy, TooBusy
-from kmzportal.services.shares import Holder, Pace, Shares
+from kmzportal.services.shares import Concurrency, Holder, Pace, Shares
 
 LOUD, SCHOOL, OTHER, *SOURCES = (Holder(f"192.0.2.{number}") for number in range(20))
 CLERK, DEVICE = Holder("clerk:1", known=True), Holder("device:1", known=True)
@@ -132,3 +133,37 @@ def test_at_a_pace_one_turn_begins_after_another_and_few_wait():
     loud = [turn.result() for turn in turns[:4]]
     assert loud.count(None) == 2 and sorted(filter(None, loud))[1] > 0.5
     assert [turn.result() for turn in turns[4:]].count(None) == 1, "three wait in all"
+
+
+# Concurrency
+
+
+def test_under_a_name_so_many_run_as_it_allows_and_as_many_more_wait():
+    running, order = Concurrency(seconds=30), []
+
+    def run(number):
+        with running.turn({"session": 1, "person": 2}):
+            order.append(number)
+
+    with running.turn({"session": 1, "person": 2}):
+        waiting = Thread(target=run, args=("waits",))
+        waiting.start()
+        while not running._waiting["session"]:
+            time.sleep(0.01)
+        with pytest.raises(TooBusy), running.turn({"session": 1, "person": 2}):
+            pass
+        with running.turn({"another session": 1, "person": 2}):
+            order.append("another session")
+        with running.turn({"another person": 1}):
+            order.append("another person")
+    waiting.join(30)
+    assert order == ["another session", "another person", "waits"]
+    assert not running._running and not running._waiting, "no name is kept"
+
+
+def test_who_waits_too_long_is_refused():
+    running = Concurrency(seconds=0)
+    with running.turn({"session": 1}), pytest.raises(TooBusy), running.turn({"session": 1}):
+        pass
+    with running.turn({"session": 1}):
+        assert not running._waiting

@@ -1,5 +1,6 @@
 """Who may use which route. Each view declares its `access`; everybody else is refused."""
 
+from contextlib import ExitStack
 from itertools import product
 
 import pytest
@@ -7,7 +8,7 @@ from sqlalchemy import delete, select
 
 from kmzportal.models import CustomerAccess, LinkKind
 from kmzportal.services import desk, links, support
-from kmzportal.services.shares import Holder
+from kmzportal.services.shares import Concurrency
 from kmzportal.web import auth
 from tests.browser import HTMX, Browser
 from tests.site_wide.routes import routes
@@ -51,20 +52,49 @@ def test_a_route_is_open_only_to_those_it_declares(app, scenario, user, method):
     assert wrong == {} and checked >= STATUS[user].keys() - {"link_holder"}
 
 
+@pytest.fixture
+def limits(monkeypatch):
+    """Return the limits of a session, with no time to wait."""
+    monkeypatch.setattr(auth, "requests_of_sessions", Concurrency(seconds=0))
+
+    def limits(scenario, browser):
+        session = scenario.backend.session_of(browser.session["_user_id"])
+        return {f"session:{session.id}": auth.OF_SESSION, session.actor: auth.OF_PERSON}
+
+    return limits
+
+
 @pytest.mark.parametrize("user", ["customer", "admin"])
-def test_each_page_of_a_session_takes_a_turn_of_that_session(app, scenario, user):
-    """Whoever has a session, own or stolen, and asks for slow pages again and again kept all processors busy."""
-    browser = scenario.log_in(scenario.max) if user == "customer" else scenario.desk_browser(scenario.rosa)
-    session = scenario.backend.session_of(browser.session["_user_id"])
-    turns = [auth.session_turns.enter(Holder(f"session:{session.id}", known=True)) for _ in range(10)]
+def test_of_a_session_three_requests_run_at_a_time_and_of_a_person_six(app, scenario, user, limits):
+    """Whoever asked for slow pages again and again, with an own session or a stolen one, kept all processors busy."""
+    browser, another = (
+        scenario.log_in(scenario.max) if user == "customer" else scenario.desk_browser(scenario.rosa) for _ in range(2)
+    )
+    stranger = scenario.log_in(scenario.erika)
     own = [route for route in routes(app, "GET") if route.access == user or (user, route.access) == ("admin", "clerk")]
-    try:
+    with ExitStack() as running:
+        for _ in range(auth.OF_SESSION):
+            running.enter_context(auth.requests_of_sessions.turn(limits(scenario, browser)))
         busy = {route.path: browser.client.get(route.path, base_url=browser.site).status_code for route in own}
         assert len(busy) > 9 and set(busy.values()) == {503}, busy
-        assert browser.open("/hilfe").status == 200
-    finally:
-        for turn in turns:
-            auth.session_turns.leave(turn)
+        assert another.open(own[0].path).status != 503
+        for _ in range(auth.OF_SESSION):
+            running.enter_context(auth.requests_of_sessions.turn(limits(scenario, another)))
+        assert another.open(own[0].path).status == 503 and browser.open("/hilfe").status == 200
+        assert stranger.open("/einstellungen").status == 200
+    assert browser.open(own[0].path).status != 503
+
+
+@pytest.mark.parametrize("method", ["GET", "POST"])
+@pytest.mark.parametrize("user", ["customer", "admin"])
+def test_no_view_waits_for_a_second_turn(app, scenario, user, method, limits, monkeypatch):
+    """Views call other views: four that each waited for their second turn stopped all pages of sessions for good."""
+    monkeypatch.setattr(auth, "OF_SESSION", 1)
+    browser = scenario.log_in(scenario.max) if user == "customer" else scenario.desk_browser(scenario.rosa)
+    if user == "admin":
+        scenario.backend.run(prove, scenario.rosa)
+    for route in routes(app, method):
+        assert browser.client.open(route.path, method=method, base_url=browser.site).status_code != 503, route.path
 
 
 def test_no_customer_sees_data_of_another(app, erika, max_):

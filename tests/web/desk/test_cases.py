@@ -253,7 +253,11 @@ def test_of_a_long_request_the_newest_entries_are_shown_and_a_link_leads_to_the_
         backend.run(support.add_reply, case, erika.email, f"Text {number}.")
     pages = [f"/kundenservice/anfragen/{case.id}", f"/kundenservice/kunden/{erika.id}?anfrage={case.id}"]
     for page in pages:
-        assert "Text 2." not in desk.open(page).text and "Text 3." in desk.text and "Text 22." in desk.text
+        assert (
+            "Text 2." not in desk.open(page).text
+            and "Text 3." in desk.text
+            and f"Text {support.ENTRIES_SHOWN + 2}." in desk.text
+        )
     older = desk.follow("Ältere Nachrichten und Notizen (3)")
     assert older.path == "/kundenservice/bestaetigen", "as every list of the desk"
     prove()
