@@ -46,7 +46,7 @@ CODE_LIFETIME = timedelta(hours=1)
 SOURCES_PER_ADDRESS = 3  # receipts and codes to one address, as a multiple of what one source may cause
 PUZZLES_PER_CASE = 10  # answered puzzles, as a multiple of the limits of cases
 CASES_SHOWN = 25
-ENTRIES_SHOWN = 10  # of one case: strangers write a hundred of TEXT_STORED, which took 200 MB of memory to show
+ENTRIES_SHOWN = 6  # of one case: strangers write a hundred of TEXT_STORED, which took 200 MB of memory to show
 OF_ACCOUNT = ("deletion", "objection")  # branches whose account is certain, as they begin in it or by its link
 UNFINISHED = (CaseState.OPEN, CaseState.WAITING, CaseState.ANSWERED)
 #: Possessive, and tried once for each word, as strangers choose the text: stepping back took a second for 25 requests.
@@ -546,6 +546,23 @@ def find_by_reference(session: Session, typed: str) -> SupportCase | None:
 
 def _with_people() -> Select[SupportCase]:
     return select(SupportCase).options(joinedload(SupportCase.customer), joinedload(SupportCase.clerk))
+
+
+def shown_entries(case: SupportCase, before: int | None = None) -> tuple[list[CaseEntry], int | None]:
+    """Return what a page shows of a case, and where its next page begins, `before` there; None if there is none.
+
+    First the oldest entry, and the newest of the writer, of others and of the desk apart: many mails must not hide a
+    note. Then all, from the newest on.
+    """
+    if before:
+        older = [entry for entry in case.entries if entry.id < before]
+        shown = older[-ENTRIES_SHOWN:]
+        return shown, shown[0].id if len(older) > len(shown) else None
+    chosen = set(case.entries[:1])
+    for kinds in (("received", "reply"), ("foreign_reply",), ("question", "note")):
+        chosen.update([entry for entry in case.entries if entry.kind in kinds][-ENTRIES_SHOWN:])
+    shown = [entry for entry in case.entries if entry in chosen]
+    return shown, case.entries[-1].id + 1 if len(case.entries) > len(shown) else None
 
 
 # Who is it?

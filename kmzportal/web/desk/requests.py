@@ -77,7 +77,7 @@ NAMES = {
     "branches": BRANCHES,
     "channels": CHANNELS,
     "entry_kinds": ENTRIES,
-    "entries_shown": support.ENTRIES_SHOWN,
+    "shown_entries": support.shown_entries,
 }
 bp.record_once(lambda setup: setup.app.jinja_env.globals.update(NAMES))
 

@@ -247,19 +247,20 @@ def test_an_unknown_case_or_customer_is_not_found(page, path):
     assert answer.status_code == 404
 
 
-def test_of_a_long_request_the_newest_entries_are_shown_and_a_link_leads_to_the_others(desk, backend, erika, prove):
+def test_of_a_long_request_the_first_and_newest_entries_are_shown_and_a_link_leads_to_all(desk, backend, erika, prove):
     case = backend.run(lambda tx, one: support.open_case(tx, "other", "mail", one.email, "Text 0", customer=one), erika)
+    backend.run(support.add_note, case, "Es war nicht Erika.", initials="ro")
     for number in range(1, support.ENTRIES_SHOWN + 3):
         backend.run(support.add_reply, case, erika.email, f"Text {number}.")
-    pages = [f"/kundenservice/anfragen/{case.id}", f"/kundenservice/kunden/{erika.id}?anfrage={case.id}"]
-    for page in pages:
-        assert (
-            "Text 2." not in desk.open(page).text
-            and "Text 3." in desk.text
-            and f"Text {support.ENTRIES_SHOWN + 2}." in desk.text
-        )
-    older = desk.follow("Ältere Nachrichten und Notizen (3)")
-    assert older.path == "/kundenservice/bestaetigen", "as every list of the desk"
+    last = f"Text {support.ENTRIES_SHOWN + 2}."
+    every = f"Alle {support.ENTRIES_SHOWN + 4} Nachrichten und Notizen"
+    for page in (f"/kundenservice/anfragen/{case.id}", f"/kundenservice/kunden/{erika.id}?anfrage={case.id}"):
+        text = desk.open(page).text
+        assert "Text 2." not in text and all(one in text for one in ("Text 0", "Es war nicht Erika.", "Text 3.", last))
+        assert desk.follow(every).path == "/kundenservice/bestaetigen", "as every list of the desk"
     prove()
-    desk.open(pages[1]).follow("Ältere Nachrichten und Notizen (3)")
-    assert "Text 0" in desk.text and "Text 2." in desk.text and "Text 3." not in desk.text
+    desk.open(page).follow(every)
+    assert "Text 2." not in desk.text and "Es war nicht Erika." not in desk.text and last in desk.text
+    desk.follow("Ältere Nachrichten und Notizen")
+    assert "Text 0" in desk.text and "Es war nicht Erika." in desk.text and "Text 2." in desk.text
+    assert last not in desk.text and "Ältere Nachrichten" not in desk.text
