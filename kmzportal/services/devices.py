@@ -35,8 +35,13 @@ def account_of(session: Session, token: str, now: datetime) -> str | None:
 
 def find(tx: Transaction, person: Customer | Clerk | None) -> KnownDevice | None:
     """Return this browser's row for the account, or None. Unknown accounts cost the same query."""
-    owner = _owner(person) == (person.id if person else 0)
-    return tx.session.scalar(select(KnownDevice).where(owner, *_of_browser(tx.device_token, tx.now)))
+    return find_by_id(tx, Clerk if isinstance(person, Clerk) else Customer, person.id if person else 0)
+
+
+def find_by_id(tx: Transaction, table: type[Customer] | type[Clerk], person_id: int) -> KnownDevice | None:
+    owner = KnownDevice.clerk_id if table is Clerk else KnownDevice.customer_id
+    mine = owner == person_id, *_of_browser(tx.device_token, tx.now)
+    return tx.session.scalar(select(KnownDevice).where(*mine))
 
 
 def all_of(session: Session, person: Customer | Clerk) -> Sequence[KnownDevice]:

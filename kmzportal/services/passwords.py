@@ -80,15 +80,14 @@ def check_password(
 ) -> PasswordCheck:
     """Compare a password with a stored hash, with equal work when there is none; raises TooBusy.
 
-    `throttled`: it is not compared, which takes a turn as long as a comparison took lately, but no processor time. By
-    chance up to half as long again: beside equal times the rest of the answer could be measured.
+    `throttled`: it is not compared, which takes a turn as long as a comparison took lately, but no processor time.
     """
     if not throttled:
         return _run(holder, _check, _normalized(password), password_hash)
     with _shares.turn(holder):
         lately = [seconds for at, seconds in _measured.copy() if time.monotonic() - at < MEASURED_WITHIN]
         if lately:
-            time.sleep(secrets.choice(lately) * secrets.SystemRandom().uniform(1, 1.5))
+            time.sleep(secrets.choice(lately))
         else:
             _threads.submit(_check, "", None).result()
     return PasswordCheck(None, matches=False, throttled=True)

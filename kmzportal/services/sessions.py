@@ -64,16 +64,19 @@ class Attempt(NamedTuple):
 
 
 def attempt(tx: Transaction, address: str, table: PersonTable = Customer) -> Attempt:
-    """Return what is known before the password is compared; log_in looks again."""
+    """Return what is known before the password is compared; log_in looks again.
+
+    Reads columns: to make an object of the account takes so long that a throttled try would tell that it exists.
+    """
     canonical = mail_address.canonical(address)
-    person: Customer | Clerk | None = tx.session.scalar(_by_address(canonical, table))
-    known = devices.find(tx, person)
+    columns = select(table.id, table.password_hash).where(table.email_canonical == canonical)
+    person_id, password_hash = tx.session.execute(columns).one_or_none() or (0, None)
+    known = devices.find_by_id(tx, table, person_id)
     throttled = is_throttled(tx, tx.keys.fingerprint(table.THROTTLE_PREFIX + canonical))
     slow = source_over_limit(tx)
-    password_hash = person.password_hash if person else None
-    if known is None or person is None:
+    if known is None:
         return Attempt(password_hash, None, throttled, slow)
-    return Attempt(password_hash, f"{table.__tablename__}:{person.id}", False, False)
+    return Attempt(password_hash, f"{table.__tablename__}:{person_id}", False, False)
 
 
 def log_in(
