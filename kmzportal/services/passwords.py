@@ -6,6 +6,7 @@ many logins (OWASP ASVS 15.2.2). Turns are shared between sources, so that none 
 is normalised (NFKC, NIST SP 800-63B-4, 3.1.1.2), never trimmed or cut.
 """
 
+import fcntl
 import gzip
 import os
 import re
@@ -14,8 +15,9 @@ import time
 import unicodedata
 from base64 import b64encode
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from itertools import pairwise
@@ -40,6 +42,7 @@ NICENESS = 10  # so that the rendering of pages takes precedence, see docs/decis
 _hasher = PasswordHasher()
 _threads: ThreadPoolExecutor
 _shares: Shares
+_alone_file = os.memfd_create("hashing")  # processes that are forked share it
 _measured: deque[tuple[float, float]] = deque(maxlen=16)  # when a password was compared, and how long that took
 _PORTAL = Holder("portal", known=True)
 T = TypeVar("T")
@@ -84,7 +87,7 @@ def check_password(
     """
     if not throttled:
         return _run(holder, _check, _normalized(password), password_hash)
-    with _shares.turn(holder):
+    with _shares.turn(holder), _alone():
         lately = [seconds for at, seconds in _measured.copy() if time.monotonic() - at < MEASURED_WITHIN]
         if lately:
             time.sleep(secrets.choice(lately))
@@ -94,8 +97,22 @@ def check_password(
 
 
 def _run(holder: Holder, function: Callable[..., T], *args: str | None) -> T:
-    with _shares.turn(holder):
+    with _shares.turn(holder), _alone():
         return _threads.submit(function, *args).result()
+
+
+@contextmanager
+def _alone() -> Iterator[None]:
+    """Let only one process of this portal hash, or sleep in place of it: a hash takes all processors.
+
+    A hash beside another takes longer than beside a sleep, which would tell which addresses are throttled. The system
+    frees the lock of a process that ends.
+    """
+    fcntl.lockf(_alone_file, fcntl.LOCK_EX)
+    try:
+        yield
+    finally:
+        fcntl.lockf(_alone_file, fcntl.LOCK_UN)
 
 
 def _check(password: str, password_hash: str | None) -> PasswordCheck:

@@ -125,8 +125,10 @@ def record_throttled(tx: Transaction, key: str, find: Callable[[], Customer | Cl
     """Record it once an hour, as such tries cost little and would fill the audit trail; never for unknown addresses.
 
     Those are counted together, with as many statements. Only then `find` is called: such tries have no limit, and the
-    time of a lookup would tell whether the account exists.
+    time of a lookup would tell whether the account exists. The source counts it as a failure, or its own delay would
+    tell which addresses are throttled, which ends only when their owner logs in.
     """
+    _count_for_source(tx, key)
     if tx.count(f"throttled:{key}", tx.hour) == 1:
         if person := find():
             tx.record("login.throttled", person, device=device)
@@ -327,12 +329,16 @@ def count_failure(tx: Transaction, key: str, person: Customer | Clerk | None, kn
         devices.count_failure(tx, known, person)
         return
     failures = count_try(tx, key)
+    _count_for_source(tx, key)
+    if person and failures == tx.settings["THROTTLE_DISABLED_AT"]:
+        tx.warn("password_disabled" if isinstance(person, Customer) else "clerk_password_disabled", person)
+
+
+def _count_for_source(tx: Transaction, key: str) -> None:
     if tx.source:
         failure = {"source": tx.source, "account": key, "failed_at": tx.now}
         upsert(tx.session, SourceFailure, failure, {"failed_at": tx.now})
         _alarm_if_spraying(tx)
-    if person and failures == tx.settings["THROTTLE_DISABLED_AT"]:
-        tx.warn("password_disabled" if isinstance(person, Customer) else "clerk_password_disabled", person)
 
 
 def _alarm_if_spraying(tx: Transaction) -> None:

@@ -103,7 +103,7 @@ class Shares:
 
 
 class Concurrency:
-    """Under each name so many run at a time as it allows. As many more wait, for `seconds` at most.
+    """Under each name so many run at a time as it allows, and so many wait, for `seconds` at most.
 
     Unlike Shares, nobody waits for those with other names, so what waits for something else in its turn stops nobody.
     """
@@ -115,31 +115,32 @@ class Concurrency:
         self._waiting: Counter[str] = Counter()
 
     @contextmanager
-    def turn(self, limits: Mapping[str, int]) -> Iterator[None]:
-        """Run under these names, each with its limit; raises TooBusy."""
+    def turn(self, limits: Mapping[str, tuple[int, int]]) -> Iterator[bool]:
+        """Run under these names, each with how many run and wait; yields whether it waited. Raises TooBusy."""
         with self._changed:
-            if not _below(self._running, limits) and not self._wait(limits):
-                raise TooBusy
+            waits = not self._free(limits)
+            if waits:
+                self._wait(limits)
             self._running.update(limits.keys())
         try:
-            yield
+            yield waits
         finally:
             with self._changed:
                 self._running -= Counter(limits.keys())  # and forgets names at zero
                 self._changed.notify_all()
 
-    def _wait(self, limits: Mapping[str, int]) -> bool:
-        if not _below(self._waiting, limits):
-            return False
+    def _free(self, limits: Mapping[str, tuple[int, int]]) -> bool:
+        return all(self._running[name] < running for name, (running, _) in limits.items())
+
+    def _wait(self, limits: Mapping[str, tuple[int, int]]) -> None:
+        if any(self._waiting[name] >= waiting for name, (_, waiting) in limits.items()):
+            raise TooBusy
         self._waiting.update(limits.keys())
         try:
-            return self._changed.wait_for(lambda: _below(self._running, limits), self.seconds)
+            if not self._changed.wait_for(lambda: self._free(limits), self.seconds):
+                raise TooBusy
         finally:
             self._waiting -= Counter(limits.keys())
-
-
-def _below(numbers: Mapping[str, int], limits: Mapping[str, int]) -> bool:
-    return all(numbers[name] < limit for name, limit in limits.items())
 
 
 class Pace:

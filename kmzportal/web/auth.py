@@ -348,20 +348,27 @@ class MissingRight(Forbidden):
         self.reason = reason
 
 
-#: How many requests of one session, and of one person with several, run at a time in a process; as many more wait.
+#: How many requests of one session, and of one person with several, run at a time in a process, and how many wait.
 #: Whoever asks for slow pages again and again waits for himself, and a stolen session leaves room for its owner's.
-OF_SESSION, OF_PERSON = 3, 6
+OF_SESSION, OF_PERSON = (3, 10), (6, 12)
 requests_of_sessions = Concurrency(seconds=10)
 
 
 @contextmanager
 def _turn() -> Iterator[None]:
-    """Wait until the user may run one more request; raises TooBusy. Once a request, as views call other views."""
+    """Wait until the user may run one more request; raises TooBusy, or SessionOver if the session ended meanwhile.
+
+    Once a request, as views call other views.
+    """
     if "has_turn" in g:
         yield
         return
     limits = {f"session:{current_user.login_session.id}": OF_SESSION, current_user.actor: OF_PERSON}
-    with requests_of_sessions.turn(limits):
+    with requests_of_sessions.turn(limits) as waited:
+        if waited:
+            db.session().expire_all()
+            if load_user(current_user.id) is None:
+                raise SessionOver
         g.has_turn = True
         yield
 

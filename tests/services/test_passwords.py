@@ -1,10 +1,12 @@
 """Passwords: hashed, compared with equal work for unknown accounts, and refused when they are easy to guess."""
 
+import fcntl
 import gzip
 import time
 import unicodedata
 from collections import deque
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
+from multiprocessing import get_context
 from threading import Event
 
 import pytest
@@ -182,3 +184,27 @@ def test_the_list_holds_thousands_long_enough_for_a_customer_and_is_shipped_with
     assert [word for word in words[::30] if not is_common(word)] == []
     licences = passwords._LIST_FILE.with_name("common_passwords.licences.txt").read_text(encoding="utf-8")
     assert "Django Software Foundation" in licences and "Dan Wheeler and Dropbox" in licences
+
+
+@pytest.mark.parametrize("throttled", [False, True])
+def test_one_process_at_a_time_hashes_or_sleeps_in_place_of_it_and_one_that_is_killed_frees_the_others(throttled):
+    """Beside a hash of the other process a hash takes longer than beside a sleep, which told who is throttled."""
+    fork = get_context("fork")
+    held = fork.Event()
+
+    def hold():
+        fcntl.lockf(passwords._alone_file, fcntl.LOCK_EX)
+        held.set()
+        time.sleep(60)
+
+    other = fork.Process(target=hold)
+    other.start()
+    assert held.wait(30)
+    with ThreadPoolExecutor(1) as pool:
+        check = pool.submit(check_password, GOOD, None, STRANGER, throttled)
+        try:
+            with pytest.raises(TimeoutError):
+                check.result(1)
+        finally:
+            other.kill()
+        assert not check.result(30).matches

@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import event, select
 
 from kmzportal.db import db
-from kmzportal.models import AuditEvent, Clerk, Customer, LoginSession, RequestCount, Throttle
+from kmzportal.models import AuditEvent, Clerk, Customer, LoginSession, RequestCount, SourceFailure, Throttle
 from kmzportal.services import accounts, devices, sessions
 from kmzportal.services.passwords import PasswordCheck, check_password, hash_password
 from tests import people, secret_scan
@@ -249,3 +249,12 @@ def test_a_throttled_login_executes_the_same_statements_whether_the_account_exis
                 event.remove(db.engine, "before_cursor_execute", listener)
             found.append(executed)
     assert found[2] == found[3] != []
+
+
+@pytest.mark.parametrize("throttled", [True, False])
+def test_a_throttled_try_counts_for_its_source_as_a_compared_one_does(backend, erika, throttled):
+    """The source's own delay would tell which addresses are throttled, and so when their owner came."""
+    check = PasswordCheck(None, matches=False, throttled=throttled)
+    for address in (erika.email, "erika@nirgends.example"):
+        backend.run(sessions.log_in, address, check, "Firefox", source=ELSEWHERE)
+    assert [row.source for row in backend.read(select(SourceFailure))] == [ELSEWHERE] * 2

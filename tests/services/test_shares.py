@@ -142,19 +142,19 @@ def test_under_a_name_so_many_run_as_it_allows_and_as_many_more_wait():
     running, order = Concurrency(seconds=30), []
 
     def run(number):
-        with running.turn({"session": 1, "person": 2}):
+        with running.turn({"session": (1, 1), "person": (2, 2)}):
             order.append(number)
 
-    with running.turn({"session": 1, "person": 2}):
+    with running.turn({"session": (1, 1), "person": (2, 2)}):
         waiting = Thread(target=run, args=("waits",))
         waiting.start()
         while not running._waiting["session"]:
             time.sleep(0.01)
-        with pytest.raises(TooBusy), running.turn({"session": 1, "person": 2}):
+        with pytest.raises(TooBusy), running.turn({"session": (1, 1), "person": (2, 2)}):
             pass
-        with running.turn({"another session": 1, "person": 2}):
+        with running.turn({"another session": (1, 1), "person": (2, 2)}):
             order.append("another session")
-        with running.turn({"another person": 1}):
+        with running.turn({"another person": (1, 1)}):
             order.append("another person")
     waiting.join(30)
     assert order == ["another session", "another person", "waits"]
@@ -163,7 +163,7 @@ def test_under_a_name_so_many_run_as_it_allows_and_as_many_more_wait():
 
 def test_who_waits_too_long_is_refused():
     running = Concurrency(seconds=0)
-    with running.turn({"session": 1}), pytest.raises(TooBusy), running.turn({"session": 1}):
+    with running.turn({"session": (1, 1)}), pytest.raises(TooBusy), running.turn({"session": (1, 1)}):
         pass
-    with running.turn({"session": 1}):
+    with running.turn({"session": (1, 1)}):
         assert not running._waiting

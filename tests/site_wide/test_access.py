@@ -1,6 +1,6 @@
 """Who may use which route. Each view declares its `access`; everybody else is refused."""
 
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from itertools import product
 
 import pytest
@@ -73,23 +73,38 @@ def test_of_a_session_three_requests_run_at_a_time_and_of_a_person_six(app, scen
     stranger = scenario.log_in(scenario.erika)
     own = [route for route in routes(app, "GET") if route.access == user or (user, route.access) == ("admin", "clerk")]
     with ExitStack() as running:
-        for _ in range(auth.OF_SESSION):
+        for _ in range(auth.OF_SESSION[0]):
             running.enter_context(auth.requests_of_sessions.turn(limits(scenario, browser)))
         busy = {route.path: browser.client.get(route.path, base_url=browser.site).status_code for route in own}
         assert len(busy) > 9 and set(busy.values()) == {503}, busy
         assert another.open(own[0].path).status != 503
-        for _ in range(auth.OF_SESSION):
+        for _ in range(auth.OF_SESSION[0]):
             running.enter_context(auth.requests_of_sessions.turn(limits(scenario, another)))
         assert third.open(own[0].path).status == 503 and browser.open("/hilfe").status == 200
         assert stranger.open("/einstellungen").status == 200
     assert browser.open(own[0].path).status != 503
 
 
+@pytest.mark.parametrize("user", ["customer", "admin"])
+def test_a_request_that_waited_is_not_answered_if_its_session_ended_meanwhile(scenario, user, monkeypatch):
+    browser = scenario.log_in(scenario.max) if user == "customer" else scenario.desk_browser(scenario.rosa)
+    session = scenario.backend.session_of(browser.session["_user_id"])
+
+    @contextmanager
+    def ends_while_it_waits(limits):
+        scenario.set(session, ended_at=session.started_at)
+        yield True
+
+    monkeypatch.setattr(auth.requests_of_sessions, "turn", ends_while_it_waits)
+    path = "/einstellungen" if user == "customer" else "/kundenservice/kunden"
+    assert browser.open(path).heading.startswith("Anmelden")
+
+
 @pytest.mark.parametrize("method", ["GET", "POST"])
 @pytest.mark.parametrize("user", ["customer", "admin"])
 def test_no_view_waits_for_a_second_turn(app, scenario, user, method, limits, monkeypatch):
     """Views call other views: four that each waited for their second turn stopped all pages of sessions for good."""
-    monkeypatch.setattr(auth, "OF_SESSION", 1)
+    monkeypatch.setattr(auth, "OF_SESSION", (1, 1))
     browser = scenario.log_in(scenario.max) if user == "customer" else scenario.desk_browser(scenario.rosa)
     if user == "admin":
         scenario.backend.run(prove, scenario.rosa)
