@@ -211,11 +211,16 @@ def act_as_anonymous() -> None:
     g.act_as_anonymous = True
 
 
+BEAT = 4  # a first comparison after a pause takes up to twice as long as the others
+
+
 def log_in(email: str, password: str, table: PersonTable) -> NewSession | None:
     """Return a new session for the right password, else None. The hash is compared outside of any transaction.
 
-    Raises TooBusy, or SourceBusy for a source over its limit.
+    A refusal takes a multiple of BEAT typical comparisons: a single one, or what is stored of it, takes another time than
+    what stands in for it, and that would tell who is throttled. Raises TooBusy, or SourceBusy for a source over its limit.
     """
+    began, beat = time.monotonic(), BEAT * passwords.typical()
     with transaction("visitor", source(), lock_now=False, device_token=device_token()) as tx:
         attempt = sessions.attempt(tx, email, table)
     # Without a source, requests share by address: those behind a proxy that is not trusted all have none.
@@ -229,7 +234,9 @@ def log_in(email: str, password: str, table: PersonTable) -> NewSession | None:
         new = sessions.log_in(tx, email, check, device(), table)
         if new is None and table is Customer:
             cookie.keep_address(tx, email)  # filled in at Passwort vergessen
-        return new
+    if new is None and beat:
+        time.sleep(beat - (time.monotonic() - began) % beat)
+    return new
 
 
 def check_own_password(typed: str) -> NewSession | None:
@@ -385,9 +392,9 @@ def _require(
                 if is_background_poll() and wants_fragment():
                     return "", 204  # nothing is swapped, so that unsaved input stays
                 return login_manager.unauthorized()
-            if not admits(current_user.login_session):
-                raise MissingRight(reason)
             with _turn():
+                if not admits(current_user.login_session):  # behind the wait, in which it may have been taken away
+                    raise MissingRight(reason)
                 restore_input(current_user.actor)
                 return view(*args, **kwargs)
 

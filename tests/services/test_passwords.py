@@ -208,3 +208,10 @@ def test_one_process_at_a_time_hashes_or_sleeps_in_place_of_it_and_one_that_is_k
         finally:
             other.kill()
         assert not check.result(30).matches
+
+
+def test_a_throttled_password_takes_the_median_of_the_comparisons_and_none_that_can_be_recognised(monkeypatch):
+    now = time.monotonic()
+    monkeypatch.setattr(passwords, "_measured", deque([(now - 60, 0.2)] * 3 + [(now, 2.0)], maxlen=16))
+    check_password(GOOD, None, STRANGER, throttled=True)
+    assert 0.2 <= time.monotonic() - now < 1

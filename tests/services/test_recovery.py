@@ -176,7 +176,9 @@ def limits(app, monkeypatch):
 
 @pytest.fixture
 def stored(backend):
-    return lambda: [request.email_canonical for request in backend.read(select(RecoveryRequest))]
+    return lambda: [
+        request.email_canonical for request in backend.read(select(RecoveryRequest).order_by(RecoveryRequest.id))
+    ]
 
 
 @pytest.fixture
