@@ -13,7 +13,6 @@ import re
 import time
 import unicodedata
 from base64 import b64encode
-from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -36,14 +35,12 @@ SHORTEST_CONTEXT_WORD = 4
 #: Turns per process, see Shares; its other threads go on serving pages. Strangers are those without session, link or
 #: known device.
 WAITING_EACH, STRANGERS, MAX_WAITING = 8, 16, 20
-MEASURED_WITHIN = 20  # seconds
 NICENESS = 10  # so that the rendering of pages takes precedence, see docs/decisions/0040
 
 _hasher = PasswordHasher()
 _threads: ThreadPoolExecutor
 _shares: Shares
 _alone_file = os.memfd_create("hashing")  # processes that are forked share it
-_measured: deque[tuple[float, float]] = deque(maxlen=16)  # when a password was compared, and how long that took
 _PORTAL = Holder("portal", known=True)
 T = TypeVar("T")
 
@@ -83,22 +80,28 @@ def check_password(
 ) -> PasswordCheck:
     """Compare a password with a stored hash, with equal work when there is none; raises TooBusy.
 
-    `throttled`: it is not compared, which takes a turn as long as a comparison took lately, but no processor time.
+    `throttled`: it is not compared, which takes a turn as long as a comparison, but no processor time.
     """
     if not throttled:
         return _run(holder, _check, _normalized(password), password_hash)
     with _shares.turn(holder), _alone():
-        lately = [seconds for at, seconds in _measured.copy() if time.monotonic() - at < MEASURED_WITHIN]
-        if lately:
-            time.sleep(typical())
-        else:
-            _threads.submit(_check, "", None).result()
+        time.sleep(typical())
     return PasswordCheck(None, matches=False, throttled=True)
 
 
+@cache
 def typical() -> float:
-    """Return how many seconds a comparison took lately, 0 before the first: the median, as a single one is recognised."""
-    return median(seconds for _, seconds in _measured.copy()) if _measured else 0.0
+    """Return how many seconds a comparison takes on this machine, measured once, when the portal starts.
+
+    Nothing that a comparison changes: it would tell which tries were compared.
+    """
+
+    def measure() -> float:
+        began = time.monotonic()
+        _check("", None)
+        return time.monotonic() - began
+
+    return median(measure() for _ in range(3))
 
 
 def _run(holder: Holder, function: Callable[..., T], *args: str | None) -> T:
@@ -121,14 +124,12 @@ def _alone() -> Iterator[None]:
 
 
 def _check(password: str, password_hash: str | None) -> PasswordCheck:
-    began = time.monotonic()
     try:
         matches: bool = _hasher.verify(password_hash or _decoy_hash(), password)
     except InvalidHashError:
         return PasswordCheck(password_hash, matches=False)
     except VerificationError:
         matches = False
-    _measured.append((began, time.monotonic() - began))
     if not (matches and password_hash):
         return PasswordCheck(password_hash, matches=False)
     outdated = _hasher.check_needs_rehash(password_hash)

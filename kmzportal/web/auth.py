@@ -217,8 +217,8 @@ BEAT = 4  # a first comparison after a pause takes up to twice as long as the ot
 def log_in(email: str, password: str, table: PersonTable) -> NewSession | None:
     """Return a new session for the right password, else None. The hash is compared outside of any transaction.
 
-    A refusal takes a multiple of BEAT typical comparisons: a single one, or what is stored of it, takes another time than
-    what stands in for it, and that would tell who is throttled. Raises TooBusy, or SourceBusy for a source over its limit.
+    A refusal takes a multiple of BEAT comparisons: a single one, and what is stored of it, takes another time than what
+    stands in for it, and that would tell who is throttled. Raises TooBusy, or SourceBusy for a source over its limit.
     """
     began, beat = time.monotonic(), BEAT * passwords.typical()
     with transaction("visitor", source(), lock_now=False, device_token=device_token()) as tx:
@@ -234,7 +234,7 @@ def log_in(email: str, password: str, table: PersonTable) -> NewSession | None:
         new = sessions.log_in(tx, email, check, device(), table)
         if new is None and table is Customer:
             cookie.keep_address(tx, email)  # filled in at Passwort vergessen
-    if new is None and beat:
+    if new is None:
         time.sleep(beat - (time.monotonic() - began) % beat)
     return new
 

@@ -4,8 +4,8 @@ import fcntl
 import gzip
 import time
 import unicodedata
-from collections import deque
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
+from functools import cache
 from multiprocessing import get_context
 from threading import Event
 
@@ -100,22 +100,16 @@ def test_a_throttled_password_is_not_compared_but_takes_its_turn_as_long_as_one_
             return super().verify(stored, password)
 
     monkeypatch.setattr(passwords, "_hasher", SlowHasher(time_cost=1, memory_cost=8, parallelism=1))
-    monkeypatch.setattr(passwords, "_measured", deque(maxlen=16))
+    monkeypatch.setattr(passwords, "typical", cache(passwords.typical.__wrapped__))
     stored = hash_password(GOOD)
+    assert passwords.typical() > 0.2
     check_password("wrong", stored)
     began, used = time.monotonic(), time.process_time()
     checks = [check_password(GOOD, stored, STRANGER, throttled=True) for _ in range(3)]
     assert 0.6 <= time.monotonic() - began < 1.2
     assert time.process_time() - used < 0.1
     assert [check.confirms(stored) for check in checks] == [False] * 3
-    assert compared == ["wrong"]
-
-
-def test_how_long_a_comparison_takes_is_measured_again_when_none_was_made_lately(monkeypatch):
-    monkeypatch.setattr(passwords, "_measured", deque([(time.monotonic() - 21, 5.0)], maxlen=16))
-    for _ in range(2):
-        check_password(GOOD, None, STRANGER, throttled=True)
-    assert [seconds < 1 for _, seconds in passwords._measured] == [False, True]
+    assert compared == ["", "", "", "wrong"], "three to measure"
 
 
 # Refused when easy to guess
@@ -208,10 +202,3 @@ def test_one_process_at_a_time_hashes_or_sleeps_in_place_of_it_and_one_that_is_k
         finally:
             other.kill()
         assert not check.result(30).matches
-
-
-def test_a_throttled_password_takes_the_median_of_the_comparisons_and_none_that_can_be_recognised(monkeypatch):
-    now = time.monotonic()
-    monkeypatch.setattr(passwords, "_measured", deque([(now - 60, 0.2)] * 3 + [(now, 2.0)], maxlen=16))
-    check_password(GOOD, None, STRANGER, throttled=True)
-    assert 0.2 <= time.monotonic() - now < 1
