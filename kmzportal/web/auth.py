@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import wraps
+from random import SystemRandom
 from typing import Any, TypeVar, cast
 from urllib.parse import urlsplit
 
@@ -218,7 +219,8 @@ def log_in(email: str, password: str, table: PersonTable) -> NewSession | None:
     """Return a new session for the right password, else None. The hash is compared outside of any transaction.
 
     A refusal takes a multiple of BEAT comparisons: a single one, and what is stored of it, takes another time than what
-    stands in for it, and that would tell who is throttled. Raises TooBusy, or SourceBusy for a source over its limit.
+    stands in for it, and that would tell who is throttled. And up to a tenth more by chance: behind the beat hundredths
+    of a millisecond could be measured. Raises TooBusy, or SourceBusy for a source over its limit.
     """
     began, beat = time.monotonic(), BEAT * passwords.typical()
     with transaction("visitor", source(), lock_now=False, device_token=device_token()) as tx:
@@ -235,7 +237,7 @@ def log_in(email: str, password: str, table: PersonTable) -> NewSession | None:
         if new is None and table is Customer:
             cookie.keep_address(tx, email)  # filled in at Passwort vergessen
     if new is None:
-        time.sleep(beat - (time.monotonic() - began) % beat)
+        time.sleep(beat - (time.monotonic() - began) % beat + SystemRandom().uniform(0, beat / 10))
     return new
 
 
