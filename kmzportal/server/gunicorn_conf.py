@@ -45,8 +45,8 @@ class PortalLogger(Logger):  # type: ignore[misc]
 
 workers = 2 + WITH_BACKGROUND_WORKER
 worker_class = "kmzportal.server.gunicorn_conf.PortalWorker"
-# 20 may wait for a hash, 4 for a picture, 4 because of their source, 4 send videos; the others send pages, 6 of one
-# person, of whom 12 more may wait.
+# 20 may wait for a hash, 4 for a picture, 4 because of their source, 4 send videos; the others send pages, of one
+# person 6, and 12 more may wait.
 threads = 80
 # With 200 that linger below the 1,024 files that systemd allows a process. See receiving.py: 400 wait for slow clients.
 worker_connections = 700

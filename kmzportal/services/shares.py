@@ -105,7 +105,7 @@ class Shares:
 class Concurrency:
     """Under each name so many run at a time as it allows, and so many wait, for `seconds` at most.
 
-    Unlike Shares, nobody waits for those with other names, so what waits for something else in its turn stops nobody.
+    Unlike Shares, no name waits for another one, so a turn that waits for something else delays only its own name.
     """
 
     def __init__(self, seconds: float):
