@@ -200,7 +200,7 @@ def _confirm(form: AccountForm | ConfirmForm) -> bool:
 _own_data = Shares(places=1, each=1, strangers=0, most=8)
 
 
-def _turn() -> AbstractContextManager[None]:
+def _one_at_a_time() -> AbstractContextManager[None]:
     return _own_data.turn(current_user.holder)
 
 
@@ -209,7 +209,7 @@ def _turn() -> AbstractContextManager[None]:
 def data() -> ResponseReturnValue:
     if not _password_confirmed():
         return _ask_for_password("daten")
-    with _turn():
+    with _one_at_a_time():
         return render("customer/data.html", data=audit.all_data(db.session(), current_user.customer))
 
 
@@ -218,7 +218,7 @@ def data() -> ResponseReturnValue:
 def data_json() -> ResponseReturnValue:
     if not _password_confirmed():
         return redirect_to(".data")
-    with _turn():
+    with _one_at_a_time():
         response = jsonify(audit.all_data(db.session(), current_user.customer))
     response.headers["Content-Disposition"] = "attachment; filename=meine-daten.json"
     return response
