@@ -22,7 +22,6 @@ from kmzportal import logs
 from kmzportal.db import close, up_to_date
 from kmzportal.server.receiving import ReceivingWorker
 from kmzportal.server.worker import run_loops
-from kmzportal.services import passwords
 
 gc.disable()  # until share_memory, as https://docs.python.org/3/library/gc.html#gc.freeze advises: pages stay shared
 WITH_BACKGROUND_WORKER = os.environ.get("KMZ_BACKGROUND_WORKER") == "1"
@@ -112,7 +111,6 @@ def share_memory(app: Flask) -> None:
     for name in app.jinja_env.list_templates(extensions=["html"]):
         app.jinja_env.get_template(name)
     configure_mappers()
-    passwords.typical()  # measured before the first request
     gc.freeze()
     gc.enable()
 

@@ -6,21 +6,17 @@ many logins (OWASP ASVS 15.2.2). Turns are shared between sources, so that none 
 is normalised (NFKC, NIST SP 800-63B-4, 3.1.1.2), never trimmed or cut.
 """
 
-import fcntl
 import gzip
 import os
 import re
-import time
 import unicodedata
 from base64 import b64encode
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from itertools import pairwise
 from pathlib import Path
-from statistics import median
 from typing import TypeVar
 
 from argon2 import PasswordHasher
@@ -40,7 +36,6 @@ NICENESS = 10  # so that the rendering of pages takes precedence, see docs/decis
 _hasher = PasswordHasher()
 _threads: ThreadPoolExecutor
 _shares: Shares
-_alone_file = os.memfd_create("hashing")  # processes that are forked share it
 _PORTAL = Holder("portal", known=True)
 T = TypeVar("T")
 
@@ -63,7 +58,7 @@ class PasswordCheck:
     compared_with: str | None
     matches: bool
     new_hash: str | None = None  #: with the current parameters, when those of the stored hash are outdated
-    throttled: bool = False  #: it was not compared
+    throttled: bool = False  #: it was compared with a decoy only
 
     def confirms(self, current_hash: str | None) -> bool:
         """Return whether the password matched and the stored hash has not changed since."""
@@ -80,47 +75,15 @@ def check_password(
 ) -> PasswordCheck:
     """Compare a password with a stored hash, with equal work when there is none; raises TooBusy.
 
-    `throttled`: it is not compared, which takes a turn as long as a comparison, but no processor time.
+    `throttled`: it is compared with a decoy, as without that work it and others beside it take another time.
     """
-    if not throttled:
-        return _run(holder, _check, _normalized(password), password_hash)
-    with _shares.turn(holder), _alone():
-        time.sleep(typical())
-    return PasswordCheck(None, matches=False, throttled=True)
-
-
-@cache
-def typical() -> float:
-    """Return how many seconds a comparison takes on this machine, measured once, when the portal starts.
-
-    Nothing that a comparison changes: it would tell which tries were compared.
-    """
-
-    def measure() -> float:
-        began = time.monotonic()
-        _check("", None)
-        return time.monotonic() - began
-
-    return median(measure() for _ in range(3))
+    check = _run(holder, _check, _normalized(password), None if throttled else password_hash)
+    return replace(check, throttled=throttled)
 
 
 def _run(holder: Holder, function: Callable[..., T], *args: str | None) -> T:
-    with _shares.turn(holder), _alone():
+    with _shares.turn(holder):
         return _threads.submit(function, *args).result()
-
-
-@contextmanager
-def _alone() -> Iterator[None]:
-    """Let only one process of this portal hash, or sleep in place of it: a hash takes all processors.
-
-    A hash beside another takes longer than beside a sleep, which would tell which addresses are throttled. The system
-    frees the lock of a process that ends.
-    """
-    fcntl.lockf(_alone_file, fcntl.LOCK_EX)
-    try:
-        yield
-    finally:
-        fcntl.lockf(_alone_file, fcntl.LOCK_UN)
 
 
 def _check(password: str, password_hash: str | None) -> PasswordCheck:

@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import wraps
-from random import SystemRandom
 from typing import Any, TypeVar, cast
 from urllib.parse import urlsplit
 
@@ -212,17 +211,11 @@ def act_as_anonymous() -> None:
     g.act_as_anonymous = True
 
 
-BEAT = 4  # a first comparison after a pause takes up to twice as long as the others
-
-
 def log_in(email: str, password: str, table: PersonTable) -> NewSession | None:
     """Return a new session for the right password, else None. The hash is compared outside of any transaction.
 
-    A refusal takes a multiple of BEAT comparisons: a single one, and what is stored of it, takes another time than what
-    stands in for it, and that would tell who is throttled. And up to a tenth more by chance: behind the beat hundredths
-    of a millisecond could be measured. Raises TooBusy, or SourceBusy for a source over its limit.
+    Raises TooBusy, or SourceBusy for a source over its limit.
     """
-    began, beat = time.monotonic(), BEAT * passwords.typical()
     with transaction("visitor", source(), lock_now=False, device_token=device_token()) as tx:
         attempt = sessions.attempt(tx, email, table)
     # Without a source, requests share by address: those behind a proxy that is not trusted all have none.
@@ -236,8 +229,6 @@ def log_in(email: str, password: str, table: PersonTable) -> NewSession | None:
         new = sessions.log_in(tx, email, check, device(), table)
         if new is None and table is Customer:
             cookie.keep_address(tx, email)  # filled in at Passwort vergessen
-    if new is None:
-        time.sleep(beat - (time.monotonic() - began) % beat + SystemRandom().uniform(0, beat / 10))
     return new
 
 

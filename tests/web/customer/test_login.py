@@ -1,14 +1,12 @@
 """Logging in and out as a customer, the cookie, and the page that was wanted before."""
 
 import re
-import time
 from datetime import timedelta
 from urllib.parse import quote
 
 import pytest
 
 from kmzportal.models import LinkKind
-from kmzportal.services import passwords
 from tests import people
 from tests.browser import CHALLENGE, COOKIE, HTMX, TOKEN_KEY, Browser, words
 
@@ -60,16 +58,6 @@ def test_a_refused_login_keeps_the_address_and_shows_what_else_helps(browser, ap
 def test_who_never_had_a_password_reads_where_to_get_one(browser):
     assert "Noch kein Passwort? Auch dann: Passwort vergessen?" in browser.open(LOGIN).text
     assert "wenn Sie noch nie eines hatten" in browser.follow("Passwort vergessen?").text
-
-
-def test_a_refusal_leaves_on_a_beat_of_four_comparisons_whatever_was_done_for_it(app, erika, max_, monkeypatch):
-    """A first comparison after a pause, and what is stored of one, take another time than what stands in for it."""
-    monkeypatch.setattr(passwords, "typical", lambda: 0.05)
-    for email in (erika.email, "niemand@nirgends.example", *[max_.email] * 7):
-        browser = Browser(app).open(LOGIN)
-        began = time.monotonic()
-        browser.submit("Anmelden", {"E-Mail-Adresse": email, "Passwort": "falsches passwort"})
-        assert (browser.status, time.monotonic() - began > 0.2) == (422, True)
 
 
 def test_a_typed_address_is_filled_in_for_half_an_hour_and_not_from_the_desk(browser, app, rosa, erika, clock):
