@@ -219,7 +219,7 @@ def log_in(email: str, password: str, table: PersonTable) -> NewSession | None:
     with transaction("visitor", source(), lock_now=False, device_token=device_token()) as tx:
         attempt = sessions.attempt(tx, email, table)
     # Without a source, requests share by address: those behind a proxy that is not trusted all have none.
-    holder = Holder(household() or mail_address.canonical(email))
+    holder = Holder(network() or mail_address.canonical(email))
     if attempt.slow:
         slow_logins.wait(holder)
     if attempt.known:  # not the device: a login without its cookie makes another one
@@ -485,10 +485,10 @@ def source() -> str | None:
     return str(address) if address.version == 4 else str(ipaddress.ip_network((address, 64), strict=False))
 
 
-def household() -> str | None:
-    """Return the source for shares of slow work: of IPv6 the /56 block that one household gets (RFC 6177, 2)."""
+def network() -> str | None:
+    """Return the source for shares of slow work: of IPv6 the /48 block, the most that a site gets (RFC 6177, 2)."""
     block = source()
-    return str(ipaddress.ip_network(block).supernet(new_prefix=56)) if block and ":" in block else block
+    return str(ipaddress.ip_network(block).supernet(new_prefix=48)) if block and ":" in block else block
 
 
 def device() -> str:

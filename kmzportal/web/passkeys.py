@@ -99,7 +99,7 @@ def log_in(form: PasskeyForm, table: PersonTable) -> NewSession | None:
     with transaction("visitor", auth.source(), lock_now=False, device_token=auth.device_token()) as tx:
         slow = passkeys.is_slow(tx, answer, table)
     if slow:
-        auth.slow_logins.wait(Holder(auth.household() or answer.credential.id))
+        auth.slow_logins.wait(Holder(auth.network() or answer.credential.id))
     try:
         with transaction("visitor", auth.source(), device_token=auth.device_token()) as tx:
             new = passkeys.log_in(tx, answer, auth.device(), table)

@@ -6,7 +6,7 @@ from sqlalchemy import select
 from werkzeug.test import Client
 
 from kmzportal.models import RecoveryRequest
-from kmzportal.web.auth import household, source
+from kmzportal.web.auth import network, source
 from tests.backend import Backend
 from tests.browser import Browser
 
@@ -103,7 +103,7 @@ def test_a_cookie_of_many_blanks_is_read_as_one_with_single_blanks(build_portal,
 
 def test_what_a_trusted_proxy_sends_and_is_no_address_is_one_source_and_not_this_machine(build_portal):
     with build_portal(PROXY_HOPS=1).test_request_context("/", environ_base={"REMOTE_ADDR": "unknown"}):
-        assert source() == household() == "unknown"
+        assert source() == network() == "unknown"
 
 
 @pytest.mark.parametrize(
@@ -117,3 +117,12 @@ def test_what_a_trusted_proxy_sends_and_is_no_address_is_one_source_and_not_this
 def test_a_source_is_an_ipv4_address_or_a_block_of_ipv6_addresses(app, seen, block):
     with app.test_request_context("/", environ_base={"REMOTE_ADDR": seen}):
         assert source() == block
+
+
+def test_sources_of_one_ipv6_site_share_slow_work(app):
+    """Whoever has a /48 has 65,536 sources, and would take a turn for each."""
+    shares = []
+    for seen in ("2001:db8:7::1", "2001:db8:7:ffff::1", "2001:db8:8::1", "203.0.113.9", "::1"):
+        with app.test_request_context("/", environ_base={"REMOTE_ADDR": seen}):
+            shares.append(network())
+    assert shares == ["2001:db8:7::/48", "2001:db8:7::/48", "2001:db8:8::/48", "203.0.113.9", None]

@@ -33,7 +33,7 @@ def redeem() -> ResponseReturnValue:
         with transaction("visitor", source(), lock_now=False) as tx:
             slow = sessions.source_over_limit(tx) or guesses.counted_enough(tx.session, tx.now, source())
         if slow:
-            auth.slow_logins.wait(Holder(str(auth.household())))
+            auth.slow_logins.wait(Holder(str(auth.network())))
         with transaction("visitor", source()) as tx:
             letter = links.find_letter(tx, form.number.data or "", form.code.data or "")
             if letter:
