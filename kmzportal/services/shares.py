@@ -144,13 +144,16 @@ class Concurrency:
 
 
 class Pace:
-    """One turn every `seconds` for each holder. At most `each` of a holder wait, and `most` in all."""
+    """One turn every `seconds` for each holder. At most `each` of a holder wait, and `most` in all of known holders.
+
+    And as many of the others, which therefore never keep a known one out.
+    """
 
     def __init__(self, seconds: float, each: int, most: int):
         self.seconds, self.each, self.most = seconds, each, most
         self._lock = Lock()
         self._next: dict[Holder, float] = {}  # when a holder's next turn may begin, where that is not now
-        self._waiting = 0
+        self._waiting = {True: 0, False: 0}  # by whether the holder is known
 
     def wait(self, holder: Holder) -> None:
         """Wait for the next turn of this holder; raises SourceBusy at once if too many wait."""
@@ -158,12 +161,12 @@ class Pace:
             now = time.monotonic()
             self._next = {other: at for other, at in self._next.items() if at > now}
             at = self._next.get(holder, now)
-            if at - now > self.seconds * self.each or self._waiting >= self.most:
+            if at - now > self.seconds * self.each or self._waiting[holder.known] >= self.most:
                 raise SourceBusy
             self._next[holder] = at + self.seconds
-            self._waiting += 1
+            self._waiting[holder.known] += 1
         try:
             time.sleep(at - now)
         finally:
             with self._lock:
-                self._waiting -= 1
+                self._waiting[holder.known] -= 1

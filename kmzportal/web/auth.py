@@ -221,7 +221,7 @@ def log_in(email: str, password: str, table: PersonTable) -> NewSession | None:
     # Without a source, requests share by address: those behind a proxy that is not trusted all have none.
     holder = Holder(network() or mail_address.canonical(email))
     if attempt.slow:
-        slow_logins.wait(holder)
+        wait_for_slow_turn(holder.name)
     if attempt.known:  # not the device: a login without its cookie makes another one
         holder = Holder(attempt.known, known=True)
     check = passwords.check_password(password, attempt.password_hash, holder, attempt.throttled)
@@ -230,6 +230,16 @@ def log_in(email: str, password: str, table: PersonTable) -> NewSession | None:
         if new is None and table is Customer:
             cookie.keep_address(tx, email)  # filled in at Passwort vergessen
     return new
+
+
+def wait_for_slow_turn(name: str) -> None:
+    """Wait until it is the turn of this source, which is over its limit, or of `name` without one; raises SourceBusy.
+
+    Sources of earlier logins wait apart: strangers with slow sources of their own must not keep a school out.
+    """
+    with transaction("visitor", source(), lock_now=False) as tx:
+        known = sessions.is_known_source(tx.session, tx.keys, tx.source, tx.now)
+    slow_logins.wait(Holder(network() or name, known))
 
 
 def check_own_password(typed: str) -> NewSession | None:

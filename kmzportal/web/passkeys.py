@@ -15,7 +15,6 @@ from kmzportal.models import Passkey
 from kmzportal.services import passkeys
 from kmzportal.services.passkeys import LONGEST_NAME, MAX_PASSKEYS, Answer, PasskeyRefused
 from kmzportal.services.sessions import NewSession, PersonTable
-from kmzportal.services.shares import Holder
 from kmzportal.services.transaction import link_keys, transaction
 from kmzportal.settings import relying_party
 from kmzportal.web import auth
@@ -99,7 +98,7 @@ def log_in(form: PasskeyForm, table: PersonTable) -> NewSession | None:
     with transaction("visitor", auth.source(), lock_now=False, device_token=auth.device_token()) as tx:
         slow = passkeys.is_slow(tx, answer, table)
     if slow:
-        auth.slow_logins.wait(Holder(auth.network() or answer.credential.id))
+        auth.wait_for_slow_turn(answer.credential.id)
     try:
         with transaction("visitor", auth.source(), device_token=auth.device_token()) as tx:
             new = passkeys.log_in(tx, answer, auth.device(), table)

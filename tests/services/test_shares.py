@@ -1,7 +1,7 @@
 """Turns at slow work: shared between holders, bounded for each and in all, and at a pace."""
 
 import time
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from threading import Thread
 
 import pytest
@@ -133,6 +133,18 @@ def test_at_a_pace_one_turn_begins_after_another_and_few_wait():
     loud = [turn.result() for turn in turns[:4]]
     assert loud.count(None) == 2 and sorted(filter(None, loud))[1] > 0.5
     assert [turn.result() for turn in turns[4:]].count(None) == 1, "three wait in all"
+
+
+def test_at_a_pace_strangers_who_wait_leave_places_to_known_holders():
+    pace = Pace(1, each=2, most=2)
+    known = SCHOOL._replace(known=True)
+    for holder in (LOUD, OTHER, known):
+        pace.wait(holder)
+    with ThreadPoolExecutor(3) as threads:
+        strangers = [threads.submit(pace.wait, holder) for holder in (LOUD, OTHER, LOUD)]
+        [refused] = wait(strangers, timeout=20, return_when=FIRST_COMPLETED).done
+        assert isinstance(refused.exception(), SourceBusy), "two of them wait"
+        pace.wait(known)
 
 
 # Concurrency

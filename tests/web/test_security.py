@@ -6,7 +6,7 @@ import pytest
 
 from kmzportal.models import LinkKind
 from kmzportal.services import accounts, passwords, sessions
-from kmzportal.services.shares import Pace, Shares
+from kmzportal.services.shares import Holder, Pace, Shares
 from kmzportal.web import auth
 from kmzportal.web.auth import anyone
 from kmzportal.web.responses import HEADERS
@@ -139,14 +139,14 @@ def test_more_logins_than_can_be_served_get_503_with_a_time_to_retry(browser, mo
     assert "einige Sekunden" in browser.text
 
 
-@pytest.mark.parametrize(
-    ("path", "button", "fields"),
-    [
-        ("/anmelden", "Anmelden", {"E-Mail-Adresse": "erika@gms-musterstadt.example", "Passwort": "egal"}),
-        ("/anmelden", "Anmelden", {"E-Mail-Adresse": "unbekannt@schule.example", "Passwort": "egal"}),
-        ("/link", "Bestätigen", {"Kundennummer": "K-1001", "Code aus dem Zugangsbrief": "AAAA-BBBB-CCCC"}),
-    ],
-)
+SLOW_FORMS = [
+    ("/anmelden", "Anmelden", {"E-Mail-Adresse": "erika@gms-musterstadt.example", "Passwort": "egal"}),
+    ("/anmelden", "Anmelden", {"E-Mail-Adresse": "unbekannt@schule.example", "Passwort": "egal"}),
+    ("/link", "Bestätigen", {"Kundennummer": "K-1001", "Code aus dem Zugangsbrief": "AAAA-BBBB-CCCC"}),
+]
+
+
+@pytest.mark.parametrize(("path", "button", "fields"), SLOW_FORMS)
 def test_a_source_over_its_limit_waits_for_a_turn_and_learns_that_it_is_the_connection(
     browser, backend, erika, monkeypatch, path, button, fields
 ):
@@ -158,3 +158,20 @@ def test_a_source_over_its_limit_waits_for_a_turn_and_learns_that_it_is_the_conn
     assert browser.answer.headers["Retry-After"] == "5"
     assert "Von Ihrem Internet-Anschluss kamen viele falsche Anmeldungen" in browser.text
     assert "An Ihrem Konto liegt es nicht" in browser.text
+
+
+@pytest.mark.parametrize("login_before", [False, True])
+def test_a_source_of_earlier_logins_waits_apart_from_strangers_who_are_slow_too(
+    browser, backend, erika, monkeypatch, login_before
+):
+    if login_before:
+        assert backend.log_in(erika.email, people.password_of(erika), SOURCE)
+    for number in range(30):
+        backend.log_in(f"unbekannt{number}@schule.example", "falsch", SOURCE)
+    pace = Pace(60, each=0, most=4)
+    waited = []
+    monkeypatch.setattr(pace, "wait", waited.append)
+    monkeypatch.setattr(auth, "slow_logins", pace)
+    for path, button, fields in SLOW_FORMS:
+        browser.open(path).submit(button, fields)
+    assert waited == [Holder(SOURCE, known=login_before)] * 3

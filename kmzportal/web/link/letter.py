@@ -4,7 +4,6 @@ from flask import Blueprint
 from flask.typing import ResponseReturnValue
 
 from kmzportal.services import guesses, links, sessions
-from kmzportal.services.shares import Holder
 from kmzportal.services.transaction import transaction
 from kmzportal.web import auth, cookie
 from kmzportal.web.auth import anyone, source
@@ -33,7 +32,7 @@ def redeem() -> ResponseReturnValue:
         with transaction("visitor", source(), lock_now=False) as tx:
             slow = sessions.source_over_limit(tx) or guesses.counted_enough(tx.session, tx.now, source())
         if slow:
-            auth.slow_logins.wait(Holder(str(auth.network())))
+            auth.wait_for_slow_turn("letter")
         with transaction("visitor", source()) as tx:
             letter = links.find_letter(tx, form.number.data or "", form.code.data or "")
             if letter:
