@@ -21,6 +21,11 @@ class Holder(NamedTuple):
 
     name: str
     known: bool = False
+    network: str = ""  #: the larger one that a source is in, where a person may have many sources
+
+    @property
+    def group(self) -> str:
+        return self.network or self.name
 
 
 @dataclass(eq=False)
@@ -35,7 +40,8 @@ class Shares:
     """Turns at `places` places. At most `each` turns of a holder wait, and `most` in all wait or run.
 
     Of these unknown holders have at most `strangers`, so that the others are left to known ones, who also come first
-    among equals. When all are taken, the turn that would begin last makes room for one that would begin earlier.
+    among equals. When all are taken, the turn that would begin last makes room for one that would begin earlier, and
+    among equals the newest of the network that has most makes room for another network.
     """
 
     def __init__(self, places: int, each: int, strangers: int, most: int):
@@ -81,9 +87,12 @@ class Shares:
             self._begin_next()
 
     def _push_out(self, turns: list[Turn], newcomer: Holder) -> None:
-        """Refuse that of these turns which would begin last; raises TooBusy if the newcomer's would not be earlier."""
-        last = max((turn for turn in turns if not turn.begun), key=lambda turn: turn.start, default=None)
-        if last is None or last.start <= self._next.get(newcomer, self._now):
+        """Refuse that of these turns which would begin last; raises TooBusy if that is the newcomer's."""
+        held = Counter(turn.holder.group for turn in turns)
+        newest = [turn for turn in reversed(turns) if not turn.begun]
+        last = max(newest, key=lambda turn: (turn.start, held[turn.holder.group]), default=None)
+        mine = self._next.get(newcomer, self._now), held[newcomer.group] + 1
+        if last is None or (last.start, held[last.holder.group]) <= mine:
             raise TooBusy
         self._turns.remove(last)
         self._next[last.holder] -= 1

@@ -219,9 +219,9 @@ def log_in(email: str, password: str, table: PersonTable) -> NewSession | None:
     with transaction("visitor", source(), lock_now=False, device_token=device_token()) as tx:
         attempt = sessions.attempt(tx, email, table)
     # Without a source, requests share by address: those behind a proxy that is not trusted all have none.
-    holder = Holder(network() or mail_address.canonical(email))
+    holder = holder_of_source(mail_address.canonical(email))
     if attempt.slow:
-        wait_for_slow_turn(holder.name)
+        wait_for_slow_turn(mail_address.canonical(email))
     if attempt.known:  # not the device: a login without its cookie makes another one
         holder = Holder(attempt.known, known=True)
     check = passwords.check_password(password, attempt.password_hash, holder, attempt.throttled)
@@ -239,7 +239,7 @@ def wait_for_slow_turn(name: str) -> None:
     """
     with transaction("visitor", source(), lock_now=False) as tx:
         known = sessions.is_known_source(tx.session, tx.keys, tx.source, tx.now)
-    slow_logins.wait(Holder(network() or name, known))
+    slow_logins.wait(holder_of_source(name)._replace(known=known))
 
 
 def check_own_password(typed: str) -> NewSession | None:
@@ -495,10 +495,16 @@ def source() -> str | None:
     return str(address) if address.version == 4 else str(ipaddress.ip_network((address, 64), strict=False))
 
 
-def network() -> str | None:
-    """Return the source for shares of slow work: of IPv6 the /48 block, the most that a site gets (RFC 6177, 2)."""
+def holder_of_source(name: str) -> Holder:
+    """Return who takes turns at slow work: the source of this request, or `name` where it has none.
+
+    Of IPv6 that is the /56 block which a home gets, in the /48 block that is the most for one site (RFC 6177, 2).
+    """
     block = source()
-    return str(ipaddress.ip_network(block).supernet(new_prefix=48)) if block and ":" in block else block
+    if block is None or ":" not in block:
+        return Holder(block or name)
+    home, site = (ipaddress.ip_network(block).supernet(new_prefix=prefix) for prefix in (56, 48))
+    return Holder(str(home), network=str(site))
 
 
 def device() -> str:

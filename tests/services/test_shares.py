@@ -114,6 +114,19 @@ def test_when_all_places_are_taken_the_turn_that_would_begin_last_makes_room(sha
     assert not mine.begun and not mine.settled.is_set()
 
 
+def test_many_sources_of_one_network_leave_room_for_others_and_take_turns_with_their_neighbours(shares):
+    homes = [Holder(f"2001:db8:1:{number:x}00::/56", network="2001:db8:1::/48") for number in range(14)]
+    turns = enter(shares, *homes[:6])
+    neighbour = enter(shares, homes[13])
+    turns += enter(shares, *homes[6:11])
+    with pytest.raises(TooBusy):
+        shares.enter(homes[11])
+    others = enter(shares, LOUD, SCHOOL, OTHER)
+    assert [turn for turn in turns if turn.settled.is_set() and not turn.begun] == turns[8:]
+    served = finish(shares, [*turns[:8], *neighbour, *others])
+    assert served.index(homes[13]) == 6, "in the order of their arrival"
+
+
 def test_at_a_pace_one_turn_begins_after_another_and_few_wait():
     pace = Pace(0.4, each=2, most=3)
 

@@ -6,7 +6,8 @@ from sqlalchemy import select
 from werkzeug.test import Client
 
 from kmzportal.models import RecoveryRequest
-from kmzportal.web.auth import network, source
+from kmzportal.services.shares import Holder
+from kmzportal.web.auth import holder_of_source, source
 from tests.backend import Backend
 from tests.browser import Browser
 
@@ -103,7 +104,7 @@ def test_a_cookie_of_many_blanks_is_read_as_one_with_single_blanks(build_portal,
 
 def test_what_a_trusted_proxy_sends_and_is_no_address_is_one_source_and_not_this_machine(build_portal):
     with build_portal(PROXY_HOPS=1).test_request_context("/", environ_base={"REMOTE_ADDR": "unknown"}):
-        assert source() == network() == "unknown"
+        assert source() == holder_of_source("x").name == "unknown"
 
 
 @pytest.mark.parametrize(
@@ -119,10 +120,14 @@ def test_a_source_is_an_ipv4_address_or_a_block_of_ipv6_addresses(app, seen, blo
         assert source() == block
 
 
-def test_sources_of_one_ipv6_site_share_slow_work(app):
-    """Whoever has a /48 has 65,536 sources, and would take a turn for each."""
-    shares = []
-    for seen in ("2001:db8:7::1", "2001:db8:7:ffff::1", "2001:db8:8::1", "203.0.113.9", "::1"):
-        with app.test_request_context("/", environ_base={"REMOTE_ADDR": seen}):
-            shares.append(network())
-    assert shares == ["2001:db8:7::/48", "2001:db8:7::/48", "2001:db8:8::/48", "203.0.113.9", None]
+@pytest.mark.parametrize(
+    ("seen", "holder"),
+    [
+        ("2001:db8:7:1234::1", Holder("2001:db8:7:1200::/56", network="2001:db8:7::/48")),
+        ("203.0.113.9", Holder("203.0.113.9")),
+        ("::1", Holder("name")),
+    ],
+)
+def test_a_home_takes_turns_at_slow_work_and_its_site_is_known(app, seen, holder):
+    with app.test_request_context("/", environ_base={"REMOTE_ADDR": seen}):
+        assert holder_of_source("name") == holder

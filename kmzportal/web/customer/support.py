@@ -16,10 +16,9 @@ from kmzportal.dates import format_day
 from kmzportal.db import db
 from kmzportal.models import BRANCHES
 from kmzportal.services import support
-from kmzportal.services.shares import Holder
 from kmzportal.services.transaction import Transaction, transaction
 from kmzportal.web import cookie, robot_check
-from kmzportal.web.auth import anyone, device_token, network, source
+from kmzportal.web.auth import anyone, device_token, holder_of_source, source
 from kmzportal.web.forms import data_field, mail_address_field, printable, text_area
 from kmzportal.web.responses import redirect_to, render
 from kmzportal.web.robot_check import PuzzleForm
@@ -187,4 +186,4 @@ def sent() -> ResponseReturnValue:
 @bp.get("/bild/<token>")
 @anyone
 def picture(token: str) -> ResponseReturnValue:
-    return robot_check.picture(token, Holder(network() or token)) or abort(404)
+    return robot_check.picture(token, holder_of_source(token)) or abort(404)
