@@ -131,7 +131,8 @@ def _of_mail(code: int, reply: bytes | str, saw_content: bool) -> DeliveryResult
         return DeliveryResult(MailState.DEFERRED, code, reason, server_failed=True, reply=words)
     if code < 500:
         return DeliveryResult(MailState.DEFERRED, code, _LATER, reply=words)
-    return DeliveryResult(MailState.REFUSED, code, refusal_reason(code, text), reply=words)
+    reason = refusal_reason(code, text)
+    return DeliveryResult(MailState.REFUSED, code, reason, mailbox_full=reason == _BY_STATUS["2"], reply=words)
 
 
 def _by_demand(code: int, text: str) -> str | None:

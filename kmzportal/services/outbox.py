@@ -31,6 +31,7 @@ RETRY_MINUTES = (1, 5, 15, 30, 60)
 LONGEST_PAUSE = timedelta(minutes=2 * RETRY_MINUTES[-1])  # a later next try comes from a clock that was wrong
 LINK_PATIENCE = timedelta(hours=24)  # a mail with a link is not sent later than this
 NOTICE_PATIENCE = timedelta(days=5)  # any other, and a notice: it is still useful after days
+NOTICE_SHOWN = timedelta(days=30)  # how long the desk reads that one did not arrive
 #: The mail of an ended link is not sent: the state it gets, and why.
 ENDED_LINKS = {
     LinkState.EXPIRED: (MailState.EXPIRED, "Der Link ist abgelaufen, bevor die E-Mail gesendet war."),
@@ -76,6 +77,7 @@ class DeliveryResult:
     reason: str | None = None
     server_failed: bool = False  #: the mail server failed, so the next mail would fail too
     may_be_recipient: bool = False  #: unless it failed only for this recipient
+    mailbox_full: bool = False  #: or disabled, which often passes (RFC 3463, 3.3)
     reply: str | None = None  #: the mail server's own words, one line
 
     @property
@@ -146,6 +148,8 @@ def settle(tx: Transaction, mail_id: int, claim: int, result: DeliveryResult) ->
     mail = tx.session.get(OutgoingMail, mail_id, options=_WITH_PERSON, populate_existing=True)
     if mail is None:  # its customer was deleted meanwhile
         return False
+    if result.mailbox_full and mail.link and mail.link.policy.in_notice:  # otherwise who fills the mailbox ends it
+        result = replace(result, state=MailState.DEFERRED)
     next_try = tx.now + _pause(mail.tries)
     if result.state is MailState.DEFERRED and next_try >= _give_up_at(mail):
         result = replace(result, state=MailState.EXPIRED)
@@ -285,6 +289,23 @@ def came_back(session: Session, address: str) -> OutgoingMail | None:
     newest = select(OutgoingMail).where(OutgoingMail.recipient_canonical == address, left, ours)
     mail = session.scalars(newest.order_by(OutgoingMail.id.desc()).limit(1)).first()
     return mail if mail and mail.state in failed else None
+
+
+def failed_notice(session: Session, customer: Customer, now: datetime) -> OutgoingMail | None:
+    """Return the newest notice with a link to object that did not arrive at an earlier address lately."""
+    failed = (MailState.REFUSED, MailState.BOUNCED, MailState.EXPIRED)
+    notices = (
+        select(OutgoingMail)
+        .join(OutgoingMail.link)
+        .where(
+            OutgoingMail.customer_id == customer.id,
+            OutgoingMail.state.in_(failed),
+            OutgoingMail.queued_at > now - NOTICE_SHOWN,
+            OutgoingMail.recipient_canonical != customer.email_canonical,
+            AccountLink.kind.in_(IN_NOTICE),
+        )
+    )
+    return session.scalars(notices.order_by(OutgoingMail.id.desc()).limit(1)).first()
 
 
 def newest_mail(session: Session, link: AccountLink) -> OutgoingMail | None:

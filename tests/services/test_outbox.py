@@ -231,6 +231,18 @@ def test_a_notice_leaves_and_is_sent_again_whatever_became_of_its_link(backend, 
 # Sent again by a clerk
 
 
+@pytest.mark.parametrize(
+    ("kind", "state"), [(LinkKind.OBJECTION, MailState.DEFERRED), (LinkKind.DESK, MailState.REFUSED)]
+)
+def test_a_full_mailbox_only_delays_the_notice_with_which_its_owner_can_object(worker, erika, clock, kind, state):
+    """Whoever changed the address could have filled the mailbox first."""
+    full = DeliveryResult(MailState.REFUSED, 552, "Postfach voll oder gesperrt", mailbox_full=True)
+    stored = worker.deliver(worker.queue(erika, kind), full)
+    assert (stored.state, stored.reason) == (state, "Postfach voll oder gesperrt")
+    clock.shift(timedelta(hours=6))
+    assert worker.due() == ([stored.id] if kind == LinkKind.OBJECTION else [])
+
+
 @pytest.mark.parametrize("state", outbox.RETRYABLE)
 def test_a_mail_that_did_not_arrive_is_sent_again_with_the_same_link_and_patience_begins_anew(
     backend, worker, as_clerk, erika, clock, state
