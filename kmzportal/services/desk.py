@@ -40,6 +40,10 @@ NOT_DELETED_YET = (
     "Die E-Mail-Adresse ist neu. Wer die frühere hat, kann noch „Das war ich nicht“ melden. Löschen Sie das Konto erst "
     "nach dieser Frist, in der Regel 7 Tage nach der Änderung."
 )
+OBJECTION_POSSIBLE = (
+    "Die E-Mail-Adresse ist neu. Wer die frühere hat, kann noch „Das war ich nicht“ melden. "
+    "Prüfen Sie zuerst die Person."
+)
 #: What is counted for each clerk and day: its name in the alarm, and the setting above which it is unusual.
 COUNTED = {
     "corrections": ("Adressen berichtigt", "DESK_ACTS_PER_DAY"),
@@ -399,17 +403,15 @@ def lock(tx: Transaction, customer: Customer, why: str) -> None:
 
 
 def unlock(tx: Transaction, customer: Customer, why: str, check: str = "") -> None:
-    """Unlock; an identity check settles objections, and without one an open objection raises ObjectionOpen.
+    """Unlock; a check settles an open objection, and without a check an open or possible one raises ObjectionOpen.
 
-    The Kundennummer alone is none then: whoever had the account has read it there.
+    The Kundennummer alone is none then: whoever had the account has read it there. What is only possible stays so: a
+    caller may have talked the desk into lock, new address and unlocking.
     """
     tx.lock(customer)
-    refused = (customer.objection == Objection.OPEN and not check) or (
-        check == "number" and objection_pending(tx, customer)
-    )
-    if refused:
-        raise ObjectionOpen
-    if check:
+    if check in ("", "number") and objection_pending(tx, customer):
+        raise ObjectionOpen(message=None if customer.objection == Objection.OPEN else OBJECTION_POSSIBLE)
+    if check and customer.objection == Objection.OPEN:
         accounts.settle_objections(tx, customer)
     customer.locked_at = None
     tx.record("account.unlocked", customer, why=why, **({"check": check} if check else {}))

@@ -72,7 +72,7 @@ def test_a_pending_address_without_an_open_link_does_not_block_its_owner(backend
 def test_a_locked_account_gets_the_new_address_at_once_and_loses_its_password(backend, as_clerk, ask, erika):
     as_clerk(desk.lock, erika, "gestohlen")
     as_clerk(desk.correct_address, erika, backend.read(erika).version, NEW_EMAIL, "in_person", "")
-    as_clerk(desk.unlock, erika, "zurückgegeben")
+    as_clerk(desk.unlock, erika, "zurückgegeben", "in_person")
     saved = backend.read(erika)
     assert (saved.email, saved.pending_email, backend.mails("desk_link")) == (NEW_EMAIL, None, [])
     assert backend.log_in(NEW_EMAIL, password_of(erika)) is None
@@ -222,7 +222,10 @@ UNDO = {
     "the customer enters another one": lambda tx, customer: accounts.request_address_change(
         tx, customer, "a@b.example"
     ),
-    "a lock": lambda tx, customer: (desk.lock(tx, customer, "Verdacht"), desk.unlock(tx, customer, "geklärt")),
+    "a lock": lambda tx, customer: (
+        desk.lock(tx, customer, "Verdacht"),
+        desk.unlock(tx, customer, "geklärt", "callback"),
+    ),
     "nobody uses the link": lambda tx, customer: None,
     "another correction": lambda tx, customer: (
         desk.correct_address(tx, customer, customer.version, "dieb@nochmal.example", "callback", ""),
@@ -283,7 +286,7 @@ def test_an_account_is_not_deleted_while_its_earlier_address_can_object(backend,
         as_clerk(desk.lock, erika, "Verdacht")
     as_clerk(desk.correct_address, erika, backend.read(erika).version, NEW_EMAIL, "callback", "")
     if locked == "and corrected again, which ends the first objection":
-        as_clerk(desk.unlock, erika, "geklärt")
+        as_clerk(desk.unlock, erika, "geklärt", "callback")
         as_clerk(desk.correct_address, erika, backend.read(erika).version, "noch@eine.example", "callback", "")
     if not locked:
         link = backend.links(LinkKind.DESK)[-1]
@@ -317,6 +320,20 @@ def test_after_an_objection_an_account_is_unlocked_only_with_a_new_address_or_an
         as_clerk(desk.unlock, erika, "Kundin rief an")
     as_clerk(desk.correct_address, erika, backend.read(erika).version, "erika@gms-nagold.example", "callback", "")
     as_clerk(desk.unlock, erika, "Adresse berichtigt")
+    assert backend.read(erika).locked_at is None
+
+
+def test_an_account_that_was_locked_on_the_telephone_is_not_unlocked_unchecked_while_its_owner_can_object(
+    backend, as_clerk, erika, address_link
+):
+    """Whoever moved the address rings as well, and another clerk takes the call."""
+    backend.run(accounts.confirm_address, address_link, NOW)
+    as_clerk(desk.lock, erika, "Kundin rief an: Adresse nicht von ihr")
+    for check in ("", "number"):
+        with pytest.raises(desk.ObjectionOpen) as refused:
+            as_clerk(desk.unlock, erika, "Kundin rief an", check)
+        assert "Prüfen Sie zuerst die Person." in refused.value.message and "Jemand hat" not in refused.value.message
+    as_clerk(desk.unlock, erika, "Kundin rief an", "callback")
     assert backend.read(erika).locked_at is None
 
 

@@ -23,7 +23,6 @@ from kmzportal.models import (
     CustomerAccess,
     LinkKind,
     LinkState,
-    Objection,
     SupportCase,
 )
 from kmzportal.services import account_status, audit, desk, links, outbox, support
@@ -93,7 +92,8 @@ class UnlockAfterObjectionForm(LockForm):
 
 
 def unlock_form(customer: Customer, **how: Any) -> LockForm:
-    return (UnlockAfterObjectionForm if customer.objection == Objection.OPEN else LockForm)(**how)
+    asks = customer.locked_at and desk.objection_possible(db.session(), customer, datetime.now(UTC))
+    return (UnlockAfterObjectionForm if asks else LockForm)(**how)
 
 
 class NewForm(CustomerForm):

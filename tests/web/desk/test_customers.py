@@ -507,6 +507,29 @@ def test_after_an_objection_the_page_asks_how_it_was_checked_before_it_unlocks(
     assert "Widerspruch gegen eine Änderung" in desk.open("/kundenservice/anfragen").text
 
 
+def test_while_the_earlier_address_can_object_the_page_asks_for_a_check_before_it_unlocks(backend, erika, desk, prove):
+    prove()
+    backend.run(accounts.request_address_change, erika, "erika.neu@gms-musterstadt.example")
+    backend.run(accounts.confirm_address, backend.links(LinkKind.ADDRESS)[-1], NOW)
+    screen = desk.open(f"/kundenservice/kunden/{erika.id}").submit("Konto sperren", {"Grund": "Anruf"})
+    assert "Prüfen Sie beim Entsperren die Person." in screen.text and "Jemand hat" not in screen.text
+    screen.submit("Konto entsperren", {"Grund": "Anruf"})
+    assert screen.status == 422 and "Wählen Sie aus, wie Sie die Person geprüft haben." in screen.text
+    assert backend.read(erika).locked_at
+
+
+@pytest.mark.parametrize("end", ["refused", "bounced", "expired"])
+def test_the_page_shows_that_the_earlier_address_never_got_the_notice_of_the_change(backend, erika, desk, end):
+    backend.run(accounts.request_address_change, erika, "erika.neu@gms-musterstadt.example")
+    backend.run(accounts.confirm_address, backend.links(LinkKind.ADDRESS)[-1], NOW)
+    [notice] = backend.mails("address_changed_old")
+    screen = f"/kundenservice/kunden/{erika.id}"
+    words = f"Nachricht über die neue Adresse kam bei {notice.recipient} nicht an: Postfach voll oder gesperrt"
+    assert words not in desk.open(screen).text
+    backend.update(notice, state=end, settled_at=NOW, reason="Postfach voll oder gesperrt", reply_code=552)
+    assert words in desk.open(screen).text
+
+
 @pytest.mark.with_and_without_htmx
 def test_the_eleventh_correction_in_an_hour_needs_the_second_factor_and_keeps_the_input(
     desk, backend, app, erika, max_, factor, monkeypatch
