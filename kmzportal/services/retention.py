@@ -36,7 +36,7 @@ from kmzportal.services.alarms import report_broken_chain
 from kmzportal.services.devices import KEPT as DEVICES_KEPT
 from kmzportal.services.kept_entries import KEPT
 from kmzportal.services.links import FREE_WITH_CODE
-from kmzportal.services.sessions import KNOWN_SOURCES_KEPT, OF_LETTERS, OF_PASSKEYS
+from kmzportal.services.sessions import KNOWN_SOURCES_KEPT, OF_LETTERS, OF_PASSKEYS, SOURCE_WINDOW
 from kmzportal.services.transaction import Transaction
 
 REQUESTS_KEPT = timedelta(days=7)
@@ -73,7 +73,7 @@ def purge(tx: Transaction) -> int:
         ~exists().where(double.merged_into_id == SupportCase.id),
     )
     statements = [
-        delete(SourceFailure).where(SourceFailure.failed_at < sources),
+        delete(SourceFailure).where(SourceFailure.failed_at < tx.now - SOURCE_WINDOW),
         update(AuditEvent).where(AuditEvent.at < sources, AuditEvent.source.is_not(None)).values(source=None),
         update(RecoveryRequest)
         .where(RecoveryRequest.requested_at < sources, RecoveryRequest.source.is_not(None))

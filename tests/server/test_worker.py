@@ -8,7 +8,7 @@ from sqlalchemy import select
 from kmzportal import create_app
 from kmzportal.cli import cli
 from kmzportal.db import db
-from kmzportal.models import OutgoingMail, RecoveryRequest, SourceFailure
+from kmzportal.models import KnownSource, OutgoingMail, RecoveryRequest
 from kmzportal.server.worker import Loop, Requests, purge_if_due
 from kmzportal.services import outbox, recovery
 from tests import people
@@ -111,13 +111,13 @@ def test_nothing_is_deleted_while_the_clock_is_days_away_from_all_that_is_known(
     if ran_before:
         turn()
     backend.run(lambda tx: tx.record("login.succeeded"))
-    backend.add(SourceFailure(source="203.0.113.7", account="a", failed_at=people.NOW - timedelta(days=6)))
+    backend.add(KnownSource(source="a", logged_in_at=people.NOW - timedelta(days=89)))
     clock.shift(timedelta(days=days))
     (failure,) = turn()
     assert "Uhr dieses Rechners" in failure and "23.11.2026" in failure
     backend.run(lambda tx: tx.record("login.succeeded"))  # people use the portal while the clock is wrong
     turn(), turn()
-    assert len(backend.read(select(SourceFailure))) == 1
+    assert len(backend.read(select(KnownSource))) == 1
     assert caplog.text.count("Uhr dieses Rechners") == 1
     refused = type_in("purge")
     assert (refused.exit_code, "Uhr dieses Rechners" in refused.output) == (1, True)
@@ -127,7 +127,7 @@ def test_nothing_is_deleted_while_the_clock_is_days_away_from_all_that_is_known(
     assert turn() != [None]
     assert type_in("purge", "--clock-is-right").exit_code == 0
     assert turn() == [None]
-    assert backend.read(select(SourceFailure)) == []
+    assert backend.read(select(KnownSource)) == []
 
 
 def test_a_database_that_fails_is_asked_less_and_less_often_and_logged_once(tmp_path, caplog):
