@@ -35,6 +35,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from kmzportal.models import ENDS_WITH_ADDRESS, AccountLink, AuditEvent, Customer, LinkState, Throttle, search_text
+from kmzportal.services import accounts
 from kmzportal.services.customer_file import COLUMNS, Row
 from kmzportal.services.refusals import ChangedMeanwhile
 from kmzportal.services.transaction import Transaction
@@ -59,6 +60,8 @@ STAGED = Table(
 )
 
 
+NAMES = {"first_name", "last_name"}
+OTHER_PERSON = "Name und E-Mail sind neu. Ist die Nummer neu vergeben? Dann löschen Sie vorher das bisherige Konto."
 #: SQLite: the table of an earlier import goes (without `temp` this would read the database), and changed pages stay in
 #: memory until the commit (kB). PostgreSQL: words for the search are sorted into their index after the commit (kB).
 TUNING = {
@@ -98,6 +101,8 @@ def _merge(row: Row) -> None:
         if theirs == row.taken.get(name, ours):
             _keep_as_imported(row, name, theirs)
     row.moves = bool(row.stored) and "email" in row.taken and row.email_canonical != stored["email_canonical"]
+    if row.moves and "last_name" in row.taken:
+        row.warning = row.warning or OTHER_PERSON
 
 
 def _keep_as_imported(row: Row, name: str, theirs: str) -> None:
@@ -184,6 +189,7 @@ def write(tx: Transaction, staged: Sequence[dict[str, Any]]) -> None:
         moved = update(Customer).where(changed, STAGED.c.moves).values(email_canonical=STAGED.c.email_canonical)
         connection.execute(moved)
         _clear_failures(tx, [row["email_canonical"] for row in staged if row["moves"]])
+        _end_access(tx, [row["id"] for row in staged if row["moves"] and set(row["details"]["fields"]) >= NAMES])
     except IntegrityError:
         raise ChangedMeanwhile from None
 
@@ -193,6 +199,13 @@ def _clear_failures(tx: Transaction, addresses: Sequence[str]) -> None:
     keys = [tx.keys.fingerprint(Customer.THROTTLE_PREFIX + address) for address in addresses]
     for at in range(0, len(keys), KEYS_AT_ONCE):
         tx.session.execute(delete(Throttle).where(Throttle.account.in_(keys[at : at + KEYS_AT_ONCE])))
+
+
+def _end_access(tx: Transaction, customer_ids: Sequence[int]) -> None:
+    """End what opens these accounts: with another name and address, the number probably went to another person."""
+    for customer_id in customer_ids:
+        customer = tx.session.get_one(Customer, customer_id, populate_existing=True)
+        accounts.end_access(tx, customer)
 
 
 def _free_addresses(tx: Transaction) -> None:

@@ -9,9 +9,9 @@ from sqlalchemy import event, select
 
 from kmzportal import mail_address
 from kmzportal.db import db
-from kmzportal.models import AccountLink, AuditEvent, Customer, LinkKind, Throttle
+from kmzportal.models import AccountLink, AuditEvent, Customer, KnownDevice, LinkKind, Throttle
 from kmzportal.server import worker
-from kmzportal.services import accounts, audit_chain, customer_file, customer_import, desk
+from kmzportal.services import accounts, audit_chain, customer_file, customer_import, desk, devices, sessions
 from kmzportal.services import links as link_service
 from kmzportal.services.customer_file import COLUMNS, FileRefused, guard, read_file, unguard
 from kmzportal.services.passwords import hash_password
@@ -360,6 +360,30 @@ def test_open_links_end_when_the_address_moves_but_not_for_a_new_spelling(load, 
     links = backend.read(select(AccountLink).order_by(AccountLink.issued_at, AccountLink.id))
     of_desk = [str(ended)] * 2 if ended else ["replaced", "None"]
     assert sorted(str(link.ended_as) for link in links) == sorted(["redeemed", str(ended), "None", *of_desk])
+
+
+@pytest.mark.parametrize(
+    ("changes", "ended"),
+    [
+        ({"first_name": "Boris", "last_name": "Neumann", "email": "boris@schule.example"}, True),
+        ({"last_name": "Neumann", "email": "anneliese.neumann@schule.example"}, False),
+        ({"email": "anneliese@neue-schule.example"}, False),
+        ({"first_name": "Boris", "last_name": "Neumann"}, False),
+    ],
+)
+def test_when_a_number_goes_to_another_person_nothing_of_the_former_holder_opens_it(
+    load, known, find, backend, changes, ended
+):
+    load(row(first_name="Anneliese"))
+    backend.update(find(), password_hash=hash_password(people.OTHER_PASSWORD))
+    token = backend.run(sessions.start_session, find(), "Firefox").token
+    backend.run(devices.remember, find(), "Firefox")
+    report = load(row(**{"first_name": "Anneliese"} | changes))
+    warned = "Ist die Nummer neu vergeben?" in str(report.get("Achtung"))
+    assert warned == ("last_name" in changes and "email" in changes)
+    assert (find().password_hash is None) == ended
+    assert (backend.session_of(token).ended_at is not None) == ended
+    assert bool(backend.read(select(KnownDevice))) != ended
 
 
 def test_an_address_that_the_customer_confirms_here_stays_before_and_after(load, known, find, backend):
