@@ -1,6 +1,6 @@
 """Konto löschen: requested under Einstellungen after the password, done at the desk after the second factor."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from sqlalchemy import select
@@ -54,6 +54,19 @@ def test_after_an_objection_the_page_says_what_comes_before_the_deletion(screen,
     screen.check("Nein, es ist alles zurück").submit("Konto endgültig löschen", {"Grund": "Wunsch"})
     assert "Berichtigen Sie die Adresse, oder entsperren Sie das Konto" in screen.text
     assert len(backend.read(select(Customer))) == 1
+
+
+def test_a_request_of_before_a_new_password_is_no_proof_that_its_owner_wants_it(screen, backend, erika, prove, clock):
+    """A thief of the password may have asked for it; its owner believes that a new password ended all he began."""
+    prove()
+    page = f"/kundenservice/kunden/{erika.id}/loeschen"
+    backend.run(deletion.request, erika)
+    assert "im Konto angefordert" in screen.open(page).text and "Person geprüft" not in screen.text
+    clock.shift(60)
+    backend.update(erika, password_set_at=people.NOW + timedelta(seconds=60))
+    assert "im Konto angefordert" not in screen.open(page).text
+    assert "Nach der Bitte um Löschung wurde ein neues Passwort gesetzt" in screen.text
+    assert "Löschen Sie nur, wenn Sie die Person geprüft haben." in screen.text
 
 
 def test_a_customer_who_is_deleted_during_a_request_is_not_found_and_no_error(app, backend, erika):
