@@ -31,6 +31,7 @@ RETRY_MINUTES = (1, 5, 15, 30, 60)
 LONGEST_PAUSE = timedelta(minutes=2 * RETRY_MINUTES[-1])  # a later next try comes from a clock that was wrong
 LINK_PATIENCE = timedelta(hours=24)  # a mail with a link is not sent later than this
 NOTICE_PATIENCE = timedelta(days=5)  # any other, and a notice: it is still useful after days
+BOUNCED_PAUSE = timedelta(hours=12)  # until a notice that came back from a full mailbox is sent again
 NOTICE_SHOWN = timedelta(days=30)  # how long the desk reads that one did not arrive
 #: The mail of an ended link is not sent: the state it gets, and why.
 ENDED_LINKS = {
@@ -148,7 +149,7 @@ def settle(tx: Transaction, mail_id: int, claim: int, result: DeliveryResult) ->
     mail = tx.session.get(OutgoingMail, mail_id, options=_WITH_PERSON, populate_existing=True)
     if mail is None:  # its customer was deleted meanwhile
         return False
-    if result.mailbox_full and mail.link and mail.link.policy.in_notice:  # otherwise who fills the mailbox ends it
+    if result.mailbox_full and _is_notice(mail):  # otherwise who fills the mailbox ends it
         result = replace(result, state=MailState.DEFERRED)
     next_try = tx.now + _pause(mail.tries)
     if result.state is MailState.DEFERRED and next_try >= _give_up_at(mail):
@@ -190,13 +191,28 @@ def _is_free(now: datetime) -> ColumnElement[bool]:
     return or_(lease.is_(None), lease <= now, lease > now + LEASE + 2 * clock.CLOCKS_DIFFER)
 
 
+def _in_notice(mail: OutgoingMail) -> bool:
+    return mail.link is not None and mail.link.policy.in_notice
+
+
+def _is_notice(mail: OutgoingMail) -> bool:
+    """Return whether the mail tells of something that was done: all that bring no link but one to object."""
+    return mail.template not in TO_STRANGERS if mail.link is None else mail.link.policy.in_notice
+
+
+def _waits_for_mailbox() -> ColumnElement[bool]:
+    """Match notices that a full mailbox refused, and which are sent again."""
+    waits = OutgoingMail.state == MailState.DEFERRED
+    return and_(waits, OutgoingMail.reply_code >= 500, OutgoingMail.outage_since.is_(None))
+
+
 def _link_state(mail: OutgoingMail, now: datetime) -> LinkState:
     """Return the state of the link as far as the mail needs it.
 
     A notice is sent whatever became of its link: otherwise whoever ends the link before the mail has left, as by a
     second change, keeps the owner from learning of the first (OWASP ASVS 6.3.7).
     """
-    if mail.link is None or mail.link.policy.in_notice:
+    if mail.link is None or _in_notice(mail):
         return LinkState.OPEN
     return mail.link.state(now)
 
@@ -244,7 +260,7 @@ def _notify_owner(tx: Transaction, owner: Customer) -> None:
 
 def _give_up_at(mail: OutgoingMail) -> datetime:
     since = mail.retried_at or mail.queued_at
-    if mail.link is None or mail.link.policy.in_notice:
+    if mail.link is None or _in_notice(mail):
         return since + NOTICE_PATIENCE
     return min(mail.link.expires_at, since + LINK_PATIENCE)
 
@@ -273,9 +289,10 @@ def list_mails(
 
 
 def undelivered_lately(session: Session, now: datetime) -> int:
-    """Return how many mails of the last RETRY_WINDOW were refused or came back, without those sent again."""
+    """Return how many mails of the last RETRY_WINDOW were refused or came back, or wait for a full mailbox."""
     lately = OutgoingMail.undelivered(), OutgoingMail.queued_at > now - RETRY_WINDOW
-    return session.scalar(select(func.count(OutgoingMail.id)).where(*lately)) or 0
+    counts = (select(func.count(OutgoingMail.id)).where(*those) for those in (lately, [_waits_for_mailbox()]))
+    return sum(session.scalars(count).one() for count in counts)
 
 
 def came_back(session: Session, address: str) -> OutgoingMail | None:
@@ -299,7 +316,7 @@ def failed_notice(session: Session, customer: Customer, now: datetime) -> Outgoi
         .join(OutgoingMail.link)
         .where(
             OutgoingMail.customer_id == customer.id,
-            OutgoingMail.state.in_(failed),
+            or_(OutgoingMail.state.in_(failed), _waits_for_mailbox()),
             OutgoingMail.queued_at > now - NOTICE_SHOWN,
             OutgoingMail.recipient_canonical != customer.email_canonical,
             AccountLink.kind.in_(IN_NOTICE),
@@ -314,10 +331,19 @@ def newest_mail(session: Session, link: AccountLink) -> OutgoingMail | None:
     return session.scalars(mails.order_by(OutgoingMail.id.desc()).limit(1)).first()
 
 
-def mark_bounced(tx: Transaction, mail: OutgoingMail, code: int | None, reason: str) -> None:
-    """Mark a mail that came back; one that a process is just sending included, whose result then counts no more."""
-    mail.state, mail.settled_at, mail.leased_until, mail.outage_since = MailState.BOUNCED, tx.now, None, None
-    mail.leased_by, mail.reply_code, mail.reason, mail.reply_text = None, code, reason, None
+def mark_bounced(
+    tx: Transaction, mail: OutgoingMail, code: int | None, reason: str, mailbox_full: bool = False
+) -> None:
+    """Mark a mail that came back; one that a process is just sending included, whose result then counts no more.
+
+    A notice that finds the mailbox full is sent again, as in `settle`.
+    """
+    again = tx.now + BOUNCED_PAUSE
+    retries = mailbox_full and _is_notice(mail) and again < _give_up_at(mail)
+    mail.state, mail.settled_at = (MailState.DEFERRED, None) if retries else (MailState.BOUNCED, tx.now)
+    mail.next_try_at = again if retries else mail.next_try_at
+    mail.leased_until = mail.leased_by = mail.outage_since = mail.reply_text = None
+    mail.reply_code, mail.reason = code, reason
     tx.record("mail.bounced", mail.customer or mail.clerk, template=mail.template, code=code)
 
 

@@ -232,15 +232,49 @@ def test_a_notice_leaves_and_is_sent_again_whatever_became_of_its_link(backend, 
 
 
 @pytest.mark.parametrize(
-    ("kind", "state"), [(LinkKind.OBJECTION, MailState.DEFERRED), (LinkKind.DESK, MailState.REFUSED)]
+    ("kind", "state"),
+    [(LinkKind.OBJECTION, MailState.DEFERRED), (None, MailState.DEFERRED), (LinkKind.DESK, MailState.REFUSED)],
 )
-def test_a_full_mailbox_only_delays_the_notice_with_which_its_owner_can_object(worker, erika, clock, kind, state):
-    """Whoever changed the address could have filled the mailbox first."""
+def test_a_full_mailbox_only_delays_a_notice_and_the_desk_sees_it_meanwhile(backend, worker, erika, clock, kind, state):
+    """Whoever changed the address, or added a passkey, could have filled the mailbox first."""
     full = DeliveryResult(MailState.REFUSED, 552, "Postfach voll oder gesperrt", mailbox_full=True)
     stored = worker.deliver(worker.queue(erika, kind), full)
     assert (stored.state, stored.reason) == (state, "Postfach voll oder gesperrt")
     clock.shift(timedelta(hours=6))
-    assert worker.due() == ([stored.id] if kind == LinkKind.OBJECTION else [])
+    assert backend.run(lambda tx: outbox.undelivered_lately(tx.session, tx.now)) == 1
+    assert worker.due() == ([stored.id] if state == MailState.DEFERRED else [])
+
+
+@pytest.mark.parametrize(
+    ("kind", "full", "state"),
+    [
+        (LinkKind.OBJECTION, True, MailState.DEFERRED),
+        (LinkKind.OBJECTION, False, MailState.BOUNCED),
+        (LinkKind.DESK, True, MailState.BOUNCED),
+    ],
+)
+def test_a_notice_that_came_back_from_a_full_mailbox_is_sent_again_twice_a_day_for_five_days(
+    backend, worker, erika, clock, kind, full, state
+):
+    """Many relays take every mail and return it later."""
+    stored = worker.deliver(worker.queue(erika, kind), TAKEN)
+
+    def come_back():
+        backend.run(outbox.mark_bounced, backend.read(stored), 552, "Postfach voll oder gesperrt", full)
+        return backend.read(stored)
+
+    assert come_back().state == state
+    clock.shift(timedelta(hours=13))
+    if state == MailState.BOUNCED:
+        assert worker.due() == []
+        return
+    tries = 1
+    while worker.due():
+        tries += 1
+        worker.deliver(stored, TAKEN)
+        come_back()
+        clock.shift(timedelta(hours=13))
+    assert (tries, backend.read(stored).state) == (10, MailState.BOUNCED)
 
 
 @pytest.mark.parametrize("state", outbox.RETRYABLE)

