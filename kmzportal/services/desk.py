@@ -25,7 +25,7 @@ from kmzportal.models import (
     SupportCase,
     fold,
 )
-from kmzportal.services import accounts, alarms, deletion, links, passkeys, sessions, support
+from kmzportal.services import account_status, accounts, alarms, deletion, links, passkeys, sessions, support
 from kmzportal.services.customer_import import ENTERED_HERE
 from kmzportal.services.refusals import AccountLocked, AddressTaken, ChangedMeanwhile, LinkUnusable, Refusal
 from kmzportal.services.transaction import Transaction, insert_once, upsert
@@ -41,8 +41,7 @@ NOT_DELETED_YET = (
     "nach dieser Frist, in der Regel 7 Tage nach der Änderung."
 )
 OBJECTION_POSSIBLE = (
-    "Die E-Mail-Adresse ist neu. Wer die frühere hat, kann noch „Das war ich nicht“ melden. "
-    "Prüfen Sie zuerst die Person."
+    "Jemand kann gegen eine Änderung an diesem Konto noch „Das war ich nicht“ melden. Prüfen Sie zuerst die Person."
 )
 #: What is counted for each clerk and day: its name in the alarm, and the setting above which it is unusual.
 COUNTED = {
@@ -293,9 +292,14 @@ def print_letter(
     """Return a new Zugangsbrief, whose code is shown only now; an older one ends. The stored address can object.
 
     `seen_letter`: id of the newest letter when the form was shown, 0 for none. Raises LetterPrinted, ChangedMeanwhile
-    (the postal address may not be the one that the clerk read), AccountLocked.
+    (the postal address may not be the one that the clerk read), AccountLocked, and NumberAlone while what proves a
+    person was lately changed, or an objection is possible.
     """
     tx.lock(customer)
+    if check == "number" and (
+        account_status.contact_changed(tx.session, customer, tx.now) or objection_pending(tx, customer)
+    ):
+        raise NumberAlone
     newest = links.newest(tx.session, customer, LinkKind.LETTER)
     if (newest.id if newest else 0) != seen_letter:
         raise LetterPrinted
@@ -409,7 +413,7 @@ def unlock(tx: Transaction, customer: Customer, why: str, check: str = "") -> No
     caller may have talked the desk into lock, new address and unlocking.
     """
     tx.lock(customer)
-    if check in ("", "number") and objection_pending(tx, customer):
+    if check in ("", "number") and unlocking_needs_check(tx.session, customer, tx.now):
         raise ObjectionOpen(message=None if customer.objection == Objection.OPEN else OBJECTION_POSSIBLE)
     if check and customer.objection == Objection.OPEN:
         accounts.settle_objections(tx, customer)
@@ -492,6 +496,17 @@ def objection_possible(session: Session, customer: Customer, now: datetime) -> b
         return True
     still_open = _to_earlier_addresses(customer, now).where(AccountLink.ended_at.is_(None))
     return session.scalar(still_open) is not None
+
+
+def unlocking_needs_check(session: Session, customer: Customer, now: datetime) -> bool:
+    """Return whether an objection is open, or still possible from any address: the owner may have rung instead."""
+    possible = select(AccountLink.id).where(
+        AccountLink.customer_id == customer.id,
+        AccountLink.kind == LinkKind.OBJECTION,
+        AccountLink.ended_at.is_(None),
+        AccountLink.expires_at > now,
+    )
+    return customer.objection == Objection.OPEN or session.scalar(possible.limit(1)) is not None
 
 
 def lately_of_other(tx: Transaction, email: str, customer: Customer | None = None) -> bool:

@@ -436,7 +436,7 @@ def mend(backend, as_clerk, erika):
     """The desk corrects the address, unlocks, and the owner registers there; return the token of her session."""
     as_clerk(desk.correct_address, erika, backend.read(erika).version, NEW_EMAIL, "callback", "")
     if backend.read(erika).locked_at:
-        as_clerk(desk.unlock, erika, "geklärt")
+        as_clerk(desk.unlock, erika, "geklärt", "callback")
         as_clerk(desk.send_link, erika)
     link, seen = backend.links(LinkKind.DESK)[-1], backend.read(erika).version
     backend.run(accounts.register, link, NOW, seen, {}, hash_password(NEW_PASSWORD))

@@ -45,6 +45,33 @@ def test_a_letter_is_announced_recorded_and_counted_and_its_code_is_stored_nowhe
     assert ("Zugangsbrief gedruckt, für die Post", "Rückruf – Sekretariat", "Kundenservice (ro)") in shown
 
 
+@pytest.mark.parametrize("by", ["customer", "clerk"])
+def test_the_number_alone_gets_no_letter_to_an_address_that_was_just_changed(backend, as_clerk, erika, clock, by):
+    """Whoever has the number, as from a slip of the office, has a clerk enter his own address first."""
+    wanted = {"street": "Diebstraße 1", "postcode": "75365", "town": "Calw"}
+    backend.run(accounts.change_data, erika, wanted, actor=f"{by}:{erika.id}")
+
+    def print_(check):
+        as_clerk(desk.print_letter, erika, backend.read(erika).version, 0, check, "", True)
+
+    with pytest.raises(desk.NumberAlone):
+        print_("number")
+    print_("callback")
+    assert len(backend.links(LinkKind.LETTER)) == 1
+
+
+def test_the_number_gets_a_letter_to_an_address_that_is_long_known_but_not_while_an_earlier_address_can_object(
+    backend, as_clerk, erika, clock
+):
+    backend.run(accounts.request_address_change, erika, "erika.neu@gms-musterstadt.example")
+    backend.run(accounts.confirm_address, backend.links(LinkKind.ADDRESS)[-1], NOW)
+    letter = desk.print_letter, erika, backend.read(erika).version, 0, "number", "", True
+    with pytest.raises(desk.NumberAlone):
+        as_clerk(*letter)
+    clock.shift(timedelta(days=8))
+    assert as_clerk(*letter)
+
+
 def test_a_page_that_was_sent_twice_prints_one_letter_and_a_newer_letter_ends_the_older(
     backend, erika, print_letter, find
 ):

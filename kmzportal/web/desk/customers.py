@@ -92,7 +92,7 @@ class UnlockAfterObjectionForm(LockForm):
 
 
 def unlock_form(customer: Customer, **how: Any) -> LockForm:
-    asks = customer.locked_at and desk.objection_possible(db.session(), customer, datetime.now(UTC))
+    asks = customer.locked_at and desk.unlocking_needs_check(db.session(), customer, datetime.now(UTC))
     return (UnlockAfterObjectionForm if asks else LockForm)(**how)
 
 
