@@ -18,7 +18,7 @@ from email.utils import getaddresses
 from encodings.aliases import aliases
 
 from kmzportal import mail_address
-from kmzportal.mail.smtp import MAILBOX_FULL, refusal_reason
+from kmzportal.mail.smtp import refusal_reason
 from kmzportal.plain_text import clean_lines
 from kmzportal.services.support_mail import Bounce, IncomingMail
 
@@ -278,5 +278,4 @@ def _bounce(message: Message, raw: bytes, text: str) -> Bounce | None:
     message_ids = OUR_MESSAGE_ID.findall(named_in.decode("ascii", "replace"))[:10]
     code = re.search(r"(?<![\d.])5[0-5]\d(?![\d.])", reply)
     number = int(code[0]) if code else None
-    reason = refusal_reason(number, status)
-    return Bounce(message_ids, number, reason, mailbox_full=reason == MAILBOX_FULL) if message_ids else None
+    return Bounce(message_ids, number, refusal_reason(number, status)) if message_ids else None

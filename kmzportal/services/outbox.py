@@ -31,7 +31,6 @@ RETRY_MINUTES = (1, 5, 15, 30, 60)
 LONGEST_PAUSE = timedelta(minutes=2 * RETRY_MINUTES[-1])  # a later next try comes from a clock that was wrong
 LINK_PATIENCE = timedelta(hours=24)  # a mail with a link is not sent later than this
 NOTICE_PATIENCE = timedelta(days=5)  # any other, and a notice: it is still useful after days
-BOUNCED_PAUSE = timedelta(hours=12)  # until a notice that came back from a full mailbox is sent again
 NOTICE_SHOWN = timedelta(days=30)  # how long the desk reads that one did not arrive
 #: The mail of an ended link is not sent: the state it gets, and why.
 ENDED_LINKS = {
@@ -331,19 +330,10 @@ def newest_mail(session: Session, link: AccountLink) -> OutgoingMail | None:
     return session.scalars(mails.order_by(OutgoingMail.id.desc()).limit(1)).first()
 
 
-def mark_bounced(
-    tx: Transaction, mail: OutgoingMail, code: int | None, reason: str, mailbox_full: bool = False
-) -> None:
-    """Mark a mail that came back; one that a process is just sending included, whose result then counts no more.
-
-    A notice that finds the mailbox full is sent again, as in `settle`.
-    """
-    again = tx.now + BOUNCED_PAUSE
-    retries = mailbox_full and _is_notice(mail) and again < _give_up_at(mail)
-    mail.state, mail.settled_at = (MailState.DEFERRED, None) if retries else (MailState.BOUNCED, tx.now)
-    mail.next_try_at = again if retries else mail.next_try_at
-    mail.leased_until = mail.leased_by = mail.outage_since = mail.reply_text = None
-    mail.reply_code, mail.reason = code, reason
+def mark_bounced(tx: Transaction, mail: OutgoingMail, code: int | None, reason: str) -> None:
+    """Mark a mail that came back; one that a process is just sending included, whose result then counts no more."""
+    mail.state, mail.settled_at, mail.leased_until, mail.outage_since = MailState.BOUNCED, tx.now, None, None
+    mail.leased_by, mail.reply_code, mail.reason, mail.reply_text = None, code, reason, None
     tx.record("mail.bounced", mail.customer or mail.clerk, template=mail.template, code=code)
 
 

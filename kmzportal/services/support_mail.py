@@ -29,7 +29,6 @@ class Bounce:
     message_ids: Sequence[str]  #: of mails that the bounce names
     code: int | None  #: reply code (RFC 5321, 4.2)
     reason: str  #: in German
-    mailbox_full: bool = False
 
 
 @dataclass(frozen=True)
@@ -121,7 +120,7 @@ def _mark_bounced(tx: Transaction, bounce: Bounce) -> bool:
     named = select(OutgoingMail).where(OutgoingMail.message_id.in_(bounce.message_ids))
     mails = tx.session.scalars(named.where(OutgoingMail.state.in_(CAN_BOUNCE)).with_for_update()).all()
     for mail in mails:
-        outbox.mark_bounced(tx, mail, bounce.code, bounce.reason, bounce.mailbox_full)
+        outbox.mark_bounced(tx, mail, bounce.code, bounce.reason)
         if mail.case and mail.template == "case_question":
             support.question_came_back(tx, mail.case, bounce.reason)
     return bool(mails)

@@ -245,38 +245,6 @@ def test_a_full_mailbox_only_delays_a_notice_and_the_desk_sees_it_meanwhile(back
     assert worker.due() == ([stored.id] if state == MailState.DEFERRED else [])
 
 
-@pytest.mark.parametrize(
-    ("kind", "full", "state"),
-    [
-        (LinkKind.OBJECTION, True, MailState.DEFERRED),
-        (LinkKind.OBJECTION, False, MailState.BOUNCED),
-        (LinkKind.DESK, True, MailState.BOUNCED),
-    ],
-)
-def test_a_notice_that_came_back_from_a_full_mailbox_is_sent_again_twice_a_day_for_five_days(
-    backend, worker, erika, clock, kind, full, state
-):
-    """Many relays take every mail and return it later."""
-    stored = worker.deliver(worker.queue(erika, kind), TAKEN)
-
-    def come_back():
-        backend.run(outbox.mark_bounced, backend.read(stored), 552, "Postfach voll oder gesperrt", full)
-        return backend.read(stored)
-
-    assert come_back().state == state
-    clock.shift(timedelta(hours=13))
-    if state == MailState.BOUNCED:
-        assert worker.due() == []
-        return
-    tries = 1
-    while worker.due():
-        tries += 1
-        worker.deliver(stored, TAKEN)
-        come_back()
-        clock.shift(timedelta(hours=13))
-    assert (tries, backend.read(stored).state) == (10, MailState.BOUNCED)
-
-
 @pytest.mark.parametrize("state", outbox.RETRYABLE)
 def test_a_mail_that_did_not_arrive_is_sent_again_with_the_same_link_and_patience_begins_anew(
     backend, worker, as_clerk, erika, clock, state
