@@ -1,13 +1,12 @@
 """The account of a customer: its data, password, mail address and lock, and what each change of them ends.
 
-Only these end sessions, links and pending addresses:
+Only `set_password`, `move_email`, `lock` and `drop_pending_address` end sessions, links and pending addresses:
 
 | function | sessions | known devices | passkeys | links | pending address | failures |
 |---|---|---|---|---|---|---|
 | set_password | but `keep` | but this if `keep` | but `stay` or `keep` | ends_with_password, address | own | yes |
 | move_email | but `keep` | but this | – | ends_with_address | becomes the address | yes |
 | lock | all | all | all | ends_with_address | yes | – |
-| end_access | all | all | all | sets_password | yes | – |
 | drop_pending_address | – | – | – | those mailed to it, objections to it | yes | – |
 
 Objections end together, because their change is settled: see settle_objections. The desk ends passkeys with the
@@ -141,17 +140,6 @@ def lock(tx: Transaction, person: Customer | Clerk) -> None:
         person.set_pending_email(None)
         tx.session.execute(delete(AddressProposal).where(AddressProposal.customer_id == person.id))
     links.end(tx, person, LinkState.WITHDRAWN, ENDS_WITH_ADDRESS)
-
-
-def end_access(tx: Transaction, customer: Customer) -> None:
-    """End all that opens the account, the password included: the present address gets a new one by a link."""
-    sessions.end_all(tx, customer)
-    devices.end_all(tx, customer)
-    passkeys.end_all(tx, customer)
-    links.end(tx, customer, LinkState.WITHDRAWN, SETS_PASSWORD)
-    customer.set_pending_email(None)
-    tx.session.execute(delete(AddressProposal).where(AddressProposal.customer_id == customer.id))
-    customer.password_hash = customer.password_set_at = None
 
 
 def drop_pending_address(tx: Transaction, customer: Customer) -> None:

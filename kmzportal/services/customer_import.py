@@ -10,7 +10,7 @@ needs no lock, and `write` fills a temporary table before its few bulk statement
 since.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from types import SimpleNamespace
 from typing import Any
 
@@ -35,7 +35,6 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from kmzportal.models import ENDS_WITH_ADDRESS, AccountLink, AuditEvent, Customer, LinkState, Throttle, search_text
-from kmzportal.services import accounts
 from kmzportal.services.customer_file import COLUMNS, Row
 from kmzportal.services.refusals import ChangedMeanwhile
 from kmzportal.services.transaction import Transaction
@@ -60,8 +59,11 @@ STAGED = Table(
 )
 
 
-NAMES = {"first_name", "last_name"}
-OTHER_PERSON = "Name und E-Mail sind neu. Ist die Nummer neu vergeben? Dann löschen Sie vorher das bisherige Konto."
+OTHER_PERSON = (
+    "Name und E-Mail sind neu. Ist die Nummer neu vergeben? Dann löschen Sie hier das bisherige Konto und legen das "
+    "neue unter „Konto anlegen“ an."
+)
+SAME_FIRST_NAME = "Nachname und E-Mail sind neu. Ist es noch derselbe Mensch? Sonst löschen Sie hier das Konto."
 #: SQLite: the table of an earlier import goes (without `temp` this would read the database), and changed pages stay in
 #: memory until the commit (kB). PostgreSQL: words for the search are sorted into their index after the commit (kB).
 TUNING = {
@@ -91,6 +93,26 @@ def compare(session: Session, rows: Sequence[Row]) -> None:
 def _merge(row: Row) -> None:
     stored = row.stored or NEW
     row.imported = dict(stored["imported"])
+    if row.stored and _is_new(row, "last_name") and _is_new(row, "email"):
+        if not _has_same_first_name(row):
+            row.conflicts.append(OTHER_PERSON)  # otherwise the former holder would read the data of the new one
+            return
+        row.warning = row.warning or SAME_FIRST_NAME
+    _merge_fields(row, stored)
+    row.moves = bool(row.stored) and "email" in row.taken and row.email_canonical != stored["email_canonical"]
+
+
+def _is_new(row: Row, name: str) -> bool:
+    """Return whether the file has a value that is neither stored, nor waits to be, nor was in the last file."""
+    known = row.stored[name], row.stored["imported"].get(name, ""), row.stored["pending_email"]
+    return row.values.get(name, "") not in ("", *known)
+
+
+def _has_same_first_name(row: Row) -> bool:
+    return bool(row.values.get("first_name")) and not _is_new(row, "first_name")
+
+
+def _merge_fields(row: Row, stored: Mapping[str, Any]) -> None:
     for name, theirs in row.values.items():
         ours, base = stored[name], row.imported.get(name, "")
         pending = stored["pending_email"] if name == "email" else None
@@ -100,9 +122,6 @@ def _merge(row: Row) -> None:
             row.conflicts.append(f"{COLUMNS[name]}: hier „{pending or ours}“, in der Datei „{theirs}“")
         if theirs == row.taken.get(name, ours):
             _keep_as_imported(row, name, theirs)
-    row.moves = bool(row.stored) and "email" in row.taken and row.email_canonical != stored["email_canonical"]
-    if row.moves and "last_name" in row.taken:
-        row.warning = row.warning or OTHER_PERSON
 
 
 def _keep_as_imported(row: Row, name: str, theirs: str) -> None:
@@ -189,7 +208,6 @@ def write(tx: Transaction, staged: Sequence[dict[str, Any]]) -> None:
         moved = update(Customer).where(changed, STAGED.c.moves).values(email_canonical=STAGED.c.email_canonical)
         connection.execute(moved)
         _clear_failures(tx, [row["email_canonical"] for row in staged if row["moves"]])
-        _end_access(tx, [row["id"] for row in staged if row["moves"] and set(row["details"]["fields"]) >= NAMES])
     except IntegrityError:
         raise ChangedMeanwhile from None
 
@@ -199,13 +217,6 @@ def _clear_failures(tx: Transaction, addresses: Sequence[str]) -> None:
     keys = [tx.keys.fingerprint(Customer.THROTTLE_PREFIX + address) for address in addresses]
     for at in range(0, len(keys), KEYS_AT_ONCE):
         tx.session.execute(delete(Throttle).where(Throttle.account.in_(keys[at : at + KEYS_AT_ONCE])))
-
-
-def _end_access(tx: Transaction, customer_ids: Sequence[int]) -> None:
-    """End what opens these accounts: with another name and address, the number probably went to another person."""
-    for customer_id in customer_ids:
-        customer = tx.session.get_one(Customer, customer_id, populate_existing=True)
-        accounts.end_access(tx, customer)
 
 
 def _free_addresses(tx: Transaction) -> None:
