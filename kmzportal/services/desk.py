@@ -499,12 +499,12 @@ def objection_possible(session: Session, customer: Customer, now: datetime) -> b
 
 
 def unlocking_needs_check(session: Session, customer: Customer, now: datetime) -> bool:
-    """Return whether an objection is open, or still possible from any address: the owner may have rung instead."""
+    """Return whether an objection is open, or was possible from any address at the lock: its owner may have rung."""
     possible = select(AccountLink.id).where(
         AccountLink.customer_id == customer.id,
         AccountLink.kind == LinkKind.OBJECTION,
         AccountLink.ended_at.is_(None),
-        AccountLink.expires_at > now,
+        AccountLink.expires_at > min(now, customer.locked_at or now),
     )
     return customer.objection == Objection.OPEN or session.scalar(possible.limit(1)) is not None
 

@@ -323,14 +323,16 @@ def test_after_an_objection_an_account_is_unlocked_only_with_a_new_address_or_an
     assert backend.read(erika).locked_at is None
 
 
+@pytest.mark.parametrize("later", [0, 8])
 @pytest.mark.parametrize("moved", [True, False])
-def test_an_account_that_was_locked_on_the_telephone_is_not_unlocked_unchecked_while_its_owner_can_object(
-    backend, as_clerk, erika, address_link, moved
+def test_an_account_that_was_locked_on_the_telephone_while_its_owner_could_object_is_not_unlocked_unchecked(
+    backend, as_clerk, erika, address_link, clock, moved, later
 ):
     """Whoever moved the address, or has entered another one, rings as well, and another clerk takes the call."""
     if moved:
         backend.run(accounts.confirm_address, address_link, NOW)
     as_clerk(desk.lock, erika, "Kundin rief an: Adresse nicht von ihr")
+    clock.shift(timedelta(days=later))
     for check in ("", "number"):
         with pytest.raises(desk.ObjectionOpen) as refused:
             as_clerk(desk.unlock, erika, "Kundin rief an", check)
