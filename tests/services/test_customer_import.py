@@ -366,12 +366,10 @@ def test_open_links_end_when_the_address_moves_but_not_for_a_new_spelling(load, 
     "own", [{}, {"email": "anneliese@privat.example"}, {"first_name": "Anne"}, {"phone": "07051 1"}]
 )
 @pytest.mark.parametrize("names", [("", "Neumann"), ("Boris", "Neumann")])
-def test_when_a_number_goes_to_another_person_nothing_of_hers_goes_into_the_account_of_the_former_holder(
-    load, known, find, change, names, own
-):
+def test_of_a_number_that_went_to_another_person_nothing_is_imported(load, known, find, backend, names, own):
     """Who left would read address and telephone of the new teacher, with her own password."""
     load(row(first_name="Anneliese"))
-    change(**own)
+    backend.update(find(), **own)
     theirs = {"first_name": names[0], "last_name": names[1], "email": "neumann@schule.example", "phone": "07052 777"}
     for _ in range(2):
         before = find()
