@@ -61,8 +61,8 @@ def receive(tx: Transaction, mail: IncomingMail) -> Effect:
     """Let the mail have its effect, once for each Message-ID."""
     if not insert_once(tx.session, ReceivedMail, {"message_id": mail.message_id, "received_at": tx.now}):
         return Effect.KNOWN
-    if mail.bounce:
-        return Effect.BOUNCE if _mark_bounced(tx, mail.bounce) else Effect.NONE
+    if mail.bounce and _mark_bounced(tx, mail.bounce):  # a person may also forward the report of a mail of her own
+        return Effect.BOUNCE
     if mail.automatic or not mail.sender or mail_address.canonical(mail.sender) in _own_addresses(tx.settings):
         return Effect.NONE
     text, forged, proven = f"{mail.subject}\n\n{mail.text}".strip(), mail.dmarc == "fail", mail.dmarc == "pass"

@@ -173,7 +173,7 @@ def test_only_dmarc_proves_the_sender_and_where_it_failed_no_receipt_is_sent(
 
 @pytest.mark.parametrize("kind", [
     {"automatic": True}, {"sender": ""}, {"sender": "Support@kmz-cw.de"},
-    {"bounce": Bounce(["<0@kmz-cw.de>"], 550, "Adresse unbekannt")},
+    {"bounce": Bounce(["<0@kmz-cw.de>"], 550, "Adresse unbekannt"), "automatic": True},
 ])  # fmt: skip
 def test_automatic_mail_opens_no_case_stops_no_clock_and_gets_no_answer(receive, cases, case, backend, as_clerk, kind):
     as_clerk(support.ask_back, case, "An welcher Schule sind Sie?")
@@ -187,6 +187,11 @@ def test_a_mailbox_user_name_that_is_no_mail_address_stops_no_mail(receive, app,
     monkeypatch.setitem(app.config, "IMAP_USERNAME", r"KMZ\u@kmz.de")
     assert receive(FIRST) == Effect.CASE
     assert receive(replace(REPLY, sender="support@kmz-cw.de")) == Effect.NONE
+
+
+def test_who_forwards_the_report_of_a_mail_of_her_own_is_read(receive, cases):
+    assert receive(replace(FIRST, bounce=Bounce(["<0@schule.example>"], 550, "Adresse unbekannt"))) == Effect.CASE
+    assert len(cases()) == 1
 
 
 @pytest.mark.parametrize("template", support.TO_STRANGERS)
@@ -215,4 +220,5 @@ def test_a_question_that_came_back_opens_its_case_again(receive, cases, case, en
 def test_a_mail_that_was_withdrawn_does_not_become_a_bounced_one(receive, case, backend):
     [receipt] = backend.mails("case_receipt")
     backend.update(receipt, state="cancelled")
-    assert receive(replace(REPLY, bounce=Bounce([receipt.message_id], 550, "Adresse unbekannt"))) == Effect.NONE
+    bounce = Bounce([receipt.message_id], 550, "Adresse unbekannt")
+    assert receive(replace(REPLY, automatic=True, bounce=bounce)) == Effect.NONE
