@@ -25,7 +25,7 @@ class AccountStatus:
     password_disabled: bool  #: by very many failures; a link sets a new one
     lock: AuditEvent | None  #: who locked the account and why; also None for a lock older than the audit trail
     failed_mail: OutgoingMail | None  #: the last mail to the stored address, if it was refused or came back
-    failed_notice: OutgoingMail | None  #: of a changed address, which did not reach the earlier one
+    failed_notices: Sequence[OutgoingMail]  #: of a changed address, which did not reach the earlier one
     contact_changed: (
         datetime | None
     )  #: when name, telephone, school or postal address were lately changed, but by no import
@@ -43,7 +43,7 @@ def find(
         password_disabled=disabled,
         lock=_lock(session, customer) if customer.locked_at else None,
         failed_mail=outbox.came_back(session, customer.email_canonical),
-        failed_notice=outbox.failed_notice(session, customer, now),
+        failed_notices=outbox.failed_notices(session, customer, now),
         contact_changed=contact_changed(session, customer, now),
         typed=_typed(session, customer, now),
     )

@@ -307,8 +307,11 @@ def came_back(session: Session, address: str) -> OutgoingMail | None:
     return mail if mail and mail.state in failed else None
 
 
-def failed_notice(session: Session, customer: Customer, now: datetime) -> OutgoingMail | None:
-    """Return the newest notice with a link to object that did not arrive at an earlier address lately."""
+def failed_notices(session: Session, customer: Customer, now: datetime) -> Sequence[OutgoingMail]:
+    """Return the first three notices with a link to object that did not arrive at an earlier address lately.
+
+    The first, as whoever moved the address can move it once more, and have his own mailbox refuse a notice.
+    """
     failed = (MailState.REFUSED, MailState.BOUNCED, MailState.EXPIRED)
     notices = (
         select(OutgoingMail)
@@ -321,7 +324,7 @@ def failed_notice(session: Session, customer: Customer, now: datetime) -> Outgoi
             AccountLink.kind.in_(IN_NOTICE),
         )
     )
-    return session.scalars(notices.order_by(OutgoingMail.id.desc()).limit(1)).first()
+    return session.scalars(notices.order_by(OutgoingMail.id).limit(3)).all()
 
 
 def newest_mail(session: Session, link: AccountLink) -> OutgoingMail | None:

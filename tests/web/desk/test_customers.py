@@ -529,6 +529,10 @@ def test_the_page_shows_that_the_earlier_address_never_got_the_notice_of_the_cha
     assert words not in desk.open(screen).text
     backend.update(notice, state=end, settled_at=NOW, reason="Postfach voll oder gesperrt", reply_code=552)
     assert words in desk.open(screen).text
+    backend.run(accounts.request_address_change, erika, "dieb@dritte.example")
+    backend.run(accounts.confirm_address, backend.links(LinkKind.ADDRESS)[-1], NOW)
+    backend.update(backend.mails("address_changed_old")[-1], state="refused", settled_at=NOW)
+    assert words in desk.open(screen).text, "a further failure hides the first not"
 
 
 @pytest.mark.with_and_without_htmx
