@@ -175,8 +175,10 @@ def test_under_a_name_so_many_run_as_it_allows_and_as_many_more_wait():
         waiting.start()
         while not running._waiting["session"]:
             time.sleep(0.01)
+        began = time.monotonic()
         with pytest.raises(TooBusy), running.turn({"session": (1, 1), "person": (2, 2)}):
             pass
+        assert time.monotonic() - began < 15, "at once, not after the time that others wait"
         with running.turn({"another session": (1, 1), "person": (2, 2)}):
             order.append("another session")
         with running.turn({"another person": (1, 1)}):
