@@ -144,9 +144,10 @@ def _sender(message: Message) -> tuple[str, str, bool]:
 
 
 def _is_automatic(message: Message, sender: str) -> bool:
-    """Return whether a program wrote the mail (RFC 3834, 2) or a list distributes it."""
+    """Return whether a program wrote the mail (RFC 3834, 2), such as a report (RFC 6522), or a list distributes it."""
     return (
-        _header(message, "Auto-Submitted").lower().partition(";")[0].strip() not in ("", "no")
+        message.get_content_type() == "multipart/report"
+        or _header(message, "Auto-Submitted").lower().partition(";")[0].strip() not in ("", "no")
         or _header(message, "Precedence").lower() in ("bulk", "list", "junk")
         or any(name in message for name in ("List-Id", "X-Auto-Response-Suppress"))
         or _header(message, "Return-Path").replace(" ", "") == "<>"

@@ -431,6 +431,15 @@ def test_a_report_names_the_mail_that_came_back_and_why(status, diagnostic, code
     assert (list(bounce.message_ids), bounce.code, bounce.reason) == ([OURS], code, reason)
 
 
+def test_a_report_is_automatic_whatever_its_headers_say_and_one_that_a_person_forwards_is_not():
+    """The report of a mail that is deleted by now would otherwise open a case, and its server get a receipt."""
+    raw = report().replace(b"Return-Path: <>\r\nAuto-Submitted: auto-replied\r\n", b"")
+    raw = raw.replace(b"MAILER-DAEMON@mx.web.de", b"MicrosoftExchange329e71@web.de")
+    assert parse(raw, "").automatic
+    forwarded = raw.replace(b"multipart/report; report-type=delivery-status", b"multipart/mixed")
+    assert not parse(forwarded, "").automatic
+
+
 @pytest.mark.parametrize(("text", "code", "reason"), [
     (f"<erika@web.de>: no mailbox by that name. (#5.1.1)\n\nMessage-ID: {OURS}", None, "Adresse unbekannt"),
     (f"  erika@web.de\n    550 No such user\n\nMessage-ID: {OURS}", 550, "Adresse unbekannt"),
