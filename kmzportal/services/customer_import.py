@@ -60,9 +60,10 @@ STAGED = Table(
 
 
 OTHER_PERSON = (
-    "Name und E-Mail sind neu. Ist die Nummer neu vergeben? Dann löschen Sie hier das bisherige Konto und legen das "
-    "neue unter „Konto anlegen“ an."
+    "Das scheint ein anderer Mensch zu sein. Ist die Nummer neu vergeben? Dann löschen Sie hier das bisherige Konto "
+    "und legen das neue unter „Konto anlegen“ an. Sonst berichtigen Sie hier den Namen."
 )
+PERSON = ("first_name", "last_name", "email")  #: where two are new, it is another person
 SAME_FIRST_NAME = "Nachname und E-Mail sind neu. Ist es noch derselbe Mensch? Sonst löschen Sie hier das Konto."
 #: SQLite: the table of an earlier import goes (without `temp` this would read the database), and changed pages stay in
 #: memory until the commit (kB). PostgreSQL: words for the search are sorted into their index after the commit (kB).
@@ -93,23 +94,21 @@ def compare(session: Session, rows: Sequence[Row]) -> None:
 def _merge(row: Row) -> None:
     stored = row.stored or NEW
     row.imported = dict(stored["imported"])
-    if row.stored and _is_new(row, "last_name") and _is_new(row, "email"):
-        if not _has_same_first_name(row):
-            row.conflicts.append(OTHER_PERSON)  # otherwise the former holder would read the data of the new one
-            return
+    new = {name for name in PERSON if row.stored and _contradicts(row, name)}
+    same_first_name = "first_name" not in new and stored["first_name"] and row.values.get("first_name")
+    if len(new) > 1 and not same_first_name:
+        row.conflicts.append(OTHER_PERSON)  # otherwise the former holder would read the data of the new one
+        return
+    if len(new) > 1:
         row.warning = row.warning or SAME_FIRST_NAME
     _merge_fields(row, stored)
     row.moves = bool(row.stored) and "email" in row.taken and row.email_canonical != stored["email_canonical"]
 
 
-def _is_new(row: Row, name: str) -> bool:
-    """Return whether the file has a value that is neither stored, nor waits to be, nor was in the last file."""
-    known = row.stored[name], row.stored["imported"].get(name, ""), row.stored["pending_email"]
-    return row.values.get(name, "") not in ("", *known)
-
-
-def _has_same_first_name(row: Row) -> bool:
-    return bool(row.values.get("first_name")) and not _is_new(row, "first_name")
+def _contradicts(row: Row, name: str) -> bool:
+    """Return whether the file has another value than is stored, which it had not the last time either."""
+    ours, theirs = row.stored[name], row.values.get(name, "")
+    return bool(ours and theirs) and theirs not in (ours, row.stored["imported"].get(name, ""))
 
 
 def _merge_fields(row: Row, stored: Mapping[str, Any]) -> None:
