@@ -31,6 +31,7 @@ RETRY_MINUTES = (1, 5, 15, 30, 60)
 LONGEST_PAUSE = timedelta(minutes=2 * RETRY_MINUTES[-1])  # a later next try comes from a clock that was wrong
 LINK_PATIENCE = timedelta(hours=24)  # a mail with a link is not sent later than this
 NOTICE_PATIENCE = timedelta(days=5)  # any other, and a notice: it is still useful after days
+GREYLISTED = timedelta(hours=4)  # after it a refusal for the moment is none for a first mail (RFC 6647, 4.1)
 NOTICE_SHOWN = timedelta(days=30)  # how long the desk reads that one did not arrive
 #: The mail of an ended link is not sent: the state it gets, and why.
 ENDED_LINKS = {
@@ -199,10 +200,11 @@ def _is_notice(mail: OutgoingMail) -> bool:
     return mail.template not in TO_STRANGERS if mail.link is None else mail.link.policy.in_notice
 
 
-def _waits_for_mailbox() -> ColumnElement[bool]:
-    """Match notices that a full mailbox refused, and which are sent again."""
+def _waits_for_mailbox(now: datetime) -> ColumnElement[bool]:
+    """Match mails that wait because of their mailbox: it was full, or its server has refused them for hours."""
     waits = OutgoingMail.state == MailState.DEFERRED
-    return and_(waits, OutgoingMail.reply_code >= 500, OutgoingMail.outage_since.is_(None))
+    full = or_(OutgoingMail.reply_code >= 500, OutgoingMail.queued_at < now - GREYLISTED)
+    return and_(waits, full, OutgoingMail.outage_since.is_(None))
 
 
 def _link_state(mail: OutgoingMail, now: datetime) -> LinkState:
@@ -290,7 +292,7 @@ def list_mails(
 def undelivered_lately(session: Session, now: datetime) -> int:
     """Return how many mails of the last RETRY_WINDOW were refused or came back, or wait for a full mailbox."""
     lately = OutgoingMail.undelivered(), OutgoingMail.queued_at > now - RETRY_WINDOW
-    counts = (select(func.count(OutgoingMail.id)).where(*those) for those in (lately, [_waits_for_mailbox()]))
+    counts = (select(func.count(OutgoingMail.id)).where(*those) for those in (lately, [_waits_for_mailbox(now)]))
     return sum(session.scalars(count).one() for count in counts)
 
 
@@ -308,9 +310,9 @@ def came_back(session: Session, address: str) -> OutgoingMail | None:
 
 
 def failed_notices(session: Session, customer: Customer, now: datetime) -> Sequence[OutgoingMail]:
-    """Return the first three notices with a link to object that did not arrive at an earlier address lately.
+    """Return the notices with a link to object that did not arrive lately, the newest of each earlier address.
 
-    The first, as whoever moved the address can move it once more, and have his own mailbox refuse a notice.
+    Not the newest alone: whoever moved the address can move it once more, and have his own mailbox refuse a notice.
     """
     failed = (MailState.REFUSED, MailState.BOUNCED, MailState.EXPIRED)
     notices = (
@@ -318,13 +320,14 @@ def failed_notices(session: Session, customer: Customer, now: datetime) -> Seque
         .join(OutgoingMail.link)
         .where(
             OutgoingMail.customer_id == customer.id,
-            or_(OutgoingMail.state.in_(failed), _waits_for_mailbox()),
+            or_(OutgoingMail.state.in_(failed), _waits_for_mailbox(now)),
             OutgoingMail.queued_at > now - NOTICE_SHOWN,
             OutgoingMail.recipient_canonical != customer.email_canonical,
             AccountLink.kind.in_(IN_NOTICE),
         )
     )
-    return session.scalars(notices.order_by(OutgoingMail.id).limit(3)).all()
+    newest = {mail.recipient_canonical: mail for mail in session.scalars(notices.order_by(OutgoingMail.id))}
+    return list(newest.values())
 
 
 def newest_mail(session: Session, link: AccountLink) -> OutgoingMail | None:
