@@ -409,12 +409,14 @@ def lock(tx: Transaction, customer: Customer, why: str) -> None:
 def unlock(tx: Transaction, customer: Customer, why: str, check: str = "") -> None:
     """Unlock; a check settles an open objection, and without a check an open or possible one raises ObjectionOpen.
 
-    The Kundennummer alone is none then: whoever had the account has read it there. What is only possible stays so: a
-    caller may have talked the desk into lock, new address and unlocking.
+    The Kundennummer alone is none then: whoever had the account has read it there. The password ends. What is only
+    possible stays so: a caller may have talked the desk into lock, new address and unlocking.
     """
     tx.lock(customer)
-    if check in ("", "number") and unlocking_needs_check(tx.session, customer, tx.now):
-        raise ObjectionOpen(message=None if customer.objection == Objection.OPEN else OBJECTION_POSSIBLE)
+    if unlocking_needs_check(tx.session, customer, tx.now):
+        if check in ("", "number"):
+            raise ObjectionOpen(message=None if customer.objection == Objection.OPEN else OBJECTION_POSSIBLE)
+        customer.password_hash = None  # may be stolen
     if check and customer.objection == Objection.OPEN:
         accounts.settle_objections(tx, customer)
     customer.locked_at = None

@@ -338,7 +338,8 @@ def test_an_account_that_was_locked_on_the_telephone_while_its_owner_could_objec
             as_clerk(desk.unlock, erika, "Kundin rief an", check)
         assert "Prüfen Sie zuerst die Person." in refused.value.message and "gemeldet" not in refused.value.message
     as_clerk(desk.unlock, erika, "Kundin rief an", "callback")
-    assert backend.read(erika).locked_at is None
+    saved = backend.read(erika)
+    assert (saved.locked_at, saved.password_hash) == (None, None), "the password may be stolen"
 
 
 @pytest.mark.parametrize("objected", [True, False])

@@ -435,6 +435,8 @@ def change_lock(customer_id: int, action: str) -> ResponseReturnValue:
         form, notice = unlock_form(customer), "Das Konto ist entsperrt."
         check = form.data.get("unlock_check", "")
         act(form, lambda tx: desk.unlock(tx, customer, form.reason.data or "", check))
+        if not customer.password_hash:
+            notice += " Es hat kein Passwort. Senden Sie jetzt den Link."
     if form.errors:
         return _screen(customer, lock=form)
     return redirect_in_place(".customer", notice, customer_id=customer_id)

@@ -512,10 +512,16 @@ def test_while_the_earlier_address_can_object_the_page_asks_for_a_check_before_i
     backend.run(accounts.request_address_change, erika, "erika.neu@gms-musterstadt.example")
     backend.run(accounts.confirm_address, backend.links(LinkKind.ADDRESS)[-1], NOW)
     screen = desk.open(f"/kundenservice/kunden/{erika.id}").submit("Konto sperren", {"Grund": "Anruf"})
-    assert "Prüfen Sie beim Entsperren die Person." in screen.text and "Jemand hat" not in screen.text
+    assert (
+        "Prüfen Sie beim Entsperren die Person, und senden Sie danach den Link" in screen.text
+        and "Jemand hat" not in screen.text
+    )
     screen.submit("Konto entsperren", {"Grund": "Anruf"})
     assert screen.status == 422 and "Wählen Sie aus, wie Sie die Person geprüft haben." in screen.text
     assert backend.read(erika).locked_at
+    screen.post(f"/kundenservice/kunden/{erika.id}/entsperren", reason="Anruf", unlock_check="callback")
+    screen.open(f"/kundenservice/kunden/{erika.id}")
+    assert "Das Konto ist entsperrt. Es hat kein Passwort. Senden Sie jetzt den Link." in screen.text
 
 
 @pytest.mark.parametrize("end", ["refused", "bounced", "expired", "deferred"])
