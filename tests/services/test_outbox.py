@@ -245,6 +245,18 @@ def test_a_full_mailbox_only_delays_a_notice_and_the_desk_sees_it_meanwhile(back
     assert worker.due() == ([stored.id] if state == MailState.DEFERRED else [])
 
 
+def test_a_mail_that_waits_for_hours_counts_as_not_delivered_whatever_the_reply(backend, worker, mail, clock):
+    """Many servers answer 452 where a mailbox is full; greylisting ends sooner."""
+
+    def undelivered():
+        return backend.run(lambda tx: outbox.undelivered_lately(tx.session, tx.now))
+
+    worker.deliver(mail, GREYLISTED)
+    assert undelivered() == 0
+    clock.shift(timedelta(hours=5))
+    assert undelivered() == 1
+
+
 @pytest.mark.parametrize("state", outbox.RETRYABLE)
 def test_a_mail_that_did_not_arrive_is_sent_again_with_the_same_link_and_patience_begins_anew(
     backend, worker, as_clerk, erika, clock, state
