@@ -366,7 +366,8 @@ def _make_keys(values: dict[str, Any], instance: Path) -> None:
     older link keys count for second factors as long as they are set; so no clerk needs a new one. FACTOR_KEY is made
     first: another process that finds the link key of a new instance must find this one too.
     """
-    first = {"FACTOR_KEY": values["LINK_KEY"]}
+    is_older = not values["AUDIT_KEY"]  # otherwise a FACTOR_KEY that was stolen is replaced, maybe with the LINK_KEY
+    first = {"FACTOR_KEY": values["LINK_KEY"]} if is_older else {}
     for name in KEYS:
         values[name] = values[name] or _make_key(instance / name.lower(), first.get(name))
     link_keys = [values["LINK_KEY"], *values["LINK_KEY_FALLBACKS"]]

@@ -23,7 +23,7 @@ from kmzportal.models import (
 from kmzportal.plain_text import canonical_number
 from kmzportal.services import guesses, sessions
 from kmzportal.services.refusals import AccountLocked, LinkUnusable
-from kmzportal.services.tokens import codes_match, is_code, normalize_code, token_hash
+from kmzportal.services.tokens import LinkKeys, codes_match, is_code, normalize_code, token_hash
 from kmzportal.services.transaction import Transaction, insert_once, rows_changed, upsert
 
 RENEWAL_PAUSE = timedelta(minutes=1)
@@ -91,8 +91,10 @@ def send(tx: Transaction, link: AccountLink, always: bool = False) -> None:
     tx.send(f"{link.kind}_link", link.holder, to=link.email, link=link, always=always)
 
 
-def find(session: Session, token: str) -> AccountLink | None:
-    return session.scalar(select(AccountLink).where(AccountLink.token_hash == token_hash(token)))
+def find(session: Session, keys: LinkKeys, token: str) -> AccountLink | None:
+    """Return the link with this token, ended or not; None for one whose key was removed, as that may be stolen."""
+    link = session.scalar(select(AccountLink).where(AccountLink.token_hash == token_hash(token)))
+    return link if link and keys.made(link) else None
 
 
 def mark_opened(tx: Transaction, link: AccountLink) -> None:
@@ -160,6 +162,7 @@ def find_letter(tx: Transaction, number: str, typed: str) -> AccountLink | None:
     customer = tx.session.scalar(Customer.with_number(number))
     nonce, hashed = tx.keys.nonce_and_hash()
     letter, nobodys = newest(tx.session, customer, LinkKind.LETTER), AccountLink(nonce=nonce, token_hash=hashed)
+    letter = letter if letter and tx.keys.made(letter) else None
     of_number = tx.keys.fingerprint(f"letter:{canonical_number(number)}")
     key = f"{sessions.OF_LETTERS}{of_number}@{tx.keys.fingerprint(str(tx.source))}"
     code_key = f"{sessions.OF_LETTERS}{tx.keys.fingerprint(f'letter-code:{normalize_code(typed)}')}"

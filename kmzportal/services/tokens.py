@@ -75,10 +75,17 @@ class LinkKeys:
         """Return a keyed hash, for counting under a text that must not be stored."""
         return _derive(self._keys[0], "fingerprint", text)
 
+    def made(self, link: AccountLink) -> bool:
+        """Return whether the link is of one of these keys, not of one that was removed."""
+        return self._find_key(link) is not None
+
+    def _find_key(self, link: AccountLink) -> bytes | None:
+        made = (key for key in self._keys if token_hash(_derive(key, "token", link.nonce)) == link.token_hash)
+        return next(made, None)
+
     def _key_of(self, link: AccountLink) -> bytes:
-        for key in self._keys:
-            if token_hash(_derive(key, "token", link.nonce)) == link.token_hash:
-                return key
+        if key := self._find_key(link):
+            return key
         raise LookupError(f"No key in LINK_KEY and LINK_KEY_FALLBACKS made the token of link {link.id}.")
 
 

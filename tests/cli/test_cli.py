@@ -32,7 +32,7 @@ def test_a_new_clerk_is_mailed_the_first_link(type_in, backend):
 def test_the_first_link_can_be_printed_instead(type_in, backend):
     url = type_in(*ROBIN, "--print-link").output.strip()
     with backend.transaction() as tx:
-        link = links.find(tx.session, url.rpartition("/")[2])
+        link = links.find(tx.session, tx.keys, url.rpartition("/")[2])
         assert (link.kind, link.clerk.initials) == ("clerk_first", "ob")
     assert url.startswith("https://konto.kmz.example/link/")
     assert not backend.read(select(OutgoingMail))
@@ -72,7 +72,7 @@ def test_a_clerk_who_is_locked_out_of_app_and_password_gets_a_new_link(type_in, 
 def test_the_new_link_can_be_printed_instead(type_in, backend, tim):
     url = type_in("clerks", "link", tim.email, "--print-link").output.strip()
     with backend.transaction() as tx:
-        link = links.find(tx.session, url.rpartition("/")[2])
+        link = links.find(tx.session, tx.keys, url.rpartition("/")[2])
         assert (link.kind, link.clerk.initials) == ("clerk_first", "tb")
     assert backend.mails() == []
 

@@ -11,6 +11,7 @@ from kmzportal.models import CODE_TRIES, RENEWALS, AccountLink, LinkKind, LinkSt
 from kmzportal.services import accounts, desk, links
 from kmzportal.services.passwords import hash_password
 from kmzportal.services.refusals import AccountLocked, LinkUnusable
+from kmzportal.services.tokens import LinkKeys
 from tests.people import NEW_PASSWORD, NOW
 
 pytestmark = pytest.mark.usefixtures("clock")
@@ -109,12 +110,24 @@ def test_renewable(backend, holders, clock, kind):
 # Issued, found and redeemed
 
 
+def test_a_link_and_a_letter_of_a_removed_key_are_found_no_more(backend, erika, clock, as_clerk):
+    """Whoever stole the key and a copy of the database derives them."""
+    link = backend.issue(LinkKind.DESK, erika)
+    letter = as_clerk(desk.print_letter, erika, backend.read(erika).version, 0, "callback", "", False)
+    token, code = backend.keys.token(link), backend.keys.letter_code(letter)
+    for keys, found in ((["new" * 20, backend.app.config["LINK_KEY"]], True), (["new" * 20], False)):
+        with backend.transaction() as tx:
+            tx.keys = LinkKeys(keys)
+            assert bool(links.find(tx.session, tx.keys, token)) == found
+            assert bool(links.find_letter(tx, erika.number, code)) == found
+
+
 def test_a_link_is_found_by_its_token_only_and_its_opening_is_recorded_once(backend, erika, max_, clock):
     link, _ = backend.issue(LinkKind.RECOVERY, erika), backend.issue(LinkKind.RECOVERY, max_)
     with backend.transaction() as tx:
-        assert links.find(tx.session, backend.keys.token(link)).id == link.id
+        assert links.find(tx.session, tx.keys, backend.keys.token(link)).id == link.id
         for guess in ("", "x" * 43, link.token_hash, link.nonce):
-            assert links.find(tx.session, guess) is None
+            assert links.find(tx.session, tx.keys, guess) is None
     for _ in range(2):
         backend.run(links.mark_opened, link)
         clock.shift(60)

@@ -27,7 +27,7 @@ from kmzportal.services.refusals import (
 )
 from kmzportal.services.second_factor import SecondFactor
 from kmzportal.services.shares import Holder
-from kmzportal.services.transaction import Transaction, factor_keys, run_outside_transaction, transaction
+from kmzportal.services.transaction import Transaction, factor_keys, link_keys, run_outside_transaction, transaction
 from kmzportal.web import auth, cookie, passkeys
 from kmzportal.web.auth import anyone, background_poll, current_user, source
 from kmzportal.web.forms import ActionForm, CodesKeptForm, CustomerForm, NewPasswordForm
@@ -77,7 +77,7 @@ bp.record_once(lambda state: state.app.url_map.converters.update(anything=AnyTex
 def open_link(text: str) -> ResponseReturnValue:
     """Redirect to a URL without the token, and ignore text that mail programs appended to it (OWASP ASVS 14.2.1)."""
     token = TOKEN.match(text)
-    link = links.find(db.session(), token[0]) if token else None
+    link = links.find(db.session(), link_keys(), token[0]) if token else None
     if link is None:
         if token and not guesses.counted_enough(db.session(), datetime.now(UTC), source()):
             with transaction("visitor", source()) as tx:
