@@ -34,7 +34,17 @@ from sqlalchemy import (
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from kmzportal.models import ENDS_WITH_ADDRESS, AccountLink, AuditEvent, Customer, LinkState, Throttle, search_text
+from kmzportal import mail_address
+from kmzportal.models import (
+    ENDS_WITH_ADDRESS,
+    AccountLink,
+    AuditEvent,
+    Customer,
+    LinkState,
+    Throttle,
+    fold,
+    search_text,
+)
 from kmzportal.services.customer_file import COLUMNS, Row
 from kmzportal.services.refusals import ChangedMeanwhile
 from kmzportal.services.transaction import Transaction
@@ -107,8 +117,10 @@ def _merge(row: Row) -> None:
 
 def _contradicts(row: Row, name: str) -> bool:
     """Return whether the file has another value than is stored, which it had not the last time either."""
-    ours, theirs = row.stored[name], row.values.get(name, "")
-    return bool(ours and theirs) and theirs not in (ours, row.stored["imported"].get(name, ""))
+    same = mail_address.canonical if name == "email" else fold
+    known = {same(value) for value in (row.stored[name], row.stored["imported"].get(name, "")) if value}
+    theirs = row.values.get(name, "")
+    return bool(known and theirs) and same(theirs) not in known
 
 
 def _merge_fields(row: Row, stored: Mapping[str, Any]) -> None:

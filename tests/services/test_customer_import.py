@@ -364,7 +364,13 @@ def test_open_links_end_when_the_address_moves_but_not_for_a_new_spelling(load, 
 
 @pytest.mark.parametrize(
     "own",
-    [{}, {"email": "anneliese@privat.example"}, {"first_name": "Anne"}, {"pending_email": "neumann@schule.example"}],
+    [
+        {},
+        {"email": "anneliese@privat.example"},
+        {"first_name": "Anne"},
+        {"first_name": ""},
+        {"pending_email": "neumann@schule.example"},
+    ],
 )
 @pytest.mark.parametrize(
     "theirs",
@@ -393,6 +399,7 @@ def test_of_a_number_that_went_to_another_person_nothing_is_imported(load, known
         ({"last_name": "Neumann", "email": "anneliese.neumann@schule.example"}, True),
         ({"last_name": "Neumann"}, False),
         ({"first_name": "Anna"}, False),
+        ({"first_name": "ANNELIESE", "last_name": "Mueller Lüdenscheidt", "email": EMAIL.capitalize()}, False),
         ({"email": "anneliese@neue-schule.example"}, False),
     ],
 )
