@@ -73,9 +73,8 @@ _ENCRYPT = "Der Mailserver verlangt Verschlüsselung. Prüfen Sie MAIL_USE_TLS u
 _LOG_IN = "Der Mailserver verlangt eine Anmeldung. Prüfen Sie MAIL_USERNAME und MAIL_PASSWORD"
 _NOT_REACHED = "Der Mailserver ist nicht erreichbar"
 #: By the subject of the enhanced status code (RFC 3463, 4), else by the reply code (RFC 5321, 4.2.2).
-MAILBOX_FULL = "Postfach voll oder gesperrt"
-_BY_STATUS = {"1": "Adresse unbekannt", "2": MAILBOX_FULL}
-_BY_CODE = {550: _BY_STATUS["1"], 551: _BY_STATUS["1"], 552: MAILBOX_FULL, 553: _BY_STATUS["1"]}
+_BY_STATUS = {"1": "Adresse unbekannt", "2": "Postfach voll oder gesperrt"}
+_BY_CODE = {550: _BY_STATUS["1"], 551: _BY_STATUS["1"], 552: _BY_STATUS["2"], 553: _BY_STATUS["1"]}
 #: The server refuses any mail from us: it is closing, or demands authentication or encryption.
 _SENDER_CODES = {421, 523, 530, 534, 535, 538}
 #: Policy (RFC 3463, 3.8), which qmail writes behind its text; and relaying, which some refuse without a status.
@@ -132,8 +131,7 @@ def _of_mail(code: int, reply: bytes | str, saw_content: bool) -> DeliveryResult
         return DeliveryResult(MailState.DEFERRED, code, reason, server_failed=True, reply=words)
     if code < 500:
         return DeliveryResult(MailState.DEFERRED, code, _LATER, reply=words)
-    reason = refusal_reason(code, text)
-    return DeliveryResult(MailState.REFUSED, code, reason, mailbox_full=reason == MAILBOX_FULL, reply=words)
+    return DeliveryResult(MailState.REFUSED, code, refusal_reason(code, text), reply=words)
 
 
 def _by_demand(code: int, text: str) -> str | None:

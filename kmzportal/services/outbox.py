@@ -78,7 +78,6 @@ class DeliveryResult:
     reason: str | None = None
     server_failed: bool = False  #: the mail server failed, so the next mail would fail too
     may_be_recipient: bool = False  #: unless it failed only for this recipient
-    mailbox_full: bool = False  #: or disabled, which often passes (RFC 3463, 3.3)
     reply: str | None = None  #: the mail server's own words, one line
 
     @property
@@ -149,8 +148,6 @@ def settle(tx: Transaction, mail_id: int, claim: int, result: DeliveryResult) ->
     mail = tx.session.get(OutgoingMail, mail_id, options=_WITH_PERSON, populate_existing=True)
     if mail is None:  # its customer was deleted meanwhile
         return False
-    if result.mailbox_full and _is_notice(mail):  # otherwise who fills the mailbox ends it
-        result = replace(result, state=MailState.DEFERRED)
     next_try = tx.now + _pause(mail.tries)
     if result.state is MailState.DEFERRED and next_try >= _give_up_at(mail):
         result = replace(result, state=MailState.EXPIRED)
@@ -191,20 +188,10 @@ def _is_free(now: datetime) -> ColumnElement[bool]:
     return or_(lease.is_(None), lease <= now, lease > now + LEASE + 2 * clock.CLOCKS_DIFFER)
 
 
-def _in_notice(mail: OutgoingMail) -> bool:
-    return mail.link is not None and mail.link.policy.in_notice
-
-
-def _is_notice(mail: OutgoingMail) -> bool:
-    """Return whether the mail tells of something that was done: all that bring no link but one to object."""
-    return mail.template not in TO_STRANGERS if mail.link is None else mail.link.policy.in_notice
-
-
-def _waits_for_mailbox(now: datetime) -> ColumnElement[bool]:
-    """Match mails that wait because of their mailbox: it was full, or its server has refused them for hours."""
-    waits = OutgoingMail.state == MailState.DEFERRED
-    full = or_(OutgoingMail.reply_code >= 500, OutgoingMail.queued_at < now - GREYLISTED)
-    return and_(waits, full, OutgoingMail.outage_since.is_(None))
+def _waits_for_hours(now: datetime) -> ColumnElement[bool]:
+    """Match mails that their recipient's server has refused for hours, as many do where a mailbox is full (452)."""
+    ours = OutgoingMail.template.not_in(TO_STRANGERS), OutgoingMail.outage_since.is_(None)
+    return and_(OutgoingMail.state == MailState.DEFERRED, OutgoingMail.queued_at < now - GREYLISTED, *ours)
 
 
 def _link_state(mail: OutgoingMail, now: datetime) -> LinkState:
@@ -213,7 +200,7 @@ def _link_state(mail: OutgoingMail, now: datetime) -> LinkState:
     A notice is sent whatever became of its link: otherwise whoever ends the link before the mail has left, as by a
     second change, keeps the owner from learning of the first (OWASP ASVS 6.3.7).
     """
-    if mail.link is None or _in_notice(mail):
+    if mail.link is None or mail.link.policy.in_notice:
         return LinkState.OPEN
     return mail.link.state(now)
 
@@ -261,7 +248,7 @@ def _notify_owner(tx: Transaction, owner: Customer) -> None:
 
 def _give_up_at(mail: OutgoingMail) -> datetime:
     since = mail.retried_at or mail.queued_at
-    if mail.link is None or _in_notice(mail):
+    if mail.link is None or mail.link.policy.in_notice:
         return since + NOTICE_PATIENCE
     return min(mail.link.expires_at, since + LINK_PATIENCE)
 
@@ -290,9 +277,9 @@ def list_mails(
 
 
 def undelivered_lately(session: Session, now: datetime) -> int:
-    """Return how many mails of the last RETRY_WINDOW were refused or came back, or wait for a full mailbox."""
+    """Return how many mails of the last RETRY_WINDOW were refused or came back, or wait for hours."""
     lately = OutgoingMail.undelivered(), OutgoingMail.queued_at > now - RETRY_WINDOW
-    counts = (select(func.count(OutgoingMail.id)).where(*those) for those in (lately, [_waits_for_mailbox(now)]))
+    counts = (select(func.count(OutgoingMail.id)).where(*those) for those in (lately, [_waits_for_hours(now)]))
     return sum(session.scalars(count).one() for count in counts)
 
 
@@ -320,7 +307,7 @@ def failed_notices(session: Session, customer: Customer, now: datetime) -> Seque
         .join(OutgoingMail.link)
         .where(
             OutgoingMail.customer_id == customer.id,
-            or_(OutgoingMail.state.in_(failed), _waits_for_mailbox(now)),
+            or_(OutgoingMail.state.in_(failed), _waits_for_hours(now)),
             OutgoingMail.queued_at > now - NOTICE_SHOWN,
             OutgoingMail.recipient_canonical != customer.email_canonical,
             AccountLink.kind.in_(IN_NOTICE),

@@ -62,6 +62,7 @@ def test_a_link_whose_key_is_not_configured_does_not_stop_the_next(
     ("rcpt_replies", "550 No such user", 550, "Adresse unbekannt"),
     ("rcpt_replies", "550 5.1.1 <x> unknown", 550, "Adresse unbekannt"),
     ("rcpt_replies", "550 5.1.1 <x>: User unknown in relay recipient table", 550, "Adresse unbekannt"),
+    ("rcpt_replies", "552 5.2.2 over quota", 552, "Postfach voll oder gesperrt"),
     ("rcpt_replies", "550 5.7.18 domain has another owner", 550, "Der Mailserver weist die E-Mail ab"),
     ("rcpt_replies", "554 no", 554, "Der Mailserver weist die E-Mail ab"),
     ("data_reply", "554 5.6.0 malformed", 554, "Der Mailserver weist die E-Mail ab"),
@@ -78,19 +79,6 @@ def test_a_refused_mail_is_not_tried_again_and_does_not_stop_the_next(
     assert [message.to for message in server.messages] == [[max_.email]]
     assert states() == [(MailState.REFUSED, code), (MailState.SENT, 250)]
     assert backend.read(first).reason == reason
-
-
-@pytest.mark.parametrize(("mail", "state"), [("queue", MailState.DEFERRED), ("link", MailState.REFUSED)])
-def test_a_full_mailbox_delays_a_notice_and_refuses_a_link_which_the_desk_must_know_at_once(
-    deliver, server, erika, backend, request, mail, state
-):
-    queued = request.getfixturevalue(mail)
-    if mail == "queue":
-        queued(erika)
-    server.rcpt_replies = {erika.email: "552 5.2.2 over quota"}
-    assert deliver() == 0
-    [stored] = backend.mails()
-    assert (stored.state, stored.reply_code, stored.reason) == (state, 552, "Postfach voll oder gesperrt")
 
 
 def test_a_greylisted_mail_is_tried_again_with_the_same_message_id_and_link(deliver, server, link, erika, backend):

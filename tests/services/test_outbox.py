@@ -231,20 +231,6 @@ def test_a_notice_leaves_and_is_sent_again_whatever_became_of_its_link(backend, 
 # Sent again by a clerk
 
 
-@pytest.mark.parametrize(
-    ("kind", "state"),
-    [(LinkKind.OBJECTION, MailState.DEFERRED), (None, MailState.DEFERRED), (LinkKind.DESK, MailState.REFUSED)],
-)
-def test_a_full_mailbox_only_delays_a_notice_and_the_desk_sees_it_meanwhile(backend, worker, erika, clock, kind, state):
-    """Whoever changed the address, or added a passkey, could have filled the mailbox first."""
-    full = DeliveryResult(MailState.REFUSED, 552, "Postfach voll oder gesperrt", mailbox_full=True)
-    stored = worker.deliver(worker.queue(erika, kind), full)
-    assert (stored.state, stored.reason) == (state, "Postfach voll oder gesperrt")
-    clock.shift(timedelta(hours=6))
-    assert backend.run(lambda tx: outbox.undelivered_lately(tx.session, tx.now)) == 1
-    assert worker.due() == ([stored.id] if state == MailState.DEFERRED else [])
-
-
 def test_a_mail_that_waits_for_hours_counts_as_not_delivered_whatever_the_reply(backend, worker, mail, clock):
     """Many servers answer 452 where a mailbox is full; greylisting ends sooner."""
 
