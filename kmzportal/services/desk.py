@@ -40,9 +40,7 @@ NOT_DELETED_YET = (
     "Die E-Mail-Adresse ist neu. Wer die frühere hat, kann noch „Das war ich nicht“ melden. Löschen Sie das Konto erst "
     "nach dieser Frist, in der Regel 7 Tage nach der Änderung."
 )
-OBJECTION_POSSIBLE = (
-    "Jemand kann gegen eine Änderung an diesem Konto noch „Das war ich nicht“ melden. Prüfen Sie zuerst die Person."
-)
+OBJECTION_POSSIBLE = "Vielleicht war jemand anderes in diesem Konto. Prüfen Sie zuerst die Person."
 #: What is counted for each clerk and day: its name in the alarm, and the setting above which it is unusual.
 COUNTED = {
     "corrections": ("Adressen berichtigt", "DESK_ACTS_PER_DAY"),
@@ -399,9 +397,12 @@ def correct_data(tx: Transaction, customer: Customer, seen_version: int, data: M
     return changed
 
 
-def lock(tx: Transaction, customer: Customer, why: str) -> None:
+def lock(tx: Transaction, customer: Customer, why: str, intruder: bool = False) -> None:
+    """Lock the account. `intruder`: the person rang that somebody else was in it, which ends the password, too."""
     tx.lock(customer)
     accounts.lock(tx, customer)
+    if intruder:
+        customer.password_hash = None
     _count(tx, "locks")
     tx.record("account.locked", customer, why=why)
 
@@ -501,14 +502,19 @@ def objection_possible(session: Session, customer: Customer, now: datetime) -> b
 
 
 def unlocking_needs_check(session: Session, customer: Customer, now: datetime) -> bool:
-    """Return whether an objection is open, or was possible from any address at the lock: its owner may have rung."""
+    """Return whether somebody else may have been in the locked account.
+
+    An objection is open, or was possible from any address at the lock: its owner may have rung instead. Or the
+    password ended with the lock.
+    """
     possible = select(AccountLink.id).where(
         AccountLink.customer_id == customer.id,
         AccountLink.kind == LinkKind.OBJECTION,
         AccountLink.ended_at.is_(None),
         AccountLink.expires_at > min(now, customer.locked_at or now),
     )
-    return customer.objection == Objection.OPEN or session.scalar(possible.limit(1)) is not None
+    ended = customer.password_set_at and not customer.password_hash and not customer.objection
+    return bool(customer.objection == Objection.OPEN or ended or session.scalar(possible.limit(1)))
 
 
 def lately_of_other(tx: Transaction, email: str, customer: Customer | None = None) -> bool:

@@ -323,6 +323,27 @@ def test_after_an_objection_an_account_is_unlocked_only_with_a_new_address_or_an
     assert backend.read(erika).locked_at is None
 
 
+def test_who_rings_that_somebody_was_in_the_account_gets_what_the_button_gives(backend, as_clerk, erika, log_in):
+    """Most notices offer the telephone only; the stolen password must not open the account once it is unlocked."""
+    as_clerk(desk.lock, erika, "Kundin rief an: Passkey nicht von ihr", True)
+    for check in ("", "number"):
+        with pytest.raises(desk.ObjectionOpen):
+            as_clerk(desk.unlock, erika, "Kundin rief an", check)
+    as_clerk(desk.unlock, erika, "Kundin rief an", "callback")
+    saved = backend.read(erika)
+    assert (saved.locked_at, saved.objection, saved.password_hash) == (None, None, None)
+    assert log_in(erika) is None
+
+
+def test_a_caller_who_has_an_account_locked_and_moved_cannot_keep_its_owner_from_objecting(backend, as_clerk, erika):
+    as_clerk(desk.lock, erika, "Jemand ist in meinem Konto", True)
+    as_clerk(desk.correct_address, erika, backend.read(erika).version, NEW_EMAIL, "callback", "")
+    [objection] = [link for link in backend.links(LinkKind.OBJECTION) if link.ended_at is None]
+    as_clerk(desk.unlock, erika, "geklärt", "callback")
+    backend.run(accounts.object_to_change, objection, NOW)
+    assert (objection.email, bool(backend.read(erika).locked_at)) == (erika.email, True)
+
+
 @pytest.mark.parametrize("later", [0, 8])
 @pytest.mark.parametrize("moved", [True, False])
 def test_an_account_that_was_locked_on_the_telephone_while_its_owner_could_object_is_not_unlocked_unchecked(

@@ -5,7 +5,7 @@ from typing import Any
 
 from flask import Blueprint, abort, current_app, request, url_for
 from flask.typing import ResponseReturnValue
-from wtforms import Field, HiddenField, IntegerField, RadioField, SelectField, ValidationError
+from wtforms import BooleanField, Field, HiddenField, IntegerField, RadioField, SelectField, ValidationError
 from wtforms.fields.choices import SelectChoice  # type: ignore[attr-defined]  # newer than its types
 from wtforms.validators import InputRequired, Optional
 from wtforms.widgets import HiddenInput
@@ -80,20 +80,26 @@ class SendForm(PortalForm):
     seen_link = IntegerField(validators=[Optional()], widget=HiddenInput())
 
 
-class LockForm(PortalForm):
+class UnlockForm(PortalForm):
     reason = text_field("Grund", 200, missing="Geben Sie einen Grund an.")
 
 
-class UnlockAfterObjectionForm(LockForm):
+class LockForm(UnlockForm):
+    intruder = BooleanField("Die Person meldet, dass jemand anderes im Konto war. Das Passwort gilt dann nicht mehr.")
+
+
+class UnlockAfterObjectionForm(UnlockForm):
     # Named unlike `check`, which is on the same page. Not the number, which whoever had the account has read there.
     unlock_check = RadioField(
         CHECK, [InputRequired(NO_CHECK)], choices=[one for one in CHECKS if one.value != "number"]
     )
 
 
-def unlock_form(customer: Customer, **how: Any) -> LockForm:
-    asks = customer.locked_at and desk.unlocking_needs_check(db.session(), customer, datetime.now(UTC))
-    return (UnlockAfterObjectionForm if asks else LockForm)(**how)
+def lock_form(customer: Customer, **how: Any) -> UnlockForm:
+    if not customer.locked_at:
+        return LockForm(**how)
+    asks = desk.unlocking_needs_check(db.session(), customer, datetime.now(UTC))
+    return (UnlockAfterObjectionForm if asks else UnlockForm)(**how)
 
 
 class NewForm(CustomerForm):
@@ -176,7 +182,7 @@ def _screen(customer: Customer, email: str | None = None, **refused: PortalForm)
     forms: dict[str, PortalForm] = {
         "correct": CorrectForm(formdata=None, email=email, version=customer.version),
         "send": SendForm(formdata=None),
-        "lock": unlock_form(customer, formdata=None),
+        "lock": lock_form(customer, formdata=None),
         **refused,
     }
     forms["send"]["seen_link"].data = newest["newest_link"].id if newest["newest_link"] else 0
@@ -429,10 +435,10 @@ def change_lock(customer_id: int, action: str) -> ResponseReturnValue:
     customer = db.get_or_404(Customer, customer_id)
     if action == "sperren":
         form, notice = LockForm(), "Das Konto ist gesperrt. Alle Geräte sind abgemeldet, alle Links zurückgezogen."
-        act(form, lambda tx: desk.lock(tx, customer, form.reason.data or ""))
+        act(form, lambda tx: desk.lock(tx, customer, form.reason.data or "", bool(form.data.get("intruder"))))
     else:
         require_second_factor(url_for(".customer", customer_id=customer_id))
-        form, notice = unlock_form(customer), "Das Konto ist entsperrt."
+        form, notice = lock_form(customer), "Das Konto ist entsperrt."
         check = form.data.get("unlock_check", "")
         act(form, lambda tx: desk.unlock(tx, customer, form.reason.data or "", check))
         if not customer.password_hash:

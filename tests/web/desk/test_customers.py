@@ -507,6 +507,16 @@ def test_after_an_objection_the_page_asks_how_it_was_checked_before_it_unlocks(
     assert "Widerspruch gegen eine Änderung" in desk.open("/kundenservice/anfragen").text
 
 
+def test_a_clerk_ticks_that_somebody_else_was_in_the_account(backend, erika, desk):
+    screen = desk.open(f"/kundenservice/kunden/{erika.id}").check(
+        "Die Person meldet, dass jemand anderes im Konto war. Das Passwort gilt dann nicht mehr."
+    )
+    screen.submit("Konto sperren", {"Grund": "Anruf"})
+    assert "Vielleicht war jemand anderes im Konto. Prüfen Sie beim Entsperren die Person" in screen.text
+    assert (backend.read(erika).objection, backend.read(erika).password_hash) == (None, None)
+    assert "Wie haben Sie die Person geprüft?" in screen.text.split("Konto entsperren")[1]
+
+
 def test_while_the_earlier_address_can_object_the_page_asks_for_a_check_before_it_unlocks(backend, erika, desk, prove):
     prove()
     backend.run(accounts.request_address_change, erika, "erika.neu@gms-musterstadt.example")
@@ -534,6 +544,7 @@ def test_the_page_shows_that_the_earlier_address_never_got_the_notice_of_the_cha
     words = f"Nachricht über die neue Adresse kam bei {notice.recipient} {still}nicht an: Postfach voll oder gesperrt"
     assert words not in desk.open(screen).text
     backend.update(notice, state=end, settled_at=NOW, reason="Postfach voll oder gesperrt", reply_code=552)
+    backend.update(notice, queued_at=NOW - timedelta(hours=5))
     assert words in desk.open(screen).text
     backend.run(accounts.request_address_change, erika, "dieb@dritte.example")
     backend.run(accounts.confirm_address, backend.links(LinkKind.ADDRESS)[-1], NOW)
