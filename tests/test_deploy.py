@@ -62,6 +62,12 @@ def test_image_and_unit_start_the_portal_with_options_that_it_knows():
         cli.commands[name].make_context(name, options)
 
 
+def test_visitors_by_ipv6_keep_their_address_behind_docker():
+    """Without IPv6 in its network Docker's own proxy connects for them, and the limits of one source meet them all."""
+    networks = yaml.safe_load((DEPLOY / "compose.yaml").read_text("utf-8"))["networks"]
+    assert networks["default"]["enable_ipv6"] is True
+
+
 def test_compose_gives_the_portal_time_to_stop_and_mounts_what_exists():
     services = yaml.safe_load((DEPLOY / "compose.yaml").read_text("utf-8"))["services"]
     build = services["portal"]["build"]
