@@ -74,6 +74,7 @@ OTHER_PERSON = (
     "und legen das neue unter „Konto anlegen“ an. Sonst berichtigen Sie hier den Namen."
 )
 PERSON = ("first_name", "last_name", "email")  #: where two are new, it is another person
+TO_FREE_MAIL = "Die neue E-Mail kann jeder anlegen, und die bisherige erfährt nichts. Wurde die Person geprüft?"
 SAME_FIRST_NAME = "Nachname und E-Mail sind neu. Ist es noch derselbe Mensch? Sonst löschen Sie hier das Konto."
 #: SQLite: the table of an earlier import goes (without `temp` this would read the database), and changed pages stay in
 #: memory until the commit (kB). PostgreSQL: words for the search are sorted into their index after the commit (kB).
@@ -113,6 +114,8 @@ def _merge(row: Row) -> None:
         row.warning = row.warning or SAME_FIRST_NAME
     _merge_fields(row, stored)
     row.moves = bool(row.stored) and "email" in row.taken and row.email_canonical != stored["email_canonical"]
+    if row.moves and mail_address.is_free_mail(row.email_canonical):
+        row.warning = row.warning or TO_FREE_MAIL
 
 
 def _contradicts(row: Row, name: str) -> bool:

@@ -393,6 +393,14 @@ def test_of_a_number_that_went_to_another_person_nothing_is_imported(load, known
     assert find().version == before.version
 
 
+def test_an_address_that_anyone_can_create_is_imported_with_a_warning(load, known, find):
+    """Whoever talks the lending counter into it has the account after the next import."""
+    moved = "anneliese77@gmx.de"
+    assert load(row(email=moved))["Achtung"] == [f"2 {customer_import.TO_FREE_MAIL}"]
+    assert find().email == moved
+    assert "Achtung" not in load(row(email="anneliese@neue-schule.example"))
+
+
 @pytest.mark.parametrize(
     ("changes", "warned"),
     [
