@@ -366,7 +366,8 @@ def _make_keys(values: dict[str, Any], instance: Path) -> None:
     older link keys count for second factors as long as they are set; so no clerk needs a new one. FACTOR_KEY is made
     first: another process that finds the link key of a new instance must find this one too.
     """
-    is_older = not values["AUDIT_KEY"]  # otherwise a FACTOR_KEY that was stolen is replaced, maybe with the LINK_KEY
+    # Otherwise a FACTOR_KEY that was stolen is being replaced, and the thief may have the LINK_KEY as well.
+    is_older = not values["AUDIT_KEY"] and not _exists(instance / "audit_chain_begun")
     first = {"FACTOR_KEY": values["LINK_KEY"]} if is_older else {}
     for name in KEYS:
         values[name] = values[name] or _make_key(instance / name.lower(), first.get(name))

@@ -76,7 +76,8 @@ ROSA = {"name": "Rosa", "initials": "ro", "email": "ro@kmz.example", "email_cano
 
 def test_an_update_from_the_first_version_keeps_people_and_factors_and_makes_backups_before(app, capsys):
     link_key = app.config["LINK_KEY"]
-    Path(app.instance_path, "factor_key").unlink()  # came later
+    for name in ("factor_key", "audit_key"):  # came later
+        Path(app.instance_path, name).unlink()
     with app.app_context():
         flask_migrate.upgrade(revision="0001")
         add("customer", ERIKA | PERSON)

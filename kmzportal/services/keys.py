@@ -13,7 +13,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from kmzportal.models import AccountLink, Clerk, KeyFingerprint
-from kmzportal.services import audit_chain
+from kmzportal.services import audit_chain, links
 from kmzportal.services.refusals import OperationRefused
 from kmzportal.services.tokens import LinkKeys
 from kmzportal.services.transaction import Transaction, upsert
@@ -67,6 +67,8 @@ def take(tx: Transaction) -> Sequence[Clerk]:
     """
     names = differing(tx.session, tx.settings)
     lost = "FACTOR_KEY" in names
+    if "LINK_KEY" in names:  # also where one was opened before: it may have been made with a stolen key
+        links.end_all(tx, "Der Link endete mit dem Schlüssel, aus dem er entstand.")
     if "AUDIT_KEY" in names:
         audit_chain.begin_anew(tx.session, tx.settings)
     for name in KEYS:

@@ -17,6 +17,8 @@ from kmzportal.models import (
     LinkKind,
     LinkState,
     LinkVisit,
+    MailState,
+    OutgoingMail,
     Throttle,
     UsedPuzzle,
 )
@@ -89,6 +91,24 @@ def send(tx: Transaction, link: AccountLink, always: bool = False) -> None:
     """
     always = always or link.policy.confirms_address
     tx.send(f"{link.kind}_link", link.holder, to=link.email, link=link, always=always)
+
+
+def end_all(tx: Transaction, reason: str) -> None:
+    """End the links of all people, but not those to object, and cancel the mails that wait with them.
+
+    `reason`: in German, for the desk. Replaced ones end as well, or their holders could renew them.
+    """
+    theirs = AccountLink.kind != LinkKind.OBJECTION
+    still_open = update(AccountLink).where(AccountLink.ended_at.is_(None), theirs)
+    tx.session.execute(still_open.values(ended_at=tx.now, ended_as=LinkState.WITHDRAWN))
+    replaced = update(AccountLink).where(AccountLink.ended_as == LinkState.REPLACED, theirs)
+    tx.session.execute(replaced.values(ended_as=LinkState.WITHDRAWN))
+    ended = select(AccountLink.id).where(AccountLink.ended_at == tx.now)
+    mails = update(OutgoingMail).where(
+        OutgoingMail.state.in_((MailState.QUEUED, MailState.DEFERRED)), OutgoingMail.link_id.in_(ended)
+    )
+    cancelled = {"state": MailState.CANCELLED, "settled_at": tx.now, "leased_until": None, "outage_since": None}
+    tx.session.execute(mails.values(cancelled | {"reason": reason}))
 
 
 def find(session: Session, keys: LinkKeys, token: str) -> AccountLink | None:

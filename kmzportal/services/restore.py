@@ -21,7 +21,6 @@ from sqlalchemy.exc import DatabaseError
 from kmzportal.dates import format_datetime
 from kmzportal.db import NEWEST_VERSION, Base, close, db, schema_version
 from kmzportal.models import (
-    AccountLink,
     AddressProposal,
     AuditEvent,
     Clerk,
@@ -29,16 +28,12 @@ from kmzportal.models import (
     DeletedCustomer,
     Heartbeat,
     KnownDevice,
-    LinkKind,
-    LinkState,
     LoginSession,
-    MailState,
     Objection,
-    OutgoingMail,
     Passkey,
 )
 from kmzportal.plain_text import canonical_number
-from kmzportal.services import accounts, audit_chain, backup, clerks, deletion, keys, passkeys, postgres_tools
+from kmzportal.services import accounts, audit_chain, backup, clerks, deletion, keys, links, passkeys, postgres_tools
 from kmzportal.services.backup import CONFIG, DATABASES, Manifest
 from kmzportal.services.refusals import OperationRefused
 from kmzportal.services.second_factor import RECOVERY_CODES
@@ -52,7 +47,6 @@ PENDING = "restore.pending"  #: in the instance folder, while a restore is not f
 NOT_WRITABLE = "Die eigenen Seiten in {folder} können nicht ersetzt werden. Sie müssen dem Portal gehören. ({why})"
 UNREADABLE = "{file} enthält keine Schlüssel des Portals ({why})."
 #: An objection ("Das war ich nicht") stays open: it guards against a takeover, and only locks the account.
-ENDED = [kind for kind in LinkKind if kind is not LinkKind.OBJECTION]
 LOST_SINCE = "War seit der eingespielten Sicherung schon gesperrt, oder jemand hatte widersprochen"
 #: What is compared of each account; a customer's number may be spelled in another way in the backup.
 PERSON = ("email_canonical", "password_hash", "password_set_at", "locked_at")
@@ -279,15 +273,7 @@ def _end_sessions_and_links(tx: Transaction) -> None:
     tx.session.execute(update(LoginSession).where(LoginSession.ended_at.is_(None)).values(ended_at=tx.now))
     tx.session.execute(delete(KnownDevice))  # some may have been ended since
     tx.session.execute(delete(AddressProposal))  # another clerk may have refused it since
-    still_open = update(AccountLink).where(AccountLink.ended_at.is_(None), AccountLink.kind.in_(ENDED))
-    tx.session.execute(still_open.values(ended_at=tx.now, ended_as=LinkState.WITHDRAWN))
-    replaced = update(AccountLink).where(AccountLink.ended_as == LinkState.REPLACED, AccountLink.kind.in_(ENDED))
-    tx.session.execute(replaced.values(ended_as=LinkState.WITHDRAWN))  # or their holders could renew them
-    ended = select(AccountLink.id).where(AccountLink.ended_at == tx.now)
-    waiting = OutgoingMail.state.in_((MailState.QUEUED, MailState.DEFERRED))
-    cancelled = {"state": MailState.CANCELLED, "settled_at": tx.now, "leased_until": None, "outage_since": None}
-    mails = update(OutgoingMail).where(waiting, OutgoingMail.link_id.in_(ended))
-    tx.session.execute(mails.values(cancelled | {"reason": "Der Link endete, als eine Sicherung eingespielt wurde."}))
+    links.end_all(tx, "Der Link endete, als eine Sicherung eingespielt wurde.")
 
 
 def _delete_again(tx: Transaction, deleted: Sequence[Any], stored: Mapping[str, Any], old_keys: LinkKeys) -> int:

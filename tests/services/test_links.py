@@ -8,7 +8,7 @@ from itertools import pairwise
 import pytest
 
 from kmzportal.models import CODE_TRIES, RENEWALS, AccountLink, LinkKind, LinkState
-from kmzportal.services import accounts, desk, links
+from kmzportal.services import accounts, desk, keys, links
 from kmzportal.services.passwords import hash_password
 from kmzportal.services.refusals import AccountLocked, LinkUnusable
 from kmzportal.services.tokens import LinkKeys
@@ -115,11 +115,25 @@ def test_a_link_and_a_letter_of_a_removed_key_are_found_no_more(backend, erika, 
     link = backend.issue(LinkKind.DESK, erika)
     letter = as_clerk(desk.print_letter, erika, backend.read(erika).version, 0, "callback", "", False)
     token, code = backend.keys.token(link), backend.keys.letter_code(letter)
-    for keys, found in ((["new" * 20, backend.app.config["LINK_KEY"]], True), (["new" * 20], False)):
+    for known, found in ((["new" * 20, backend.app.config["LINK_KEY"]], True), (["new" * 20], False)):
         with backend.transaction() as tx:
-            tx.keys = LinkKeys(keys)
+            tx.keys = LinkKeys(known)
             assert bool(links.find(tx.session, tx.keys, token)) == found
             assert bool(links.find_letter(tx, erika.number, code)) == found
+
+
+@pytest.mark.parametrize("rotated", [True, False])
+def test_a_link_key_that_is_replaced_without_its_former_one_ends_what_was_opened_with_it(
+    app, backend, erika, monkeypatch, rotated
+):
+    backend.run(keys.take)
+    link, objection = backend.issue(LinkKind.DESK, erika), backend.issue(LinkKind.OBJECTION, erika)
+    with monkeypatch.context() as replaced:
+        replaced.setitem(app.config, "LINK_KEY_FALLBACKS", [app.config["LINK_KEY"]] if rotated else [])
+        replaced.setitem(app.config, "LINK_KEY", "new" * 20)
+        backend.run(keys.take)
+    assert (backend.read(link).ended_as, backend.read(objection).ended_as) == (None if rotated else "withdrawn", None)
+    assert [mail.state for mail in backend.mails("desk_link")] == ["queued" if rotated else "cancelled"]
 
 
 def test_a_link_is_found_by_its_token_only_and_its_opening_is_recorded_once(backend, erika, max_, clock):
