@@ -384,6 +384,8 @@ def delete_customer(tx: Transaction, customer: Customer, seen_version: int, why:
         raise ObjectionOpen(message=NOT_DELETED)
     if tx.session.scalar(_to_earlier_addresses(customer, tx.now)):
         raise ObjectionOpen(message=NOT_DELETED_YET)
+    if customer.locked_at and unlocking_needs_check(tx.session, customer, tx.now):
+        raise ObjectionOpen(message=OBJECTION_POSSIBLE)
     deletion.delete_customer(tx, customer, seen_version, why, loans_open)
     _count(tx, "deleted")
 
@@ -494,8 +496,8 @@ def objection_pending(tx: Transaction, customer: Customer) -> bool:
 
 
 def objection_possible(session: Session, customer: Customer, now: datetime) -> bool:
-    """Return the same without a lock, for a page."""
-    if customer.objection == Objection.OPEN:
+    """Return the same without a lock, for a page; true as well for a locked account that somebody else was in."""
+    if customer.objection == Objection.OPEN or (customer.locked_at and unlocking_needs_check(session, customer, now)):
         return True
     still_open = _to_earlier_addresses(customer, now).where(AccountLink.ended_at.is_(None))
     return session.scalar(still_open) is not None

@@ -507,7 +507,12 @@ def test_after_an_objection_the_page_asks_how_it_was_checked_before_it_unlocks(
     assert "Widerspruch gegen eine Änderung" in desk.open("/kundenservice/anfragen").text
 
 
-def test_a_clerk_ticks_that_somebody_else_was_in_the_account(backend, erika, desk):
+def test_a_clerk_ticks_that_somebody_else_was_in_the_account(backend, erika, desk, prove):
+    """With a stolen session of the desk alone nobody ends passwords."""
+    page = f"/kundenservice/kunden/{erika.id}"
+    assert "bestaetigen" in desk.open(page).post(f"{page}/sperren", reason="Anruf", intruder="y").headers["Location"]
+    assert backend.read(erika).password_hash
+    prove()
     screen = desk.open(f"/kundenservice/kunden/{erika.id}").check(
         "Die Person meldet, dass jemand anderes im Konto war. Das Passwort gilt dann nicht mehr."
     )
