@@ -112,9 +112,12 @@ def end_all(tx: Transaction, reason: str) -> None:
 
 
 def find(session: Session, keys: LinkKeys, token: str) -> AccountLink | None:
-    """Return the link with this token, ended or not; None for one whose key was removed, as that may be stolen."""
+    """Return the link with this token, ended or not; None for one whose key was removed, as that may be stolen.
+
+    But one to object still counts: it takes nothing, and its owner may need it.
+    """
     link = session.scalar(select(AccountLink).where(AccountLink.token_hash == token_hash(token)))
-    return link if link and keys.made(link) else None
+    return link if link and (link.policy.in_notice or keys.made(link)) else None
 
 
 def mark_opened(tx: Transaction, link: AccountLink) -> None:

@@ -115,10 +115,12 @@ def test_a_link_and_a_letter_of_a_removed_key_are_found_no_more(backend, erika, 
     link = backend.issue(LinkKind.DESK, erika)
     letter = as_clerk(desk.print_letter, erika, backend.read(erika).version, 0, "callback", "", False)
     token, code = backend.keys.token(link), backend.keys.letter_code(letter)
+    objection = backend.keys.token(backend.links(LinkKind.OBJECTION)[-1])
     for known, found in ((["new" * 20, backend.app.config["LINK_KEY"]], True), (["new" * 20], False)):
         with backend.transaction() as tx:
             tx.keys = LinkKeys(known)
             assert bool(links.find(tx.session, tx.keys, token)) == found
+            assert links.find(tx.session, tx.keys, objection), "its owner may need it"
             assert bool(links.find_letter(tx, erika.number, code)) == found
 
 
