@@ -28,7 +28,7 @@ class AccountStatus:
     failed_notices: Sequence[OutgoingMail]  #: of a changed address, which did not reach the earlier one
     contact_changed: (
         datetime | None
-    )  #: when name, telephone, school or postal address were lately changed, but by no import
+    )  #: when name, telephone, school or postal address were lately changed, also by an import
     typed: Sequence[RecoveryRequest]  #: the newest request for a new password of each address that is probably theirs
 
 
@@ -55,14 +55,14 @@ def _lock(session: Session, customer: Customer) -> AuditEvent | None:
 
 
 def contact_changed(session: Session, customer: Customer, now: datetime) -> datetime | None:
-    """Return when what the desk checks a person by was last changed, here or in the account, but by no import.
+    """Return when what the desk checks a person by was last changed.
 
-    An intruder may have changed it in the account, or have had a clerk enter it on the telephone.
+    An intruder may have changed it in the account, or have had it entered here or in the lending program by telephone.
     """
     details = cast(AuditEvent.details, String)
     changes = select(AuditEvent.at).where(
         AuditEvent.customer_id == customer.id,
-        AuditEvent.action == "data.changed",
+        AuditEvent.action.in_(("data.changed", "data.imported")),
         AuditEvent.at > now - CHANGED_WITHIN,
         or_(*(details.contains(f'"{field}"') for field in CONTACT)),
     )

@@ -384,7 +384,7 @@ def delete_customer(tx: Transaction, customer: Customer, seen_version: int, why:
         raise ObjectionOpen(message=NOT_DELETED)
     if tx.session.scalar(_to_earlier_addresses(customer, tx.now)):
         raise ObjectionOpen(message=NOT_DELETED_YET)
-    if customer.locked_at and unlocking_needs_check(tx.session, customer, tx.now):
+    if customer.locked_at and _password_ended(customer):
         raise ObjectionOpen(message=OBJECTION_POSSIBLE)
     deletion.delete_customer(tx, customer, seen_version, why, loans_open)
     _count(tx, "deleted")
@@ -515,8 +515,13 @@ def unlocking_needs_check(session: Session, customer: Customer, now: datetime) -
         AccountLink.ended_at.is_(None),
         AccountLink.expires_at > min(now, customer.locked_at or now),
     )
-    ended = customer.password_set_at and not customer.password_hash and not customer.objection
-    return bool(customer.objection == Objection.OPEN or ended or session.scalar(possible.limit(1)))
+    known = customer.objection == Objection.OPEN or _password_ended(customer)
+    return known or session.scalar(possible.limit(1)) is not None
+
+
+def _password_ended(customer: Customer) -> bool:
+    """Return whether the desk ended the password, as somebody else may know it, and no objection did."""
+    return bool(customer.password_set_at and not customer.password_hash and not customer.objection)
 
 
 def lately_of_other(tx: Transaction, email: str, customer: Customer | None = None) -> bool:

@@ -11,7 +11,7 @@ from kmzportal import mail_address
 from kmzportal.db import db
 from kmzportal.models import AccountLink, AuditEvent, Customer, LinkKind, Throttle
 from kmzportal.server import worker
-from kmzportal.services import accounts, audit_chain, customer_file, customer_import, desk
+from kmzportal.services import account_status, accounts, audit_chain, customer_file, customer_import, desk
 from kmzportal.services import links as link_service
 from kmzportal.services.customer_file import COLUMNS, FileRefused, guard, read_file, unguard
 from kmzportal.services.passwords import hash_password
@@ -391,6 +391,17 @@ def test_of_a_number_that_went_to_another_person_nothing_is_imported(load, known
         assert load(row(**theirs, phone="07052 777")) == {"Konflikt": [f"2 {customer_import.OTHER_PERSON}"]}
         assert (find().name, find().email, find().phone) == (before.name, before.email, "")
     assert find().version == before.version
+
+
+def test_what_an_import_changed_proves_nobody_for_thirty_days(load, known, find, backend):
+    """Whoever rings has the lending counter enter his own telephone number first."""
+
+    def changed():
+        return backend.run(lambda tx, one: account_status.contact_changed(tx.session, one, tx.now), find())
+
+    assert changed() is None
+    load(row(phone="0171 666"))
+    assert changed() is not None
 
 
 def test_an_address_that_anyone_can_create_is_imported_with_a_warning(load, known, find):
