@@ -400,7 +400,7 @@ def correct_data(tx: Transaction, customer: Customer, seen_version: int, data: M
 
 
 def lock(tx: Transaction, customer: Customer, why: str, intruder: bool = False) -> None:
-    """Lock the account. `intruder`: the person rang that somebody else was in it, which ends the password, too."""
+    """Lock the account. `intruder`: the customer reports an intruder, which ends the password, too."""
     tx.lock(customer)
     accounts.lock(tx, customer)
     if intruder:
@@ -496,7 +496,7 @@ def objection_pending(tx: Transaction, customer: Customer) -> bool:
 
 
 def objection_possible(session: Session, customer: Customer, now: datetime) -> bool:
-    """Return the same without a lock, for a page; true as well for a locked account that somebody else was in."""
+    """Return the same without a lock, for a page; true as well for a locked account in which there may be an intruder."""
     if customer.objection == Objection.OPEN or (customer.locked_at and unlocking_needs_check(session, customer, now)):
         return True
     still_open = _to_earlier_addresses(customer, now).where(AccountLink.ended_at.is_(None))
@@ -504,7 +504,7 @@ def objection_possible(session: Session, customer: Customer, now: datetime) -> b
 
 
 def unlocking_needs_check(session: Session, customer: Customer, now: datetime) -> bool:
-    """Return whether somebody else may have been in the locked account.
+    """Return whether an intruder may have used the locked account.
 
     An objection is open, or was possible from any address at the lock: its owner may have rung instead. Or the
     password ended with the lock.
@@ -520,7 +520,7 @@ def unlocking_needs_check(session: Session, customer: Customer, now: datetime) -
 
 
 def _password_ended(customer: Customer) -> bool:
-    """Return whether the desk ended the password, as somebody else may know it, and no objection did."""
+    """Return whether the desk ended the password, as an intruder may know it, and no objection did."""
     return bool(customer.password_set_at and not customer.password_hash and not customer.objection)
 
 
