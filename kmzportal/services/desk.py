@@ -496,7 +496,7 @@ def objection_pending(tx: Transaction, customer: Customer) -> bool:
 
 
 def objection_possible(session: Session, customer: Customer, now: datetime) -> bool:
-    """Return the same without a lock, for a page; true as well for a locked account in which there may be an intruder."""
+    """Return the same without a lock, for a page; true as well for a locked account with an intruder."""
     if customer.objection == Objection.OPEN or (customer.locked_at and unlocking_needs_check(session, customer, now)):
         return True
     still_open = _to_earlier_addresses(customer, now).where(AccountLink.ended_at.is_(None))
