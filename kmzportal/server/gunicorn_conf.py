@@ -10,6 +10,7 @@ import os
 import signal
 import time
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ gc.disable()  # until share_memory, as https://docs.python.org/3/library/gc.html
 WITH_BACKGROUND_WORKER = os.environ.get("KMZ_BACKGROUND_WORKER") == "1"
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 60.0  # seconds before a background worker that ended starts again
 LOOK_EVERY = 0.2  # seconds
+STOPS = {signal.SIGTERM, signal.SIGQUIT}
 
 log = logging.getLogger(__name__)
 
@@ -63,6 +65,10 @@ class PortalWorker(ReceivingWorker):
     """A process that serves pages, or the background worker if pre_fork has set `pause`."""
 
     pause: float | None = None  # seconds before the background loops begin
+
+    def init_signals(self) -> None:
+        super().init_signals()
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPS)  # see when_ready
 
     def run(self) -> None:
         if self.pause is None:
@@ -101,6 +107,10 @@ def when_ready(server: Any) -> None:
         signal.signal(signal.SIGHUP, lambda *_: os.kill(os.getpid(), signal.SIGTERM))
     for signum in (signal.SIGTTIN, signal.SIGTTOU):
         signal.signal(signum, signal.SIG_IGN)  # gunicorn would end the oldest process, maybe the background worker
+    # A new process has gunicorn's handlers until init_signals. One that is stopped before would queue the signal there,
+    # and go on for all of graceful_timeout.
+    hold, release = (partial(signal.pthread_sigmask, how, STOPS) for how in (signal.SIG_BLOCK, signal.SIG_UNBLOCK))
+    os.register_at_fork(before=hold, after_in_parent=release)
     share_memory(server.app.wsgi())
     url = server.app.wsgi().config["PUBLIC_URL"]
     log.info("kmzportal läuft unter %s (%s).", url, server.cfg.bind[0])

@@ -96,7 +96,7 @@ def test_closing_its_terminal_ends_it(tmp_path):
     os.close(terminal)
     until(portal.answers)
     portal.process.send_signal(signal.SIGHUP)
-    assert portal.process.wait(120) == 0  # a process that was just starting misses SIGTERM, and ends after 80 seconds
+    assert portal.process.wait(20) == 0
     os.close(controller)
     assert not portal.members()
 

@@ -25,6 +25,11 @@ config = "python:kmzportal.server.gunicorn_conf"
 sys.argv[1:] = ["--config", config, "--bind", f"127.0.0.1:{{sys.argv[-1]}}", "kmzportal:create_app()"]
 run()
 """
+SLOW_TO_START = """
+import time
+from kmzportal.server import gunicorn_conf
+gunicorn_conf.post_fork = lambda _server, _worker: time.sleep(3)
+"""
 HEAD = b"POST /anmelden HTTP/1.1\r\nHost: konto.kmz.example\r\n"
 FORM = HEAD + b"Content-Type: application/x-www-form-urlencoded\r\n"
 #: What a client sends first, and then again and again, byte by byte.
@@ -40,6 +45,10 @@ class ImpatientPortal(Portal):
     started_by = (sys.executable, "-c", GUNICORN)
 
 
+class SlowlyStartingPortal(Portal):
+    started_by = (sys.executable, "-c", SLOW_TO_START + GUNICORN)
+
+
 @pytest.fixture(scope="module")
 def portal(tmp_path_factory):
     folder = tmp_path_factory.mktemp("portal")
@@ -51,7 +60,7 @@ def portal(tmp_path_factory):
     with socket.create_connection(("127.0.0.1", portal.port)):  # a browser keeps an unused connection open
         began = time.monotonic()
         assert portal.end() == 0
-    assert time.monotonic() - began < 10  # not gunicorn's graceful_timeout, 20 seconds
+    assert time.monotonic() - began < 10  # not gunicorn's graceful_timeout, 80 seconds
 
 
 def is_open(client: socket.socket) -> bool:
@@ -142,6 +151,14 @@ def test_a_fault_in_the_main_loop_ends_no_other_request(tmp_path):
         assert portal.output.count("Traceback") == 20 and "exited" not in portal.output
     finally:
         assert portal.end() == 0
+
+
+def test_a_process_that_is_just_starting_does_not_miss_its_end(tmp_path):
+    portal = SlowlyStartingPortal(tmp_path, PUBLIC_URL="https://konto.kmz.example").start()
+    until(lambda: len(portal.members()) == 3)
+    began = time.monotonic()
+    assert portal.end() == 0
+    assert time.monotonic() - began < 10  # not gunicorn's graceful_timeout, 80 seconds
 
 
 def ask(portal, stack, path: bytes) -> socket.socket:
