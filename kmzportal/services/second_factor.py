@@ -24,6 +24,7 @@ _DRIFT = 1  # steps that the clock of a phone may be early or late (RFC 6238, 5.
 RECOVERY_CODES = 10
 APP_CODE = re.compile("[0-9]{6}")
 FREE_TOGETHER = 100  # wrong codes from all unknown devices, before they wait for each other
+LONGEST_SHARED_WAIT = 24 * 3600  # seconds, of one place that is no known device
 WARN_AT = 3  # wrong codes in a day
 _GROUPS = 4  # of four characters with 5 bits each: 80 bits per code
 
@@ -100,11 +101,13 @@ def _verify(tx: Transaction, clerk: Clerk, typed: str, place: str, shared: bool 
     """Return whether the code is right. A try is counted before it is compared, and every wait ends.
 
     Counted for the place, where codes of the app and recovery codes count apart. With `shared` the first tries at each
-    place also count together, so that many sources cannot guess the six digits (NIST SP 800-63B-4, 3.2.2).
+    place also count together, so that many sources cannot guess the six digits (NIST SP 800-63B-4, 3.2.2). A place's
+    further tries count for it alone, or a single source would keep all others waiting; so its waits grow longer.
     """
     kind = "app" if APP_CODE.fullmatch(normalize_code(typed)) else "recovery"
     key, together = (tx.keys.fingerprint(f"codes:{clerk.factor_nonce}:{kind}:{where}") for where in (place, "all"))
-    if sessions.is_throttled(tx, key, disables=False) or (
+    longest = LONGEST_SHARED_WAIT if shared else None
+    if sessions.is_throttled(tx, key, disables=False, longest=longest) or (
         shared and sessions.is_throttled(tx, together, disables=False, free=FREE_TOGETHER)
     ):
         if tx.count(f"throttled:{together}", tx.hour) == 1:

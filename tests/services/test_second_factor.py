@@ -282,6 +282,15 @@ def test_a_hundred_wrong_codes_from_many_sources_slow_all_unknown_devices_but_no
     assert enter(backend.totp_code(factor.secret), source=ELSEWHERE), "after the longest wait"
 
 
+def test_many_sources_that_go_on_for_days_have_few_codes_compared(backend, factor, enter, clock):
+    """Each of a household's networks has tries of its own, which do not count together."""
+    for _hour in range(3 * 24):
+        for number in range(4):
+            enter(WRONG, source=f"198.51.100.{number}")
+        clock.shift(timedelta(hours=1, seconds=1))
+    assert backend.actions().count("login.code_wrong") < 4 * 25, "one more each hour without"
+
+
 @pytest.mark.parametrize("where", ["login", "confirmation"])
 def test_the_third_wrong_code_in_a_day_is_mailed_to_the_clerk_and_all_admins_once_a_day(
     backend, rosa, tim, factor, enter, clock, where
