@@ -90,6 +90,7 @@ def parse(raw: bytes, authserv_id: str) -> IncomingMail:
             attachments=attachments,
             references=replied_to[-50:],
             automatic=_is_automatic(message, sender),
+            no_receipt="X-Auto-Response-Suppress" in message,  # [MS-OXCMAIL] 2.1.3.2.20
             dmarc=_dmarc(message, sender, authserv_id) if single and same_headers else "",
             bounce=bounce,
         )
@@ -149,7 +150,7 @@ def _is_automatic(message: Message, sender: str) -> bool:
         message.get_content_type() == "multipart/report"
         or _header(message, "Auto-Submitted").lower().partition(";")[0].strip() not in ("", "no")
         or _header(message, "Precedence").lower() in ("bulk", "list", "junk")
-        or any(name in message for name in ("List-Id", "X-Auto-Response-Suppress"))
+        or "List-Id" in message
         or _header(message, "Return-Path").replace(" ", "") == "<>"
         or sender.partition("@")[0].lower() in BOUNCE_SENDERS
     )

@@ -39,6 +39,7 @@ class Objection(StrEnum):
     """What became of "Das war ich nicht"."""
 
     OPEN = "open"  #: the account must not be unlocked before the desk settles it
+    REPORTED = "reported"  #: to the desk, which locked the account: likewise, but links to object stay valid
     SETTLED = "settled"  #: by a corrected address or an identity check
 
 

@@ -54,7 +54,9 @@ ENTERED_HERE = "_entered_here"  #: after the name of a field in `Customer.import
 #: The columns that an import reads and writes, as those of a new customer are before it.
 NEW: dict[str, Any] = dict.fromkeys(("number", "number_canonical", *COLUMNS), "")
 NEW |= {"email_canonical": "", "pending_email": None, "imported": {}}
-STORED = select(*(getattr(Customer, name) for name in ("id", "version", *NEW))).execution_options(yield_per=1000)
+STORED = select(*(getattr(Customer, name) for name in ("id", "version", "locked_at", *NEW))).execution_options(
+    yield_per=1000
+)
 #: A row for each customer to be written; `id` is empty for a new one, `action` where no field changes.
 STAGED = Table(
     "import_customer",
@@ -115,7 +117,7 @@ def _merge(row: Row) -> None:
     _merge_fields(row, stored)
     row.moves = bool(row.stored) and "email" in row.taken and row.email_canonical != stored["email_canonical"]
     if row.moves and mail_address.is_free_mail(row.email_canonical):
-        row.warning = row.warning or TO_FREE_MAIL
+        row.warning = f"{TO_FREE_MAIL} {row.warning}".strip()
 
 
 def _contradicts(row: Row, name: str) -> bool:
@@ -130,7 +132,9 @@ def _merge_fields(row: Row, stored: Mapping[str, Any]) -> None:
     for name, theirs in row.values.items():
         ours, base = stored[name], row.imported.get(name, "")
         pending = stored["pending_email"] if name == "email" else None
-        if theirs != ours == base and not pending:
+        # The address of a locked account is moved by the desk, which checks the person.
+        kept = name == "email" and (pending or stored.get("locked_at"))
+        if theirs != ours == base and not kept:
             row.taken[name] = theirs
         elif theirs not in (ours, base, pending):
             row.conflicts.append(f"{COLUMNS[name]}: hier „{pending or ours}“, in der Datei „{theirs}“")
@@ -162,7 +166,10 @@ def report(rows: Sequence[Row]) -> dict[str, list[tuple[Row, str]]]:
         "Neu": [(row, "") for row in rows if not row.stored and not row.fault],
         "Geändert": [(row, _changes(row)) for row in known if row.taken],
         "Konflikt": [(row, "; ".join(row.conflicts)) for row in known if row.conflicts],
-        "Achtung": [(row, row.warning) for row in rows if row.warning and not row.fault],
+        "Achtung": sorted(
+            ((row, row.warning) for row in rows if row.warning and not row.fault),
+            key=lambda one: not one[1].startswith(TO_FREE_MAIL),  # lost zeros of postcodes may be hundreds
+        ),
         "Abgelehnt": [(row, row.fault) for row in rows if row.fault],
     }
 

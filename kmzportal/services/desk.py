@@ -384,7 +384,7 @@ def delete_customer(tx: Transaction, customer: Customer, seen_version: int, why:
         raise ObjectionOpen(message=NOT_DELETED)
     if tx.session.scalar(_to_earlier_addresses(customer, tx.now)):
         raise ObjectionOpen(message=NOT_DELETED_YET)
-    if customer.locked_at and _password_ended(customer):
+    if customer.objection == Objection.REPORTED:
         raise ObjectionOpen(message=OBJECTION_POSSIBLE)
     deletion.delete_customer(tx, customer, seen_version, why, loans_open)
     _count(tx, "deleted")
@@ -400,11 +400,11 @@ def correct_data(tx: Transaction, customer: Customer, seen_version: int, data: M
 
 
 def lock(tx: Transaction, customer: Customer, why: str, intruder: bool = False) -> None:
-    """Lock the account. `intruder`: the customer reports an intruder, which ends the password, too."""
+    """Lock the account, maybe once more. `intruder`: the customer reports one, so unlocking needs an identity check."""
     tx.lock(customer)
     accounts.lock(tx, customer)
-    if intruder:
-        customer.password_hash = None
+    if intruder and customer.objection != Objection.OPEN:
+        customer.objection = Objection.REPORTED
     _count(tx, "locks")
     tx.record("account.locked", customer, why=why)
 
@@ -422,6 +422,8 @@ def unlock(tx: Transaction, customer: Customer, why: str, check: str = "") -> No
         customer.password_hash = None  # may be stolen
     if check and customer.objection == Objection.OPEN:
         accounts.settle_objections(tx, customer)
+    elif customer.objection == Objection.REPORTED:
+        customer.objection = None
     customer.locked_at = None
     tx.record("account.unlocked", customer, why=why, **({"check": check} if check else {}))
 
@@ -506,8 +508,7 @@ def objection_possible(session: Session, customer: Customer, now: datetime) -> b
 def unlocking_needs_check(session: Session, customer: Customer, now: datetime) -> bool:
     """Return whether an intruder may have used the locked account.
 
-    An objection is open, or was possible from any address at the lock: its owner may have rung instead. Or the
-    password ended with the lock.
+    An objection is open, or was reported, or was possible from any address at the lock: its owner may have rung.
     """
     possible = select(AccountLink.id).where(
         AccountLink.customer_id == customer.id,
@@ -515,13 +516,8 @@ def unlocking_needs_check(session: Session, customer: Customer, now: datetime) -
         AccountLink.ended_at.is_(None),
         AccountLink.expires_at > min(now, customer.locked_at or now),
     )
-    known = customer.objection == Objection.OPEN or _password_ended(customer)
+    known = customer.objection in (Objection.OPEN, Objection.REPORTED)
     return known or session.scalar(possible.limit(1)) is not None
-
-
-def _password_ended(customer: Customer) -> bool:
-    """Return whether the desk ended the password, as an intruder may know it, and no objection did."""
-    return bool(customer.password_set_at and not customer.password_hash and not customer.objection)
 
 
 def lately_of_other(tx: Transaction, email: str, customer: Customer | None = None) -> bool:

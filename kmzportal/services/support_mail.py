@@ -43,6 +43,7 @@ class IncomingMail:
     attachments: Sequence[str] = ()  #: names
     references: Sequence[str] = ()  #: Message-IDs of the mails that it replies to
     automatic: bool = False  #: by its headers no person has written it
+    no_receipt: bool = False  #: its sender, or the server, wants no automatic answer
     dmarc: str = ""  #: result that the office's own server found, such as `pass`; empty if it found none
     bounce: Bounce | None = None
 
@@ -81,7 +82,7 @@ def receive(tx: Transaction, mail: IncomingMail) -> Effect:
         return Effect.REPLY
     new = support.open_by_mail(tx, mail.sender, text, proven, not believed, mail.name, **received)
     # A stranger's mail about a closed case does not reopen that, but a clerk must see it; its sender learns nothing.
-    if case is None and not forged:
+    if case is None and not forged and not mail.no_receipt:
         support.send_to_stranger(tx, "case_receipt", mail.sender, new)
     return Effect.CASE
 

@@ -538,6 +538,18 @@ def test_who_was_only_locked_by_the_desk_is_locked_again_and_no_more(either):
         assert (bool(erika.locked_at), erika.objection, erika.password_hash) == (True, None, before)
 
 
+def test_an_intruder_who_was_reported_since_the_backup_is_told_at_the_unlocking(either):
+    """Also where an objection of long ago was settled in both."""
+    with either.app(), transaction("console") as tx:
+        customer(people.ERIKA).objection = "settled"
+    either("backup", "portal.tar.gz")
+    with either.app(), transaction("console") as tx:
+        desk.lock(tx, customer(people.ERIKA), "Anruf", True)
+    either("restore", "portal.tar.gz", "--yes")
+    with either.app(), transaction("console") as tx, pytest.raises(desk.ObjectionOpen):
+        desk.unlock(tx, customer(people.ERIKA), "Anruf")
+
+
 def test_a_password_that_was_replaced_or_deleted_since_the_backup_does_not_come_back(either):
     either("backup", "portal.tar.gz")
     with either.app(), transaction("console") as tx:

@@ -389,11 +389,18 @@ def test_a_mail_with_two_senders_proves_none():
 
 @pytest.mark.parametrize(("header", "value"), [
     ("Auto_Submitted", "auto-replied; owner"), ("Precedence", "bulk"), ("Precedence", "List"), ("Precedence", "junk"),
-    ("List_Id", "<eltern.schule.example>"), ("X_Auto_Response_Suppress", "All"), ("Return_Path", "<>"),
+    ("List_Id", "<eltern.schule.example>"), ("Return_Path", "<>"),
 ])  # fmt: skip
 def test_automatic_mail_is_recognised(header, value):
     assert parse(written(**{header: value}), "").automatic
     assert not parse(written(Auto_Submitted="no", Return_Path="<erika.privat@web.de>"), "").automatic
+
+
+def test_whose_mail_wants_no_automatic_answer_is_a_person():
+    """Mail servers of schools write this header into all mails."""
+    mail = parse(written(X_Auto_Response_Suppress="OOF, AutoReply"), "")
+    assert (mail.automatic, mail.no_receipt) == (False, True)
+    assert not parse(written(), "").no_receipt
 
 
 @pytest.mark.parametrize("sender", ["MAILER-DAEMON@web.de", "Postmaster <postmaster@web.de>"])

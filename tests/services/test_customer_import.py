@@ -197,18 +197,14 @@ def test_a_change_is_in_the_history_and_in_the_search(load, known, find, backend
     assert events["data.imported", known.id].details == {"fields": ["town", "phone"]}
 
 
-@pytest.mark.parametrize("settled_before", [True, False])
 def test_after_an_import_moved_the_address_an_objection_of_before_does_not_weaken_one_of_that_address(
-    load, known, find, backend, as_clerk, settled_before
+    load, known, find, backend, as_clerk
 ):
     """Within days of an objection, whoever talks a clerk into an address must not keep the account (decision 60)."""
     backend.run(accounts.request_address_change, known, "dieb@evil.example")
     backend.run(lambda tx, link: accounts.object_to_change(tx, link, tx.now), backend.links(LinkKind.OBJECTION)[-1])
-    if settled_before:
-        as_clerk(desk.unlock, known, "geklärt", "callback")
+    as_clerk(desk.unlock, known, "geklärt", "callback")
     load(row(email="neu@schule.example"))
-    if not settled_before:
-        as_clerk(desk.unlock, known, "geklärt", "callback")
     as_clerk(desk.correct_address, known, find().version, "dieb@evil.example", "callback", "")
     link = backend.links(LinkKind.DESK)[-1]
     seen, password = find().version, hash_password(people.NEW_PASSWORD)
@@ -410,6 +406,30 @@ def test_an_address_that_anyone_can_create_is_imported_with_a_warning(load, know
     assert load(row(email=moved))["Achtung"] == [f"2 {customer_import.TO_FREE_MAIL}"]
     assert find().email == moved
     assert "Achtung" not in load(row(email="anneliese@neue-schule.example"))
+
+
+def test_that_warning_is_hidden_by_no_other_and_comes_first(load, known, find):
+    """The caller can give a postcode without its zero as well."""
+    load(row(number="K-8", email="bert@schule.example"))
+    found = load(
+        row(number="K-8", postcode="1067", email="bert@schule.example"), row(email="a@gmx.de", postcode="1067")
+    )
+    assert [one.partition("?")[0] for one in found["Achtung"]] == [
+        f"3 {customer_import.TO_FREE_MAIL[:-1]}",
+        "2 PLZ „1067“ hat vier Ziffern. Fehlt vorn eine 0",
+    ] and "PLZ „1067“" in found["Achtung"][0]
+
+
+def test_the_address_of_a_locked_account_is_not_moved_by_an_import(load, known, find, backend):
+    """Its owner may have rung that somebody is in it; the desk moves it, after a check."""
+    before = find().email
+    backend.update(find(), locked_at=people.NOW)
+    [conflict] = load(row(email="dieb@schule2.example", phone="07051 1"))["Konflikt"]
+    assert "dieb@schule2.example" in conflict
+    assert (find().email, find().phone) == (before, "07051 1")
+    backend.update(find(), locked_at=None)
+    load(row(email="dieb@schule2.example"))
+    assert find().email == "dieb@schule2.example"
 
 
 @pytest.mark.parametrize(

@@ -325,8 +325,15 @@ def test_after_an_objection_an_account_is_unlocked_only_with_a_new_address_or_an
     assert backend.read(erika).locked_at is None
 
 
-def test_who_rings_that_somebody_was_in_the_account_gets_what_the_button_gives(backend, as_clerk, erika, log_in):
+@pytest.mark.parametrize("before", [None, "settled", "locked"])
+def test_who_rings_that_somebody_was_in_the_account_gets_what_the_button_gives(
+    backend, as_clerk, erika, log_in, before
+):
     """Most notices offer the telephone only; the stolen password must not open the account once it is unlocked."""
+    if before == "locked":
+        as_clerk(desk.lock, erika, "Kundin rief an")
+    elif before:
+        backend.update(erika, objection=before)
     as_clerk(desk.lock, erika, "Kundin rief an: Passkey nicht von ihr", True)
     for check in ("", "number"):
         with pytest.raises(desk.ObjectionOpen):
@@ -339,6 +346,14 @@ def test_who_rings_that_somebody_was_in_the_account_gets_what_the_button_gives(b
     saved = backend.read(erika)
     assert (saved.locked_at, saved.objection, saved.password_hash) == (None, None, None)
     assert log_in(erika) is None
+    as_clerk(desk.lock, erika, "fehlt in der Liste")
+    as_clerk(desk.delete_customer, erika, backend.read(erika).version, "fehlt in der Liste", False)
+
+
+def test_an_intruder_whom_the_owner_reports_after_her_objection_changes_nothing(backend, as_clerk, erika, address_link):
+    backend.run(accounts.object_to_change, backend.links(LinkKind.OBJECTION)[0], NOW)
+    as_clerk(desk.lock, erika, "Kundin rief an", True)
+    assert backend.read(erika).objection == "open"
 
 
 def test_a_caller_who_has_an_account_locked_and_moved_cannot_keep_its_owner_from_objecting(backend, as_clerk, erika):

@@ -171,6 +171,11 @@ def test_only_dmarc_proves_the_sender_and_where_it_failed_no_receipt_is_sent(
     assert len(backend.mails("case_receipt")) == receipts
 
 
+def test_who_wants_no_automatic_answer_gets_a_case_without_a_receipt(receive, cases, backend):
+    assert receive(replace(FIRST, no_receipt=True)) == Effect.CASE
+    assert (len(cases()), backend.mails("case_receipt")) == (1, [])
+
+
 @pytest.mark.parametrize("kind", [
     {"automatic": True}, {"sender": ""}, {"sender": "Support@kmz-cw.de"},
     {"bounce": Bounce(["<0@kmz-cw.de>"], 550, "Adresse unbekannt"), "automatic": True},

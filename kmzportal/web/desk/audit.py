@@ -57,7 +57,8 @@ def events() -> ResponseReturnValue:
 
 
 def _query(form: AuditFilter) -> AuditQuery:
-    if form.until.data:  # what was before a day is a further page too
+    # What was before a day is a further page too, and each Vorgang has a first one. Who is named is counted as seen.
+    if form.until.data or (form.action.data and not form.person.data):
         require_second_factor()
     return AuditQuery(
         action=form.action.data or None,

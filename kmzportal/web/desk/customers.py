@@ -435,8 +435,6 @@ def change_lock(customer_id: int, action: str) -> ResponseReturnValue:
     customer = db.get_or_404(Customer, customer_id)
     if action == "sperren":
         form = LockForm()
-        if form.intruder.data:  # the lock alone does not wait
-            require_second_factor(url_for(".customer", customer_id=customer_id))
         notice = "Das Konto ist gesperrt. Alle Geräte sind abgemeldet, alle Links zurückgezogen."
         act(form, lambda tx: desk.lock(tx, customer, form.reason.data or "", bool(form.data.get("intruder"))))
     else:

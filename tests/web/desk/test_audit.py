@@ -69,6 +69,8 @@ def test_events_are_filtered_by_action_person_and_day(desk, record, erika, max_,
     assert "Keine Einträge" in desk.text
     # With the events of each day in turn a stolen session would get all of them.
     assert desk.open(PAGE).press("Anzeigen", Bis="2026-11-23").path == "/kundenservice/bestaetigen"
+    asked = desk.open(PAGE).choose("Vorgang", ACTIONS["logout"]).press("Anzeigen")
+    assert asked.path == "/kundenservice/bestaetigen"
     prove()
     assert len(rows(desk.open(PAGE).press("Anzeigen", Von="2026-11-23", Bis="2026-11-23"))) == 3
 

@@ -5,7 +5,16 @@ from datetime import date, timedelta
 import pytest
 from sqlalchemy import select, update
 
-from kmzportal.models import Clerk, Customer, CustomerAccess, LinkKind, LinkState, LoginSession, RecoveryRequest
+from kmzportal.models import (
+    AuditEvent,
+    Clerk,
+    Customer,
+    CustomerAccess,
+    LinkKind,
+    LinkState,
+    LoginSession,
+    RecoveryRequest,
+)
 from kmzportal.services import accounts, audit, devices, outbox, sessions, support
 from kmzportal.services import desk as desk_service
 from kmzportal.services.passwords import hash_password
@@ -508,18 +517,30 @@ def test_after_an_objection_the_page_asks_how_it_was_checked_before_it_unlocks(
 
 
 def test_a_clerk_ticks_that_somebody_else_was_in_the_account(backend, erika, desk, prove):
-    """With a stolen session of the desk alone nobody ends passwords."""
-    page = f"/kundenservice/kunden/{erika.id}"
-    assert "bestaetigen" in desk.open(page).post(f"{page}/sperren", reason="Anruf", intruder="y").headers["Location"]
-    assert backend.read(erika).password_hash
-    prove()
+    """At once: locking never waits for the second factor."""
     screen = desk.open(f"/kundenservice/kunden/{erika.id}").check(
         "Die Person meldet, dass jemand anderes im Konto war. Das Passwort gilt dann nicht mehr."
     )
     screen.submit("Konto sperren", {"Grund": "Anruf"})
     assert "Vielleicht war jemand anderes im Konto. Prüfen Sie beim Entsperren die Person" in screen.text
-    assert (backend.read(erika).objection, backend.read(erika).password_hash) == (None, None)
     assert "Wie haben Sie die Person geprüft?" in screen.text.split("Konto entsperren")[1]
+    assert "Meldung vermerken" not in screen.text
+    prove()
+    screen.post(f"/kundenservice/kunden/{erika.id}/entsperren", reason="Rückruf", unlock_check="callback")
+    assert (backend.read(erika).locked_at, backend.read(erika).password_hash) == (None, None)
+
+
+def test_that_somebody_else_was_in_the_account_is_noted_after_the_lock_as_well(backend, erika, desk):
+    screen = desk.open(f"/kundenservice/kunden/{erika.id}").submit("Konto sperren", {"Grund": "Anruf"})
+    assert (
+        "Vielleicht war jemand anderes" not in screen.text
+        and "Wie haben Sie die Person geprüft?" not in (screen.text.split("Konto entsperren")[1])
+    )
+    screen.press("Meldung vermerken")
+    assert "Vielleicht war jemand anderes im Konto. Prüfen Sie beim Entsperren die Person" in screen.text
+    assert "Wie haben Sie die Person geprüft?" in screen.text.split("Konto entsperren")[1]
+    [_, event] = backend.read(select(AuditEvent).where(AuditEvent.action == "account.locked").order_by(AuditEvent.id))
+    assert event.remark == "Die Person meldet, dass jemand anderes im Konto war."
 
 
 def test_while_the_earlier_address_can_object_the_page_asks_for_a_check_before_it_unlocks(backend, erika, desk, prove):
