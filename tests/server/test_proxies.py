@@ -75,6 +75,8 @@ def test_plain_http_leads_to_https_and_no_log_holds_a_token_or_a_source(portal, 
     assert answer.status in (301, 308)
     assert re.fullmatch(rf"https://{HOST}(:\d+)?/link/{TOKEN}\?a=b", answer.headers["Location"])
     assert proxy.fetch(f"/link/{TOKEN}", Referer=f"{PUBLIC_URL}/link/{TOKEN}").status == 404
+    for written in (f"/%6Cink/{TOKEN}", f"//link/{TOKEN}", f"/./link/{TOKEN}", f"/hilfe/..//link/{TOKEN}"):
+        assert proxy.fetch(written).status in (301, 302, 303, 308, 400, 404)
     assert proxy.fetch("/passwort-vergessen?suche=mueller").status == 200
     portal.end()
     down = proxy.fetch(f"/link/{TOKEN}", Referer=f"{PUBLIC_URL}/link/{TOKEN}")
