@@ -278,7 +278,8 @@ def list_mails(
 
 def undelivered_lately(session: Session, now: datetime) -> int:
     """Return how many mails of the last RETRY_WINDOW were refused or came back, or wait for hours."""
-    lately = OutgoingMail.undelivered(), OutgoingMail.queued_at > now - RETRY_WINDOW
+    ours = OutgoingMail.template.not_in(TO_STRANGERS)  # or a stranger could fill the desk's line with his own
+    lately = OutgoingMail.undelivered(), OutgoingMail.queued_at > now - RETRY_WINDOW, ours
     counts = (select(func.count(OutgoingMail.id)).where(*those) for those in (lately, [_waits_for_hours(now)]))
     return sum(session.scalars(count).one() for count in counts)
 

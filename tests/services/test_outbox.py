@@ -241,6 +241,10 @@ def test_a_mail_that_waits_for_hours_counts_as_not_delivered_whatever_the_reply(
     assert undelivered() == 0
     clock.shift(timedelta(hours=5))
     assert undelivered() == 1
+    worker.deliver(mail, UNKNOWN)
+    assert undelivered() == 1
+    backend.update(mail, template="case_receipt")
+    assert undelivered() == 0, "a stranger could fill the line with mails to his own address"
 
 
 @pytest.mark.parametrize("state", outbox.RETRYABLE)
