@@ -307,7 +307,10 @@ def renew(link_id: int) -> ResponseReturnValue:
             kept_entries.move(tx, link, newer)
             early = newer.issued_at < tx.now
     except (LinkUnusable, TooManyMails):
-        form.form_errors.append("Heute können wir keinen weiteren Link senden. Bitte rufen Sie uns an.")
+        form.form_errors.append(
+            "Heute können wir keinen weiteren Link senden. Haben Sie eine neuere E-Mail von uns? Deren Link kann noch "
+            "gelten. Sonst rufen Sie uns bitte an."
+        )
         return visits.link_ended(link, form)
     return redirect_to(".renewed", EARLY if early else None, link_id=link_id)
 
