@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 MAX_PASSKEYS = 10  # of an account
 LONGEST_NAME = 60
 CHANGES_PER_DAY = 30
-LOGINS_PER_HOUR = 60  # of an account: they cost no hash, and each leaves a session and an event
+LOGINS_PER_HOUR = 60  # with one passkey: they cost no hash, and each leaves a session and an event
 DEEPEST_CBOR = 4  # levels (CTAP 2.2, 8)
 ATTESTED, EXTENDED = 0x40, 0x80  # flags: a new key, extensions (WebAuthn, 6.1)
 CHALLENGE_LIFETIME = timedelta(minutes=30)  # the browser's own offer waits as long as the login page is open
@@ -324,7 +324,6 @@ def log_in(tx: Transaction, answer: Answer, device: str, table: PersonTable = Cu
     Unknown, removed, locked, throttled and forged differ only in what is recorded (OWASP ASVS 6.3.8). Raises
     PasskeyRefused for a challenge that is late or used.
     """
-    _accept_challenge(tx, answer, f"login:{table.__tablename__}")
     wanted = _for_login(answer, table)
     passkey = tx.session.scalar(wanted)
     person = passkey.holder if passkey else None
@@ -336,11 +335,12 @@ def log_in(tx: Transaction, answer: Answer, device: str, table: PersonTable = Cu
     if known is None and sessions.is_throttled(tx, key, disables=False):
         sessions.record_throttled(tx, key, lambda: person, device)
         return None
+    _accept_challenge(tx, answer, f"login:{table.__tablename__}")  # a row, so not for each try that is throttled
     if not _verify(tx, answer, passkey) or passkey is None or person is None or person.locked_at:
         sessions.count_failure(tx, key, person if known else None, known)
         sessions.record_refused(tx, person, device)
         return None
-    if tx.count(f"passkey-logins:{person.__tablename__}:{person.id}", tx.hour) > LOGINS_PER_HOUR:
+    if tx.count(f"passkey-logins:{passkey.id}", tx.hour) > LOGINS_PER_HOUR:
         sessions.record_throttled(tx, key, lambda: person, device)
         return None
     sessions.clear_throttle(tx, key)
