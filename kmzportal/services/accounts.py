@@ -134,8 +134,7 @@ def lock(tx: Transaction, person: Customer | Clerk) -> None:
     person.locked_at = person.locked_at or tx.now
     sessions.end_all(tx, person)
     devices.end_all(tx, person)
-    if passkeys.take_away(tx, person) and isinstance(person, Clerk) and not person.factor_nonce:
-        person.password_hash = None  # unlocked later, it would open the desk alone
+    passkeys.take_away(tx, person)
     if isinstance(person, Customer):
         person.set_pending_email(None)
         tx.session.execute(delete(AddressProposal).where(AddressProposal.customer_id == person.id))

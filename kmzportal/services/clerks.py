@@ -175,13 +175,15 @@ def lock(tx: Transaction, clerk: Clerk, by: Clerk) -> None:
 
 
 def unlock(tx: Transaction, clerk: Clerk, by: Clerk) -> None:
-    """Unlock a clerk, who keeps password and app but no passkeys; raises OwnAccess, HasLeft.
+    """Unlock a clerk, who needs a new first link; raises OwnAccess, HasLeft.
 
-    Whose second factor was a passkey has no password either, and needs a new first link.
+    Password and app may be those of an intruder, against whom the lock was. The lock itself does not end them, as it
+    needs no second factor.
     """
     _refuse_own(clerk, by)
     if clerk.left_at:
         raise HasLeft
+    _end_password_and_app(clerk)
     clerk.locked_at = None
     tx.record("clerk.unlocked", clerk)
 
@@ -201,9 +203,14 @@ def leave(tx: Transaction, clerk: Clerk, by: Clerk) -> None:
 
 def end_access(tx: Transaction, clerk: Clerk, left_at: datetime) -> None:
     accounts.lock(tx, clerk)
-    clerk.left_at, clerk.admin, clerk.password_hash = left_at, False, None
-    clerk.factor_nonce, clerk.recovery_nonce, clerk.recovery_codes_used = None, None, []
+    clerk.left_at, clerk.admin = left_at, False
+    _end_password_and_app(clerk)
     tx.record("clerk.left", clerk)
+
+
+def _end_password_and_app(clerk: Clerk) -> None:
+    clerk.password_hash = clerk.factor_nonce = clerk.recovery_nonce = None
+    clerk.recovery_codes_used = []
 
 
 def bring_back(tx: Transaction, clerk: Clerk, by: Clerk) -> None:

@@ -127,7 +127,8 @@ def test_where_the_factor_is_offered_it_may_be_left_out_and_an_existing_one_stay
 # Locked and unlocked
 
 
-def test_a_lock_ends_sessions_and_links_and_an_unlocked_clerk_keeps_password_and_factor(backend, rosa, tim, log_in):
+def test_a_lock_ends_sessions_and_links_and_an_unlocked_clerk_needs_a_new_first_link(backend, rosa, tim, log_in):
+    """Password, app and recovery codes may be those of an intruder, against whom the lock was."""
     backend.add_second_factor(tim)
     backend.run(clerks.send_link, tim, rosa)
     assert [(mail.template, mail.recipient) for mail in backend.mails()] == [("clerk_first_link", tim.email)]
@@ -138,8 +139,13 @@ def test_a_lock_ends_sessions_and_links_and_an_unlocked_clerk_keeps_password_and
     assert log_in(tim) is None
     with pytest.raises(AccountLocked):
         backend.run(clerks.first_link, tim)
+    assert backend.read(tim).password_hash and backend.read(tim).factor_nonce, (
+        "a stolen session may lock, but end nothing"
+    )
     backend.run(clerks.unlock, tim, rosa)
-    assert backend.session_of(log_in(tim)).awaits_code
+    saved = backend.read(tim)
+    assert (log_in(tim), saved.password_hash, saved.factor_nonce, saved.recovery_nonce) == (None,) * 4
+    backend.run(clerks.send_link, tim, rosa)
     assert [action for action in backend.actions() if action.startswith("clerk.")] == [
         *("clerk.locked", "clerk.unlocked"),
     ]

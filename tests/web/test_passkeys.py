@@ -10,7 +10,7 @@ from sqlalchemy import delete, select
 
 from kmzportal.db import db
 from kmzportal.mail.compose import compose
-from kmzportal.models import KnownDevice, LinkKind, LinkState, LoginSession, OutgoingMail, Passkey, Throttle
+from kmzportal.models import KnownDevice, LinkKind, LinkState, LoginSession, OutgoingMail, Passkey, Throttle, UsedPuzzle
 from kmzportal.services import accounts, clerks, deletion, desk, devices, passkeys, second_factor, sessions
 from kmzportal.services.passkeys import CHALLENGE_LIFETIME, MAX_PASSKEYS
 from kmzportal.services.passwords import check_password, hash_password
@@ -651,7 +651,7 @@ def test_a_clerk_whose_only_second_factor_was_locked_away_gets_in_by_a_new_first
         .come_in(backend.run(sessions.start_session, tim, "Firefox").token)
         .open(f"/kundenservice/mitarbeitende/{rosa.id}/sperren")
     )
-    assert "braucht die Person einen neuen ersten Link" in asked.text
+    assert "Nach dem Entsperren richtet die Person ihren Zugang mit einem neuen ersten Link neu ein" in asked.text
     backend.run(clerks.lock, rosa, tim)
     backend.run(clerks.unlock, rosa, tim)
     page = Browser(app).open(DESK_LOGIN)
@@ -828,6 +828,27 @@ def test_over_the_limit_of_a_source_only_a_device_known_to_the_passkeys_own_acco
     assert of_max.open(LOGIN).touch(BUTTON, stranger).status == 422, "compared at once"
     assert of_max.open(LOGIN).touch(BUTTON, stranger).status == 503
     assert added.press("Abmelden").open(LOGIN).touch(BUTTON, device).path == "/einstellungen"
+
+
+def test_who_stole_a_passkey_uses_up_no_logins_of_another_one(app, added, device, monkeypatch, clock):
+    monkeypatch.setattr(passkeys, "LOGINS_PER_HOUR", 2)
+    other = Device(app.config["PUBLIC_URL"])
+    added.open(PASSKEYS).touch(ADD, other)
+    for _ in range(2):
+        assert Browser(app).open(LOGIN).touch(BUTTON, other).path == "/einstellungen"
+    assert Browser(app).open(LOGIN).touch(BUTTON, other).status == 422
+    assert Browser(app).open(LOGIN).touch(BUTTON, device).path == "/einstellungen"
+
+
+def test_throttled_tries_with_one_made_up_passkey_store_nothing(app, added, backend, clock):
+    stranger = Device(app.config["PUBLIC_URL"])
+    stranger.create(options(added, ADD))
+    for _ in range(12):
+        assert Browser(app).open(LOGIN).touch(BUTTON, stranger).status == 422
+    before = len(backend.read(select(UsedPuzzle)))
+    for _ in range(3):
+        assert Browser(app).open(LOGIN).touch(BUTTON, stranger).status == 422
+    assert len(backend.read(select(UsedPuzzle))) == before
 
 
 def test_the_61st_login_of_an_hour_by_passkey_is_refused_and_each_account_keeps_a_hundred_sessions(

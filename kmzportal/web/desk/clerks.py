@@ -27,7 +27,7 @@ bp = Blueprint("clerks", __name__, url_prefix="/kundenservice/mitarbeitende")
 ACTIONS = {
     "link": (clerks.send_link, "Ein neuer Link geht an {}. Bis er benutzt ist, gilt alles wie bisher."),
     "sperren": (clerks.lock, "Der Zugang von {} ist gesperrt."),
-    "entsperren": (clerks.unlock, "Der Zugang von {} ist entsperrt."),
+    "entsperren": (clerks.unlock, "Der Zugang von {} ist entsperrt. Senden Sie jetzt einen neuen ersten Link."),
     "ausscheiden": (clerks.leave, "{} ist als ausgeschieden eingetragen."),
     "zurueck": (clerks.bring_back, "{} ist wieder dabei. Der erste Link ist unterwegs."),
 }
