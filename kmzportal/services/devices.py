@@ -8,7 +8,7 @@ import secrets
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
-from sqlalchemy import ColumnElement, delete, select, update
+from sqlalchemy import ColumnElement, and_, delete, select, update
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from kmzportal.models import Clerk, Customer, KnownDevice
@@ -17,7 +17,7 @@ from kmzportal.services.transaction import Transaction, rows_changed
 
 KEPT = timedelta(days=400)  # after the last login; browsers keep no cookie for longer (RFC 6265bis, 5.5)
 MAX_ACCOUNTS = 5  # in one browser
-MAX_DEVICES = 100  # of one account, those used last
+MAX_DEVICES = 100  # of one account
 MAX_FAILURES = 5  # wrong passwords in a row
 
 
@@ -66,8 +66,10 @@ def remember(tx: Transaction, person: Customer | Clerk, device: str) -> str:
     )
     latest = select(KnownDevice.id).where(mine).order_by(KnownDevice.last_used.desc()).limit(MAX_ACCOUNTS - 1)
     tx.session.execute(delete(KnownDevice).where(mine, KnownDevice.id.not_in(latest)))
-    theirs = select(KnownDevice.id).where(_owner(person) == person.id).order_by(KnownDevice.last_used.desc())
-    beyond = theirs.offset(MAX_DEVICES - 1)
+    # First those in use for longer than a day: a hundred logins in a minute must not make the owner's device unknown.
+    in_use = and_(KnownDevice.created_at < tx.now - timedelta(days=1), KnownDevice.last_used > KnownDevice.created_at)
+    theirs = select(KnownDevice.id).where(_owner(person) == person.id)
+    beyond = theirs.order_by(in_use.desc(), KnownDevice.last_used.desc()).offset(MAX_DEVICES - 1)
     tx.session.execute(delete(KnownDevice).where(KnownDevice.id.in_(beyond)))
     tx.session.add(
         KnownDevice(

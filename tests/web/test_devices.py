@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import select
 
 from kmzportal.models import KnownDevice, LinkKind, LoginSession, RecoveryRequest, Throttle
-from kmzportal.services import accounts, deletion, passwords, recovery, sessions
+from kmzportal.services import accounts, deletion, devices, passwords, recovery, sessions
 from kmzportal.services.passwords import check_password, hash_password
 from kmzportal.services.second_factor import SecondFactor
 from kmzportal.services.shares import Holder
@@ -174,6 +174,21 @@ def test_a_browser_is_known_for_the_five_accounts_that_logged_in_last(app, backe
     rows = backend.read(select(KnownDevice).order_by(KnownDevice.id))
     assert len({row.token_hash for row in rows}) == 1
     assert [row.customer_id for row in rows] == [customer.id - 4 + number for number in range(5)]
+
+
+def test_many_logins_of_who_knows_the_password_do_not_make_the_owners_device_unknown(
+    app, backend, erika, clock, monkeypatch
+):
+    """Otherwise the failures of strangers would count for it, and nobody would be told."""
+    monkeypatch.setattr(devices, "MAX_DEVICES", 3)
+    hers = Browser(app).log_in(erika)
+    clock.shift(timedelta(days=2))
+    log_out(hers).log_in(erika)
+    for _ in range(5):
+        clock.shift(1)
+        assert Browser(app).log_in(erika).path == "/einstellungen"
+    rows = backend.read(select(KnownDevice.token_hash))
+    assert len(rows) == 3 and token_hash(cookie(hers)) in rows
 
 
 @both
