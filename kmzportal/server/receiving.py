@@ -22,6 +22,7 @@ from gunicorn.http.errors import NoMoreData
 from gunicorn.workers.gthread import ThreadWorker
 
 RECEIVE_WITHIN = 30.0  # seconds for head and body together
+UNUSED_WITHIN = 1.0  # seconds for the first byte, when stopping: a browser keeps unused connections open
 SEND_WITHIN = 60.0  # seconds for a response
 MAX_SENDING = 100  # connections; beyond these the one that began first is closed
 MAX_UNSENT = 64 * 1024 * 1024  # bytes of their responses in all; likewise
@@ -276,11 +277,12 @@ class ReceivingWorker(ThreadWorker):  # type: ignore[misc]
         conn.close()
 
     def murder_pending(self) -> None:
-        """Close what is late, and when stopping what has sent no byte; gunicorn calls this at least each second."""
+        """Close what is late; gunicorn calls this at least each second."""
         super().murder_pending()
         now = time.monotonic()
         sending = {conn: unsent.deadline for conn, unsent in self.sending.items()}
-        receiving = {conn: one.deadline if self.alive or one.data else now for conn, one in self.receiving.items()}
+        unused = 0.0 if self.alive else RECEIVE_WITHIN - UNUSED_WITHIN
+        receiving = {conn: one.deadline - (0.0 if one.data else unused) for conn, one in self.receiving.items()}
         for close, deadlines in (
             (self.end_lingering, self.lingering),
             (self.stop_sending, sending),

@@ -166,6 +166,19 @@ def test_a_process_that_is_just_starting_does_not_miss_its_end(tmp_path):
             os.kill(process, signal.SIGKILL)
 
 
+def test_a_request_that_just_arrives_at_the_end_is_still_answered(tmp_path):
+    """Otherwise each reload would cut off some clients."""
+    portal = ImpatientPortal(tmp_path, PUBLIC_URL="https://konto.kmz.example").start()
+    until(portal.answers)
+    with socket.create_connection(("127.0.0.1", portal.port), timeout=10) as client:
+        time.sleep(0.1)  # a process has accepted it
+        portal.process.send_signal(signal.SIGTERM)
+        time.sleep(0.4)  # it is stopping
+        client.sendall(b"GET /healthz HTTP/1.1\r\nHost: any\r\n\r\n")
+        assert client.recv(4096).startswith(b"HTTP/1.1 200")
+    assert portal.process.wait(20) == 0
+
+
 def ask(portal, stack, path: bytes) -> socket.socket:
     client = stack.enter_context(socket.socket())
     client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
