@@ -10,7 +10,7 @@ from kmzportal import mail_address
 from kmzportal.models import AccountLink, Clerk, LinkKind, LinkVisit
 from kmzportal.services import accounts, links, passkeys, second_factor
 from kmzportal.services.passkeys import Answer
-from kmzportal.services.refusals import LinkUnusable, Refusal
+from kmzportal.services.refusals import ChangedMeanwhile, LinkUnusable, Refusal
 from kmzportal.services.second_factor import SecondFactor
 from kmzportal.services.transaction import Transaction
 
@@ -175,7 +175,7 @@ def lock(tx: Transaction, clerk: Clerk, by: Clerk) -> None:
 
 
 def unlock(tx: Transaction, clerk: Clerk, by: Clerk) -> None:
-    """Unlock a clerk, who needs a new first link; raises OwnAccess, HasLeft.
+    """Unlock a clerk, who needs a new first link; raises OwnAccess, HasLeft, or ChangedMeanwhile when not locked.
 
     Password and app may be those of an intruder, against whom the lock was. The lock itself does not end them, as it
     needs no second factor.
@@ -183,6 +183,8 @@ def unlock(tx: Transaction, clerk: Clerk, by: Clerk) -> None:
     _refuse_own(clerk, by)
     if clerk.left_at:
         raise HasLeft
+    if not clerk.locked_at:
+        raise ChangedMeanwhile
     _end_password_and_app(clerk)
     clerk.locked_at = None
     tx.record("clerk.unlocked", clerk)

@@ -324,6 +324,7 @@ def log_in(tx: Transaction, answer: Answer, device: str, table: PersonTable = Cu
     Unknown, removed, locked, throttled and forged differ only in what is recorded (OWASP ASVS 6.3.8). Raises
     PasskeyRefused for a challenge that is late or used.
     """
+    _accept_challenge(tx, answer, f"login:{table.__tablename__}")  # first, so that no answer tells who is throttled
     wanted = _for_login(answer, table)
     passkey = tx.session.scalar(wanted)
     person = passkey.holder if passkey else None
@@ -335,7 +336,6 @@ def log_in(tx: Transaction, answer: Answer, device: str, table: PersonTable = Cu
     if known is None and sessions.is_throttled(tx, key, disables=False):
         sessions.record_throttled(tx, key, lambda: person, device)
         return None
-    _accept_challenge(tx, answer, f"login:{table.__tablename__}")  # a row, so not for each try that is throttled
     if not _verify(tx, answer, passkey) or passkey is None or person is None or person.locked_at:
         sessions.count_failure(tx, key, person if known else None, known)
         sessions.record_refused(tx, person, device)

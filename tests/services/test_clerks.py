@@ -8,7 +8,7 @@ from sqlalchemy import select
 from kmzportal.models import AuditEvent, Clerk, KnownDevice, LinkKind, LinkVisit, LoginSession
 from kmzportal.services import clerks, devices
 from kmzportal.services.passwords import hash_password
-from kmzportal.services.refusals import AccountLocked, WrongCode
+from kmzportal.services.refusals import AccountLocked, ChangedMeanwhile, WrongCode
 from kmzportal.services.second_factor import SecondFactor
 from tests import people
 from tests.people import NEW_PASSWORD, NOW
@@ -149,6 +149,13 @@ def test_a_lock_ends_sessions_and_links_and_an_unlocked_clerk_needs_a_new_first_
     assert [action for action in backend.actions() if action.startswith("clerk.")] == [
         *("clerk.locked", "clerk.unlocked"),
     ]
+
+
+def test_who_is_not_locked_is_not_unlocked(backend, rosa, tim, log_in):
+    """A page that stands open since the lock still shows the button; it would silently lock a colleague out."""
+    with pytest.raises(ChangedMeanwhile):
+        backend.run(clerks.unlock, tim, rosa)
+    assert log_in(tim)
 
 
 @pytest.mark.parametrize("act", [clerks.lock, clerks.unlock, clerks.send_link])
