@@ -4,10 +4,10 @@ import secrets
 from collections.abc import Iterable
 from datetime import timedelta
 
-from sqlalchemy import bindparam, delete, select, update
+from sqlalchemy import and_, bindparam, delete, or_, select, update
 from sqlalchemy.orm import Session, contains_eager
 
-from kmzportal.models import AccountLink, LinkVisit
+from kmzportal.models import SETS_PASSWORD, AccountLink, Clerk, Customer, LinkVisit
 from kmzportal.services.tokens import token_hash
 from kmzportal.services.transaction import Transaction
 
@@ -77,10 +77,23 @@ def find(session: Session, tokens: Iterable[object], link_id: int) -> LinkVisit 
     return session.scalar(_BY_TOKENS, {"hashes": [token_hash(token) for token in tokens], "link_id": link_id})
 
 
-def end(tx: Transaction, tokens: Iterable[object], only_used: bool = False) -> None:
-    """End the visits of these tokens, or only those to links that ended."""
+def end(tx: Transaction, tokens: Iterable[object], login: Customer | Clerk | None = None) -> None:
+    """End the visits of these tokens; at a login only those to links that ended, or that set this person's password.
+
+    With both in one cookie, whoever copied that of a session could set a new password without the present one.
+    """
     hashes = [token_hash(token) for token in tokens]
     alive = update(LinkVisit).where(LinkVisit.token_hash.in_(hashes), LinkVisit.ended_at.is_(None))
-    if only_used:
-        alive = alive.where(LinkVisit.link_id.in_(select(AccountLink.id).where(AccountLink.ended_at.is_not(None))))
+    if login:
+        owner = AccountLink.clerk_id if isinstance(login, Clerk) else AccountLink.customer_id
+        hers = and_(owner == login.id, AccountLink.kind.in_(SETS_PASSWORD))
+        over = select(AccountLink.id).where(or_(AccountLink.ended_at.is_not(None), hers))
+        alive = alive.where(LinkVisit.link_id.in_(over))
     tx.session.execute(alive.values(ended_at=tx.now))
+
+
+def end_all(tx: Transaction, person: Customer | Clerk) -> None:
+    """End the visits of all browsers to the person's links, which stay valid: a copied cookie may hold one."""
+    owner = AccountLink.clerk_id if isinstance(person, Clerk) else AccountLink.customer_id
+    theirs = update(LinkVisit).where(LinkVisit.link_id.in_(select(AccountLink.id).where(owner == person.id)))
+    tx.session.execute(theirs.where(LinkVisit.ended_at.is_(None)).values(ended_at=tx.now))

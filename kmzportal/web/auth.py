@@ -256,9 +256,9 @@ def check_own_password(typed: str) -> NewSession | None:
 
 
 def sign_in(new: NewSession) -> None:
-    """Clear the cookie and store a new session; open links and saved input are kept, what used links show is not."""
+    """Clear the cookie and store a new session; saved input and open links that set no password of hers are kept."""
     with transaction("visitor") as tx:
-        cookie.end_visits(tx, only_used=True)
+        cookie.end_visits(tx, new.login_session.customer or new.login_session.clerk)
         cookie.forget(tx, cookie.ADDRESS, cookie.REQUEST, cookie.CASE)
     kept = {key: session[key] for key in (cookie.VISITS, cookie.SAVED_FORM) if key in session}
     clear_session()

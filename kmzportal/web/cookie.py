@@ -10,7 +10,7 @@ from flask import session
 
 from kmzportal import mail_address
 from kmzportal.db import db
-from kmzportal.models import AccountLink, LinkVisit
+from kmzportal.models import AccountLink, Clerk, Customer, LinkVisit
 from kmzportal.services import kept_entries, visits
 from kmzportal.services.tokens import token_hash
 from kmzportal.services.transaction import Transaction
@@ -51,10 +51,10 @@ def holds_rows() -> bool:
     return any(name in session for name in (VISITS, *KEPT))
 
 
-def end_visits(tx: Transaction, only_used: bool = False) -> None:
-    """End all visits of this browser, or only those to links that ended."""
+def end_visits(tx: Transaction, login: Customer | Clerk | None = None) -> None:
+    """End all visits of this browser, or those that end at this person's login."""
     if tokens := _visits():
-        visits.end(tx, tokens, only_used)
+        visits.end(tx, tokens, login)
 
 
 def _visits() -> list[object]:

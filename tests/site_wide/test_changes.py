@@ -17,11 +17,9 @@ pytestmark = pytest.mark.usefixtures("clock")
 
 @pytest.fixture
 def browsers(scenario):
-    """A customer and a clerk, each logged in, and each with a link opened in the same browser."""
-    customer, clerk = scenario.log_in(scenario.erika), scenario.desk_browser(scenario.rosa)
-    customer.open(scenario.link_path(scenario.issue(LinkKind.DESK, scenario.erika)))
-    clerk.open(scenario.link_path(scenario.issue(LinkKind.CLERK_FIRST, scenario.rosa)))
-    return customer, clerk
+    """A customer and a clerk, each logged in, and two who have opened a link."""
+    links = scenario.issue(LinkKind.DESK, scenario.erika), scenario.issue(LinkKind.CLERK_FIRST, scenario.rosa)
+    return scenario.log_in(scenario.erika), scenario.desk_browser(scenario.rosa), *map(scenario.open_link, links)
 
 
 @pytest.fixture

@@ -70,9 +70,9 @@ def logout() -> ResponseReturnValue:
     """Log out customers and clerks, and end all visits to links; with `weiter`, that to the wanted link goes on."""
     form, wanted = ActionForm(), local_path(request.args.get("weiter"))
     login_endpoint = auth.LOGIN_ENDPOINT
+    if (current_user.is_authenticated or cookie.holds_rows()) and not form.validate_on_submit():
+        return render("customer/logout.html", form, wanted=wanted)
     if current_user.is_authenticated:
-        if not form.validate_on_submit():
-            return render("customer/logout.html", form, wanted=wanted)
         login_endpoint = auth.STAFF_LOGIN_ENDPOINT if current_user.login_session.clerk else auth.LOGIN_ENDPOINT
     following = re.fullmatch(r"/konto-link/(\d{1,18})", wanted or "")
     visit = cookie.find_visit(int(following[1])) if following else None

@@ -5,9 +5,10 @@ from flask.typing import ResponseReturnValue
 
 from kmzportal.services import guesses, links, sessions
 from kmzportal.services.transaction import transaction
-from kmzportal.web import auth, cookie
+from kmzportal.web import auth
 from kmzportal.web.auth import anyone, source
 from kmzportal.web.forms import PortalForm, text_field
+from kmzportal.web.link import visit as visits
 from kmzportal.web.responses import redirect_to, render
 
 bp = Blueprint("letter", __name__)
@@ -36,9 +37,9 @@ def redeem() -> ResponseReturnValue:
         with transaction("visitor", source()) as tx:
             letter = links.find_letter(tx, form.number.data or "", form.code.data or "")
             if letter:
-                cookie.start_visit(tx, letter, checked=True)
+                ended = visits.begin(tx, letter, checked=True)
         if letter:
-            return redirect_to("link.show", link_id=letter.id)
+            return redirect_to("link.show", visits.ENDED if ended else None, "info", link_id=letter.id)
         form.form_errors.append(WRONG)
     form.code.data = ""  # never sent back
     return render("link/letter.html", form)

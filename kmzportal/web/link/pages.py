@@ -85,8 +85,8 @@ def open_link(text: str) -> ResponseReturnValue:
         response = link_not_found()
     else:
         with transaction("visitor") as tx:
-            cookie.start_visit(tx, link)
-        response = redirect_to(".show", link_id=link.id)
+            ended = visits.begin(tx, link)
+        response = redirect_to(".show", visits.ENDED if ended else None, "info", link_id=link.id)
     response.headers["Referrer-Policy"] = "no-referrer"  # type: ignore[union-attr]
     return response
 

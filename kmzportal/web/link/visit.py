@@ -12,6 +12,7 @@ from typing import Any
 
 from flask import g, request
 from flask.typing import ResponseReturnValue
+from flask_login import logout_user
 
 from kmzportal.models import AccountLink, LinkKind, LinkState, LinkVisit
 from kmzportal.services import links, sessions
@@ -21,6 +22,8 @@ from kmzportal.web import cookie
 from kmzportal.web.auth import View, current_user, device_token, is_background_poll, source
 from kmzportal.web.forms import ActionForm, restore_input, save_input
 from kmzportal.web.responses import error_page, redirect_to, render
+
+ENDED = "Sie sind abgemeldet. Mit diesem Link geht es ohne Anmeldung weiter."
 
 
 def find(link_id: int, prolong: bool) -> LinkVisit | None:
@@ -32,6 +35,19 @@ def find(link_id: int, prolong: bool) -> LinkVisit | None:
         with transaction("visitor") as tx:
             sessions.touch(tx, LinkVisit, visit.id)
     return visit
+
+
+def begin(tx: Transaction, link: AccountLink, checked: bool = False) -> bool:
+    """Start a visit and return whether that ended the session of the link's holder.
+
+    One that sets a password does, as one cookie must not open both; see visits.end. `checked`: no robot check.
+    """
+    cookie.start_visit(tx, link, checked=checked)
+    ends = link.policy.sets_password and link.usable(tx.now) and current_user.is_authenticated
+    if ends := ends and current_user.person is link.holder:
+        sessions.log_out(tx, current_user.login_session)
+        logout_user()
+    return ends
 
 
 def link_holder(*kinds: LinkKind, checked: bool | None = None) -> Callable[[View], View]:

@@ -374,6 +374,43 @@ def test_the_customer_who_is_logged_in_uses_the_link_and_is_logged_out(browser, 
     assert browser.open("/einstellungen").heading == "Anmelden"
 
 
+@pytest.mark.parametrize("first", ["the link", "the login"])
+def test_a_copied_cookie_of_a_session_opens_no_link_that_sets_the_password(browser, app, erika, issue, mailed, first):
+    """The session alone asks for the current password."""
+    link = issue(LinkKind.RECOVERY, erika)
+    steps = [lambda: browser.open(mailed(link)), lambda: browser.log_in(erika)]
+    copies = []
+    for step in steps if first == "the link" else reversed(steps):
+        step()
+        copies.append(browser.cookie)
+    if first == "the login":
+        assert "Sie sind abgemeldet. Mit diesem Link geht es ohne Anmeldung weiter." in browser.text
+    both = []
+    for copy in copies:
+        thief = Browser(app).open("/anmelden")
+        thief.cookie = copy
+        inside = thief.open("/einstellungen").path == "/einstellungen"
+        both.append((inside, thief.open(f"/konto-link/{link.id}/passwort").status == 200))
+    assert (True, True) not in both
+    assert browser.open(mailed(link)).submit(SAVE, NEW).heading == "Fertig", "the link in the mail stays valid"
+
+
+@pytest.mark.parametrize("remedy", ["Alle anderen Geräte abmelden", "a new password"])
+def test_what_ends_other_sessions_ends_opened_links_as_well(app, backend, erika, issue, mailed, remedy):
+    """The copied cookie of a browser in which the link was opened must not outlive the remedy; the mail does."""
+    link = issue(LinkKind.DESK, erika)
+    thief, owner = Browser(app).open(mailed(link)), Browser(app).log_in(erika)
+    assert thief.open(f"/konto-link/{link.id}").status == 200
+    if remedy == "a new password":
+        owner.open("/einstellungen/konto").submit("Weiter", {"Aktuelles Passwort": people.password_of(erika)})
+        owner.submit("Speichern", NEW)
+    else:
+        Browser(app).log_in(erika)
+        owner.open("/einstellungen/geraete").press(remedy)
+    assert thief.open(f"/konto-link/{link.id}").status == 404
+    assert Browser(app).open(mailed(link)).status == 200
+
+
 def test_all_errors_of_a_new_password_come_at_once(browser, erika, issue, mailed):
     browser.open(mailed(issue(LinkKind.RECOVERY, erika))).submit("Passwort speichern", {"Passwort": "kurz"})
     assert browser.status == 422 and "Das Passwort ist zu kurz." in browser.text

@@ -140,6 +140,15 @@ def test_another_clerk_who_is_logged_in_has_to_log_out_first(browser, backend, t
     assert browser.press("Abmelden und weiter").heading == "Ihr Zugang zum Kundenservice"
 
 
+def test_a_login_ends_the_visit_with_which_a_copied_cookie_could_set_up_another_factor(
+    browser, landed, backend, rosa, link
+):
+    factor = backend.add_second_factor(rosa)
+    assert browser.open(f"/konto-link/{link.id}/zugang").status == 200
+    browser.log_in(rosa, path="/kundenservice/anmelden").submit("Weiter", {FIELD: backend.totp_code(factor.secret)})
+    assert browser.open(f"/konto-link/{link.id}/zugang").status == 404
+
+
 def test_until_the_link_is_used_the_old_password_and_factor_stay_valid(browser, landed, backend, rosa):
     factor = backend.add_second_factor(rosa)
     browser.log_in(rosa, path="/kundenservice/anmelden").submit("Weiter", {FIELD: backend.totp_code(factor.secret)})
