@@ -37,7 +37,7 @@ from kmzportal.models import (
     Objection,
     OutgoingMail,
 )
-from kmzportal.services import devices, links, passkeys, passwords, sessions, support, visits
+from kmzportal.services import devices, links, passkeys, passwords, sessions, support
 from kmzportal.services.passwords import PasswordCheck
 from kmzportal.services.refusals import AddressTaken, ChangedMeanwhile, LinkUnusable, Refusal, TooManyMails
 from kmzportal.services.sessions import NewSession
@@ -94,7 +94,6 @@ def set_password(
     devices.end_all(tx, person, keep_this=keep is not None)
     links.end(tx, person, LinkState.REPLACED, ENDS_WITH_PASSWORD)
     links.end(tx, person, LinkState.WITHDRAWN, {LinkKind.ADDRESS})
-    visits.end_all(tx, person)
     # Whether one was open must not decide: desk._take_from_others may have ended it, which no page may show.
     if isinstance(person, Customer) and not corrected_by_desk(tx.session, person):
         person.set_pending_email(None)
@@ -260,8 +259,10 @@ def end_own_session(tx: Transaction, person: Customer | Clerk, session_id: int) 
 
 
 def end_other_sessions(tx: Transaction, person: Customer | Clerk, login_session: LoginSession) -> int:
-    """End all sessions and known devices but this one, and visits to links; return how many sessions there were."""
-    visits.end_all(tx, person)
+    """End all sessions and known devices but this one; return how many sessions there were.
+
+    Not opened links: whoever knows the password could keep the owner from using hers.
+    """
     ended = sessions.end_all(tx, person, keep=login_session)
     forgotten = devices.end_all(tx, person, keep_this=True)
     if ended or forgotten:

@@ -90,10 +90,3 @@ def end(tx: Transaction, tokens: Iterable[object], login: Customer | Clerk | Non
         over = select(AccountLink.id).where(or_(AccountLink.ended_at.is_not(None), hers))
         alive = alive.where(LinkVisit.link_id.in_(over))
     tx.session.execute(alive.values(ended_at=tx.now))
-
-
-def end_all(tx: Transaction, person: Customer | Clerk) -> None:
-    """End the visits of all browsers to the person's links, which stay valid: a copied cookie may hold one."""
-    owner = AccountLink.clerk_id if isinstance(person, Clerk) else AccountLink.customer_id
-    theirs = update(LinkVisit).where(LinkVisit.link_id.in_(select(AccountLink.id).where(owner == person.id)))
-    tx.session.execute(theirs.where(LinkVisit.ended_at.is_(None)).values(ended_at=tx.now))
