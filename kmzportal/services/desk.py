@@ -405,6 +405,7 @@ def lock(tx: Transaction, customer: Customer, why: str, intruder: bool = False) 
     accounts.lock(tx, customer)
     if intruder and customer.objection != Objection.OPEN:
         customer.objection = Objection.REPORTED
+        tx.record("account.reported", customer)
     _count(tx, "locks")
     tx.record("account.locked", customer, why=why)
 

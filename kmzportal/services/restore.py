@@ -66,7 +66,7 @@ class Present:
     customers: Sequence[Any] | None = None  #: None when the database is damaged
     latest: datetime | None = None  #: of the audit trail
     deleted: Sequence[Any] = ()
-    objected: Mapping[int | None, datetime] = field(default_factory=dict)  #: the latest objection by id of the customer
+    objected: Mapping[int | None, datetime] = field(default_factory=dict)  #: latest objection or report, by customer
     clerks: Sequence[Any] = ()
     passkeys: Sequence[Any] | None = None  #: None if they are not known
     complete: bool = False  #: whether it is known what everybody lost since the backup
@@ -145,7 +145,7 @@ def look(manifest: Manifest) -> Present | None:
         if "customer" not in tables:
             return None
         latest = select(AuditEvent.customer_id, func.max(AuditEvent.at)).group_by(AuditEvent.customer_id)
-        objected = latest.where(AuditEvent.action == "address.objected")
+        objected = latest.where(AuditEvent.action.in_(("address.objected", "account.reported")))
         rows = {table: _rows(table) for table in COMPARED}
         return Present(
             customers=rows[Customer],

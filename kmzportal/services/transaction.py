@@ -247,13 +247,18 @@ def transaction(
         raise
 
 
+def require_none(session: Session) -> None:
+    """Raise RuntimeError within a transaction: the end of an inner one would silently end the outer one, too."""
+    if session.info.get("writes"):
+        raise RuntimeError("a transaction within a transaction")
+
+
 @contextmanager
 def _open(
     actor: str, source: str | None, initials: str | None, lock_now: bool = True, device_token: str = ""
 ) -> Iterator[Transaction]:
     session = db.session()
-    if session.info.get("writes"):  # its rollback would undo silently what the outer one has done
-        raise RuntimeError("a transaction within a transaction")
+    require_none(session)
     session.rollback()  # ends an open read transaction, whose snapshot would be older than the locked rows
     session.expire_all()
     with _turn_to_write(session, lock_now):

@@ -28,7 +28,7 @@ from kmzportal.services import accounts, devices, passwords, sessions
 from kmzportal.services.refusals import ChangedMeanwhile, Refusal, SessionOver
 from kmzportal.services.sessions import NewSession, PersonTable
 from kmzportal.services.shares import Concurrency, Holder, Pace
-from kmzportal.services.transaction import Transaction, transaction
+from kmzportal.services.transaction import Transaction, require_none, transaction
 from kmzportal.web import cookie
 from kmzportal.web.forms import PortalForm, restore_input, save_input
 from kmzportal.web.responses import local_path, redirect_to, wants_fragment
@@ -189,6 +189,7 @@ def load_user(token: str) -> AuthenticatedUser | None:
     if "act_as_anonymous" in g:
         return None
     now = datetime.now(UTC)
+    require_none(db.session())
     login_session = sessions.find(db.session(), token)
     db.session.commit()
     if (

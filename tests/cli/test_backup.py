@@ -550,6 +550,25 @@ def test_an_intruder_who_was_reported_since_the_backup_is_told_at_the_unlocking(
         desk.unlock(tx, customer(people.ERIKA), "Anruf")
 
 
+def test_an_intruder_against_whom_the_desk_helped_since_the_backup_does_not_come_back(either):
+    """The backup holds the intruder's address, and the report was settled by a corrected one."""
+    with either.app(), transaction("console") as tx:
+        erika = customer(people.ERIKA)
+        erika.set_pending_email("dieb@web.de")
+        accounts.move_email(tx, erika)
+    either("backup", "portal.tar.gz")
+    with either.app(), transaction("console") as tx:
+        erika = customer(people.ERIKA)
+        desk.lock(tx, erika, "Anruf", True)
+        desk.correct_address(tx, erika, erika.version, people.ERIKA["email"], "callback", "")
+        desk.unlock(tx, erika, "geprüft", "callback")
+    either("restore", "portal.tar.gz", "--yes")
+    with either.app(), transaction("console") as tx:
+        assert customer(people.ERIKA).locked_at
+        with pytest.raises(desk.ObjectionOpen):
+            desk.unlock(tx, customer(people.ERIKA), "Anruf")
+
+
 def test_a_password_that_was_replaced_or_deleted_since_the_backup_does_not_come_back(either):
     either("backup", "portal.tar.gz")
     with either.app(), transaction("console") as tx:

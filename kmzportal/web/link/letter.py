@@ -36,9 +36,8 @@ def redeem() -> ResponseReturnValue:
             auth.wait_for_slow_turn("letter")
         with transaction("visitor", source()) as tx:
             letter = links.find_letter(tx, form.number.data or "", form.code.data or "")
-            if letter:
-                ended = visits.begin(tx, letter, checked=True)
         if letter:
+            ended = visits.begin(letter, checked=True)
             return redirect_to("link.show", visits.ENDED if ended else None, "info", link_id=letter.id)
         form.form_errors.append(WRONG)
     form.code.data = ""  # never sent back

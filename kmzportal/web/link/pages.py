@@ -84,8 +84,7 @@ def open_link(text: str) -> ResponseReturnValue:
                 guesses.count(tx)
         response = link_not_found()
     else:
-        with transaction("visitor") as tx:
-            ended = visits.begin(tx, link)
+        ended = visits.begin(link)
         response = redirect_to(".show", visits.ENDED if ended else None, "info", link_id=link.id)
     response.headers["Referrer-Policy"] = "no-referrer"  # type: ignore[union-attr]
     return response

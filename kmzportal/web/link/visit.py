@@ -37,15 +37,19 @@ def find(link_id: int, prolong: bool) -> LinkVisit | None:
     return visit
 
 
-def begin(tx: Transaction, link: AccountLink, checked: bool = False) -> bool:
+def begin(link: AccountLink, checked: bool = False) -> bool:
     """Start a visit and return whether that ended the session of the link's holder.
 
     One that sets a password does, as one cookie must not open both; see visits.end. `checked`: no robot check.
     """
-    cookie.start_visit(tx, link, checked=checked)
-    ends = link.policy.sets_password and link.usable(tx.now) and current_user.is_authenticated
-    if ends := ends and current_user.person is link.holder:
-        sessions.log_out(tx, current_user.login_session)
+    sets_password = link.policy.sets_password and link.usable(datetime.now(UTC))
+    ends = bool(sets_password and current_user.is_authenticated and current_user.person is link.holder)
+    with transaction("visitor") as tx:
+        if ends:
+            tx.lock(link.holder)
+            sessions.log_out(tx, current_user.login_session)
+        cookie.start_visit(tx, link, checked=checked)
+    if ends:
         logout_user()
     return ends
 

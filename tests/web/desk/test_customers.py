@@ -541,6 +541,16 @@ def test_that_somebody_else_was_in_the_account_is_noted_after_the_lock_as_well(b
     assert "Wie haben Sie die Person geprüft?" in screen.text.split("Konto entsperren")[1]
     [_, event] = backend.read(select(AuditEvent).where(AuditEvent.action == "account.locked").order_by(AuditEvent.id))
     assert event.remark == "Die Person meldet, dass jemand anderes im Konto war."
+    assert "Gemeldet, dass jemand anderes im Konto war" in screen.text
+
+
+def test_it_is_noted_also_where_somebody_can_still_object(backend, erika, desk):
+    """Otherwise the account would be deleted on the intruder's request."""
+    backend.run(accounts.request_address_change, erika, "dieb@dritte.example")
+    screen = desk.open(f"/kundenservice/kunden/{erika.id}").submit("Konto sperren", {"Grund": "Anruf"})
+    screen.press("Meldung vermerken")
+    with pytest.raises(desk_service.ObjectionOpen):
+        backend.run(desk_service.delete_customer, erika, backend.read(erika).version, "Wunsch", False)
 
 
 def test_while_the_earlier_address_can_object_the_page_asks_for_a_check_before_it_unlocks(backend, erika, desk, prove):

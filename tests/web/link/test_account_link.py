@@ -395,6 +395,19 @@ def test_a_copied_cookie_of_a_session_opens_no_link_that_sets_the_password(brows
     assert browser.open(mailed(link)).submit(SAVE, NEW).heading == "Fertig", "the link in the mail stays valid"
 
 
+@pytest.mark.parametrize("idle", [20, 90])
+@pytest.mark.parametrize("kind", [LinkKind.RECOVERY, LinkKind.DESK, LinkKind.OBJECTION])
+@pytest.mark.parametrize("who", ["erika", "max_"])
+def test_a_link_opens_whoever_is_logged_in_and_however_long_ago_the_last_request_was(
+    request, browser, erika, issue, mailed, clock, who, kind, idle
+):
+    browser.log_in(request.getfixturevalue(who))
+    clock.shift(idle)
+    browser.open(mailed(issue(kind, erika)))
+    assert browser.status == 200
+    assert (browser.heading == "Jemand anderes ist angemeldet") is (who == "max_")
+
+
 def test_who_knows_the_password_ends_no_opened_link_of_the_owner(browser, app, erika, issue, mailed):
     """Otherwise she could neither object nor set a new password for as long as he goes on."""
     thief = Browser(app).log_in(erika)

@@ -52,6 +52,13 @@ def test_unknown_number_no_letter_wrong_code_and_throttled_get_one_answer_withou
     assert browser.status == 422 and typed[CODE] not in browser.answer.text
 
 
+def test_whoever_is_logged_in_may_redeem_a_letter_after_some_time(browser, erika, typed, clock):
+    browser.log_in(erika).open("/link")
+    clock.shift(90)
+    assert browser.submit("Bestätigen", typed).heading == "Bestätigt"
+    assert browser.open("/einstellungen").heading == "Anmelden"
+
+
 def test_a_locked_account_and_another_user_read_why(app, browser, backend, erika, max_, typed):
     other = Browser(app).log_in(max_).open("/link").submit("Bestätigen", typed)
     assert other.heading == "Jemand anderes ist angemeldet"
