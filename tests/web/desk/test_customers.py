@@ -522,7 +522,7 @@ def test_a_clerk_ticks_that_somebody_else_was_in_the_account(backend, erika, des
         "Die Person meldet, dass jemand anderes im Konto war. Das Passwort gilt dann nicht mehr."
     )
     screen.submit("Konto sperren", {"Grund": "Anruf"})
-    assert "Vielleicht war jemand anderes im Konto. Prüfen Sie beim Entsperren die Person" in screen.text
+    assert "Gemeldet ist, dass jemand anderes im Konto war. Berichtigen Sie zuerst die Adresse" in screen.text
     assert "Wie haben Sie die Person geprüft?" in screen.text.split("Konto entsperren")[1]
     assert "Meldung vermerken" not in screen.text
     prove()
@@ -537,7 +537,7 @@ def test_that_somebody_else_was_in_the_account_is_noted_after_the_lock_as_well(b
         and "Wie haben Sie die Person geprüft?" not in (screen.text.split("Konto entsperren")[1])
     )
     screen.press("Meldung vermerken")
-    assert "Vielleicht war jemand anderes im Konto. Prüfen Sie beim Entsperren die Person" in screen.text
+    assert "Gemeldet ist, dass jemand anderes im Konto war. Berichtigen Sie zuerst die Adresse" in screen.text
     assert "Wie haben Sie die Person geprüft?" in screen.text.split("Konto entsperren")[1]
     [_, event] = backend.read(select(AuditEvent).where(AuditEvent.action == "account.locked").order_by(AuditEvent.id))
     assert event.remark == "Die Person meldet, dass jemand anderes im Konto war."
@@ -559,7 +559,7 @@ def test_while_the_earlier_address_can_object_the_page_asks_for_a_check_before_i
     backend.run(accounts.confirm_address, backend.links(LinkKind.ADDRESS)[-1], NOW)
     screen = desk.open(f"/kundenservice/kunden/{erika.id}").submit("Konto sperren", {"Grund": "Anruf"})
     assert (
-        "Prüfen Sie beim Entsperren die Person, und senden Sie danach den Link" in screen.text
+        "Stimmt die Adresse nicht, berichtigen Sie sie zuerst. Prüfen Sie beim Entsperren die Person" in screen.text
         and "Jemand hat" not in screen.text
     )
     screen.submit("Konto entsperren", {"Grund": "Anruf"})
