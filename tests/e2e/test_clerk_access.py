@@ -27,7 +27,8 @@ def test_a_clerk_sets_up_access_and_logs_in_with_two_factors(new_page, portal, a
     set_password(page)
     hands.press(button(page, "Weiter"))
     whole(page, "Ihr zweiter Faktor")
-    assert page.locator("img").evaluate("(it) => it.complete && it.naturalWidth > 100")  # the QR code
+    expect(page.locator("img")).to_have_js_property("complete", True)
+    assert page.locator("img").evaluate("(it) => it.naturalWidth > 100")  # the QR code
     hands.fill(field(page, CODE), Backend.totp_code(page.locator("code").first.inner_text()))
     hands.press(button(page, "Zugang einrichten"))
     whole(page, "Fertig")
