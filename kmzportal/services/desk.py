@@ -400,14 +400,23 @@ def correct_data(tx: Transaction, customer: Customer, seen_version: int, data: M
 
 
 def lock(tx: Transaction, customer: Customer, why: str, intruder: bool = False) -> None:
-    """Lock the account, maybe once more. `intruder`: the customer reports one, so unlocking needs an identity check."""
+    """Lock the account. `intruder`: the customer reports one, so unlocking needs an identity check."""
     tx.lock(customer)
     accounts.lock(tx, customer)
-    if intruder and customer.objection != Objection.OPEN:
-        customer.objection = Objection.REPORTED
-        tx.record("account.reported", customer)
     _count(tx, "locks")
     tx.record("account.locked", customer, why=why)
+    if intruder:
+        report_intruder(tx, customer)
+
+
+def report_intruder(tx: Transaction, customer: Customer) -> None:
+    """Note that the customer reports an intruder; raises ChangedMeanwhile if the account is not locked any more."""
+    tx.lock(customer)
+    if not customer.locked_at:
+        raise ChangedMeanwhile
+    if customer.objection != Objection.OPEN:
+        customer.objection = Objection.REPORTED
+        tx.record("account.reported", customer)
 
 
 def unlock(tx: Transaction, customer: Customer, why: str, check: str = "") -> None:

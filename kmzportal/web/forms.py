@@ -214,7 +214,8 @@ class NewPasswordForm(PortalForm):
 
 
 #: Secrets, fields that become outdated, and fields that the user does not type.
-_NEVER_SAVED = {"csrf_token", "current", "new", "repeat", "password", "code", "puzzle", "tiles", "human", "username"}
+_NEVER_SAVED = {"csrf_token", "current", "new", "repeat", "password", "code", "passkey", "username"}
+_NEVER_SAVED |= {"puzzle", "tiles", "human"}
 
 
 def save_input(actor: str, path: str) -> None:

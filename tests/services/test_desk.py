@@ -359,6 +359,7 @@ def test_an_intruder_whom_the_owner_reports_after_her_objection_changes_nothing(
 def test_a_caller_who_has_an_account_locked_and_moved_cannot_keep_its_owner_from_objecting(backend, as_clerk, erika):
     as_clerk(desk.lock, erika, "Jemand ist in meinem Konto", True)
     as_clerk(desk.correct_address, erika, backend.read(erika).version, NEW_EMAIL, "callback", "")
+    assert backend.read(erika).password_hash is None
     [objection] = [link for link in backend.links(LinkKind.OBJECTION) if link.ended_at is None]
     as_clerk(desk.unlock, erika, "geklärt", "callback")
     backend.run(accounts.object_to_change, objection, NOW)

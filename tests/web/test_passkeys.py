@@ -10,7 +10,7 @@ from sqlalchemy import delete, select
 
 from kmzportal.db import db
 from kmzportal.mail.compose import compose
-from kmzportal.models import KnownDevice, LinkKind, LinkState, LoginSession, OutgoingMail, Passkey, Throttle
+from kmzportal.models import KeptEntry, KnownDevice, LinkKind, LinkState, LoginSession, OutgoingMail, Passkey, Throttle
 from kmzportal.services import accounts, clerks, deletion, desk, devices, passkeys, second_factor, sessions
 from kmzportal.services.passkeys import CHALLENGE_LIFETIME, MAX_PASSKEYS
 from kmzportal.services.passwords import check_password, hash_password
@@ -801,6 +801,15 @@ def test_a_first_link_ends_passkeys_of_before(app, clerk_page, rosa, issue, mail
 
 
 # The rest
+
+
+def test_the_hidden_field_takes_the_place_of_nothing_that_was_typed_before_the_session_ended(added, backend, clock):
+    """Of a person one form is saved, such as that of a clerk that waits for the second factor."""
+    clock.shift(timedelta(minutes=11))
+    added.open("/einstellungen/konto")
+    clock.shift(timedelta(minutes=31))
+    added.submit("Weiter", {"Aktuelles Passwort": "irgendeins"})
+    assert added.heading == "Anmelden" and backend.read(select(KeptEntry)) == []
 
 
 def test_meine_daten_lists_them_and_no_page_shows_a_key(added, mine, app, erika):

@@ -447,3 +447,15 @@ def change_lock(customer_id: int, action: str) -> ResponseReturnValue:
     if form.errors:
         return _screen(customer, lock=form)
     return redirect_in_place(".customer", notice, customer_id=customer_id)
+
+
+@bp.post(f"{CUSTOMER}/gemeldet")
+@clerk_only
+def report_intruder(customer_id: int) -> ResponseReturnValue:
+    customer, form = db.get_or_404(Customer, customer_id), ActionForm()
+    act(form, lambda tx: desk.report_intruder(tx, customer))
+    if form.errors:
+        return _screen(customer)
+    return redirect_in_place(
+        ".customer", "Die Meldung ist vermerkt. Das Konto bleibt gesperrt.", customer_id=customer_id
+    )

@@ -12,7 +12,6 @@ from typing import Any
 
 from flask import g, request
 from flask.typing import ResponseReturnValue
-from flask_login import logout_user
 
 from kmzportal.models import AccountLink, LinkKind, LinkState, LinkVisit
 from kmzportal.services import links, sessions
@@ -49,9 +48,7 @@ def begin(link: AccountLink, checked: bool = False) -> bool:
             tx.lock(link.holder)
             sessions.log_out(tx, current_user.login_session)
         cookie.start_visit(tx, link, checked=checked)
-    if ends:
-        logout_user()
-    return ends
+    return ends  # the cookie keeps the ended session's token: what is typed in another tab comes back after the login
 
 
 def link_holder(*kinds: LinkKind, checked: bool | None = None) -> Callable[[View], View]:

@@ -6,7 +6,6 @@ import pytest
 from sqlalchemy import select, update
 
 from kmzportal.models import (
-    AuditEvent,
     Clerk,
     Customer,
     CustomerAccess,
@@ -539,9 +538,17 @@ def test_that_somebody_else_was_in_the_account_is_noted_after_the_lock_as_well(b
     screen.press("Meldung vermerken")
     assert "Gemeldet ist, dass jemand anderes im Konto war. Berichtigen Sie zuerst die Adresse" in screen.text
     assert "Wie haben Sie die Person geprüft?" in screen.text.split("Konto entsperren")[1]
-    [_, event] = backend.read(select(AuditEvent).where(AuditEvent.action == "account.locked").order_by(AuditEvent.id))
-    assert event.remark == "Die Person meldet, dass jemand anderes im Konto war."
-    assert "Gemeldet, dass jemand anderes im Konto war" in screen.text
+    assert "Die Meldung ist vermerkt." in screen.text and "Gemeldet, dass jemand anderes im Konto war" in screen.text
+    assert backend.actions().count("account.locked") == 1
+
+
+def test_it_is_not_noted_for_an_account_that_a_colleague_has_unlocked(backend, erika, desk):
+    """A page that stands open since the lock would lock it again."""
+    screen = desk.open(f"/kundenservice/kunden/{erika.id}").submit("Konto sperren", {"Grund": "Anruf"})
+    backend.run(desk_service.unlock, erika, "geprüft", "callback")
+    screen.press("Meldung vermerken")
+    assert screen.status == 409
+    assert (backend.read(erika).locked_at, backend.read(erika).objection) == (None, None)
 
 
 def test_it_is_noted_also_where_somebody_can_still_object(backend, erika, desk):

@@ -408,6 +408,19 @@ def test_a_link_opens_whoever_is_logged_in_and_however_long_ago_the_last_request
     assert (browser.heading == "Jemand anderes ist angemeldet") is (who == "max_")
 
 
+def test_what_was_typed_in_another_tab_comes_back_after_the_own_link_ended_the_session(
+    browser, app, erika, issue, mailed
+):
+    browser.log_in(erika).open("/einstellungen/konto")
+    browser.submit("Weiter", {"Aktuelles Passwort": people.password_of(erika)})
+    other = tab(browser, app).open(mailed(issue(LinkKind.RECOVERY, erika)))
+    browser.submit("Speichern", {"Straße": "Neue Straße 7"})
+    assert browser.heading == "Anmelden"
+    assert other.submit(SAVE, NEW).heading == "Fertig"
+    browser.log_in(erika, NEW_PASSWORD).open("/einstellungen/konto")
+    assert browser.value("Straße") == "Neue Straße 7"
+
+
 def test_who_knows_the_password_ends_no_opened_link_of_the_owner(browser, app, erika, issue, mailed):
     """Otherwise she could neither object nor set a new password for as long as he goes on."""
     thief = Browser(app).log_in(erika)
