@@ -406,7 +406,7 @@ def lock(tx: Transaction, customer: Customer, why: str, intruder: bool = False) 
     _count(tx, "locks")
     tx.record("account.locked", customer, why=why)
     if intruder:
-        report_intruder(tx, customer)
+        _report_intruder(tx, customer)
 
 
 def report_intruder(tx: Transaction, customer: Customer) -> None:
@@ -414,6 +414,11 @@ def report_intruder(tx: Transaction, customer: Customer) -> None:
     tx.lock(customer)
     if not customer.locked_at:
         raise ChangedMeanwhile
+    _count(tx, "locks")
+    _report_intruder(tx, customer)
+
+
+def _report_intruder(tx: Transaction, customer: Customer) -> None:
     if customer.objection != Objection.OPEN:
         customer.objection = Objection.REPORTED
         tx.record("account.reported", customer)

@@ -455,7 +455,7 @@ def report_intruder(customer_id: int) -> ResponseReturnValue:
     customer, form = db.get_or_404(Customer, customer_id), ActionForm()
     act(form, lambda tx: desk.report_intruder(tx, customer))
     if form.errors:
-        return _screen(customer)
+        return _screen(customer, report=form)
     return redirect_in_place(
         ".customer", "Die Meldung ist vermerkt. Das Konto bleibt gesperrt.", customer_id=customer_id
     )

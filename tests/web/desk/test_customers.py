@@ -7,6 +7,7 @@ from sqlalchemy import select, update
 
 from kmzportal.models import (
     Clerk,
+    ClerkDay,
     Customer,
     CustomerAccess,
     LinkKind,
@@ -535,11 +536,15 @@ def test_that_somebody_else_was_in_the_account_is_noted_after_the_lock_as_well(b
         "Vielleicht war jemand anderes" not in screen.text
         and "Wie haben Sie die Person geprüft?" not in (screen.text.split("Konto entsperren")[1])
     )
+    screen.stale().press("Meldung vermerken")
+    assert screen.status == 422 and "Senden Sie das Formular bitte noch einmal ab." in screen.text
+    assert backend.read(erika).objection is None
     screen.press("Meldung vermerken")
     assert "Gemeldet ist, dass jemand anderes im Konto war. Berichtigen Sie zuerst die Adresse" in screen.text
     assert "Wie haben Sie die Person geprüft?" in screen.text.split("Konto entsperren")[1]
     assert "Die Meldung ist vermerkt." in screen.text and "Gemeldet, dass jemand anderes im Konto war" in screen.text
     assert backend.actions().count("account.locked") == 1
+    assert backend.read(select(ClerkDay.number).where(ClerkDay.act == "locks")) == [2]
 
 
 def test_it_is_not_noted_for_an_account_that_a_colleague_has_unlocked(backend, erika, desk):
