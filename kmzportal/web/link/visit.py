@@ -43,7 +43,7 @@ def begin(link: AccountLink, checked: bool = False) -> bool:
     """
     sets_password = link.policy.sets_password and link.usable(datetime.now(UTC))
     ends = bool(sets_password and current_user.is_authenticated and current_user.person is link.holder)
-    with transaction("visitor") as tx:
+    with transaction(current_user.actor if ends else "visitor", source()) as tx:
         if ends:
             tx.lock(link.holder)
             sessions.log_out(tx, current_user.login_session)

@@ -3,12 +3,13 @@
 from datetime import timedelta
 
 import pytest
+from sqlalchemy import select
 
 from kmzportal.mail.compose import subject_of
-from kmzportal.models import LinkKind, LinkState
+from kmzportal.models import AuditEvent, LinkKind, LinkState
 from kmzportal.services import links, outbox
 from tests import people, secret_scan
-from tests.browser import Browser, by_id, words
+from tests.browser import SOURCE, Browser, by_id, words
 from tests.people import NEW, NEW_PASSWORD, OTHER_PASSWORD
 
 pytestmark = pytest.mark.usefixtures("clock")
@@ -419,6 +420,12 @@ def test_what_was_typed_in_another_tab_comes_back_after_the_own_link_ended_the_s
     assert other.submit(SAVE, NEW).heading == "Fertig"
     browser.log_in(erika, NEW_PASSWORD).open("/einstellungen/konto")
     assert browser.value("Straße") == "Neue Straße 7"
+
+
+def test_the_history_names_who_ended_the_session_by_opening_the_own_link(browser, backend, erika, issue, mailed):
+    browser.log_in(erika).open(mailed(issue(LinkKind.RECOVERY, erika)))
+    [event] = backend.read(select(AuditEvent).where(AuditEvent.action == "logout"))
+    assert (event.actor, event.source) == (f"customer:{erika.id}", SOURCE)
 
 
 def test_who_knows_the_password_ends_no_opened_link_of_the_owner(browser, app, erika, issue, mailed):
