@@ -682,6 +682,13 @@ def test_after_a_new_password_one_touch_adds_it(done, device, mine, app, backend
     assert Browser(app).open(LOGIN).touch(BUTTON, device).path == "/einstellungen"
 
 
+def test_after_many_changes_a_day_it_is_not_added_there_either(done, device, mine, monkeypatch):
+    """Each is mailed, and with a program adding and removing would go on without an end."""
+    monkeypatch.setattr(passkeys, "CHANGES_PER_DAY", 0)
+    done.touch(ADD, device)
+    assert done.status == 422 and "heute schon oft geändert" in done.text and mine() == []
+
+
 def test_it_is_offered_once(done, app, erika, issue, mailed, clock):
     assert "Nie wieder vergessen" in done.open(done.path).text
     clock.shift(timedelta(minutes=1))
