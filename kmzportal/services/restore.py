@@ -336,7 +336,7 @@ def _lock_customer_again(tx: Transaction, row: Any, customer: Customer, objected
     moved = row.email_canonical != customer.email_canonical
     if (
         objected_since
-        or row.objection in (Objection.OPEN, Objection.REPORTED)
+        or row.objection == Objection.OPEN
         or (row.objection and not customer.objection)
         or (moved and (row.objection or row.locked_at))
     ):
