@@ -69,9 +69,9 @@ class Portal:
     def output(self) -> str:
         return (self.folder / f"output-{self.port}").read_text()
 
-    def answers(self, path: str = "/healthz", host: str = "127.0.0.1") -> int | None:
-        """Return the status of a page, or None while nobody answers."""
-        connection = HTTPConnection(host, self.port, timeout=5)
+    def answers(self, path: str = "/healthz", host: str = "127.0.0.1", within: float = 5) -> int | None:
+        """Return the status of a page, or None while there is no answer within so many seconds."""
+        connection = HTTPConnection(host, self.port, timeout=within)
         try:
             connection.request("GET", path)
             return connection.getresponse().status

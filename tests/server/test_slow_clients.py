@@ -15,7 +15,7 @@ from kmzportal.server.receiving import Incoming
 from tests.server.conftest import Portal, until
 
 WITHIN = 2.0  # seconds, instead of 30
-SENDING = 6.0  # seconds, instead of 60
+SENDING = 12.0  # seconds, instead of 60
 GUNICORN = f"""
 import sys
 from gunicorn.app.wsgiapp import run
@@ -199,7 +199,7 @@ def arrives_whole(client: socket.socket) -> bool:
 def test_clients_that_do_not_read_a_long_response_delay_no_page_and_are_closed(portal):
     with ExitStack() as stack:
         clients = [ask(portal, stack, b"/impressum") for _ in range(100)]  # 36 threads in each of two processes
-        assert all(portal.answers() == 200 for _ in range(10))
+        assert all(portal.answers(within=SENDING - 2) == 200 for _ in range(10))  # a busy machine needs some seconds
         assert not arrives_whole(clients[0]), "of so many, what began first is given up, for the memory of the others"
         time.sleep(SENDING + 2)  # the portal sends no event
         assert not any(map(arrives_whole, clients[1:]))
