@@ -177,8 +177,7 @@ def lock(tx: Transaction, clerk: Clerk, by: Clerk) -> None:
 def unlock(tx: Transaction, clerk: Clerk, by: Clerk) -> None:
     """Unlock a clerk, who needs a new first link; raises OwnAccess, HasLeft, or ChangedMeanwhile when not locked.
 
-    Password and app may be those of an intruder, against whom the lock was. The lock itself does not end them, as it
-    needs no second factor.
+    An intruder may know the password and have the app. The lock itself does not end them, as it needs no second factor.
     """
     _refuse_own(clerk, by)
     if clerk.left_at:
